@@ -1,0 +1,38 @@
+# Two commands: `make run` and `make test`. Each does all the set-up a fresh machine needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check format chromium
+run: $(VENV)/run-ready
+	$(BIN)/python -m streamlit run app.py $(ARGS)
+
+test: $(VENV)/test-ready chromium check
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/test-ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/test-ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The stamps make a second `make run` start without touching pip.
+$(VENV)/run-ready: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+$(VENV)/test-ready: requirements.txt requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $(VENV)/run-ready $@
+
+# The browser tests drive the distribution's Chromium; installed once, with sudo where we are not root.
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	  SUDO=$$(test $$(id -u) = 0 || echo sudo); \
+	  $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq chromium; }

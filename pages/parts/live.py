@@ -1,0 +1,175 @@
+"""The live charts: one component that stays mounted and draws with Plotly.js in the browser.
+
+`st.plotly_chart` makes a new chart at every change of its data, so zoom and legend choices are lost
+at every tick. Here only the new rows travel; `static/live.js` keeps the run's rows and redraws.
+"""
+
+import base64
+import hashlib
+import math
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import streamlit as st
+
+STATIC = Path(__file__).resolve().parents[2] / "static"
+
+# Columns that the charts draw; a run may record more, which need not travel.
+_DRAWN = re.compile(
+    r"step|time|evals|sharpness|converged|error_bound|(gd|sam|usam|polyak|nesterov)_edge|ratio"
+    r"|grad_norm|loss|accuracy|align_(grad|sam)(_k)?|lambda_([2-9]|10)"
+)
+# The x quantities grow without bound: sent as Float32 offsets from their first value, they stay
+# exact for integers over a span of 2**24 rows, at half the size of Float64.
+_OFFSET_COLUMNS = frozenset({"step", "time", "evals"})
+
+
+@dataclass(frozen=True)
+class RunUpdate:
+    """New rows of one run: those with start < step <= stop, possibly decimated.
+
+    `id` is unique per run and epoch (a rewind makes a new id). A run that starts at step 0 begins
+    with start = -1. `full=True` replaces what the browser holds. `columns` maps a name to an array
+    of shape (rows,), NaN where a quantity was not measured; only `step` is required, and it grows.
+    `interventions` are (step, text) pairs; sending old ones again does no harm.
+    """
+
+    id: str
+    label: str
+    rule: str
+    start: int
+    stop: int
+    full: bool
+    columns: Mapping[str, np.ndarray]
+    interventions: Sequence[tuple[int, str]] = ()
+
+
+@dataclass(frozen=True)
+class View:
+    """How the charts are drawn. None of it changes what is kept in the browser.
+
+    `smooth` is the weight of an exponential moving average, 0 (off) to 0.99. `previous` shows the
+    last replaced run as a ghost. `fit` is a counter: when it changes, zooming is undone.
+    """
+
+    x: Literal["step", "time", "evals"] = "step"
+    log_y: bool = False
+    smooth: float = 0.0
+    top_k: bool = False
+    previous: bool = True
+    fit: int = 0
+
+
+def ensure_plotly_js() -> None:
+    """Copy Plotly.js from the installed plotly package to static/, unless that copy is current."""
+    source = Path(str(resources.files("plotly") / "package_data" / "plotly.min.js"))
+    target = STATIC / "plotly.min.js"
+    if target.exists() and _fingerprint(target) == _fingerprint(source):
+        return
+    STATIC.mkdir(exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=STATIC, suffix=".partial")
+    with os.fdopen(handle, "wb") as file:
+        file.write(source.read_bytes())
+    Path(partial).chmod(0o644)
+    Path(partial).replace(target)  # atomic: a browser never gets half a file
+
+
+def _fingerprint(path: Path) -> tuple[int, bytes]:
+    """Size and banner; the banner names the version."""
+    with path.open("rb") as file:
+        return path.stat().st_size, file.read(100)
+
+
+def encode(updates: Sequence[RunUpdate], view: View) -> dict[str, Any]:
+    """Make the JSON-able message for the browser: the shown runs and how to draw them.
+
+    A column of shape (rows,) becomes null (all NaN), a number (constant), base64 of little-endian
+    Float32, or {"from": first value, "offsets": base64 Float32}.
+
+    >>> columns = {"step": np.arange(2), "loss": np.array([0.5, np.nan]), "gd_edge": np.full(2, 20)}
+    >>> message = encode([RunUpdate("a", "GD", "gd", -1, 1, True, columns)], View())
+    >>> message["runs"][0]["columns"]
+    {'step': {'from': 0.0, 'offsets': 'AAAAAAAAgD8='}, 'loss': 'AAAAPwAAwH8=', 'gd_edge': 20.0}
+    """
+    return {"runs": [_encode_run(update) for update in updates], "view": asdict(view)}
+
+
+def _encode_run(update: RunUpdate) -> dict[str, Any]:
+    return {
+        "id": update.id,
+        "label": update.label,
+        "rule": update.rule,
+        "start": int(update.start),
+        "stop": int(update.stop),
+        "full": bool(update.full),
+        "rows": len(update.columns.get("step", ())),
+        "columns": {
+            name: _encode_column(name, np.asarray(values, dtype=np.float64))
+            for name, values in update.columns.items()
+            if len(values) and _DRAWN.fullmatch(name)
+        },
+        "interventions": [[int(step), str(text)] for step, text in update.interventions],
+    }
+
+
+def _encode_column(name: str, values: np.ndarray) -> float | str | dict[str, Any] | None:
+    """Encode values of shape (rows,), rows >= 1."""
+    if np.isnan(values).all():
+        return None
+    first = float(values[0])
+    if math.isfinite(first) and (values == first).all():
+        return first
+    if name in _OFFSET_COLUMNS and math.isfinite(first):
+        return {"from": first, "offsets": _float32(values - first)}
+    return _float32(values)
+
+
+def _float32(values: np.ndarray) -> str:
+    with np.errstate(over="ignore"):  # a diverged run may leave the range of Float32: inf is right
+        return base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
+
+
+def _bootstrap() -> str:
+    """Return the inline module, which travels in every message: it only imports static/live.js."""
+    # The queries change with the content, so that no browser draws with a stale copy.
+    live = hashlib.sha256((STATIC / "live.js").read_bytes()).hexdigest()[:12]
+    plotly = metadata.version("plotly")
+    return f"""
+const url = new URL("app/static/live.js?v={live}&plotly={plotly}", document.baseURI).href;
+const live = import(url);
+export default function (component) {{
+  const host = component.parentElement;
+  live.then(
+    (module) => module.update(component),
+    () => {{ host.textContent = "The live charts could not be loaded. Reload the page."; }},
+  );
+  return () => live.then((module) => module.release(host), () => {{}});
+}}
+"""
+
+
+_mount = st.components.v2.component("samedge_live_charts", js=_bootstrap(), isolate_styles=False)
+
+
+def live_charts(
+    updates: Sequence[RunUpdate],
+    view: View,
+    *,
+    key: str = "live",
+    on_resync: Callable[[], None],
+) -> None:
+    """Show the runs in `updates`, all of them in every call, and feed them their new rows.
+
+    Call it at every tick, also without new rows (then with empty `columns` and start = stop): a run
+    that is missing from `updates` is no longer shown. `on_resync` is called when the browser lacks
+    rows, for instance after a lost message: answer with `full=True` and the whole decimated run.
+    """
+    ensure_plotly_js()
+    _mount(key=key, data=encode(updates, view), on_resync_change=on_resync)

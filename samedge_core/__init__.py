@@ -1,0 +1,75 @@
+"""SAMEdge: sharpness-aware minimization and the edge of stability, measured as it happens.
+
+    import samedge_core as se
+    history = se.run(se.RunConfig(problem="digits-mlp", rule="sam", eta=1.0, rho=0.05, steps=200))
+    history.to_frame()
+
+Importing this package does not import torch; `run`, `sharpness`, `Problem` and the curvature tools
+do on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from samedge_core.edges import (
+    gd_edge,
+    gd_multiplier,
+    nesterov_edge,
+    nesterov_multiplier,
+    polyak_edge,
+    polyak_multiplier,
+    sam_edge,
+    sam_multiplier,
+    usam_edge,
+    usam_multiplier,
+)
+from samedge_core.fields import ConfigError, Field
+from samedge_core.problems.registry import PROBLEMS
+from samedge_core.rules import RULES, Hyperparameters
+from samedge_core.training import (
+    FIELDS,
+    History,
+    Intervention,
+    Measurement,
+    RunConfig,
+    Stop,
+    StopReason,
+)
+
+if TYPE_CHECKING:
+    from samedge_core.curvature import (
+        EigenEstimate,
+        HessianOperator,
+        SharpnessTracker,
+        dense_hessian,
+        sharpness,
+    )
+    from samedge_core.problems.problem import Problem
+    from samedge_core.training.loop import build_problem, run
+
+_NEEDS_TORCH = {
+    "EigenEstimate": "samedge_core.curvature",
+    "HessianOperator": "samedge_core.curvature",
+    "SharpnessTracker": "samedge_core.curvature",
+    "dense_hessian": "samedge_core.curvature",
+    "sharpness": "samedge_core.curvature",
+    "Problem": "samedge_core.problems.problem",
+    "build_problem": "samedge_core.training.loop",
+    "run": "samedge_core.training.loop",
+}
+
+__all__ = [
+    "FIELDS", "PROBLEMS", "RULES", "ConfigError", "EigenEstimate", "Field", "HessianOperator",
+    "History", "Hyperparameters", "Intervention", "Measurement", "Problem", "RunConfig",
+    "SharpnessTracker", "Stop", "StopReason", "build_problem", "dense_hessian", "gd_edge",
+    "gd_multiplier", "nesterov_edge", "nesterov_multiplier", "polyak_edge", "polyak_multiplier",
+    "run", "sam_edge", "sam_multiplier", "sharpness", "usam_edge", "usam_multiplier",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEEDS_TORCH:
+        return getattr(importlib.import_module(_NEEDS_TORCH[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,214 @@
+"""Edges of stability: the curvature at which a step of each update rule stops contracting.
+
+Along an eigenvector with eigenvalue lambda, one step multiplies the iterate of the local quadratic
+model by a *multiplier*; the *edge* is the lambda at which that multiplier reaches -1. All functions
+take floats or arrays and broadcast like NumPy; a float in gives a float out.
+
+Source: P. M. Long and P. L. Bartlett, "Sharpness-Aware Minimization and the Edge of Stability",
+arXiv 2309.12488 (GD, SAM); Cohen et al., arXiv 2103.00065 (momentum).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "gd_edge",
+    "gd_multiplier",
+    "nesterov_edge",
+    "nesterov_multiplier",
+    "polyak_edge",
+    "polyak_multiplier",
+    "sam_edge",
+    "sam_multiplier",
+    "usam_edge",
+    "usam_multiplier",
+]
+
+Values = float | NDArray[np.float64]
+
+
+def _checked(name: str, value: ArrayLike, allowed: Callable, rule: str) -> NDArray[np.float64]:
+    """`value` as float64; raises with the first entry that breaks `rule`, NaN included."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be {rule}, got {value!r}") from None
+    ok = allowed(array)
+    if not np.all(ok):
+        raise ValueError(
+            f"{name} must be {rule}, got {array[~ok].flat[0] if array.ndim else value}"
+        )
+    return array
+
+
+def _eta(eta: ArrayLike) -> NDArray[np.float64]:
+    return _checked("eta", eta, lambda x: (x > 0) & np.isfinite(x), "a finite number > 0")
+
+
+def _rho(rho: ArrayLike) -> NDArray[np.float64]:
+    return _checked("rho", rho, lambda x: (x >= 0) & np.isfinite(x), "a finite number >= 0")
+
+
+def _beta(beta: ArrayLike) -> NDArray[np.float64]:
+    return _checked("beta", beta, lambda x: (x >= 0) & (x < 1), "in [0, 1)")
+
+
+def _grad_norm(grad_norm: ArrayLike) -> NDArray[np.float64]:
+    return _checked("grad_norm", grad_norm, lambda x: x >= 0, ">= 0")
+
+
+def _curvature(curvature: ArrayLike) -> NDArray[np.float64]:
+    return _checked("curvature", curvature, np.isfinite, "a finite number")
+
+
+def _plain(value: NDArray[np.float64] | np.float64) -> Values:
+    return float(value) if np.ndim(value) == 0 else np.asarray(value)
+
+
+@overload
+def gd_edge(eta: float) -> float: ...
+@overload
+def gd_edge(eta: ArrayLike) -> Values: ...
+def gd_edge(eta: ArrayLike) -> Values:
+    """Edge of gradient descent, 2/eta.
+
+    >>> gd_edge(0.5)
+    4.0
+    """
+    return _plain(2 / _eta(eta))
+
+
+@overload
+def sam_edge(eta: float, rho: float, grad_norm: float) -> float: ...
+@overload
+def sam_edge(eta: ArrayLike, rho: ArrayLike, grad_norm: ArrayLike) -> Values: ...
+def sam_edge(eta: ArrayLike, rho: ArrayLike, grad_norm: ArrayLike) -> Values:
+    """The SAM-edge, (||g||/(2 rho)) (sqrt(1 + 8 rho/(eta ||g||)) - 1).
+
+    Computed in the rationalised form (4/eta) / (1 + sqrt(1 + 8 rho/(eta ||g||))), which does not
+    cancel for small rho and needs no branch at rho = 0, where it is 2/eta. Both limits are exact:
+    at ||g|| = 0 it is 0 for rho > 0 (the edge shrinks like sqrt(2 ||g||/(eta rho))) and 2/eta for
+    rho = 0 (SAM is then GD); at ||g|| = inf it is 2/eta.
+
+    Source: arXiv 2309.12488, equation (1).
+
+    >>> sam_edge(0.1, 0.0, 10.0)
+    20.0
+    >>> sam_edge(1.0, 0.1, 0.0)
+    0.0
+    """
+    eta, rho, grad_norm = _eta(eta), _rho(rho), _grad_norm(grad_norm)
+    # 0/0 at rho = ||g|| = 0 means "SAM is GD", so the term that carries rho is 0 there;
+    # overflow to inf is the exact limit (edge -> 0).
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        pull = np.where(rho == 0, 0.0, 8 * (rho / eta) / grad_norm)
+    return _plain((4 / eta) / (1 + np.sqrt(1 + pull)))
+
+
+@overload
+def usam_edge(eta: float, rho: float) -> float: ...
+@overload
+def usam_edge(eta: ArrayLike, rho: ArrayLike) -> Values: ...
+def usam_edge(eta: ArrayLike, rho: ArrayLike) -> Values:
+    """Edge of unnormalised SAM, (sqrt(1 + 8 rho/eta) - 1)/(2 rho); independent of ||g||.
+
+    >>> usam_edge(0.1, 0.0)
+    20.0
+    """
+    return sam_edge(eta, rho, 1.0)
+
+
+@overload
+def polyak_edge(eta: float, beta: float) -> float: ...
+@overload
+def polyak_edge(eta: ArrayLike, beta: ArrayLike) -> Values: ...
+def polyak_edge(eta: ArrayLike, beta: ArrayLike) -> Values:
+    """Edge of Polyak (heavy-ball) momentum, (2 + 2 beta)/eta.
+
+    >>> polyak_edge(1.0, 0.5)
+    3.0
+    """
+    return _plain((2 + 2 * _beta(beta)) / _eta(eta))
+
+
+@overload
+def nesterov_edge(eta: float, beta: float) -> float: ...
+@overload
+def nesterov_edge(eta: ArrayLike, beta: ArrayLike) -> Values: ...
+def nesterov_edge(eta: ArrayLike, beta: ArrayLike) -> Values:
+    """Edge of Nesterov momentum, (2 + 2 beta)/(eta (1 + 2 beta)).
+
+    >>> nesterov_edge(1.0, 0.5)
+    1.5
+    """
+    beta = _beta(beta)
+    return _plain((2 + 2 * beta) / (_eta(eta) * (1 + 2 * beta)))
+
+
+def gd_multiplier(curvature: ArrayLike, eta: ArrayLike) -> Values:
+    """What GD multiplies the component along an eigenvector by: 1 - eta lambda.
+
+    >>> gd_multiplier(4.0, 0.5)
+    -1.0
+    """
+    return _plain(1 - _eta(eta) * _curvature(curvature))
+
+
+def sam_multiplier(
+    curvature: ArrayLike, eta: ArrayLike, rho: ArrayLike, grad_norm: ArrayLike
+) -> Values:
+    """What SAM multiplies a component by: 1 - eta lambda (1 + rho lambda/||g||).
+
+    At ||g|| = 0 the step is zero by definition (u = 0), so the multiplier is GD's.
+
+    >>> round(sam_multiplier(sam_edge(0.5, 0.1, 0.3), 0.5, 0.1, 0.3), 12)
+    -1.0
+    """
+    eta, rho, grad_norm = _eta(eta), _rho(rho), _grad_norm(grad_norm)
+    curvature = _curvature(curvature)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reach = np.where((rho == 0) | (grad_norm == 0), 0.0, rho / grad_norm)
+    return _plain(1 - eta * curvature * (1 + reach * curvature))
+
+
+def usam_multiplier(curvature: ArrayLike, eta: ArrayLike, rho: ArrayLike) -> Values:
+    """What USAM multiplies a component by: 1 - eta lambda (1 + rho lambda)."""
+    return sam_multiplier(curvature, eta, rho, 1.0)
+
+
+def _momentum_multiplier(trace: NDArray[np.float64], determinant: NDArray[np.float64]):
+    """Root of z^2 - trace z + determinant of largest modulus; real roots keep their sign."""
+    root = np.sqrt((trace**2 - 4 * determinant).astype(np.complex128))
+    high, low = (trace + root) / 2, (trace - root) / 2
+    leading = np.where(np.abs(high) >= np.abs(low), high, low)
+    return _plain(np.where(root.imag == 0, leading.real, np.abs(leading)))
+
+
+def polyak_multiplier(curvature: ArrayLike, eta: ArrayLike, beta: ArrayLike) -> Values:
+    """Dominant multiplier of Polyak momentum, the leading root of z^2 - (1 + beta - eta lambda) z + beta.
+
+    A complex pair is reported by its modulus (oscillation at a rate of its own, not a flip).
+
+    >>> round(polyak_multiplier(polyak_edge(0.5, 0.9), 0.5, 0.9), 12)
+    -1.0
+    """
+    eta, beta, curvature = _eta(eta), _beta(beta), _curvature(curvature)
+    trace, determinant = np.broadcast_arrays(1 + beta - eta * curvature, beta)
+    return _momentum_multiplier(trace, determinant)
+
+
+def nesterov_multiplier(curvature: ArrayLike, eta: ArrayLike, beta: ArrayLike) -> Values:
+    """Dominant multiplier of Nesterov momentum, the leading root of z^2 - (1 + beta) c z + beta c
+    with c = 1 - eta lambda; a complex pair is reported by its modulus.
+
+    >>> round(nesterov_multiplier(nesterov_edge(0.5, 0.9), 0.5, 0.9), 12)
+    -1.0
+    """
+    eta, beta, curvature = _eta(eta), _beta(beta), _curvature(curvature)
+    contraction = 1 - eta * curvature
+    return _momentum_multiplier((1 + beta) * contraction, beta * contraction)

@@ -1,0 +1,151 @@
+"""A Field declares one setting once: type, range, default, label, help and unit.
+
+RunConfig and every problem are tables of Fields. The controls of the page, the link, the saved file
+and the command line are all made from these tables, so that no range or default is written twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["ConfigError", "Field", "check_all", "defaults"]
+
+Kind = Literal["float", "int", "choice", "bool", "floats"]
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+class ConfigError(ValueError):
+    """A setting outside its range. `field` names it; the message shows the value received."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class Field:
+    """One setting.
+
+    Attributes:
+        low, high: allowed range, ends included unless `open_low` excludes the lower one.
+        choices: allowed values of a "choice"; `titles` are their names on the page.
+        log: the natural scale is logarithmic (sliders step in exponents).
+        live: may change while a run goes on; any other setting needs a restart.
+        suggested: the part of the range that a slider covers; exact entry allows all of it.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    label: str
+    help: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    open_low: bool = False
+    choices: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    log: bool = False
+    live: bool = False
+    suggested: tuple[float, float] | None = None
+
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        if self.kind == "choice":
+            return "one of " + ", ".join(self.choices)
+        if self.kind == "bool":
+            return "true or false"
+        noun = {"int": "a whole number", "float": "a number", "floats": "a list of numbers"}[
+            self.kind
+        ]
+        bounds = []
+        if self.low is not None:
+            bounds.append(f"{'>' if self.open_low else '>='} {self.low:g}")
+        if self.high is not None:
+            bounds.append(f"<= {self.high:g}")
+        return f"{noun} {' and '.join(bounds)}".rstrip()
+
+    def check(self, value: Any) -> Any:
+        """`value` in this field's own type; text is parsed.
+
+        Raises:
+            ConfigError: with the value received and what is allowed.
+        """
+        try:
+            return getattr(self, f"_check_{self.kind}")(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ConfigError(
+                self.name, f"{self.name} must be {self.allowed()}, got {_shown(value)}"
+            ) from None
+
+    def text(self, value: Any) -> str:
+        """The value as it stands in a link or a text box; `check(text(v)) == v`."""
+        if self.kind == "floats":
+            return ", ".join(f"{v:.15g}" for v in value)
+        if self.kind == "float":
+            return repr(float(value)).removesuffix(".0")
+        return str(value).lower() if self.kind == "bool" else str(value)
+
+    def _check_float(self, value: Any) -> float:
+        if isinstance(value, bool):
+            raise TypeError
+        number = float(value)
+        if not math.isfinite(number):
+            raise ValueError
+        if self.low is not None and (number < self.low or (self.open_low and number == self.low)):
+            raise ValueError
+        if self.high is not None and number > self.high:
+            raise ValueError
+        return number
+
+    def _check_int(self, value: Any) -> int:
+        number = self._check_float(value)
+        if number != int(number):
+            raise ValueError
+        return int(number)
+
+    def _check_choice(self, value: Any) -> str:
+        if value not in self.choices:
+            raise ValueError
+        return value
+
+    def _check_bool(self, value: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        word = str(value).strip().lower()
+        if word not in TRUE + FALSE:
+            raise ValueError
+        return word in TRUE
+
+    def _check_floats(self, value: Any) -> tuple[float, ...]:
+        parts = value.replace(",", " ").split() if isinstance(value, str) else list(value)
+        if not 1 <= len(parts) <= 200:
+            raise ValueError
+        return tuple(self._check_float(part) for part in parts)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def defaults(fields: Iterable[Field]) -> dict[str, Any]:
+    """The default of every field, by name."""
+    return {field.name: field.default for field in fields}
+
+
+def check_all(fields: Iterable[Field], values: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """Defaults overlaid with `values`, each checked.
+
+    Raises:
+        ConfigError: for an unknown name or a value outside its range.
+    """
+    table = {field.name: field for field in fields}
+    for name in values:
+        if name not in table:
+            known = ", ".join(table) or "none"
+            raise ConfigError(name, f"{owner} has no option {name!r}; it has: {known}")
+    return {name: field.check(values.get(name, field.default)) for name, field in table.items()}

@@ -1,0 +1,59 @@
+"""Batches: a seeded, restorable order of mini-batches."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "Batches"]
+
+
+class Batch(NamedTuple):
+    """Inputs x (n, ...) and targets y (n,) or (n, outputs)."""
+
+    x: Tensor
+    y: Tensor
+
+
+class Batches:
+    """Mini-batches of `data`: a fresh permutation each epoch, the short last batch dropped.
+
+    The generator is part of a run's state: `state()` and `restore()` continue the very same order.
+    """
+
+    def __init__(self, data: Batch, batch_size: int, *, seed: int) -> None:
+        n = len(data.x)
+        if not 1 <= batch_size <= n:
+            raise ValueError(f"batch_size must be from 1 to the data size {n}, got {batch_size}")
+        self._data = data
+        self._n = n
+        self._batch_size = batch_size
+        self._generator = torch.Generator().manual_seed(seed)
+        self._order = torch.randperm(n, generator=self._generator)
+        self._next = 0
+
+    def next(self) -> Batch:
+        """The next mini-batch, x (batch_size, ...) and its y."""
+        if self._next + self._batch_size > self._n:
+            self._order = torch.randperm(self._n, generator=self._generator)
+            self._next = 0
+        start = self._next
+        self._next += self._batch_size
+        chosen = self._order[start : self._next]
+        return Batch(self._data.x[chosen], self._data.y[chosen])
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs: tensors and integers only."""
+        return {
+            "generator": self._generator.get_state(),
+            "order": self._order.clone(),
+            "next": self._next,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue where `state()` was taken."""
+        self._generator.set_state(state["generator"])
+        self._order = state["order"].clone()
+        self._next = state["next"]

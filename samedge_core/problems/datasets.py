@@ -1,0 +1,37 @@
+"""The embedded data: scikit-learn's handwritten digits, and Chebyshev polynomials."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["chebyshev", "digits"]
+
+
+@cache
+def _all_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    return images, labels.astype(np.int64)
+
+
+def digits(n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The first n digits: x (n, 64), pixels / 16 minus the mean image of these n, and labels (n,).
+
+    Raises:
+        ValueError: n is not from 1 to 1797.
+    """
+    images, labels = _all_digits()
+    if not 1 <= n <= len(images):
+        raise ValueError(f"n must be from 1 to {len(images)}, got {n}")
+    x = images[:n] / 16
+    return x - x.mean(axis=0), labels[:n]
+
+
+def chebyshev(n: int, degree: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """x (n, 1), equally spaced on [-1, 1], and T_degree(x) (n, 1)."""
+    x = np.linspace(-1, 1, n)[:, None]
+    return x, np.polynomial.chebyshev.Chebyshev.basis(degree)(x)

@@ -1,0 +1,113 @@
+"""The networks: MLPs on digits and on Chebyshev polynomials, a deep linear net, a small CNN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from samedge_core.problems.datasets import chebyshev, digits
+from samedge_core.problems.problem import ModuleProblem
+
+__all__ = ["chebyshev_mlp", "cnn", "deep_linear", "digits_cnn", "digits_mlp", "mlp"]
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+
+def mlp(sizes: Sequence[int], activation: str | None) -> nn.Sequential:
+    """Fully connected layers of the given sizes; no activation after the last."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(sizes):
+        layers.append(nn.Linear(fan_in, fan_out))
+        if activation:
+            layers.append(ACTIVATIONS[activation]())
+    return nn.Sequential(*(layers[:-1] if activation else layers))
+
+
+def cnn(side: int, channels: Sequence[int], outputs: int) -> nn.Sequential:
+    """Blocks of [3x3 convolution, ReLU, 2x2 max-pool] on (n, 1, side, side), then a linear head."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise((1, *channels)):
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        side //= 2
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * side * side, outputs))
+
+
+def initialiser(init: str) -> Callable[[nn.Module], None]:
+    """A function that draws fresh weights for every layer, from torch's global generator."""
+    return {"torch": _torch_default, "glorot": _glorot_normal, "fan-in": _fan_in_normal}[init]
+
+
+def _layers(module: nn.Module) -> list[nn.Linear | nn.Conv2d]:
+    return [m for m in module.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+
+
+def _torch_default(module: nn.Module) -> None:
+    for layer in _layers(module):
+        layer.reset_parameters()
+
+
+def _glorot_normal(module: nn.Module) -> None:
+    for layer in _layers(module):
+        nn.init.xavier_normal_(layer.weight)
+        _zero_bias(layer)
+
+
+def _fan_in_normal(module: nn.Module) -> None:
+    for layer in _layers(module):
+        fan_in = layer.weight[0].numel()
+        nn.init.normal_(layer.weight, std=1 / math.sqrt(fan_in))
+        _zero_bias(layer)
+
+
+def _zero_bias(layer: nn.Linear | nn.Conv2d) -> None:
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def _problem(module: nn.Module, x, y, *, init: str, loss: str, dtype: str) -> ModuleProblem:
+    kind = getattr(torch, dtype)
+    targets = torch.from_numpy(y)
+    return ModuleProblem(
+        module.to(kind),
+        torch.from_numpy(x).to(kind),
+        targets.to(kind) if targets.is_floating_point() else targets,
+        loss,
+        initialiser(init),
+    )
+
+
+def digits_mlp(
+    *, n: int, activation: str, width: int, depth: int, init: str, loss: str, seed: int, dtype: str
+) -> ModuleProblem:
+    """64 - width x depth - 10 on the first n digits; 64-100-100-10 by default, P = 17,610."""
+    x, y = digits(n)
+    module = mlp([64, *[width] * depth, 10], activation)
+    return _problem(module, x, y, init=init, loss=loss, dtype=dtype)
+
+
+def deep_linear(
+    *, n: int, width: int, depth: int, init: str, loss: str, seed: int, dtype: str
+) -> ModuleProblem:
+    """64 - width x depth - 10 without activations."""
+    x, y = digits(n)
+    module = mlp([64, *[width] * depth, 10], None)
+    return _problem(module, x, y, init=init, loss=loss, dtype=dtype)
+
+
+def digits_cnn(*, n: int, init: str, loss: str, seed: int, dtype: str) -> ModuleProblem:
+    """8 then 16 channels on the first n digits as (n, 1, 8, 8); P = 1,898."""
+    x, y = digits(n)
+    module = cnn(8, (8, 16), 10)
+    return _problem(module, x.reshape(n, 1, 8, 8), y, init=init, loss=loss, dtype=dtype)
+
+
+def chebyshev_mlp(
+    *, n: int, degree: int, activation: str, init: str, loss: str, seed: int, dtype: str
+) -> ModuleProblem:
+    """1-30-20-1 on n equally spaced points of T_degree; P = 701."""
+    x, y = chebyshev(n, degree)
+    return _problem(mlp([1, 30, 20, 1], activation), x, y, init=init, loss=loss, dtype=dtype)

@@ -1,0 +1,194 @@
+"""Problem: data, model and loss as a function of ONE flat parameter vector w."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+
+from samedge_core.problems.batches import Batch, Batches
+
+__all__ = ["Batch", "Evaluation", "LossFunction", "ModuleProblem", "Problem"]
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+
+
+class Evaluation(NamedTuple):
+    """Loss and accuracy (NaN when the targets are not classes) on the whole training set."""
+
+    loss: float
+    accuracy: float
+
+
+class Problem(ABC):
+    """A loss L(w) on a flat vector w of `size` parameters.
+
+    Attributes:
+        size: P, the number of parameters.
+        dtype: of w and of all computation.
+        classes: number of classes, or 0 when the targets are not classes.
+    """
+
+    size: int
+    dtype: torch.dtype
+    classes: int = 0
+
+    @abstractmethod
+    def init(self, *, seed: int) -> Tensor:
+        """Initial weights (P,); equal seeds give equal weights, and no global generator is touched."""
+
+    @abstractmethod
+    def loss(self, w: Tensor, batch: Batch | None) -> Tensor:
+        """Scalar loss at w (P,) on `batch`; differentiable at least twice."""
+
+    def full_batch(self) -> Batch | None:
+        """All the data, or None for a problem without data."""
+        return None
+
+    def batches(self, *, seed: int, batch_size: int = 0) -> Batches | None:
+        """A seeded source of mini-batches, or None when every step uses the full batch."""
+        return None
+
+    def evaluate(self, w: Tensor) -> Evaluation:
+        """Loss and accuracy at w over all the data."""
+        with torch.no_grad():
+            return Evaluation(float(self.loss(w, self.full_batch())), math.nan)
+
+    def gradient(self, w: Tensor, batch: Batch | None) -> Tensor:
+        """grad L(w), shape (P,), without keeping a graph."""
+        return self.loss_and_gradient(w, batch)[1]
+
+    def loss_and_gradient(self, w: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
+        """L(w) and grad L(w), without keeping a graph."""
+        w = w.detach().requires_grad_()
+        loss = self.loss(w, batch)
+        (g,) = torch.autograd.grad(loss, w)
+        return loss.detach(), g
+
+    @staticmethod
+    def from_module(
+        module: nn.Module, x: Tensor, y: Tensor, loss: str | LossFunction = "mse"
+    ) -> ModuleProblem:
+        """Any torch module as a Problem; `init` returns the module's own weights when seed is None.
+
+        Args:
+            module: its parameters, in order, make up w; left unchanged.
+            x, y: inputs (n, ...) and targets: classes (n,) as integers, or values (n, outputs).
+            loss: "mse", "half-mse", "cross-entropy", or a function of (outputs, y).
+
+        Raises:
+            ValueError: no parameters, mixed dtypes, lengths that differ, non-finite inputs, an
+                unknown loss; the message shows what came.
+        """
+        return ModuleProblem(module, x, y, loss)
+
+
+class ModuleProblem(Problem):
+    """A torch module, its data and a loss; the module's tensors are views into w."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        loss: str | LossFunction = "mse",
+        initialise: Callable[[nn.Module], None] | None = None,
+    ) -> None:
+        """`initialise(module)` draws fresh weights for `init(seed=)`; without it, `init` gives the
+        weights that the module came with, whatever the seed."""
+        named = dict(module.named_parameters())
+        _check_module(named, x, y)
+        self._module = module
+        self._initialise = initialise
+        self._shapes = {name: p.shape for name, p in named.items()}
+        self._sizes = [p.numel() for p in named.values()]
+        self._own_weights = _flatten(module)
+        self._loss = _loss_function(loss, y)
+        self._data = Batch(x.to(self._own_weights.dtype) if x.is_floating_point() else x, y)
+        self.size = sum(self._sizes)
+        self.dtype = self._own_weights.dtype
+        self.classes = 0 if y.is_floating_point() else int(y.max()) + 1
+
+    def init(self, *, seed: int) -> Tensor:
+        if self._initialise is None:
+            return self._own_weights.clone()
+        # torch's initialisers read the global generator; fork it so that nobody else sees it move.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._initialise(self._module)
+        return _flatten(self._module)
+
+    def predict(self, w: Tensor, x: Tensor) -> Tensor:
+        """The module's outputs (n, outputs) at weights w (P,)."""
+        # one split (not P slices) keeps the backward pass a single concatenation
+        parts = w.split(self._sizes)
+        views = {
+            name: part.view(shape)
+            for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
+        }
+        return torch.func.functional_call(self._module, views, (x,))
+
+    def loss(self, w: Tensor, batch: Batch | None) -> Tensor:
+        x, y = batch or self._data
+        return self._loss(self.predict(w, x), y)
+
+    def full_batch(self) -> Batch:
+        return self._data
+
+    def batches(self, *, seed: int, batch_size: int = 0) -> Batches | None:
+        n = len(self._data.x)
+        if batch_size in (0, n):
+            return None
+        return Batches(self._data, batch_size, seed=seed)
+
+    def evaluate(self, w: Tensor) -> Evaluation:
+        x, y = self._data
+        with torch.no_grad():
+            outputs = self.predict(w, x)
+            accuracy = (outputs.argmax(-1) == y).double().mean() if self.classes else math.nan
+            return Evaluation(float(self._loss(outputs, y)), float(accuracy))
+
+
+def _flatten(module: nn.Module) -> Tensor:
+    return torch.cat([p.detach().reshape(-1) for p in module.parameters()])
+
+
+def _check_module(named: dict[str, nn.Parameter], x: Tensor, y: Tensor) -> None:
+    if not named:
+        raise ValueError("the module has no parameters to train")
+    dtypes = {p.dtype for p in named.values()}
+    if len(dtypes) > 1:
+        raise ValueError(f"all parameters must have one dtype, got {sorted(map(str, dtypes))}")
+    if len(x) != len(y) or len(x) == 0:
+        raise ValueError(f"x and y must have the same length > 0, got {len(x)} and {len(y)}")
+    if x.is_floating_point() and not torch.isfinite(x).all():
+        raise ValueError(f"x must be finite, got {int((~torch.isfinite(x)).sum())} other entries")
+
+
+def _loss_function(loss: str | LossFunction, y: Tensor) -> LossFunction:
+    """The loss by name, with class targets turned into one-hot rows once for squared errors."""
+    if callable(loss):
+        return loss
+    if loss == "cross-entropy":
+        return cross_entropy
+    if loss not in ("mse", "half-mse"):
+        raise ValueError(f"loss must be mse, half-mse, cross-entropy or a function, got {loss!r}")
+    factor = 1.0 if loss == "mse" else 0.5
+    classes = 0 if y.is_floating_point() else int(y.max()) + 1
+
+    def squared_error(outputs: Tensor, target: Tensor) -> Tensor:
+        if classes:
+            target = one_hot(target, outputs.shape[-1]).to(outputs.dtype)
+        if outputs.shape != target.shape:
+            raise ValueError(
+                f"outputs {tuple(outputs.shape)} and targets {tuple(target.shape)} differ in shape"
+            )
+        # mean over examples AND outputs, as in the paper's code
+        return factor * (outputs - target).square().mean()
+
+    return squared_error

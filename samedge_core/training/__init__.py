@@ -1,0 +1,10 @@
+"""Training: configuration, state, loop and record. `loop` and `state` need torch; the rest does not."""
+
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.training.history import History, Intervention, Measurement
+from samedge_core.training.stop import Stop, StopReason
+
+__all__ = [
+    "FIELDS", "LIVE_FIELDS", "History", "Intervention", "Measurement", "RunConfig", "Stop",
+    "StopReason",
+]  # fmt: skip

@@ -1,0 +1,151 @@
+"""RunConfig: everything that decides a run, validated where it is built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from dataclasses import field as dataclass_field
+from types import MappingProxyType
+from typing import Any
+
+from samedge_core.fields import ConfigError, Field, check_all
+from samedge_core.problems.registry import PROBLEMS
+from samedge_core.rules import RULES, Hyperparameters
+
+__all__ = ["FIELDS", "LIVE_FIELDS", "SCHEMA", "RunConfig"]
+
+SCHEMA = 1
+
+_FIELDS = (
+    Field("problem", "choice", "digits-mlp", "Model and data", "What is trained, on what.",
+          choices=tuple(PROBLEMS), titles=tuple(s.title for s in PROBLEMS.values())),
+    Field("rule", "choice", "sam", "Update rule",
+          "GD drives the sharpness to 2/η; SAM holds it at the SAM-edge, which moves with ||g||.",
+          choices=tuple(RULES), titles=tuple(r.title for r in RULES.values()), live=True),
+    Field("eta", "float", 1.0, "Step size η",
+          "Learning rate. GD's edge is 2/η: a larger step needs flatter ground.",
+          low=0, open_low=True, high=1e6, log=True, live=True, suggested=(1e-3, 10)),
+    Field("rho", "float", 0.05, "SAM radius ρ",
+          "How far uphill SAM looks before it takes its gradient, in units of ||w||. 0 is GD.",
+          unit="distance in w", low=0, high=1e3, log=True, live=True, suggested=(1e-3, 1)),
+    Field("beta", "float", 0.9, "Momentum β", "Share of the velocity kept from step to step.",
+          low=0, high=0.9999, live=True, suggested=(0, 0.99)),
+    Field("batch_size", "int", 0, "Batch size",
+          "Examples in each step, drawn afresh; 0 uses all of them (full batch). With mini-batches, "
+          "gradient, sharpness and edge all belong to the current batch.",
+          unit="examples", low=0, high=1_000_000),
+    Field("seed", "int", 0, "Seed", "Fixes the initial weights and the order of the batches.",
+          low=0, high=2**31 - 1),
+    Field("measure_every", "int", 1, "Measure every",
+          "Sharpness is measured at every k-th step; training itself is not affected.",
+          unit="steps", low=1, high=100_000),
+    Field("top_k", "int", 1, "Eigenvalues",
+          "How many leading Hessian eigenvalues are measured; more cost more products.",
+          low=1, high=10),
+    Field("steps", "int", 1300, "Step cap", "The run stops after this many steps.", unit="steps",
+          low=1, high=10_000_000),
+    Field("dtype", "choice", "float32", "Precision", "float64 costs about twice the time.",
+          choices=("float32", "float64")),
+)  # fmt: skip
+
+FIELDS: Mapping[str, Field] = MappingProxyType({field.name: field for field in _FIELDS})
+LIVE_FIELDS = tuple(field.name for field in _FIELDS if field.live)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The settings of one run; immutable, checked, and equal when every value is equal.
+
+    Attributes: see `FIELDS` (label, help, unit and range of each); `options` are the problem's own
+    (`PROBLEMS[problem].options`), filled up with their defaults.
+
+    Raises:
+        ConfigError (a ValueError): names the setting, the value received and what is allowed.
+
+    >>> RunConfig(eta=-1)
+    Traceback (most recent call last):
+        ...
+    samedge_core.fields.ConfigError: eta must be a number > 0 and <= 1e+06, got -1
+    """
+
+    problem: str = FIELDS["problem"].default
+    options: Mapping[str, Any] = dataclass_field(default_factory=dict)
+    rule: str = FIELDS["rule"].default
+    eta: float = FIELDS["eta"].default
+    rho: float = FIELDS["rho"].default
+    beta: float = FIELDS["beta"].default
+    batch_size: int = FIELDS["batch_size"].default
+    seed: int = FIELDS["seed"].default
+    measure_every: int = FIELDS["measure_every"].default
+    top_k: int = FIELDS["top_k"].default
+    steps: int = FIELDS["steps"].default
+    dtype: str = FIELDS["dtype"].default
+
+    def __post_init__(self) -> None:
+        for name, field in FIELDS.items():
+            object.__setattr__(self, name, field.check(getattr(self, name)))
+        spec = PROBLEMS[self.problem]
+        options = check_all(spec.options, self.options, f"problem {self.problem}")
+        object.__setattr__(self, "options", _Options(options))
+        self._check_batch()
+
+    def _check_batch(self) -> None:
+        size = PROBLEMS[self.problem].data_size
+        n = self.options[size] if size else 0
+        if self.batch_size > n:
+            allowed = f"at most the data size, {n}" if size else f"0: {self.problem} has no data"
+            raise ConfigError("batch_size", f"batch_size must be {allowed}, got {self.batch_size}")
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """The part that may change mid-run."""
+        return Hyperparameters(self.rule, self.eta, self.rho, self.beta)
+
+    def replace(self, **changes: Any) -> RunConfig:
+        """A copy with some settings changed; another problem starts from its own options."""
+        if changes.get("problem", self.problem) != self.problem:
+            changes.setdefault("options", {})
+        return replace(self, **changes)
+
+    def to_json(self) -> str:
+        """All settings as JSON, with the schema version."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> RunConfig:
+        """The inverse of `to_json`.
+
+        Raises:
+            ConfigError: when the text is not such a JSON object, or of a newer schema.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError("schema", f"not a JSON configuration: {error}") from None
+        if not isinstance(values, dict):
+            raise ConfigError("schema", f"a configuration is a JSON object, got {text[:40]!r}")
+        schema = values.pop("schema", None)
+        if schema != SCHEMA:
+            raise ConfigError("schema", f"schema must be {SCHEMA}, got {schema!r}")
+        unknown = set(values) - set(FIELDS) - {"options"}
+        if unknown:
+            raise ConfigError(min(unknown), f"unknown settings: {', '.join(sorted(unknown))}")
+        return cls(**values)
+
+
+class _Options(dict):
+    """A problem's options: a dict that refuses changes (a mappingproxy can't be pickled)."""
+
+    def _refuse(self, *args: Any, **kwargs: Any):
+        raise TypeError(
+            "the options of a RunConfig can't be changed; use config.replace(options=...)"
+        )
+
+    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = _refuse
+
+    def __reduce__(self):
+        return _Options, (dict(self),)

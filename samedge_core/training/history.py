@@ -1,0 +1,289 @@
+"""History: the record of one run, a row a step, and everything that can be derived from it.
+
+Only what was measured is stored. eta, rho, the edges and the time axes follow from the configuration
+and the interventions, so they can never disagree with what was in force at a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from samedge_core import edges
+from samedge_core.rules import RULES, Hyperparameters
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.training.stop import Stop, StopReason
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COLUMNS", "History", "Intervention", "Measurement", "row_dtype"]
+
+SYMBOLS = {"eta": "η", "rho": "ρ", "beta": "β"}
+
+COLUMNS = (
+    "step", "loss", "accuracy", "grad_norm", "sharpness", "lambda_max", "residual", "converged",
+    "eta", "rho", "gd_edge", "sam_edge", "edge", "ratio", "align_grad", "align_sam", "hvps",
+)  # fmt: skip
+"""The columns of `to_frame()` that every run has, in this order; more follow them."""
+
+_STORED = (
+    ("step", "i8"), ("loss", "f8"), ("accuracy", "f4"), ("grad_norm", "f8"), ("lambda_max", "f8"),
+    ("residual", "f8"), ("converged", "?"), ("align_grad", "f4"), ("align_sam", "f4"),
+    ("align_grad_k", "f4"), ("align_sam_k", "f4"), ("hvps", "i4"),
+)  # fmt: skip
+
+
+def row_dtype(top_k: int) -> np.dtype:
+    """The dtype of a stored row when `top_k` eigenvalues are measured."""
+    return np.dtype([*_STORED, *((f"lambda_{i}", "f8") for i in range(2, top_k + 1))])
+
+
+@dataclass(slots=True)
+class Measurement:
+    """One step: the iterate w_t *before* its update, and the update's gradients.
+
+    NaN stands where a quantity was not measured at this step. With mini-batches, loss, grad_norm and
+    curvature belong to the current batch; accuracy is over all the data.
+    """
+
+    step: int
+    loss: float
+    grad_norm: float
+    accuracy: float = np.nan
+    lambda_max: float = np.nan
+    residual: float = np.nan
+    converged: bool = False
+    align_grad: float = np.nan
+    align_sam: float = np.nan
+    align_grad_k: float = np.nan
+    align_sam_k: float = np.nan
+    hvps: int = 0
+    others: tuple[float, ...] = ()
+
+    def row(self, dtype: np.dtype) -> tuple:
+        """The values in the order of `dtype`."""
+        missing = len(dtype) - len(_STORED) - len(self.others)
+        stored = tuple(getattr(self, name) for name, _ in _STORED)
+        return stored + self.others + (np.nan,) * missing
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """Something done to the run from outside, in force from `step` on.
+
+    `changes` maps eta, rho, beta or rule to the new value. An empty one marks that the run went on in
+    a new worker, which changes nothing in the dynamics.
+    """
+
+    step: int
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.changes:
+            if name not in LIVE_FIELDS:
+                allowed = ", ".join(LIVE_FIELDS)
+                raise ValueError(f"{name} can't change mid-run; what can: {allowed}")
+
+    @property
+    def label(self) -> str:
+        """Short text for a chart: "η 1 → 0.5"."""
+        if not self.changes:
+            return "new worker"
+        return ", ".join(
+            f"{SYMBOLS.get(k, k)} {_short(self.before.get(k))} → {_short(v)}".replace("rule ", "")
+            for k, v in self.changes.items()
+        )
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "?"
+    return f"{value:.4g}" if isinstance(value, float) else str(value).upper()
+
+
+class History:
+    """The rows, interventions and stop of one run.
+
+    `config` is what the run started with. Rows are appended in the order of their steps.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.interventions: list[Intervention] = []
+        self.stop: Stop | None = None
+        self._rows = np.empty(1024, dtype=row_dtype(config.top_k))
+        self._used = 0
+
+    def __len__(self) -> int:
+        return self._used
+
+    @property
+    def stop_reason(self) -> StopReason | None:
+        """Why the run ended, or None while it goes on."""
+        return self.stop.reason if self.stop else None
+
+    @property
+    def last_step(self) -> int:
+        """Step of the newest row; -1 before the first."""
+        return int(self._rows["step"][self._used - 1]) if self._used else -1
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of a stored row."""
+        return self._rows.dtype
+
+    def append(self, measurement: Measurement) -> None:
+        """Add one row.
+
+        Raises:
+            ValueError: its step is not after the newest row's.
+        """
+        self.extend(np.array([measurement.row(self.dtype)], dtype=self.dtype))
+
+    def extend(self, rows: NDArray[np.void]) -> None:
+        """Add stored rows (n,) of this history's dtype, in the order of their steps."""
+        if not len(rows):
+            return
+        steps = np.concatenate([[self.last_step], rows["step"]])
+        if np.any(np.diff(steps) <= 0):
+            raise ValueError(f"steps must increase, got {steps[-1]} after {self.last_step}")
+        needed = self._used + len(rows)
+        if needed > len(self._rows):
+            grown = np.empty(max(needed, int(1.5 * len(self._rows))), dtype=self.dtype)
+            grown[: self._used] = self._rows[: self._used]
+            self._rows = grown
+        self._rows[self._used : needed] = rows
+        self._used = needed
+
+    def intervene(self, intervention: Intervention) -> None:
+        """Record an intervention; it must not lie before an earlier one."""
+        if self.interventions and intervention.step < self.interventions[-1].step:
+            raise ValueError(
+                f"interventions must be in order, got step {intervention.step} after "
+                f"{self.interventions[-1].step}"
+            )
+        self.interventions.append(intervention)
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """What is in force now."""
+        return self._segments()[-1][1]
+
+    def columns(self, indices: NDArray[np.int64] | slice = slice(None)) -> dict[str, NDArray]:
+        """Every column, stored and derived, at the chosen rows (all by default).
+
+        Beyond `COLUMNS`: beta, time (effective time, the sum of eta over earlier steps), evals
+        (gradient evaluations so far, Hessian-vector products apart), the alignments with the leading
+        subspace, further eigenvalues, and the edge of each rule.
+        """
+        rows = self._rows[: self._used][indices]
+        out: dict[str, NDArray] = {name: rows[name] for name in self.dtype.names or ()}
+        out["sharpness"] = np.abs(rows["lambda_max"])
+        out.update(self._derived(rows["step"], rows["grad_norm"]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out["ratio"] = out["sharpness"] / out["edge"]
+        ordered = [*COLUMNS, *(name for name in out if name not in COLUMNS)]
+        return {name: out[name] for name in ordered}
+
+    def to_frame(self) -> pd.DataFrame:
+        """All columns as a pandas DataFrame, a row a step."""
+        import pandas as pd
+
+        return pd.DataFrame(self.columns())
+
+    def select(self, start: int = -1, most: int | None = None) -> NDArray[np.int64]:
+        """Indices of the rows after step `start`, thinned to at most `most`.
+
+        Thinning keeps the extremes of every bucket of rows (sharpness, gradient norm, loss), since
+        plain striding aliases the oscillation at the edge of stability, which is what is to be seen.
+        """
+        first = int(np.searchsorted(self._rows["step"][: self._used], start, side="right"))
+        indices = np.arange(first, self._used)
+        if most is None or len(indices) <= most:
+            return indices
+        per_bucket = 6
+        buckets = np.array_split(indices, max(1, (most - 2) // per_bucket))
+        kept = {int(indices[0]), int(indices[-1])}
+        for bucket in buckets:
+            for name in ("lambda_max", "grad_norm", "loss"):
+                kept.update(_extremes(bucket, self._rows[name][bucket]))
+        return np.array(sorted(kept), dtype=np.int64)
+
+    def _segments(self) -> list[tuple[int, Hyperparameters]]:
+        """(first step, what is in force from there on), oldest first."""
+        current = self.config.hyperparameters
+        segments = [(0, current)]
+        for intervention in self.interventions:
+            if intervention.changes:
+                values = {name: getattr(current, name) for name in LIVE_FIELDS}
+                current = Hyperparameters(**{**values, **intervention.changes})
+                segments.append((intervention.step, current))
+        return segments
+
+    def _derived(self, steps: NDArray, grad_norm: NDArray) -> dict[str, NDArray]:
+        segments = self._segments()
+        # two changes at one step: the later one is in force
+        starts = np.array([start for start, _ in segments])
+        which = np.searchsorted(starts, steps, side="right") - 1
+        # a gradient norm that overflowed has no edge
+        usable = np.where(np.isfinite(grad_norm), grad_norm, np.nan)
+        known = np.nan_to_num(usable)
+        eta, rho, beta = (
+            np.array([getattr(h, name) for _, h in segments])[which]
+            for name in ("eta", "rho", "beta")
+        )
+        blank = np.where(np.isnan(usable), np.nan, 0.0)
+        out = {
+            "eta": eta,
+            "rho": rho,
+            "beta": beta,
+            "gd_edge": np.asarray(edges.gd_edge(eta)),
+            "sam_edge": np.asarray(edges.sam_edge(eta, rho, known)) + blank,
+            "usam_edge": np.asarray(edges.usam_edge(eta, rho)),
+            "polyak_edge": np.asarray(edges.polyak_edge(eta, beta)),
+            "nesterov_edge": np.asarray(edges.nesterov_edge(eta, beta)),
+        }
+        rules = np.array([h.rule for _, h in segments])[which]
+        out["edge"] = np.full(len(steps), np.nan)
+        for rule, spec in RULES.items():
+            out["edge"] = np.where(rules == rule, out[spec.column], out["edge"])
+        out["rule"] = rules
+        out["time"] = _accumulated(starts, [h.eta for _, h in segments], which, steps)
+        cost = [1 if h.rho == 0 else RULES[h.rule].gradients for _, h in segments]
+        out["evals"] = _accumulated(starts, cost, which, steps)
+        return out
+
+
+def _extremes(indices: NDArray[np.int64], values: NDArray) -> Iterable[int]:
+    """Indices of the least and greatest finite value, and none where there is no such value."""
+    finite = np.isfinite(values)
+    if not finite.any():
+        return ()
+    indices, values = indices[finite], values[finite]
+    return int(indices[values.argmin()]), int(indices[values.argmax()])
+
+
+def _accumulated(
+    starts: NDArray, rates: list[float], which: NDArray, steps: NDArray
+) -> NDArray[np.float64]:
+    """Sum over all earlier steps of the rate in force there."""
+    rate = np.asarray(rates, dtype=np.float64)
+    before = np.concatenate([[0.0], np.cumsum(np.diff(starts) * rate[:-1])])
+    return before[which] + (steps - starts[which]) * rate[which]
+
+
+def check_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes of live settings, each checked against its field.
+
+    Raises:
+        ConfigError: a value outside its range.
+        ValueError: a setting that can't change mid-run.
+    """
+    Intervention(0, changes)
+    return {name: FIELDS[name].check(value) for name, value in changes.items()}

@@ -1,0 +1,56 @@
+"""Why a run is not going on: a name for code, a sentence with a remedy for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["Stop", "StopReason"]
+
+
+class StopReason(Enum):
+    """Named outcomes; `remedy` says what to do next."""
+
+    DIVERGED = "diverged"
+    CONVERGED = "converged"
+    STEP_CAP = "step cap"
+    STOPPED = "stopped"
+    WORKER_LOST = "worker lost"
+    UNWATCHED = "unwatched"
+    FAILED = "failed"
+
+    @property
+    def remedy(self) -> str:
+        """What a person can do to go on."""
+        return _REMEDIES[self]
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the run can be taken up where it is (the step cap: after raising it)."""
+        return self not in (StopReason.DIVERGED, StopReason.CONVERGED, StopReason.FAILED)
+
+
+_RESUME = "press Resume to go on from the last snapshot; nothing recorded is lost"
+_REMEDIES = {
+    StopReason.DIVERGED: "lower the step size η (or ρ), then Reset",
+    StopReason.CONVERGED: "change η, ρ or the start, then Reset",
+    StopReason.STEP_CAP: "raise the step cap and Resume, or change a setting and Reset",
+    StopReason.STOPPED: _RESUME,
+    StopReason.WORKER_LOST: _RESUME,
+    StopReason.UNWATCHED: _RESUME,
+    StopReason.FAILED: "change the setting that the message names, then Reset",
+}
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A stop at `step`: its reason and what happened in words."""
+
+    reason: StopReason
+    step: int
+    what: str
+
+    @property
+    def message(self) -> str:
+        """What happened, and the remedy."""
+        return f"{self.what[:1].upper()}{self.what[1:]}. To go on: {self.reason.remedy}."

@@ -1,0 +1,917 @@
+/**
+ * The live charts of SAMEdge: five Plotly charts over rows kept in the browser.
+ *
+ * Streamlit calls `update` at every message and at every change of theme. A message carries only the
+ * new rows (see pages/parts/live.py); they go into a RunBuffer, and one redraw per animation frame
+ * hands the buffers to Plotly.react. Zoom, hidden traces and drag mode are kept here, not in Plotly,
+ * so that they survive every redraw and can be linked across charts.
+ */
+
+/* ---------------------------------------------------------------- what is drawn */
+
+const TALL = 330;
+const SHORT = 230;
+const GAP = 10;
+
+const EDGES = [
+  { column: "gd_edge", name: "2/η", role: "gd", shape: "hv" },
+  { column: "sam_edge", name: "SAM-edge", role: "sam", shape: "linear" },
+  { column: "usam_edge", name: "USAM-edge", role: "usam", shape: "hv" },
+  { column: "polyak_edge", name: "Polyak-edge", role: "polyak", shape: "hv" },
+  { column: "nesterov_edge", name: "Nesterov-edge", role: "nesterov", shape: "hv" },
+];
+
+const TOP_K = [2, 3, 4, 5, 6, 7, 8, 9, 10].map((k) => ({
+  column: `lambda_${k}`, name: `λ${k}`, role: "topk", fade: 1 - (k - 2) * 0.07, connect: true, topK: true,
+}));
+
+/** One entry per chart; `log` says that the y axis follows the log switch. */
+const CHARTS = [
+  {
+    name: "Sharpness", title: "sharpness ‖H‖", log: true, wide: true,
+    lines: [
+      ...EDGES,
+      ...TOP_K,
+      { column: "sharpness", name: "sharpness", role: "sharpness", connect: true, smooth: true, always: true },
+    ],
+    ghost: { column: "sharpness", name: "previous sharpness" },
+  },
+  {
+    name: "Sharpness / edge", title: "sharpness / edge", log: true,
+    lines: [{ column: "ratio", name: "sharpness / edge", role: "sharpness", connect: true, smooth: true, always: true }],
+    ghost: { column: "ratio", name: "previous ratio" },
+  },
+  {
+    name: "Gradient norm", title: "‖g‖", log: true,
+    lines: [{ column: "grad_norm", name: "‖g‖", role: "grad", connect: true, smooth: true, always: true }],
+  },
+  {
+    name: "Loss", title: "loss", log: true,
+    lines: [
+      { column: "accuracy", name: "accuracy", role: "accuracy", connect: true, yaxis: "y2" },
+      { column: "loss", name: "loss", role: "loss", connect: true, smooth: true, always: true },
+    ],
+  },
+  {
+    name: "Alignment", title: "alignment with v₁", unit: true,
+    lines: [
+      { column: "align_grad", name: "g · v₁", role: "grad", connect: true, smooth: true, always: true },
+      { column: "align_sam", name: "SAM gradient · v₁", role: "sam", connect: true, smooth: true },
+      { column: "align_grad_k", name: "g · top-k", role: "gradK", connect: true, smooth: true },
+      { column: "align_sam_k", name: "SAM gradient · top-k", role: "samK", connect: true, smooth: true },
+    ],
+  },
+];
+
+const X_TITLES = { step: "step", time: "effective time η·steps", evals: "gradient evaluations" };
+
+/** Line style by role; dash and width carry the meaning too, for eyes that do not see the hues. */
+const STROKES = {
+  sharpness: { width: 2.2, dash: "solid" },
+  topk: { width: 1.3, dash: "solid" },
+  gd: { width: 2, dash: "dash" },
+  sam: { width: 2.6, dash: "10px,4px" },
+  usam: { width: 2.2, dash: "dashdot" },
+  polyak: { width: 2.2, dash: "dot" },
+  nesterov: { width: 2.2, dash: "longdashdot" },
+  grad: { width: 2, dash: "solid" },
+  gradK: { width: 2, dash: "dot" },
+  samK: { width: 2.2, dash: "2px,4px" },
+  loss: { width: 2.2, dash: "solid" },
+  accuracy: { width: 2, dash: "dot" },
+};
+
+const LIGHT = {
+  sharpness: "#0a58ca", topk: "#3d7fd9", gd: "#3f3f46", sam: "#cf4307", usam: "#a3299a",
+  polyak: "#2e7d32", nesterov: "#856404", grad: "#007a87", gradK: "#007a87", samK: "#cf4307",
+  loss: "#5f3dc4", accuracy: "#b0336e", bad: "#d6006c", ghost: "#8b8f98",
+  // one family per run when two are shown: strong = the measured lines, deep = edges, mid = the rest
+  families: [
+    { strong: "#0a58ca", deep: "#052c65", mid: "#4c8fe8" },
+    { strong: "#d9480f", deep: "#862e06", mid: "#f08c3a" },
+  ],
+};
+
+const DARK = {
+  sharpness: "#6cb2ff", topk: "#4f93dd", gd: "#d4d4d8", sam: "#ff9a5c", usam: "#ee95ea",
+  polyak: "#7fd483", nesterov: "#e6c84f", grad: "#45d3e0", gradK: "#45d3e0", samK: "#ff9a5c",
+  loss: "#b9a3ff", accuracy: "#ff8fbf", bad: "#ff5fae", ghost: "#858b98",
+  families: [
+    { strong: "#6cb2ff", deep: "#b5d8ff", mid: "#3f8fe8" },
+    { strong: "#ff9a5c", deep: "#ffd0b0", mid: "#e8752a" },
+  ],
+};
+
+const FAMILY_SHADES = {
+  gd: "deep", sam: "deep", usam: "deep", polyak: "deep", nesterov: "deep",
+  topk: "mid", accuracy: "mid", gradK: "mid", samK: "deep",
+};
+
+/* ---------------------------------------------------------------- rows of a run */
+
+const MAX_ROWS = 6000;
+const RAW_ROWS = 1500;
+const BUCKETS = 480;
+const EXTREMES_OF = ["sharpness", "grad_norm", "loss"];
+
+/** The rows of one run, columnar: plain arrays of equal length, NaN where not measured. */
+class RunBuffer {
+  constructor() {
+    this.clear();
+  }
+
+  clear() {
+    this.columns = new Map();
+    this.rows = 0;
+    this.have = -1; // the last step that the rows cover
+    this.interventions = new Map();
+  }
+
+  /** Take in an update; returns "gap" (rows are missing), "new" or "same". */
+  accept(update) {
+    const relabelled = this.label !== update.label;
+    this.label = update.label;
+    if (update.full) this.clear();
+    else if (update.start > this.have) return "gap";
+    const marked = this.mark(update.interventions);
+    const fresh = update.full || update.stop > this.have;
+    if (fresh) this.append(update);
+    return fresh || marked || relabelled ? "new" : "same";
+  }
+
+  mark(interventions) {
+    const before = this.interventions.size;
+    for (const [step, text] of interventions) this.interventions.set(`${step} ${text}`, { step, text });
+    return this.interventions.size > before;
+  }
+
+  append(update) {
+    const incoming = new Map(
+      Object.entries(update.columns).map(([name, code]) => [name, decode(code, update.rows)]),
+    );
+    const steps = incoming.get("step") ?? [];
+    const from = steps.findIndex((step) => step > this.have);
+    if (from >= 0) this.appendRows(incoming, from, steps.length);
+    this.have = update.stop;
+    if (this.rows > MAX_ROWS) this.compact();
+  }
+
+  appendRows(incoming, from, to) {
+    for (const name of incoming.keys()) {
+      if (!this.columns.has(name)) this.columns.set(name, new Array(this.rows).fill(NaN));
+    }
+    for (const [name, values] of this.columns) {
+      const source = incoming.get(name);
+      for (let i = from; i < to; i++) values.push(source ? source[i] : NaN);
+    }
+    this.rows += to - from;
+  }
+
+  /**
+   * Thin all but the newest rows: the span of steps is cut into equal buckets, and a bucket keeps its
+   * first and last row and the extremes of what oscillates. Striding would alias the oscillation.
+   */
+  compact() {
+    const steps = this.columns.get("step");
+    const old = this.rows - RAW_ROWS;
+    const width = (steps[old] - steps[0]) / BUCKETS;
+    const watched = EXTREMES_OF.filter((name) => this.columns.has(name)).map((name) => this.columns.get(name));
+    const keep = [];
+    for (let start = 0, bucket = 1; start < old; bucket++) {
+      let end = start;
+      while (end < old && steps[end] < steps[0] + bucket * width) end++;
+      if (bucket > BUCKETS) end = old; // rounding must not leave a row behind
+      if (end > start) keep.push(...bucketRows(watched, start, end));
+      start = end;
+    }
+    for (let i = old; i < this.rows; i++) keep.push(i);
+    for (const [name, values] of this.columns) this.columns.set(name, keep.map((i) => values[i]));
+    this.rows = keep.length;
+  }
+
+  /** The column to plot against; runs without time or evals fall back to steps. */
+  x(quantity) {
+    return this.columns.get(quantity) ?? this.columns.get("step") ?? [];
+  }
+
+  /** Where a step lies on the current x axis, interpolated between rows; null before any row. */
+  locate(step, quantity) {
+    const steps = this.columns.get("step");
+    if (!steps?.length) return null;
+    const xs = this.x(quantity);
+    const after = lowerBound(steps, step);
+    if (after === 0) return xs[0];
+    if (after === steps.length) return xs[after - 1];
+    const share = (step - steps[after - 1]) / (steps[after] - steps[after - 1]);
+    return xs[after - 1] + share * (xs[after] - xs[after - 1]);
+  }
+}
+
+/** Decode a column of live.py's `encode`: null, a constant, Float32, or offsets from a first value. */
+function decode(code, rows) {
+  if (code === null) return new Array(rows).fill(NaN);
+  if (typeof code === "number") return new Array(rows).fill(code);
+  if (typeof code === "string") return Array.from(float32(code));
+  return Array.from(float32(code.offsets), (offset) => code.from + offset);
+}
+
+function float32(text) {
+  const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  const view = new DataView(bytes.buffer); // DataView, because the message is little-endian everywhere
+  return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+}
+
+/** Rows to keep of [start, end): the ends, and where a watched column is smallest and largest. */
+function bucketRows(watched, start, end) {
+  const rows = new Set([start, end - 1]);
+  for (const values of watched) {
+    let low = -1;
+    let high = -1;
+    for (let i = start; i < end; i++) {
+      if (Number.isNaN(values[i])) continue;
+      if (low < 0 || values[i] < values[low]) low = i;
+      if (high < 0 || values[i] > values[high]) high = i;
+    }
+    if (low >= 0) rows.add(low).add(high);
+  }
+  return [...rows].sort((a, b) => a - b);
+}
+
+/** Index of the first element >= value in a sorted array. */
+function lowerBound(sorted, value) {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/* ---------------------------------------------------------------- traces */
+
+/** Everything a trace builder needs besides its line: run, its place (null when alone), view, colours. */
+function context(state, run, place) {
+  return { run, place, view: state.view, palette: state.palette, hidden: state.hidden };
+}
+
+function chartTraces(state, chart) {
+  const shown = state.shown.map((id) => state.runs.get(id)).filter((run) => run.rows);
+  const pair = state.shown.length > 1;
+  const ghost = chart.ghost && state.view.previous && state.ghost;
+  const traces = ghost ? [ghostTrace(state, chart)] : [];
+  state.shown.forEach((id, index) => {
+    const run = state.runs.get(id);
+    if (run.rows) traces.push(...runTraces(context(state, run, pair ? index : null), chart));
+  });
+  if (chart.name === "Sharpness / edge") traces.unshift(unitLine(state, [...shown, ...(ghost ? [state.ghost] : [])]));
+  return traces;
+}
+
+function runTraces(ctx, chart) {
+  const lines = chart.lines.filter((line) => isDrawn(line, ctx));
+  const traces = lines.flatMap((line) => lineTraces(ctx, chart, line));
+  if (chart.name !== "Sharpness") return traces;
+  return [...errorBand(ctx), ...traces, ...notConverged(ctx)];
+}
+
+function isDrawn(line, { run, view }) {
+  if (line.topK && !view.top_k) return false;
+  const values = run.columns.get(line.column);
+  return values !== undefined && (line.always || values.some(Number.isFinite));
+}
+
+function lineTraces(ctx, chart, line) {
+  const raw = lineTrace(ctx, line, ctx.run.columns.get(line.column), line.name);
+  if (!line.smooth || !(ctx.view.smooth > 0)) return [raw];
+  const smooth = lineTrace(ctx, line, movingAverage(raw.y, ctx.view.smooth), `${line.name} (smoothed)`);
+  // The raw line stays visible, faint, and goes with the smoothed one in the legend.
+  const faint = { opacity: 0.28, showlegend: false, hoverinfo: "skip", hovertemplate: undefined };
+  return [{ ...raw, ...faint, line: { ...raw.line, width: 1.2 } }, smooth];
+}
+
+function lineTrace(ctx, line, y, name) {
+  const stroke = STROKES[line.role];
+  const color = lineColor(ctx, line.role);
+  const few = ctx.run.rows < 40; // a single point draws no line
+  return {
+    type: "scatter",
+    mode: few ? "lines+markers" : "lines",
+    name: suffixed(ctx, name),
+    legendgroup: groupOf(ctx, line.name),
+    x: ctx.run.x(ctx.view.x),
+    y,
+    yaxis: line.yaxis ?? "y",
+    connectgaps: Boolean(line.connect),
+    opacity: line.fade ?? 1,
+    line: { color, width: stroke.width + (ctx.place === 1 ? 0.6 : 0), dash: stroke.dash, shape: line.shape ?? "linear" },
+    marker: { color, size: 5, symbol: ctx.place === 1 ? "diamond" : "circle" },
+    hovertemplate: "%{y:.5~g}",
+    visible: visibility(ctx, line.name),
+  };
+}
+
+function lineColor({ place, palette }, role) {
+  return place === null ? palette[role] : palette.families[place % 2][FAMILY_SHADES[role] ?? "strong"];
+}
+
+function suffixed({ run, place }, name) {
+  return place === null ? name : `${name} (${escapeHtml(run.label)})`;
+}
+
+/** Key of a legend choice: by place, not by run, so that it outlives a run. */
+function groupOf({ place }, name) {
+  return `${place ?? 0} ${name}`;
+}
+
+function visibility(ctx, name) {
+  return ctx.hidden.has(groupOf(ctx, name)) ? "legendonly" : true;
+}
+
+/** Moving average with weight `w` on the past, started without bias; NaN stays NaN. */
+function movingAverage(values, w) {
+  let sum = 0;
+  let weight = 0;
+  return values.map((value) => {
+    if (!Number.isFinite(value)) return NaN;
+    sum = w * sum + (1 - w) * value;
+    weight = w * weight + (1 - w);
+    return sum / weight;
+  });
+}
+
+/** The honest error band around the sharpness; none when it is thinner than the line itself. */
+function errorBand(ctx) {
+  const { run, view } = ctx;
+  const bounds = run.columns.get("error_bound");
+  const values = run.columns.get("sharpness");
+  if (!bounds || !values) return [];
+  const rows = [];
+  let wide = false;
+  for (let i = 0; i < run.rows; i++) {
+    if (!Number.isFinite(bounds[i]) || !Number.isFinite(values[i])) continue;
+    rows.push(i);
+    wide ||= bounds[i] > 2e-3 * Math.abs(values[i]);
+  }
+  if (!wide) return [];
+  const back = [...rows].reverse();
+  const xs = run.x(view.x);
+  // A log axis has no place for 0, so the lower rim stays a thousandth of the value.
+  const lower = (i) => (view.log_y ? Math.max(values[i] - bounds[i], values[i] * 1e-3) : values[i] - bounds[i]);
+  return [{
+    type: "scatter", mode: "lines", fill: "toself", line: { width: 0 },
+    name: suffixed(ctx, "error band"), legendgroup: groupOf(ctx, "sharpness"),
+    showlegend: false, hoverinfo: "skip",
+    fillcolor: translucent(lineColor(ctx, "sharpness"), 0.2),
+    x: [...rows, ...back].map((i) => xs[i]),
+    y: [...rows.map((i) => values[i] + bounds[i]), ...back.map(lower)],
+    visible: visibility(ctx, "sharpness"),
+  }];
+}
+
+function notConverged(ctx) {
+  const converged = ctx.run.columns.get("converged");
+  const values = ctx.run.columns.get("sharpness");
+  if (!converged || !values) return [];
+  const rows = [];
+  values.forEach((value, i) => Number.isFinite(value) && converged[i] === 0 && rows.push(i));
+  if (!rows.length) return [];
+  const xs = ctx.run.x(ctx.view.x);
+  return [{
+    type: "scatter", mode: "markers", name: suffixed(ctx, "not converged"),
+    legendgroup: groupOf(ctx, "not converged"), hoverinfo: "skip",
+    x: rows.map((i) => xs[i]), y: rows.map((i) => values[i]),
+    marker: { symbol: ctx.place === 1 ? "diamond-open" : "circle-open", size: 8, color: ctx.palette.bad, line: { width: 1.6 } },
+    visible: visibility(ctx, "not converged"),
+  }];
+}
+
+function ghostTrace(state, chart) {
+  const { column, name } = chart.ghost;
+  const y = state.ghost.columns.get(column) ?? [];
+  return {
+    type: "scatter", mode: "lines", name, legendgroup: `0 ${name}`, connectgaps: true, hoverinfo: "skip",
+    x: state.ghost.x(state.view.x), y, opacity: 0.55,
+    line: { color: state.palette.ghost, width: 1.6 },
+    visible: state.hidden.has(`0 ${name}`) ? "legendonly" : true,
+  };
+}
+
+/** The dashed line at 1: on or over the edge. */
+function unitLine(state, runs) {
+  const ends = xSpan(runs, state.view.x) ?? [0, 1];
+  return {
+    type: "scatter", mode: "lines", name: "edge", legendgroup: "0 edge", hoverinfo: "skip",
+    x: ends, y: [1, 1], line: { color: state.palette.gd, width: 1.8, dash: "dash" },
+    visible: state.hidden.has("0 edge") ? "legendonly" : true,
+  };
+}
+
+/** First and last x over runs, or null without rows. */
+function xSpan(runs, quantity) {
+  const columns = runs.filter((run) => run.rows).map((run) => run.x(quantity));
+  if (!columns.length) return null;
+  return [Math.min(...columns.map((xs) => xs[0])), Math.max(...columns.map((xs) => xs.at(-1)))];
+}
+
+/* ---------------------------------------------------------------- layout */
+
+const MARGIN = { l: 66, r: 16, t: 34, b: 46 };
+const LOSS_MARGIN_RIGHT = 62;
+
+function chartLayout(state, chart, traces) {
+  const { theme, zoom } = state;
+  const empty = !traces.some((trace) => trace.name !== "edge" && trace.x.length);
+  const axis = axisStyle(theme);
+  const right = traces.some((trace) => trace.yaxis === "y2");
+  const marks = empty ? [] : interventionMarks(state);
+  return {
+    datarevision: state.revision, // the arrays grow in place, so Plotly cannot see that they changed
+    autosize: true,
+    margin: { ...MARGIN, r: right ? LOSS_MARGIN_RIGHT : MARGIN.r, pad: 0 },
+    paper_bgcolor: theme.background,
+    plot_bgcolor: theme.background,
+    font: { family: theme.font, size: 13, color: theme.text },
+    legend: {
+      orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", itemwidth: 30,
+      traceorder: "normal", bgcolor: "rgba(0,0,0,0)", font: { size: 13 }, tracegroupgap: 0,
+    },
+    showlegend: !empty,
+    hovermode: "x unified",
+    hoverdistance: -1,
+    spikedistance: -1,
+    hoverlabel: { bgcolor: translucent(theme.panel, 0.93), bordercolor: theme.border, font: { size: 13, color: theme.text } },
+    dragmode: state.dragmode,
+    xaxis: {
+      ...axis,
+      title: { text: X_TITLES[state.view.x], standoff: 6 },
+      ...(empty ? { range: [0, 100] } : fixedOrAuto(zoom.x)),
+      hoverformat: state.view.x === "time" ? ".5~g" : ",~r",
+      showspikes: true, spikemode: "across", spikesnap: "hovered data", spikethickness: 1,
+      spikedash: "solid", spikecolor: theme.muted,
+    },
+    yaxis: yAxis(state, chart, axis, empty),
+    ...(right && { yaxis2: rightAxis(axis) }),
+    shapes: marks.map((mark) => markLine(mark, theme)),
+    annotations: empty
+      ? [emptyNote(theme)]
+      : chart.wide ? markLabels(state, marks, state.charts.get(chart.name)) : [],
+  };
+}
+
+function axisStyle(theme) {
+  return {
+    gridcolor: theme.grid, linecolor: theme.border, tickcolor: theme.border, zeroline: false,
+    showline: true, ticks: "outside", ticklen: 4, tickfont: { size: 13 }, titlefont: undefined,
+    exponentformat: "power",
+  };
+}
+
+function yAxis(state, chart, axis, empty) {
+  const title = { text: chart.title, standoff: 8 };
+  if (chart.unit) return { ...axis, title, range: [0, 1.02], fixedrange: true, dtick: 0.25 };
+  if (empty) return { ...axis, title, range: [0, 1] };
+  const log = isLog(state, chart);
+  return {
+    ...axis, title, type: log ? "log" : "linear", rangemode: log ? "normal" : "tozero", nticks: 7,
+    ...(log && { dtick: undefined, minor: { ticks: "outside", ticklen: 2 } }),
+    ...fixedOrAuto(state.zoom.y.get(chart.name)?.range),
+  };
+}
+
+function rightAxis(axis) {
+  const title = { text: "accuracy", standoff: 8 };
+  return { ...axis, title, overlaying: "y", side: "right", range: [0, 1.02], fixedrange: true, showgrid: false, dtick: 0.25 };
+}
+
+function isLog(state, chart) {
+  return Boolean(chart.log && state.view.log_y);
+}
+
+function fixedOrAuto(range) {
+  return range ? { range: [...range], autorange: false } : { autorange: true };
+}
+
+function emptyNote(theme) {
+  return {
+    text: "Press Start", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false,
+    font: { size: 16, color: theme.muted },
+  };
+}
+
+/* ---------------------------------------------------------------- interventions */
+
+const LABEL_LEVELS = 4;
+const LABEL_HEIGHT = 19;
+
+/** Interventions of all shown runs at their x, in order, without duplicates. */
+function interventionMarks(state) {
+  const marks = new Map();
+  for (const id of state.shown) {
+    const run = state.runs.get(id);
+    for (const [key, { step, text }] of run.interventions) {
+      const x = run.locate(step, state.view.x);
+      if (x !== null && !marks.has(key)) marks.set(key, { x, text });
+    }
+  }
+  return [...marks.values()].sort((a, b) => a.x - b.x);
+}
+
+function markLine({ x }, theme) {
+  return {
+    type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, layer: "below",
+    line: { color: theme.muted, width: 1.2, dash: "dot" },
+  };
+}
+
+/** Labels on staggered levels; a label that fits on none is left out, its line stays. */
+function markLabels(state, marks, gd) {
+  const span = state.zoom.x ?? xSpan(state.shown.map((id) => state.runs.get(id)), state.view.x);
+  const width = Math.max(gd.clientWidth - MARGIN.l - MARGIN.r, 100);
+  const scale = width / Math.max(span[1] - span[0], 1e-12);
+  const levelEnds = new Array(LABEL_LEVELS).fill(-Infinity);
+  const labels = [];
+  for (const { x, text } of marks) {
+    const size = textWidth(text, state.theme.font) + 10;
+    const at = (x - span[0]) * scale;
+    if (at < 0 || at > width) continue;
+    const left = at + size > width ? at - size : at; // flip to the left of its line at the right end
+    const level = levelEnds.findIndex((end) => end < left);
+    if (level < 0) continue;
+    levelEnds[level] = left + size;
+    labels.push(markLabel(state.theme, x, text, level, left < at));
+  }
+  return labels;
+}
+
+function markLabel(theme, x, text, level, flipped) {
+  return {
+    text: escapeHtml(text), xref: "x", yref: "paper", x, y: 1, yshift: -level * LABEL_HEIGHT,
+    xanchor: flipped ? "right" : "left", yanchor: "top", xshift: flipped ? -2 : 2, showarrow: false,
+    font: { size: 13, color: theme.text }, bgcolor: translucent(theme.background, 0.8), borderpad: 1,
+  };
+}
+
+const ruler = document.createElement("canvas").getContext("2d");
+
+function textWidth(text, font) {
+  ruler.font = `13px ${font}`;
+  return ruler.measureText(text).width;
+}
+
+/** Plotly reads a subset of HTML in every text; what users type must stay text. */
+function escapeHtml(text) {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
+/* ---------------------------------------------------------------- theme */
+
+function readTheme(host) {
+  const style = getComputedStyle(host);
+  const variable = (name, otherwise) => style.getPropertyValue(`--st-${name}`).trim() || otherwise;
+  const text = variable("text-color", "#31333f");
+  const background = variable("background-color", "#ffffff");
+  return {
+    text,
+    background,
+    panel: variable("secondary-background-color", "#f0f2f6"),
+    border: translucent(text, 0.35),
+    grid: translucent(text, 0.1),
+    muted: translucent(text, 0.65),
+    font: variable("font", "sans-serif"),
+    dark: luminance(background) < 0.4,
+  };
+}
+
+/** Red, green and blue of any CSS colour, by letting the browser paint it. */
+function rgb(color) {
+  ruler.fillStyle = color;
+  ruler.fillRect(0, 0, 1, 1);
+  return [...ruler.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}
+
+function translucent(color, alpha) {
+  return `rgba(${rgb(color).join(",")},${alpha})`;
+}
+
+function luminance(color) {
+  const [r, g, b] = rgb(color);
+  return (0.299 * r + 0.587 * g + 0.114 * b) / 255;
+}
+
+/* ---------------------------------------------------------------- drawing */
+
+const CONFIG = {
+  responsive: true,
+  displaylogo: false,
+  showSendToCloud: false,
+  showTips: false, // its notice covers the legend
+  doubleClick: false, // handled here, for all charts at once
+};
+
+/** Draw at the next frame, once, however many messages came; a hidden page draws when it is back. */
+function scheduleDraw(state) {
+  state.dirty = true;
+  if (state.frame || document.hidden || state.dragging || !state.plotly) return;
+  state.frame = requestAnimationFrame(() => {
+    state.frame = 0;
+    if (!document.hidden && !state.dragging && state.dirty) draw(state);
+  });
+}
+
+function draw(state) {
+  state.dirty = false;
+  state.revision += 1;
+  dropStrandedZoom(state);
+  for (const chart of CHARTS) drawChart(state, chart);
+  state.follow.hidden = !isZoomed(state);
+  if (state.hover) hoverOthers(state, state.hover.chart, state.hover.x);
+}
+
+function drawChart(state, chart) {
+  const gd = state.charts.get(chart.name);
+  const traces = chartTraces(state, chart);
+  state.plotly.react(gd, traces, chartLayout(state, chart, traces), chartConfig(state, chart));
+}
+
+function chartConfig(state, chart) {
+  const file = { filename: `samedge-${chart.name.toLowerCase().replace(/\W+/g, "-")}`, scale: 2 };
+  const svg = {
+    name: "Download as SVG", icon: state.plotly.Icons.disk,
+    click: (gd) => state.plotly.downloadImage(gd, { ...file, format: "svg", scale: 1 }),
+  };
+  const reset = { name: "Follow the run", icon: state.plotly.Icons.home, click: () => follow(state) };
+  const modeBarButtons = [["toImage", svg], ["zoom2d", "pan2d", reset]];
+  return { ...CONFIG, toImageButtonOptions: file, modeBarButtons };
+}
+
+/* ---------------------------------------------------------------- zoom, legend, cursor */
+
+function isZoomed({ zoom }) {
+  return Boolean(zoom.x) || zoom.y.size > 0;
+}
+
+/** Undo zooming in all charts, so that they follow the run again. */
+function follow(state) {
+  state.zoom = { x: null, y: new Map() };
+  scheduleDraw(state);
+}
+
+/** A new run that does not reach the zoomed range would be drawn outside of the view. */
+function dropStrandedZoom(state) {
+  if (!state.replaced) return;
+  const span = xSpan(state.shown.map((id) => state.runs.get(id)), state.view.x);
+  if (!span) return;
+  state.replaced = false;
+  if (state.zoom.x && span[1] < state.zoom.x[0]) state.zoom = { x: null, y: new Map() };
+}
+
+/** Take over what the user did to one chart, and link the x axes. */
+function onRelayout(state, chart, change) {
+  const touched = (axis) => Object.keys(change).some((key) => key.startsWith(`${axis}.range`));
+  const { layout } = state.charts.get(chart.name);
+  if ("dragmode" in change) state.dragmode = change.dragmode;
+  if (touched("yaxis")) state.zoom.y.set(chart.name, { range: [...layout.yaxis.range], byUser: true });
+  if (touched("xaxis")) {
+    state.zoom.x = [...layout.xaxis.range];
+    fitOtherY(state);
+  }
+  scheduleDraw(state);
+}
+
+/** Fit y to the zoomed x range, once, in charts whose y the user has not set. */
+function fitOtherY(state) {
+  for (const chart of CHARTS) {
+    if (chart.unit || state.zoom.y.get(chart.name)?.byUser) continue;
+    const range = visibleRange(state.charts.get(chart.name).data, state.zoom.x, isLog(state, chart));
+    if (range) state.zoom.y.set(chart.name, { range, byUser: false });
+  }
+}
+
+/** Range of y over the traces within an x range, in axis units, with a margin; null if nothing is there. */
+function visibleRange(traces, [from, to], log) {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const trace of traces) {
+    if (trace.yaxis === "y2" || trace.visible === "legendonly") continue;
+    for (let i = 0; i < trace.x.length; i++) {
+      const y = log ? Math.log10(trace.y[i]) : trace.y[i];
+      if (trace.x[i] < from || trace.x[i] > to || !Number.isFinite(y)) continue;
+      low = Math.min(low, y);
+      high = Math.max(high, y);
+    }
+  }
+  if (low > high) return null;
+  const margin = 0.06 * (high - low) || 0.1 * Math.abs(high) || 0.1;
+  return [low - margin, high + margin];
+}
+
+/** Remember which legend entries are off; a group (raw and smoothed line, error band) goes together. */
+function onLegendChange(state, chart) {
+  for (const trace of state.charts.get(chart.name).data) {
+    if (trace.visible === "legendonly") state.hidden.add(trace.legendgroup);
+    else state.hidden.delete(trace.legendgroup);
+  }
+}
+
+function onHover(state, chart, event) {
+  if (!event.event) return; // a hover that we made ourselves
+  state.hover = { chart, x: event.xvals?.[0] ?? event.points[0].x };
+  hoverOthers(state, chart, state.hover.x);
+}
+
+function hoverOthers(state, origin, x) {
+  for (const chart of CHARTS) {
+    if (chart !== origin) state.plotly.Fx.hover(state.charts.get(chart.name), { xval: x }, "xy");
+  }
+}
+
+function onUnhover(state, chart) {
+  if (state.hover?.chart !== chart) return;
+  state.hover = null;
+  for (const other of CHARTS) if (other !== chart) state.plotly.Fx.unhover(state.charts.get(other.name));
+}
+
+/* ---------------------------------------------------------------- messages from the server */
+
+const RESYNC_AGAIN_MS = 3000; // an answer can be lost like any other message
+
+/** Take in a message; returns whether there is anything new to draw. */
+function receive(state, data, askForAll) {
+  const viewChanged = applyView(state, data.view);
+  const runsChanged = adoptRuns(state, data.runs.map((run) => run.id));
+  let news = viewChanged || runsChanged;
+  for (const update of data.runs) {
+    const outcome = state.runs.get(update.id).accept(update);
+    if (outcome === "gap") requestAll(state, update.id, askForAll);
+    else state.asked.delete(update.id);
+    news ||= outcome === "new";
+  }
+  return news;
+}
+
+function applyView(state, view) {
+  const old = state.view;
+  if (JSON.stringify(old) === JSON.stringify(view)) return false;
+  state.view = view;
+  if (old && (old.x !== view.x || old.fit !== view.fit)) state.zoom = { x: null, y: new Map() };
+  if (old && old.log_y !== view.log_y) state.zoom.y.clear(); // its units changed
+  return true;
+}
+
+/** Make the shown runs those of the message; a replaced run becomes the ghost, others are forgotten. */
+function adoptRuns(state, ids) {
+  const gone = state.shown.filter((id) => !ids.includes(id)).map((id) => state.runs.get(id));
+  const come = ids.filter((id) => !state.shown.includes(id));
+  if (!gone.length && !come.length) return false;
+  const leaving = gone.findLast((run) => run.rows > 1);
+  if (leaving && come.length) state.ghost = leaving;
+  // No run at all is a pause between two runs: the last one is still to become the ghost.
+  if (leaving && !ids.length) state.ghost = leaving;
+  state.replaced = come.length > 0;
+  state.runs = new Map(ids.map((id) => [id, state.runs.get(id) ?? new RunBuffer()]));
+  state.shown = ids;
+  return true;
+}
+
+function requestAll(state, id, askForAll) {
+  const now = performance.now();
+  if (now - (state.asked.get(id) ?? -Infinity) < RESYNC_AGAIN_MS) return;
+  state.asked.set(id, now);
+  askForAll({ run: id, have: state.runs.get(id).have });
+}
+
+/* ---------------------------------------------------------------- mounting */
+
+const STYLE = `
+.samedge-live { container-type: inline-size; position: relative; }
+.samedge-grid { display: grid; grid-template-columns: 1fr 1fr; gap: ${GAP}px; }
+.samedge-grid > div { height: ${SHORT}px; min-width: 0; overflow: hidden; }
+.samedge-grid > .samedge-wide { grid-column: 1 / -1; height: ${TALL}px; }
+@container (max-width: 899px) { .samedge-grid { grid-template-columns: 1fr; } }
+.samedge-follow { position: absolute; top: 4px; right: 150px; z-index: 5; padding: 2px 12px;
+  font: inherit; font-size: 13px; border-radius: 999px; cursor: pointer; color: var(--st-text-color, inherit);
+  background: var(--st-secondary-background-color, #eee); border: 1px solid var(--st-border-color, #999); }
+.samedge-follow[hidden] { display: none; }
+`;
+
+/** State of each mounted component; Streamlit keeps the element while it stays mounted. */
+const mounted = new WeakMap();
+
+let plotlyLoad = null;
+
+function loadPlotly() {
+  const version = new URL(import.meta.url).searchParams.get("plotly") ?? "";
+  plotlyLoad ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = new URL(`plotly.min.js?v=${version}`, import.meta.url).href;
+    script.onload = () => (window.Plotly ? resolve(window.Plotly) : reject(new Error("no Plotly in the file")));
+    script.onerror = () => reject(new Error(`cannot load ${script.src}`));
+    document.head.append(script);
+  });
+  return plotlyLoad;
+}
+
+/** Called by Streamlit through the bootstrap of live.py, at every message and change of theme. */
+export function update({ parentElement, data, setTriggerValue }) {
+  let state = mounted.get(parentElement);
+  if (!state) mounted.set(parentElement, (state = mount(parentElement)));
+  const theme = readTheme(parentElement);
+  const themed = JSON.stringify(theme) !== JSON.stringify(state.theme);
+  state.theme = theme;
+  state.palette = theme.dark ? DARK : LIGHT;
+  const news = receive(state, data, (have) => setTriggerValue("resync", have));
+  if (news || themed) scheduleDraw(state);
+}
+
+/** Clean up. Streamlit may call this while the element stays: only what has left the page is purged. */
+export function release(parentElement) {
+  setTimeout(() => {
+    const state = mounted.get(parentElement);
+    if (!state || parentElement.isConnected) return;
+    state.abort.abort();
+    state.observer.disconnect();
+    cancelAnimationFrame(state.frame);
+    for (const gd of state.charts.values()) state.plotly?.purge(gd);
+    mounted.delete(parentElement);
+  });
+}
+
+function mount(host) {
+  addStyle();
+  const root = element("div", "samedge-live");
+  const grid = element("div", "samedge-grid");
+  const followButton = element("button", "samedge-follow");
+  followButton.textContent = "Zoomed – double-click to follow";
+  followButton.hidden = true;
+  const charts = new Map(CHARTS.map((chart) => [chart.name, figure(chart)]));
+  grid.append(...charts.values());
+  root.append(grid, followButton);
+  host.replaceChildren(root);
+  host.style.minHeight = "";
+  const state = {
+    charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
+    runs: new Map(), shown: [], ghost: null, replaced: false, asked: new Map(),
+    view: null, theme: null, palette: null, zoom: { x: null, y: new Map() }, hidden: new Set(),
+    dragmode: "zoom", hover: null, dragging: false, frame: 0, dirty: false, revision: 0,
+  };
+  listen(state, grid);
+  loadPlotly().then((plotly) => start(state, plotly), () => {
+    root.textContent = "The charts could not be loaded: plotly.min.js is missing. Restart the app.";
+  });
+  return state;
+}
+
+function addStyle() {
+  if (document.getElementById("samedge-live-style")) return;
+  const style = element("style");
+  style.id = "samedge-live-style";
+  style.textContent = STYLE;
+  document.head.append(style);
+}
+
+function element(tag, className = "") {
+  const node = document.createElement(tag);
+  node.className = className;
+  return node;
+}
+
+function figure(chart) {
+  const gd = element("div", chart.wide ? "samedge-wide" : "");
+  gd.setAttribute("role", "figure");
+  gd.setAttribute("aria-label", chart.name);
+  return gd;
+}
+
+function listen(state, grid) {
+  const { signal } = state.abort;
+  const resume = () => {
+    if (state.dirty) scheduleDraw(state);
+  };
+  state.follow.addEventListener("click", () => follow(state), { signal });
+  document.addEventListener("visibilitychange", resume, { signal });
+  // A redraw under a drag would end it: wait for the button to be released.
+  grid.addEventListener("pointerdown", () => { state.dragging = true; }, { signal, capture: true });
+  for (const type of ["pointerup", "pointercancel", "blur"]) {
+    window.addEventListener(type, () => { state.dragging = false; resume(); }, { signal });
+  }
+}
+
+/** First draw, then events: Plotly adds its `on` to the element at the first draw. */
+function start(state, plotly) {
+  state.plotly = plotly;
+  draw(state);
+  for (const chart of CHARTS) {
+    const gd = state.charts.get(chart.name);
+    gd.on("plotly_relayout", (change) => onRelayout(state, chart, change));
+    gd.on("plotly_restyle", () => onLegendChange(state, chart));
+    gd.on("plotly_doubleclick", () => follow(state));
+    gd.on("plotly_hover", (event) => onHover(state, chart, event));
+    gd.on("plotly_unhover", () => onUnhover(state, chart));
+  }
+  state.observer = new ResizeObserver((entries) => {
+    for (const { target } of entries) if (target.offsetParent) plotly.Plots.resize(target);
+  });
+  for (const gd of state.charts.values()) state.observer.observe(gd);
+}
