@@ -186,13 +186,14 @@ def _momentum_multiplier(trace: NDArray[np.float64], determinant: NDArray[np.flo
     root = np.sqrt((trace**2 - 4 * determinant).astype(np.complex128))
     high, low = (trace + root) / 2, (trace - root) / 2
     leading = np.where(np.abs(high) >= np.abs(low), high, low)
-    return _plain(np.where(root.imag == 0, leading.real, np.abs(leading)))
+    return _plain(np.where(np.imag(root) == 0, np.real(leading), np.abs(leading)))
 
 
 def polyak_multiplier(curvature: ArrayLike, eta: ArrayLike, beta: ArrayLike) -> Values:
-    """Dominant multiplier of Polyak momentum, the leading root of z^2 - (1 + beta - eta lambda) z + beta.
+    """Dominant multiplier of Polyak momentum.
 
-    A complex pair is reported by its modulus (oscillation at a rate of its own, not a flip).
+    The leading root of z^2 - (1 + beta - eta lambda) z + beta. A complex pair is
+    reported by its modulus (an oscillation at a rate of its own, not a flip).
 
     >>> round(polyak_multiplier(polyak_edge(0.5, 0.9), 0.5, 0.9), 12)
     -1.0
@@ -203,8 +204,10 @@ def polyak_multiplier(curvature: ArrayLike, eta: ArrayLike, beta: ArrayLike) -> 
 
 
 def nesterov_multiplier(curvature: ArrayLike, eta: ArrayLike, beta: ArrayLike) -> Values:
-    """Dominant multiplier of Nesterov momentum, the leading root of z^2 - (1 + beta) c z + beta c
-    with c = 1 - eta lambda; a complex pair is reported by its modulus.
+    """Dominant multiplier of Nesterov momentum.
+
+    The leading root of z^2 - (1 + beta) c z + beta c with c = 1 - eta lambda; a complex pair is
+    reported by its modulus.
 
     >>> round(nesterov_multiplier(nesterov_edge(0.5, 0.9), 0.5, 0.9), 12)
     -1.0

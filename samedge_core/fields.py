@@ -58,15 +58,13 @@ class Field:
             return "one of " + ", ".join(self.choices)
         if self.kind == "bool":
             return "true or false"
-        noun = {"int": "a whole number", "float": "a number", "floats": "a list of numbers"}[
-            self.kind
-        ]
+        nouns = {"int": "a whole number", "float": "a number", "floats": "a list of numbers"}
         bounds = []
         if self.low is not None:
             bounds.append(f"{'>' if self.open_low else '>='} {self.low:g}")
         if self.high is not None:
             bounds.append(f"<= {self.high:g}")
-        return f"{noun} {' and '.join(bounds)}".rstrip()
+        return f"{nouns[self.kind]} {' and '.join(bounds)}".rstrip()
 
     def check(self, value: Any) -> Any:
         """`value` in this field's own type; text is parsed.

@@ -116,7 +116,8 @@ const EXTREMES_OF = ["sharpness", "grad_norm", "loss"];
 
 /** The rows of one run, columnar: plain arrays of equal length, NaN where not measured. */
 class RunBuffer {
-  constructor() {
+  constructor(id) {
+    this.id = id;
     this.clear();
   }
 
@@ -766,11 +767,12 @@ function adoptRuns(state, ids) {
   const come = ids.filter((id) => !state.shown.includes(id));
   if (!gone.length && !come.length) return false;
   const leaving = gone.findLast((run) => run.rows > 1);
-  if (leaving && come.length) state.ghost = leaving;
-  // No run at all is a pause between two runs: the last one is still to become the ghost.
-  if (leaving && !ids.length) state.ghost = leaving;
+  // No run at all is a pause between two runs: the one that left is the ghost of the next.
+  if (leaving && (come.length || !ids.length)) state.ghost = leaving;
   state.replaced = come.length > 0;
-  state.runs = new Map(ids.map((id) => [id, state.runs.get(id) ?? new RunBuffer()]));
+  const known = (id) => state.runs.get(id) ?? (state.ghost?.id === id ? state.ghost : new RunBuffer(id));
+  state.runs = new Map(ids.map((id) => [id, known(id)]));
+  if (ids.includes(state.ghost?.id)) state.ghost = null;
   state.shown = ids;
   return true;
 }
@@ -831,7 +833,7 @@ export function release(parentElement) {
     const state = mounted.get(parentElement);
     if (!state || parentElement.isConnected) return;
     state.abort.abort();
-    state.observer.disconnect();
+    state.observer?.disconnect();
     cancelAnimationFrame(state.frame);
     for (const gd of state.charts.values()) state.plotly?.purge(gd);
     mounted.delete(parentElement);
@@ -849,7 +851,7 @@ function mount(host) {
   grid.append(...charts.values());
   root.append(grid, followButton);
   host.replaceChildren(root);
-  host.style.minHeight = "";
+  host.style.minHeight = ""; // set by the bootstrap, until the charts hold their own height
   const state = {
     charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
     runs: new Map(), shown: [], ghost: null, replaced: false, asked: new Map(),
@@ -900,6 +902,7 @@ function listen(state, grid) {
 
 /** First draw, then events: Plotly adds its `on` to the element at the first draw. */
 function start(state, plotly) {
+  if (state.abort.signal.aborted) return; // released while Plotly was loading
   state.plotly = plotly;
   draw(state);
   for (const chart of CHARTS) {

@@ -146,6 +146,7 @@ const url = new URL("app/static/live.js?v={live}&plotly={plotly}", document.base
 const live = import(url);
 export default function (component) {{
   const host = component.parentElement;
+  if (!host.firstChild) host.style.minHeight = host.clientWidth < 900 ? "1290px" : "810px";
   live.then(
     (module) => module.update(component),
     () => {{ host.textContent = "The live charts could not be loaded. Reload the page."; }},

@@ -15,7 +15,7 @@ def _all_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
-    return images, labels.astype(np.int64)
+    return np.asarray(images, dtype=np.float64), np.asarray(labels, dtype=np.int64)
 
 
 def digits(n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -40,7 +40,7 @@ class Problem(ABC):
 
     @abstractmethod
     def init(self, *, seed: int) -> Tensor:
-        """Initial weights (P,); equal seeds give equal weights, and no global generator is touched."""
+        """Initial weights (P,); equal seeds give equal weights, no global generator is touched."""
 
     @abstractmethod
     def loss(self, w: Tensor, batch: Batch | None) -> Tensor:

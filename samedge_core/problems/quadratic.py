@@ -45,7 +45,7 @@ class TwoWeight(Problem):
 
 
 def quadratic(*, eigenvalues: Sequence[float], rotated: bool, seed: int, dtype: str) -> Quadratic:
-    """A with the given eigenvalues; `rotated` turns its eigenvectors by a seeded random rotation."""
+    """A with the given eigenvalues; `rotated` turns the eigenvectors by a seeded rotation."""
     matrix = torch.diag(torch.tensor(eigenvalues, dtype=torch.float64))
     if rotated:
         generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Training: configuration, state, loop and record. `loop` and `state` need torch; the rest does not."""
+"""Training: configuration, state, loop and record. Only `loop` and `state` need torch."""
 
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import History, Intervention, Measurement

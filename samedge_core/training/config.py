@@ -32,8 +32,8 @@ _FIELDS = (
     Field("beta", "float", 0.9, "Momentum β", "Share of the velocity kept from step to step.",
           low=0, high=0.9999, live=True, suggested=(0, 0.99)),
     Field("batch_size", "int", 0, "Batch size",
-          "Examples in each step, drawn afresh; 0 uses all of them (full batch). With mini-batches, "
-          "gradient, sharpness and edge all belong to the current batch.",
+          "Examples in each step, drawn afresh; 0 uses all of them (full batch). With "
+          "mini-batches, gradient, sharpness and edge all belong to the current batch.",
           unit="examples", low=0, high=1_000_000),
     Field("seed", "int", 0, "Seed", "Fixes the initial weights and the order of the batches.",
           low=0, high=2**31 - 1),
@@ -145,7 +145,8 @@ class _Options(dict):
             "the options of a RunConfig can't be changed; use config.replace(options=...)"
         )
 
-    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = _refuse
+    __setitem__ = __delitem__ = pop = popitem = clear = _refuse
+    update = setdefault = __ior__ = _refuse  # pyright: ignore[reportAssignmentType]
 
     def __reduce__(self):
         return _Options, (dict(self),)

@@ -1,12 +1,12 @@
 """History: the record of one run, a row a step, and everything that can be derived from it.
 
-Only what was measured is stored. eta, rho, the edges and the time axes follow from the configuration
-and the interventions, so they can never disagree with what was in force at a step.
+Only what was measured is stored. eta, rho, the edges and the time axes follow from the
+configuration and the interventions, so they can never disagree with what was in force at a step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +47,8 @@ def row_dtype(top_k: int) -> np.dtype:
 class Measurement:
     """One step: the iterate w_t *before* its update, and the update's gradients.
 
-    NaN stands where a quantity was not measured at this step. With mini-batches, loss, grad_norm and
-    curvature belong to the current batch; accuracy is over all the data.
+    NaN stands where a quantity was not measured at this step. With mini-batches, loss, grad_norm
+    and curvature belong to the current batch; accuracy is over all the data.
     """
 
     step: int
@@ -67,7 +67,7 @@ class Measurement:
 
     def row(self, dtype: np.dtype) -> tuple:
         """The values in the order of `dtype`."""
-        missing = len(dtype) - len(_STORED) - len(self.others)
+        missing = len(dtype.names or ()) - len(_STORED) - len(self.others)
         stored = tuple(getattr(self, name) for name, _ in _STORED)
         return stored + self.others + (np.nan,) * missing
 
@@ -76,8 +76,8 @@ class Measurement:
 class Intervention:
     """Something done to the run from outside, in force from `step` on.
 
-    `changes` maps eta, rho, beta or rule to the new value. An empty one marks that the run went on in
-    a new worker, which changes nothing in the dynamics.
+    `changes` maps eta, rho, beta or rule to the new value. An empty one marks that the run went on
+    in a new worker, which changes nothing in the dynamics.
     """
 
     step: int
@@ -179,8 +179,8 @@ class History:
         """Every column, stored and derived, at the chosen rows (all by default).
 
         Beyond `COLUMNS`: beta, time (effective time, the sum of eta over earlier steps), evals
-        (gradient evaluations so far, Hessian-vector products apart), the alignments with the leading
-        subspace, further eigenvalues, and the edge of each rule.
+        (gradient evaluations so far, Hessian-vector products apart), the alignments with the
+        leading subspace, further eigenvalues, and the edge of each rule.
         """
         rows = self._rows[: self._used][indices]
         out: dict[str, NDArray] = {name: rows[name] for name in self.dtype.names or ()}
@@ -201,7 +201,7 @@ class History:
         """Indices of the rows after step `start`, thinned to at most `most`.
 
         Thinning keeps the extremes of every bucket of rows (sharpness, gradient norm, loss), since
-        plain striding aliases the oscillation at the edge of stability, which is what is to be seen.
+        plain striding aliases the oscillation at the edge of stability, the very thing to be seen.
         """
         first = int(np.searchsorted(self._rows["step"][: self._used], start, side="right"))
         indices = np.arange(first, self._used)
@@ -270,7 +270,7 @@ def _extremes(indices: NDArray[np.int64], values: NDArray) -> Iterable[int]:
 
 
 def _accumulated(
-    starts: NDArray, rates: list[float], which: NDArray, steps: NDArray
+    starts: NDArray, rates: Sequence[float], which: NDArray, steps: NDArray
 ) -> NDArray[np.float64]:
     """Sum over all earlier steps of the rate in force there."""
     rate = np.asarray(rates, dtype=np.float64)

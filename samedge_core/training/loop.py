@@ -42,9 +42,9 @@ def measurements(
 ) -> Generator[Measurement | Intervention, None, Stop]:
     """Train from `state` (advanced in place) and yield what happens, in order.
 
-    Before each step, `changes(step)` is asked for changes of eta, rho, beta or rule; each is in force
-    from that step on and is yielded as an Intervention. Then the step's Measurement follows. The
-    caller paces and pauses the run by when it asks for the next item. Returns the Stop.
+    Before each step, `changes(step)` is asked for changes of eta, rho, beta or rule; each is in
+    force from that step on and is yielded as an Intervention. Then the step's Measurement follows.
+    The caller paces and pauses the run by when it asks for the next item. Returns the Stop.
 
     Raises:
         ConfigError: a change outside its range; the state is then as before that change.
@@ -129,9 +129,10 @@ def _advance(config: RunConfig, problem: Problem, state: TrainState) -> Measurem
     if not (math.isfinite(row.loss) and math.isfinite(row.grad_norm)):
         return row
     estimate = state.tracker.measure(operator) if operator else None
-    uphill = _step(problem, state, batch, g)
     if estimate:
         row.accuracy = problem.evaluate(state.w).accuracy
+    uphill = _step(problem, state, batch, g)
+    if estimate:
         _record(row, estimate, config.top_k, g, uphill)
     return row
 
