@@ -258,15 +258,13 @@ function context(state, run, place) {
 }
 
 function chartTraces(state, chart) {
-  const shown = state.shown.map((id) => state.runs.get(id)).filter((run) => run.rows);
-  const pair = state.shown.length > 1;
-  const ghost = chart.ghost && state.view.previous && state.ghost;
-  const traces = ghost ? [ghostTrace(state, chart)] : [];
-  state.shown.forEach((id, index) => {
-    const run = state.runs.get(id);
+  const runs = [...state.runs.values()];
+  const pair = runs.length > 1;
+  const traces = chart.ghost ? ghostOf(state).map((ghost) => ghostTrace(state, chart, ghost)) : [];
+  runs.forEach((run, index) => {
     if (run.rows) traces.push(...runTraces(context(state, run, pair ? index : null), chart));
   });
-  if (chart.name === "Sharpness / edge") traces.unshift(unitLine(state, [...shown, ...(ghost ? [state.ghost] : [])]));
+  if (chart.name === "Sharpness / edge") traces.unshift(unitLine(state));
   return traces;
 }
 
@@ -388,20 +386,25 @@ function notConverged(ctx) {
   }];
 }
 
-function ghostTrace(state, chart) {
+/** The last replaced run, as a list of none or one. */
+function ghostOf({ ghost, view }) {
+  return ghost && view.previous ? [ghost] : [];
+}
+
+function ghostTrace(state, chart, run) {
   const { column, name } = chart.ghost;
-  const y = state.ghost.columns.get(column) ?? [];
+  const y = run.columns.get(column) ?? [];
   return {
     type: "scatter", mode: "lines", name, legendgroup: `0 ${name}`, connectgaps: true, hoverinfo: "skip",
-    x: state.ghost.x(state.view.x), y, opacity: 0.55,
+    x: run.x(state.view.x), y, opacity: 0.55,
     line: { color: state.palette.ghost, width: 1.6 },
     visible: state.hidden.has(`0 ${name}`) ? "legendonly" : true,
   };
 }
 
 /** The dashed line at 1: on or over the edge. */
-function unitLine(state, runs) {
-  const ends = xSpan(runs, state.view.x) ?? [0, 1];
+function unitLine(state) {
+  const ends = fullSpan(state) ?? [0, 1];
   return {
     type: "scatter", mode: "lines", name: "edge", legendgroup: "0 edge", hoverinfo: "skip",
     x: ends, y: [1, 1], line: { color: state.palette.gd, width: 1.8, dash: "dash" },
@@ -416,6 +419,11 @@ function xSpan(runs, quantity) {
   return [Math.min(...columns.map((xs) => xs[0])), Math.max(...columns.map((xs) => xs.at(-1)))];
 }
 
+/** First and last x of all that is drawn, the ghost included. */
+function fullSpan(state) {
+  return xSpan([...state.runs.values(), ...ghostOf(state)], state.view.x);
+}
+
 /* ---------------------------------------------------------------- layout */
 
 const MARGIN = { l: 66, r: 16, t: 34, b: 46 };
@@ -427,6 +435,7 @@ function chartLayout(state, chart, traces) {
   const axis = axisStyle(theme);
   const right = traces.some((trace) => trace.yaxis === "y2");
   const marks = empty ? [] : interventionMarks(state);
+  const span = fullSpan(state);
   return {
     datarevision: state.revision, // the arrays grow in place, so Plotly cannot see that they changed
     autosize: true,
@@ -448,6 +457,7 @@ function chartLayout(state, chart, traces) {
       ...axis,
       title: { text: X_TITLES[state.view.x], standoff: 6 },
       ...(empty ? { range: [0, 100] } : fixedOrAuto(zoom.x)),
+      ...(span && { autorangeoptions: { clipmin: span[0], clipmax: span[1] } }), // no margin for markers
       hoverformat: state.view.x === "time" ? ".5~g" : ",~r",
       showspikes: true, spikemode: "across", spikesnap: "hovered data", spikethickness: 1,
       spikedash: "solid", spikecolor: theme.muted,
@@ -464,8 +474,9 @@ function chartLayout(state, chart, traces) {
 function axisStyle(theme) {
   return {
     gridcolor: theme.grid, linecolor: theme.border, tickcolor: theme.border, zeroline: false,
-    showline: true, ticks: "outside", ticklen: 4, tickfont: { size: 13 }, titlefont: undefined,
-    exponentformat: "power",
+    showline: true, ticks: "outside", ticklen: 4, tickfont: { size: 13 }, exponentformat: "power",
+    // Fitting labels by measuring them is half the time of a redraw; here they have room.
+    tickangle: 0, ticklabeloverflow: "allow",
   };
 }
 
@@ -476,7 +487,7 @@ function yAxis(state, chart, axis, empty) {
   const log = isLog(state, chart);
   return {
     ...axis, title, type: log ? "log" : "linear", rangemode: log ? "normal" : "tozero", nticks: 7,
-    ...(log && { dtick: undefined, minor: { ticks: "outside", ticklen: 2 } }),
+    ...(log && { minor: { ticks: "outside", ticklen: 2 } }),
     ...fixedOrAuto(state.zoom.y.get(chart.name)?.range),
   };
 }
@@ -509,8 +520,7 @@ const LABEL_HEIGHT = 19;
 /** Interventions of all shown runs at their x, in order, without duplicates. */
 function interventionMarks(state) {
   const marks = new Map();
-  for (const id of state.shown) {
-    const run = state.runs.get(id);
+  for (const run of state.runs.values()) {
     for (const [key, { step, text }] of run.interventions) {
       const x = run.locate(step, state.view.x);
       if (x !== null && !marks.has(key)) marks.set(key, { x, text });
@@ -528,7 +538,7 @@ function markLine({ x }, theme) {
 
 /** Labels on staggered levels; a label that fits on none is left out, its line stays. */
 function markLabels(state, marks, gd) {
-  const span = state.zoom.x ?? xSpan(state.shown.map((id) => state.runs.get(id)), state.view.x);
+  const span = state.zoom.x ?? xSpan([...state.runs.values()], state.view.x);
   const width = Math.max(gd.clientWidth - MARGIN.l - MARGIN.r, 100);
   const scale = width / Math.max(span[1] - span[0], 1e-12);
   const levelEnds = new Array(LABEL_LEVELS).fill(-Infinity);
@@ -554,7 +564,7 @@ function markLabel(theme, x, text, level, flipped) {
   };
 }
 
-const ruler = document.createElement("canvas").getContext("2d");
+const ruler = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 
 function textWidth(text, font) {
   ruler.font = `13px ${font}`;
@@ -611,29 +621,41 @@ const CONFIG = {
   doubleClick: false, // handled here, for all charts at once
 };
 
-/** Draw at the next frame, once, however many messages came; a hidden page draws when it is back. */
+/** Ask for a redraw: once, however many messages came; a hidden page draws when it is back. */
 function scheduleDraw(state) {
   state.dirty = true;
-  if (state.frame || document.hidden || state.dragging || !state.plotly) return;
-  state.frame = requestAnimationFrame(() => {
-    state.frame = 0;
-    if (!document.hidden && !state.dragging && state.dirty) draw(state);
-  });
+  if (!state.frame && canDraw(state)) state.frame = requestAnimationFrame(() => drawNext(state));
 }
 
-function draw(state) {
+function canDraw(state) {
+  return state.plotly !== null && !document.hidden && !state.dragging;
+}
+
+/** Draw one chart a frame, so that the page stays fluid: all five take longer than a frame. */
+function drawNext(state) {
+  state.frame = 0;
+  if (!canDraw(state)) return; // `dirty` or the queue bring it back
+  if (!state.queue.length) beginPass(state);
+  const chart = state.queue.shift();
+  drawChart(state, chart);
+  if (state.hover && state.hover.chart !== chart) hoverAt(state, chart, state.hover.x);
+  if (state.queue.length || state.dirty) state.frame = requestAnimationFrame(() => drawNext(state));
+}
+
+function beginPass(state) {
   state.dirty = false;
   state.revision += 1;
+  state.queue = [...CHARTS];
   dropStrandedZoom(state);
-  for (const chart of CHARTS) drawChart(state, chart);
   state.follow.hidden = !isZoomed(state);
-  if (state.hover) hoverOthers(state, state.hover.chart, state.hover.x);
 }
 
 function drawChart(state, chart) {
   const gd = state.charts.get(chart.name);
   const traces = chartTraces(state, chart);
-  state.plotly.react(gd, traces, chartLayout(state, chart, traces), chartConfig(state, chart));
+  // A configuration in every call would be compared each time, and a new button makes a new plot.
+  const config = state.revision === 1 ? [chartConfig(state, chart)] : [];
+  state.plotly.react(gd, traces, chartLayout(state, chart, traces), ...config);
 }
 
 function chartConfig(state, chart) {
@@ -662,7 +684,7 @@ function follow(state) {
 /** A new run that does not reach the zoomed range would be drawn outside of the view. */
 function dropStrandedZoom(state) {
   if (!state.replaced) return;
-  const span = xSpan(state.shown.map((id) => state.runs.get(id)), state.view.x);
+  const span = xSpan([...state.runs.values()], state.view.x);
   if (!span) return;
   state.replaced = false;
   if (state.zoom.x && span[1] < state.zoom.x[0]) state.zoom = { x: null, y: new Map() };
@@ -724,8 +746,12 @@ function onHover(state, chart, event) {
 
 function hoverOthers(state, origin, x) {
   for (const chart of CHARTS) {
-    if (chart !== origin) state.plotly.Fx.hover(state.charts.get(chart.name), { xval: x }, "xy");
+    if (chart !== origin) hoverAt(state, chart, x);
   }
+}
+
+function hoverAt(state, chart, x) {
+  state.plotly.Fx.hover(state.charts.get(chart.name), { xval: x }, "xy");
 }
 
 function onUnhover(state, chart) {
@@ -763,8 +789,8 @@ function applyView(state, view) {
 
 /** Make the shown runs those of the message; a replaced run becomes the ghost, others are forgotten. */
 function adoptRuns(state, ids) {
-  const gone = state.shown.filter((id) => !ids.includes(id)).map((id) => state.runs.get(id));
-  const come = ids.filter((id) => !state.shown.includes(id));
+  const gone = [...state.runs.values()].filter((run) => !ids.includes(run.id));
+  const come = ids.filter((id) => !state.runs.has(id));
   if (!gone.length && !come.length) return false;
   const leaving = gone.findLast((run) => run.rows > 1);
   // No run at all is a pause between two runs: the one that left is the ghost of the next.
@@ -773,7 +799,6 @@ function adoptRuns(state, ids) {
   const known = (id) => state.runs.get(id) ?? (state.ghost?.id === id ? state.ghost : new RunBuffer(id));
   state.runs = new Map(ids.map((id) => [id, known(id)]));
   if (ids.includes(state.ghost?.id)) state.ghost = null;
-  state.shown = ids;
   return true;
 }
 
@@ -789,7 +814,7 @@ function requestAll(state, id, askForAll) {
 const STYLE = `
 .samedge-live { container-type: inline-size; position: relative; }
 .samedge-grid { display: grid; grid-template-columns: 1fr 1fr; gap: ${GAP}px; }
-.samedge-grid > div { height: ${SHORT}px; min-width: 0; overflow: hidden; }
+.samedge-grid > div { height: ${SHORT}px; min-width: 0; contain: strict; }
 .samedge-grid > .samedge-wide { grid-column: 1 / -1; height: ${TALL}px; }
 @container (max-width: 899px) { .samedge-grid { grid-template-columns: 1fr; } }
 .samedge-follow { position: absolute; top: 4px; right: 150px; z-index: 5; padding: 2px 12px;
@@ -854,9 +879,9 @@ function mount(host) {
   host.style.minHeight = ""; // set by the bootstrap, until the charts hold their own height
   const state = {
     charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
-    runs: new Map(), shown: [], ghost: null, replaced: false, asked: new Map(),
+    runs: new Map(), ghost: null, replaced: false, asked: new Map(),
     view: null, theme: null, palette: null, zoom: { x: null, y: new Map() }, hidden: new Set(),
-    dragmode: "zoom", hover: null, dragging: false, frame: 0, dirty: false, revision: 0,
+    dragmode: "zoom", hover: null, dragging: false, frame: 0, queue: [], dirty: false, revision: 0,
   };
   listen(state, grid);
   loadPlotly().then((plotly) => start(state, plotly), () => {
@@ -889,7 +914,7 @@ function figure(chart) {
 function listen(state, grid) {
   const { signal } = state.abort;
   const resume = () => {
-    if (state.dirty) scheduleDraw(state);
+    if (state.dirty || state.queue.length) scheduleDraw(state);
   };
   state.follow.addEventListener("click", () => follow(state), { signal });
   document.addEventListener("visibilitychange", resume, { signal });
@@ -904,8 +929,9 @@ function listen(state, grid) {
 function start(state, plotly) {
   if (state.abort.signal.aborted) return; // released while Plotly was loading
   state.plotly = plotly;
-  draw(state);
-  for (const chart of CHARTS) {
+  beginPass(state);
+  for (const chart of state.queue.splice(0)) {
+    drawChart(state, chart);
     const gd = state.charts.get(chart.name);
     gd.on("plotly_relayout", (change) => onRelayout(state, chart, change));
     gd.on("plotly_restyle", () => onLegendChange(state, chart));

@@ -17,8 +17,9 @@ crossing.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,6 +56,7 @@ class EigenEstimate:
         vectors: orthonormal Ritz vectors (at least k, P) as rows.
         converged: every one of the k residuals met the tolerance before the cap.
         products: Hessian-vector products used.
+        seconds: wall time that took; the one figure here that no replay repeats.
     """
 
     values: NDArray[np.float64]
@@ -62,6 +64,7 @@ class EigenEstimate:
     vectors: Tensor
     converged: bool
     products: int
+    seconds: float = 0.0
 
     @property
     def value(self) -> float:
@@ -100,6 +103,7 @@ class SharpnessTracker:
 
     def measure(self, operator: LinearOperator) -> EigenEstimate:
         """The leading eigenpairs of `operator`; NaN and not converged when it is not finite."""
+        began = time.perf_counter()
         cold = self._carried is None
         estimate = self._lanczos(
             operator,
@@ -110,7 +114,7 @@ class SharpnessTracker:
         )
         finite = bool(np.isfinite(estimate.values).all())
         self._carried = estimate.vectors if finite else None
-        return estimate
+        return replace(estimate, seconds=time.perf_counter() - began)
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs: tensors only (the carried vectors may be absent)."""

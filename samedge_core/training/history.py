@@ -48,7 +48,8 @@ class Measurement:
     """One step: the iterate w_t *before* its update, and the update's gradients.
 
     NaN stands where a quantity was not measured at this step. With mini-batches, loss, grad_norm
-    and curvature belong to the current batch; accuracy is over all the data.
+    and curvature belong to the current batch; accuracy is over all the data. `seconds`, the time
+    spent on Hessian-vector products, is for status lines and not recorded: no replay repeats it.
     """
 
     step: int
@@ -64,6 +65,7 @@ class Measurement:
     align_sam_k: float = np.nan
     hvps: int = 0
     others: tuple[float, ...] = ()
+    seconds: float = 0.0
 
     def row(self, dtype: np.dtype) -> tuple:
         """The values in the order of `dtype`."""

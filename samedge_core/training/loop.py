@@ -151,6 +151,7 @@ def _record(
     row.residual = estimate.residual
     row.converged = estimate.converged
     row.hvps = estimate.products
+    row.seconds = estimate.seconds
     row.others = tuple(float(v) for v in estimate.values[1:])
     row.align_grad, row.align_grad_k = _alignments(g, estimate.vectors, top_k)
     if uphill is not None:

@@ -26,7 +26,7 @@ class StopReason(Enum):
 
     @property
     def resumable(self) -> bool:
-        """Whether the run can be taken up where it is (the step cap: after raising it)."""
+        """Whether the run can be taken up where it is."""
         return self not in (StopReason.DIVERGED, StopReason.CONVERGED, StopReason.FAILED)
 
 
@@ -34,7 +34,7 @@ _RESUME = "press Resume to go on from the last snapshot; nothing recorded is los
 _REMEDIES = {
     StopReason.DIVERGED: "lower the step size η (or ρ), then Reset",
     StopReason.CONVERGED: "change η, ρ or the start, then Reset",
-    StopReason.STEP_CAP: "raise the step cap and Resume, or change a setting and Reset",
+    StopReason.STEP_CAP: "press Resume for as many steps again, or change a setting and Reset",
     StopReason.STOPPED: _RESUME,
     StopReason.WORKER_LOST: _RESUME,
     StopReason.UNWATCHED: _RESUME,

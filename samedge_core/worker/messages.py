@@ -1,0 +1,134 @@
+"""What the server and a worker say to each other; importable without torch.
+
+Every message belongs to a `session`, one stretch of a run in one worker; a message of an earlier
+session that is still in the pipe is recognised by its number and dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from samedge_core.training.config import RunConfig
+from samedge_core.training.history import Intervention
+from samedge_core.training.stop import Stop
+
+# --- to the worker
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Start a session: from step 0, or from a packed TrainState.
+
+    `replay` are interventions to repeat at their steps; commands wait until `until` is reached.
+    """
+
+    session: int
+    config: RunConfig
+    snapshot: bytes | None = None
+    replay: tuple[Intervention, ...] = ()
+    until: int = 0
+    paused: bool = False
+    pace: float | None = None
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Stop stepping; keep everything."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on stepping."""
+
+
+@dataclass(frozen=True)
+class Advance:
+    """Take n steps, then pause."""
+
+    steps: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """Change eta, rho, beta or rule from the next step on."""
+
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """At most this many steps a second; None is as fast as it goes."""
+
+    steps_per_second: float | None
+
+
+@dataclass(frozen=True)
+class End:
+    """End the session; the worker is then free for another."""
+
+
+# --- from the worker
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has loaded torch and waits for work."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """New rows (n,) of the History's dtype."""
+
+    session: int
+    rows: NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Intervened:
+    """A change has taken effect."""
+
+    session: int
+    intervention: Intervention
+
+
+@dataclass(frozen=True)
+class Status:
+    """How it goes.
+
+    Attributes:
+        steps_per_second: over the last second of stepping.
+        measure_seconds, hvps: means a measurement over the same time; NaN without one.
+    """
+
+    session: int
+    running: bool
+    step: int
+    steps_per_second: float
+    measure_seconds: float
+    hvps: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The packed TrainState after `step` steps."""
+
+    session: int
+    step: int
+    packed: bytes
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The session is over."""
+
+    session: int
+    stop: Stop
+
+
+Command = Begin | Pause | Resume | Advance | Change | Pace | End
+Report = Ready | Rows | Intervened | Status | Snapshot | Ended

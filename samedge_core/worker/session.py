@@ -1,0 +1,188 @@
+"""Session: one run (or a stretch of it) inside the worker. Needs torch."""
+
+from __future__ import annotations
+
+import math
+import queue
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from samedge_core.training.history import Intervention, Measurement, row_dtype
+from samedge_core.training.loop import Changes, build_problem, measurements
+from samedge_core.training.state import TrainState
+from samedge_core.training.stop import Stop, StopReason
+from samedge_core.worker.channel import Channel
+from samedge_core.worker.messages import (
+    Advance,
+    Begin,
+    Change,
+    Command,
+    End,
+    Ended,
+    Intervened,
+    Pace,
+    Pause,
+    Resume,
+    Rows,
+    Snapshot,
+    Status,
+)
+
+__all__ = ["Session"]
+
+FLUSH_SECONDS = 0.05  # rows wait at most this long; the page polls far less often
+SNAPSHOT_SECONDS = 1.0  # what a lost worker must compute again
+
+
+class Session:
+    """Steps a run, obeys commands between steps, and reports."""
+
+    def __init__(
+        self, channel: Channel, commands: queue.SimpleQueue[Command], begin: Begin
+    ) -> None:
+        self._channel = channel
+        self._commands = commands
+        self._begin = begin
+        self._id = begin.session
+        self._budget = 0 if begin.paused else math.inf  # steps until the next pause
+        self._pace = begin.pace
+        self._pending: list[Changes] = []
+        self._next: Begin | None = None
+        self._ended = False
+        self._dtype = row_dtype(begin.config.top_k)
+        self._rows: list[tuple] = []
+        self._costs: list[tuple[float, int]] = []
+        self._steps_since, self._flushed_at = 0, time.monotonic()
+        self._snapshot_at = time.monotonic()
+        self._due = 0.0
+        self._speed = 0.0
+
+    def run(self) -> Begin | None:
+        """Until the run ends or another session is asked for; returns that one's Begin."""
+        begin = self._begin
+        problem = build_problem(begin.config)
+        self._state = (
+            TrainState.unpack(begin.snapshot, begin.config, problem)
+            if begin.snapshot
+            else TrainState.initial(begin.config, problem)
+        )
+        loop = measurements(begin.config, problem, self._state, changes=self._changes)
+        self._flush()
+        while True:
+            self._obey()
+            if self._next or self._ended:
+                stop = Stop(StopReason.STOPPED, self._state.step, "stopped by hand")
+                break
+            try:
+                self._record(next(loop))
+            except StopIteration as end:
+                stop = end.value
+                break
+        self._flush()
+        self._snapshot()
+        self._channel.send(Ended(self._id, stop))
+        return self._next
+
+    def _changes(self, step: int) -> Iterator[Changes]:
+        """Replayed interventions at their own steps, then what the user has asked for."""
+        yield from (item.changes for item in self._begin.replay if item.step == step)
+        if step >= self._begin.until:
+            pending, self._pending = self._pending, []
+            yield from pending
+
+    def _obey(self) -> None:
+        """Take every command there is; wait here while paused or ahead of the pace."""
+        while not (self._next or self._ended):
+            waiting = self._wait_seconds()
+            if waiting > FLUSH_SECONDS or math.isinf(waiting):
+                self._flush()
+            if math.isinf(waiting):
+                self._snapshot()
+            try:
+                timeout = None if math.isinf(waiting) else waiting
+                command = self._commands.get(block=waiting > 0, timeout=timeout)
+            except queue.Empty:
+                return
+            self._take(command)
+
+    def _wait_seconds(self) -> float:
+        if self._state.step < self._begin.until:
+            return 0.0
+        if self._budget <= 0:
+            return math.inf
+        return max(0.0, self._due - time.monotonic()) if self._pace else 0.0
+
+    def _take(self, command: Command) -> None:
+        match command:
+            case Begin():
+                self._next = command
+            case End():
+                self._ended = True
+            case Pause():
+                self._budget = 0
+            case Resume():
+                self._budget = math.inf
+            case Advance(steps):
+                self._budget = steps
+                self._due = 0.0
+            case Change(changes):
+                self._pending.append(changes)
+            case Pace(steps_per_second):
+                self._pace = steps_per_second
+                self._due = 0.0
+
+    def _record(self, item: Measurement | Intervention) -> None:
+        now = time.monotonic()
+        if isinstance(item, Intervention):
+            self._flush()
+            self._channel.send(Intervened(self._id, item))
+            return
+        if item.step >= self._begin.until:
+            self._budget -= 1
+        if self._pace:
+            # a late step does not make the next ones hurry
+            self._due = max(self._due, now - 1 / self._pace) + 1 / self._pace
+        self._rows.append(item.row(self._dtype))
+        self._steps_since += 1
+        if item.hvps:
+            self._costs.append((item.seconds, item.hvps))
+        if now - self._flushed_at >= FLUSH_SECONDS:
+            self._flush()
+        if now - self._snapshot_at >= SNAPSHOT_SECONDS:
+            self._snapshot()
+
+    def _flush(self) -> None:
+        """Send the rows so far and how it goes."""
+        now = time.monotonic()
+        if self._rows:
+            self._channel.send(Rows(self._id, np.array(self._rows, dtype=self._dtype)))
+            self._rows.clear()
+        elapsed = now - self._flushed_at
+        if self._steps_since and elapsed > 0:
+            current = self._steps_since / elapsed
+            # flushes are short: average over about a second
+            weight = min(1.0, elapsed) if self._speed else 1.0
+            self._speed += weight * (current - self._speed)
+        recent = self._costs[-50:]
+        seconds, hvps = np.mean(recent, axis=0) if recent else (math.nan, math.nan)
+        self._costs = recent
+        self._steps_since, self._flushed_at = 0, now
+        running = self._budget > 0
+        self._channel.send(
+            Status(
+                self._id,
+                running,
+                self._state.step,
+                self._speed if running else 0.0,
+                float(seconds),
+                float(hvps),
+            )
+        )
+
+    def _snapshot(self) -> None:
+        # nothing to keep from a state that has left the finite range
+        if bool(self._state.w.isfinite().all()):
+            self._channel.send(Snapshot(self._id, self._state.step, self._state.pack()))
+        self._snapshot_at = time.monotonic()
