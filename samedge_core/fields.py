@@ -82,9 +82,9 @@ class Field:
     def text(self, value: Any) -> str:
         """The value as it stands in a link or a text box; `check(text(v)) == v`."""
         if self.kind == "floats":
-            return ", ".join(f"{v:.15g}" for v in value)
+            return ", ".join(_number(v) for v in value)
         if self.kind == "float":
-            return repr(float(value)).removesuffix(".0")
+            return _number(value)
         return str(value).lower() if self.kind == "bool" else str(value)
 
     def _check_float(self, value: Any) -> float:
@@ -97,7 +97,7 @@ class Field:
             raise ValueError
         if self.high is not None and number > self.high:
             raise ValueError
-        return number
+        return number + 0.0  # -0.0 becomes 0.0, so that equal settings have equal texts
 
     def _check_int(self, value: Any) -> int:
         number = self._check_float(value)
@@ -123,6 +123,10 @@ class Field:
         if not 1 <= len(parts) <= 200:
             raise ValueError
         return tuple(self._check_float(part) for part in parts)
+
+
+def _number(value: float) -> str:
+    return repr(float(value)).removesuffix(".0")
 
 
 def _shown(value: Any) -> str:

@@ -48,9 +48,10 @@ def _sam(
     w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
 ) -> Step:
     grad_norm = g.norm()
-    # the paper's code divides by ||g|| + 1e-5; we take u = 0 at g = 0, so the step is zero there
+    # the paper's code divides by ||g|| + 1e-5; we take u = 0 at ||g|| = 0: the uphill point
+    # is then w, the step zero at g = 0, and GD's where the norm of a tiny g underflows
     if grad_norm == 0:
-        return Step(w.clone(), velocity, g)
+        return Step(w - hyper.eta * g, velocity, g)
     return _uphill(w, g, velocity, hyper, gradient, g / grad_norm)
 
 

@@ -37,14 +37,14 @@ _PRESETS = (
         "sam-digits-relu", "SAM on digits, ReLU MLP: the edge moves",
         "The SAM-edge falls with ||g||, far below 2/η = 2, and from about step 400 the sharpness "
         "follows it down: the ratio sharpness/edge stays at 1.",
-        RunConfig(problem="digits-mlp", rule="sam", eta=1.0, rho=0.05, steps=1300),
+        RunConfig(problem="digits-mlp", rule="sam", eta=1.0, rho=0.05, steps=1100),
     ),
     Preset(
         "gd-digits-tanh", "GD on digits, tanh MLP: progressive sharpening",
         "The sharpness climbs from 0.5 to 2/η = 1.33 and then stays there, while the loss still "
         "falls, no longer at every step.",
         RunConfig(problem="digits-mlp", options={"activation": "tanh"}, rule="gd", eta=1.5,
-                  steps=1600),
+                  steps=1500),
     ),
     Preset(
         "compare-digits", "GD and SAM from the same weights",

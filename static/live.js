@@ -30,9 +30,9 @@ const CHARTS = [
   {
     name: "Sharpness", title: "sharpness ‖H‖", log: true, wide: true,
     lines: [
-      ...EDGES,
-      ...TOP_K,
       { column: "sharpness", name: "sharpness", role: "sharpness", connect: true, smooth: true, always: true },
+      ...EDGES, // dashed and on top, or the sharpness would hide the edge that it rides on
+      ...TOP_K,
     ],
     ghost: { column: "sharpness", name: "previous sharpness" },
   },
@@ -68,7 +68,7 @@ const X_TITLES = { step: "step", time: "effective time η·steps", evals: "gradi
 /** Line style by role; dash and width carry the meaning too, for eyes that do not see the hues. */
 const STROKES = {
   sharpness: { width: 2.2, dash: "solid" },
-  topk: { width: 1.3, dash: "solid" },
+  topk: { width: 1, dash: "solid" },
   gd: { width: 2, dash: "dash" },
   sam: { width: 2.6, dash: "10px,4px" },
   usam: { width: 2.2, dash: "dashdot" },
@@ -82,7 +82,7 @@ const STROKES = {
 };
 
 const LIGHT = {
-  sharpness: "#0a58ca", topk: "#3d7fd9", gd: "#3f3f46", sam: "#cf4307", usam: "#a3299a",
+  sharpness: "#0a58ca", topk: "#64748b", gd: "#3f3f46", sam: "#cf4307", usam: "#a3299a",
   polyak: "#2e7d32", nesterov: "#856404", grad: "#007a87", gradK: "#007a87", samK: "#cf4307",
   loss: "#5f3dc4", accuracy: "#b0336e", bad: "#d6006c", ghost: "#8b8f98",
   // one family per run when two are shown: strong = the measured lines, deep = edges, mid = the rest
@@ -93,7 +93,7 @@ const LIGHT = {
 };
 
 const DARK = {
-  sharpness: "#6cb2ff", topk: "#4f93dd", gd: "#d4d4d8", sam: "#ff9a5c", usam: "#ee95ea",
+  sharpness: "#6cb2ff", topk: "#94a3b8", gd: "#d4d4d8", sam: "#ff9a5c", usam: "#ee95ea",
   polyak: "#7fd483", nesterov: "#e6c84f", grad: "#45d3e0", gradK: "#45d3e0", samK: "#ff9a5c",
   loss: "#b9a3ff", accuracy: "#ff8fbf", bad: "#ff5fae", ghost: "#858b98",
   families: [
@@ -208,11 +208,12 @@ class RunBuffer {
   }
 }
 
-/** Decode a column of live.py's `encode`: null, a constant, Float32, or offsets from a first value. */
+/** Decode a column of live.py's `encode`: null, a constant, Float32, even spacing, or offsets. */
 function decode(code, rows) {
   if (code === null) return new Array(rows).fill(NaN);
   if (typeof code === "number") return new Array(rows).fill(code);
   if (typeof code === "string") return Array.from(float32(code));
+  if ("by" in code) return Array.from({ length: rows }, (_, i) => code.from + code.by * i);
   return Array.from(float32(code.offsets), (offset) => code.from + offset);
 }
 
@@ -270,7 +271,11 @@ function chartTraces(state, chart) {
 
 function runTraces(ctx, chart) {
   const lines = chart.lines.filter((line) => isDrawn(line, ctx));
-  const traces = lines.flatMap((line) => lineTraces(ctx, chart, line));
+  const smoothed = ctx.view.smooth > 0 ? lines.filter((line) => line.smooth) : [];
+  const traces = [
+    ...lines.map((line) => (smoothed.includes(line) ? faintTrace(ctx, line) : rawTrace(ctx, line))),
+    ...smoothed.map((line) => smoothTrace(ctx, line)),
+  ];
   if (chart.name !== "Sharpness") return traces;
   return [...errorBand(ctx), ...traces, ...notConverged(ctx)];
 }
@@ -281,22 +286,32 @@ function isDrawn(line, { run, view }) {
   return values !== undefined && (line.always || values.some(Number.isFinite));
 }
 
-function lineTraces(ctx, chart, line) {
-  const raw = lineTrace(ctx, line, ctx.run.columns.get(line.column), line.name);
-  if (!line.smooth || !(ctx.view.smooth > 0)) return [raw];
-  const smooth = lineTrace(ctx, line, movingAverage(raw.y, ctx.view.smooth), `${line.name} (smoothed)`);
-  // The raw line stays visible, faint, and goes with the smoothed one in the legend.
-  const faint = { opacity: 0.28, showlegend: false, hoverinfo: "skip", hovertemplate: undefined };
-  return [{ ...raw, ...faint, line: { ...raw.line, width: 1.2 } }, smooth];
+function rawTrace(ctx, line) {
+  const stroke = STROKES[line.role];
+  // A dense oscillation in a bold line is a blob.
+  const width = ctx.run.rows > 800 ? Math.min(stroke.width, 1.5) : stroke.width;
+  return lineTrace(ctx, line, line.name, ctx.run.columns.get(line.column), width);
 }
 
-function lineTrace(ctx, line, y, name) {
-  const stroke = STROKES[line.role];
+/** The raw line under its smoothed one: visible, and switched with it in the legend. */
+function faintTrace(ctx, line) {
+  const raw = rawTrace(ctx, line);
+  return {
+    ...raw, opacity: 0.28, showlegend: false, hoverinfo: "skip", hovertemplate: undefined,
+    line: { ...raw.line, width: 1.2 },
+  };
+}
+
+function smoothTrace(ctx, line) {
+  const values = movingAverage(ctx.run.columns.get(line.column), ctx.view.smooth);
+  return lineTrace(ctx, line, `${line.name} (smoothed)`, values, STROKES[line.role].width);
+}
+
+function lineTrace(ctx, line, name, y, width) {
   const color = lineColor(ctx, line.role);
-  const few = ctx.run.rows < 40; // a single point draws no line
   return {
     type: "scatter",
-    mode: few ? "lines+markers" : "lines",
+    mode: ctx.run.rows < 40 ? "lines+markers" : "lines", // a single point draws no line
     name: suffixed(ctx, name),
     legendgroup: groupOf(ctx, line.name),
     x: ctx.run.x(ctx.view.x),
@@ -304,7 +319,7 @@ function lineTrace(ctx, line, y, name) {
     yaxis: line.yaxis ?? "y",
     connectgaps: Boolean(line.connect),
     opacity: line.fade ?? 1,
-    line: { color, width: stroke.width + (ctx.place === 1 ? 0.6 : 0), dash: stroke.dash, shape: line.shape ?? "linear" },
+    line: { color, width, dash: STROKES[line.role].dash, shape: line.shape ?? "linear" },
     marker: { color, size: 5, symbol: ctx.place === 1 ? "diamond" : "circle" },
     hovertemplate: "%{y:.5~g}",
     visible: visibility(ctx, line.name),
@@ -386,9 +401,9 @@ function notConverged(ctx) {
   }];
 }
 
-/** The last replaced run, as a list of none or one. */
-function ghostOf({ ghost, view }) {
-  return ghost && view.previous ? [ghost] : [];
+/** The last replaced run, as a list of none or one; it is there to be compared with another. */
+function ghostOf({ ghost, view, runs }) {
+  return ghost && view.previous && runs.size ? [ghost] : [];
 }
 
 function ghostTrace(state, chart, run) {
@@ -396,7 +411,7 @@ function ghostTrace(state, chart, run) {
   const y = run.columns.get(column) ?? [];
   return {
     type: "scatter", mode: "lines", name, legendgroup: `0 ${name}`, connectgaps: true, hoverinfo: "skip",
-    x: run.x(state.view.x), y, opacity: 0.55,
+    x: run.x(state.view.x), y, opacity: 0.65,
     line: { color: state.palette.ghost, width: 1.6 },
     visible: state.hidden.has(`0 ${name}`) ? "legendonly" : true,
   };
@@ -404,7 +419,7 @@ function ghostTrace(state, chart, run) {
 
 /** The dashed line at 1: on or over the edge. */
 function unitLine(state) {
-  const ends = fullSpan(state) ?? [0, 1];
+  const ends = state.span ?? [0, 1];
   return {
     type: "scatter", mode: "lines", name: "edge", legendgroup: "0 edge", hoverinfo: "skip",
     x: ends, y: [1, 1], line: { color: state.palette.gd, width: 1.8, dash: "dash" },
@@ -435,7 +450,7 @@ function chartLayout(state, chart, traces) {
   const axis = axisStyle(theme);
   const right = traces.some((trace) => trace.yaxis === "y2");
   const marks = empty ? [] : interventionMarks(state);
-  const span = fullSpan(state);
+  const { span } = state;
   return {
     datarevision: state.revision, // the arrays grow in place, so Plotly cannot see that they changed
     autosize: true,
@@ -456,9 +471,11 @@ function chartLayout(state, chart, traces) {
     xaxis: {
       ...axis,
       title: { text: X_TITLES[state.view.x], standoff: 6 },
-      ...(empty ? { range: [0, 100] } : fixedOrAuto(zoom.x)),
-      ...(span && { autorangeoptions: { clipmin: span[0], clipmax: span[1] } }), // no margin for markers
-      hoverformat: state.view.x === "time" ? ".5~g" : ",~r",
+      exponentformat: state.view.x === "time" ? "e" : "SI", // 200k steps, but never "m" for milli
+      ...(span ? fixedOrAuto(zoom.x) : { range: [0, 100] }),
+      ...(span && { autorangeoptions: sharedRange(span) }),
+      hoverformat: state.view.x === "time" ? ".5~g" : ",.0f",
+      unifiedhovertitle: { text: `${X_TITLES[state.view.x]} %{x}` },
       showspikes: true, spikemode: "across", spikesnap: "hovered data", spikethickness: 1,
       spikedash: "solid", spikecolor: theme.muted,
     },
@@ -466,7 +483,7 @@ function chartLayout(state, chart, traces) {
     ...(right && { yaxis2: rightAxis(axis) }),
     shapes: marks.map((mark) => markLine(mark, theme)),
     annotations: empty
-      ? [emptyNote(theme)]
+      ? [emptyNote(state)]
       : chart.wide ? markLabels(state, marks, state.charts.get(chart.name)) : [],
   };
 }
@@ -474,7 +491,7 @@ function chartLayout(state, chart, traces) {
 function axisStyle(theme) {
   return {
     gridcolor: theme.grid, linecolor: theme.border, tickcolor: theme.border, zeroline: false,
-    showline: true, ticks: "outside", ticklen: 4, tickfont: { size: 13 }, exponentformat: "power",
+    showline: true, ticks: "outside", ticklen: 4, tickfont: { size: 13 }, exponentformat: "e",
     // Fitting labels by measuring them is half the time of a redraw; here they have room.
     tickangle: 0, ticklabeloverflow: "allow",
   };
@@ -486,7 +503,7 @@ function yAxis(state, chart, axis, empty) {
   if (empty) return { ...axis, title, range: [0, 1] };
   const log = isLog(state, chart);
   return {
-    ...axis, title, type: log ? "log" : "linear", rangemode: log ? "normal" : "tozero", nticks: 7,
+    ...axis, title, type: log ? "log" : "linear", rangemode: log ? "normal" : "tozero", nticks: log ? 3 : 7,
     ...(log && { minor: { ticks: "outside", ticklen: 2 } }),
     ...fixedOrAuto(state.zoom.y.get(chart.name)?.range),
   };
@@ -497,6 +514,12 @@ function rightAxis(axis) {
   return { ...axis, title, overlaying: "y", side: "right", range: [0, 1.02], fixedrange: true, showgrid: false, dtick: 0.25 };
 }
 
+/** The same x range in every chart, also where the ghost is not drawn, and no margin for markers. */
+function sharedRange([from, to]) {
+  if (from === to) return {}; // a single point needs room around it
+  return { include: [from, to], clipmin: from, clipmax: to };
+}
+
 function isLog(state, chart) {
   return Boolean(chart.log && state.view.log_y);
 }
@@ -505,10 +528,11 @@ function fixedOrAuto(range) {
   return range ? { range: [...range], autorange: false } : { autorange: true };
 }
 
-function emptyNote(theme) {
+function emptyNote({ runs, theme }) {
+  const started = [...runs.values()].some((run) => run.rows);
   return {
-    text: "Press Start", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false,
-    font: { size: 16, color: theme.muted },
+    text: started ? "not measured" : "Press Start", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false,
+    font: { size: 16, color: theme.muted }, bgcolor: theme.background, borderpad: 4,
   };
 }
 
@@ -532,12 +556,13 @@ function interventionMarks(state) {
 function markLine({ x }, theme) {
   return {
     type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, layer: "below",
-    line: { color: theme.muted, width: 1.2, dash: "dot" },
+    line: { color: theme.mark, width: 1.2, dash: "dot" },
   };
 }
 
 /** Labels on staggered levels; a label that fits on none is left out, its line stays. */
 function markLabels(state, marks, gd) {
+  if (!marks.length) return [];
   const span = state.zoom.x ?? xSpan([...state.runs.values()], state.view.x);
   const width = Math.max(gd.clientWidth - MARGIN.l - MARGIN.r, 100);
   const scale = width / Math.max(span[1] - span[0], 1e-12);
@@ -589,6 +614,7 @@ function readTheme(host) {
     panel: variable("secondary-background-color", "#f0f2f6"),
     border: translucent(text, 0.35),
     grid: translucent(text, 0.1),
+    mark: translucent(text, 0.45),
     muted: translucent(text, 0.65),
     font: variable("font", "sans-serif"),
     dark: luminance(background) < 0.4,
@@ -646,6 +672,7 @@ function beginPass(state) {
   state.dirty = false;
   state.revision += 1;
   state.queue = [...CHARTS];
+  state.span = fullSpan(state); // for the whole pass: rows may arrive between two charts
   dropStrandedZoom(state);
   state.follow.hidden = !isZoomed(state);
 }
@@ -768,14 +795,10 @@ const RESYNC_AGAIN_MS = 3000; // an answer can be lost like any other message
 function receive(state, data, askForAll) {
   const viewChanged = applyView(state, data.view);
   const runsChanged = adoptRuns(state, data.runs.map((run) => run.id));
-  let news = viewChanged || runsChanged;
-  for (const update of data.runs) {
-    const outcome = state.runs.get(update.id).accept(update);
-    if (outcome === "gap") requestAll(state, update.id, askForAll);
-    else state.asked.delete(update.id);
-    news ||= outcome === "new";
-  }
-  return news;
+  const outcomes = data.runs.map((update) => state.runs.get(update.id).accept(update));
+  if (outcomes.includes("gap")) requestAll(state, askForAll);
+  else state.askedAt = -Infinity;
+  return viewChanged || runsChanged || outcomes.includes("new");
 }
 
 function applyView(state, view) {
@@ -783,7 +806,10 @@ function applyView(state, view) {
   if (JSON.stringify(old) === JSON.stringify(view)) return false;
   state.view = view;
   if (old && (old.x !== view.x || old.fit !== view.fit)) state.zoom = { x: null, y: new Map() };
-  if (old && old.log_y !== view.log_y) state.zoom.y.clear(); // its units changed
+  if (old && old.log_y !== view.log_y) {
+    state.zoom.y.clear(); // its units changed
+    if (state.zoom.x && state.plotly) fitOtherY(state);
+  }
   return true;
 }
 
@@ -802,11 +828,11 @@ function adoptRuns(state, ids) {
   return true;
 }
 
-function requestAll(state, id, askForAll) {
+function requestAll(state, askForAll) {
   const now = performance.now();
-  if (now - (state.asked.get(id) ?? -Infinity) < RESYNC_AGAIN_MS) return;
-  state.asked.set(id, now);
-  askForAll({ run: id, have: state.runs.get(id).have });
+  if (now - state.askedAt < RESYNC_AGAIN_MS) return;
+  state.askedAt = now;
+  askForAll([...state.runs.values()].map(({ id, have }) => ({ id, have })));
 }
 
 /* ---------------------------------------------------------------- mounting */
@@ -817,7 +843,7 @@ const STYLE = `
 .samedge-grid > div { height: ${SHORT}px; min-width: 0; contain: strict; }
 .samedge-grid > .samedge-wide { grid-column: 1 / -1; height: ${TALL}px; }
 @container (max-width: 899px) { .samedge-grid { grid-template-columns: 1fr; } }
-.samedge-follow { position: absolute; top: 4px; right: 150px; z-index: 5; padding: 2px 12px;
+.samedge-follow { position: absolute; top: ${TALL - 84}px; right: 28px; z-index: 5; padding: 2px 12px;
   font: inherit; font-size: 13px; border-radius: 999px; cursor: pointer; color: var(--st-text-color, inherit);
   background: var(--st-secondary-background-color, #eee); border: 1px solid var(--st-border-color, #999); }
 .samedge-follow[hidden] { display: none; }
@@ -879,9 +905,9 @@ function mount(host) {
   host.style.minHeight = ""; // set by the bootstrap, until the charts hold their own height
   const state = {
     charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
-    runs: new Map(), ghost: null, replaced: false, asked: new Map(),
+    runs: new Map(), ghost: null, replaced: false, askedAt: -Infinity,
     view: null, theme: null, palette: null, zoom: { x: null, y: new Map() }, hidden: new Set(),
-    dragmode: "zoom", hover: null, dragging: false, frame: 0, queue: [], dirty: false, revision: 0,
+    dragmode: "zoom", hover: null, dragging: false, frame: 0, queue: [], dirty: false, revision: 0, span: null,
   };
   listen(state, grid);
   loadPlotly().then((plotly) => start(state, plotly), () => {

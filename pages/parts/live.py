@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import streamlit as st
+from streamlit.components.v2 import component
+
+Axis = Literal["step", "time", "evals"]
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 
@@ -26,9 +28,9 @@ _DRAWN = re.compile(
     r"step|time|evals|sharpness|converged|error_bound|(gd|sam|usam|polyak|nesterov)_edge|ratio"
     r"|grad_norm|loss|accuracy|align_(grad|sam)(_k)?|lambda_([2-9]|10)"
 )
-# The x quantities grow without bound: sent as Float32 offsets from their first value, they stay
-# exact for integers over a span of 2**24 rows, at half the size of Float64.
-_OFFSET_COLUMNS = frozenset({"step", "time", "evals"})
+# The x quantities grow without bound. Sent as Float32 offsets from their first value they stay
+# exact for integers over a span of 2**24, at half the size of Float64.
+_X_COLUMNS = frozenset({"step", "time", "evals"})
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class View:
     last replaced run as a ghost. `fit` is a counter: when it changes, zooming is undone.
     """
 
-    x: Literal["step", "time", "evals"] = "step"
+    x: Axis = "step"
     log_y: bool = False
     smooth: float = 0.0
     top_k: bool = False
@@ -90,13 +92,14 @@ def _fingerprint(path: Path) -> tuple[int, bytes]:
 def encode(updates: Sequence[RunUpdate], view: View) -> dict[str, Any]:
     """Make the JSON-able message for the browser: the shown runs and how to draw them.
 
-    A column of shape (rows,) becomes null (all NaN), a number (constant), base64 of little-endian
-    Float32, or {"from": first value, "offsets": base64 Float32}.
+    A column of shape (rows,) becomes null (all NaN), a number (constant) or base64 of little-endian
+    Float32. An x quantity becomes {"from": a, "by": b} if it is evenly spaced, else {"from": a,
+    "offsets": base64}.
 
     >>> columns = {"step": np.arange(2), "loss": np.array([0.5, np.nan]), "gd_edge": np.full(2, 20)}
     >>> message = encode([RunUpdate("a", "GD", "gd", -1, 1, True, columns)], View())
     >>> message["runs"][0]["columns"]
-    {'step': {'from': 0.0, 'offsets': 'AAAAAAAAgD8='}, 'loss': 'AAAAPwAAwH8=', 'gd_edge': 20.0}
+    {'step': {'from': 0.0, 'by': 1.0}, 'loss': 'AAAAPwAAwH8=', 'gd_edge': 20.0}
     """
     return {"runs": [_encode_run(update) for update in updates], "view": asdict(view)}
 
@@ -126,9 +129,17 @@ def _encode_column(name: str, values: np.ndarray) -> float | str | dict[str, Any
     first = float(values[0])
     if math.isfinite(first) and (values == first).all():
         return first
-    if name in _OFFSET_COLUMNS and math.isfinite(first):
-        return {"from": first, "offsets": _float32(values - first)}
+    if name in _X_COLUMNS and math.isfinite(first):
+        return {"from": first} | _encode_offsets(values - first)
     return _float32(values)
+
+
+def _encode_offsets(offsets: np.ndarray) -> dict[str, Any]:
+    """Encode offsets of shape (rows,), rows >= 2, from the first row on."""
+    by = float(offsets[-1]) / (len(offsets) - 1)
+    if np.allclose(offsets, by * np.arange(len(offsets)), rtol=0, atol=1e-6 * abs(by)):
+        return {"by": by}
+    return {"offsets": _float32(offsets)}
 
 
 def _float32(values: np.ndarray) -> str:
@@ -156,7 +167,7 @@ export default function (component) {{
 """
 
 
-_mount = st.components.v2.component("samedge_live_charts", js=_bootstrap(), isolate_styles=False)
+_mount = component("samedge_live_charts", js=_bootstrap(), isolate_styles=False)
 
 
 def live_charts(

@@ -30,6 +30,8 @@ class ProblemSpec:
     builder: str
     data_size: str | None = "n"
     """The option that holds the number of examples, or None: no mini-batches then."""
+    chance: float | None = None
+    """Accuracy of guessing, for classification."""
 
 
 def _size(default: int, most: int) -> Field:
@@ -89,6 +91,7 @@ _SPECS = (
         (_size(500, 1797), _activation("relu"), _width(100), _depth(2), _init("torch"),
          _loss("mse", *_CLASS_LOSSES)),
         "samedge_core.problems.networks:digits_mlp",
+        chance=0.1,
     ),
     ProblemSpec(
         "digits-cnn", "CNN on digits",
@@ -96,6 +99,7 @@ _SPECS = (
         "head.",
         (_size(250, 1797), _init("glorot"), _loss("mse", *_CLASS_LOSSES)),
         "samedge_core.problems.networks:digits_cnn",
+        chance=0.1,
     ),
     ProblemSpec(
         "chebyshev-mlp", "MLP on a Chebyshev polynomial",
@@ -112,6 +116,7 @@ _SPECS = (
         "Layers without activation: the function is linear, the loss in the weights is not.",
         (_size(500, 1797), _width(50), _depth(2), _init("torch"), _loss("mse", "mse", "half-mse")),
         "samedge_core.problems.networks:deep_linear",
+        chance=0.1,
     ),
     ProblemSpec(
         "two-weight", "Two weights",

@@ -85,6 +85,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name, field in FIELDS.items():
             object.__setattr__(self, name, field.check(getattr(self, name)))
+        if not isinstance(self.options, Mapping):
+            message = f"options must be a mapping of names to values, got {self.options!r}"
+            raise ConfigError("options", message)
         spec = PROBLEMS[self.problem]
         options = check_all(spec.options, self.options, f"problem {self.problem}")
         object.__setattr__(self, "options", _Options(options))

@@ -193,6 +193,19 @@ class History:
         ordered = [*COLUMNS, *(name for name in out if name not in COLUMNS)]
         return {name: out[name] for name in ordered}
 
+    def latest(self) -> dict[str, Any]:
+        """All columns of the newest row whose sharpness was measured; empty when there is none."""
+        recent = self._rows[max(0, self._used - self.config.measure_every) : self._used]
+        measured = np.flatnonzero(~np.isnan(recent["lambda_max"]))
+        if not len(measured):
+            return {}
+        index = np.array([self._used - len(recent) + measured[-1]])
+        return {name: column[0].item() for name, column in self.columns(index).items()}
+
+    def recent(self, rows: int) -> dict[str, NDArray]:
+        """All columns of the newest `rows` rows."""
+        return self.columns(slice(max(0, self._used - rows), self._used))
+
     def to_frame(self) -> pd.DataFrame:
         """All columns as a pandas DataFrame, a row a step."""
         import pandas as pd
@@ -205,6 +218,8 @@ class History:
         Thinning keeps the extremes of every bucket of rows (sharpness, gradient norm, loss), since
         plain striding aliases the oscillation at the edge of stability, the very thing to be seen.
         """
+        if most == 0:
+            return np.empty(0, dtype=np.int64)
         first = int(np.searchsorted(self._rows["step"][: self._used], start, side="right"))
         indices = np.arange(first, self._used)
         if most is None or len(indices) <= most:
@@ -215,7 +230,8 @@ class History:
         for bucket in buckets:
             for name in ("lambda_max", "grad_norm", "loss"):
                 kept.update(_extremes(bucket, self._rows[name][bucket]))
-        return np.array(sorted(kept), dtype=np.int64)
+        # fewer than eight can't hold one bucket and both ends: the newest of these then
+        return np.array(sorted(kept)[-most:], dtype=np.int64)
 
     def _segments(self) -> list[tuple[int, Hyperparameters]]:
         """(first step, what is in force from there on), oldest first."""

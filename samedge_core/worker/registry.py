@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from samedge_core.diagnosis import diagnose
 from samedge_core.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, check_changes
@@ -105,6 +107,8 @@ class RunView:
         stop: why it ended, or None.
         marks: (step, label) of every intervention.
         columns: `History.columns` of the rows asked for (thinned), all after `start`.
+        latest: the columns of the newest row at which the sharpness was measured; empty before.
+        diagnoses: what is wrong with the run, in words.
         start, last_step: the rows asked for, and the newest row.
     """
 
@@ -120,6 +124,8 @@ class RunView:
     worker_pid: int | None
     marks: tuple[tuple[int, str], ...]
     columns: dict[str, NDArray[Any]]
+    latest: dict[str, Any]
+    diagnoses: tuple[str, ...]
     start: int
     last_step: int
 
@@ -131,6 +137,7 @@ class _Run:
     history: History
     wanted: Hyperparameters
     seen_at: float
+    stretch: int  # steps that the step cap allows, and each Resume at the cap adds
     epoch: int = 0
     session: int = 0
     phase: Phase = Phase.WAITING
@@ -156,6 +163,7 @@ class RunRegistry:
         self._news = threading.Condition(self._lock)
         self._runs: dict[str, _Run] = {}
         self._queue: deque[str] = deque()
+        self._sessions = itertools.count(1)  # never repeated: workers go from run to run
         self._idle: list[WorkerProcess] = []
         self._closed = threading.Event()
         self._fill_spares()
@@ -167,8 +175,16 @@ class RunRegistry:
         """Start a run (or queue it) and return its id."""
         with self._lock:
             run_id = secrets.token_urlsafe(16)
-            run = _Run(run_id, config, History(config), config.hyperparameters, time.monotonic())
-            run.paused, run.pace = paused, pace
+            run = _Run(
+                id=run_id,
+                config=config,
+                history=History(config),
+                wanted=config.hyperparameters,
+                seen_at=time.monotonic(),
+                stretch=config.steps,
+                paused=paused,
+                pace=pace,
+            )
             self._runs[run_id] = run
             self._enqueue(run)
             return run_id
@@ -208,6 +224,8 @@ class RunRegistry:
                 worker_pid=run.worker.pid if run.worker else None,
                 marks=tuple((item.step, item.label) for item in history.interventions),
                 columns=history.columns(history.select(start, most)),
+                latest=history.latest(),
+                diagnoses=tuple(diagnose(history)),
                 start=start,
                 last_step=history.last_step,
             )
@@ -230,7 +248,10 @@ class RunRegistry:
         with self._lock:
             run = self._runs[run_id]
             run.paused = True
-            if run.worker and run.phase is not Phase.ENDED:
+            if run.phase is Phase.WAITING:
+                self._queue.remove(run.id)
+                run.phase = Phase.PAUSED
+            elif run.worker:
                 run.worker.send(Pause())
                 run.phase = Phase.PAUSED
 
@@ -248,7 +269,7 @@ class RunRegistry:
             if stop and not stop.reason.resumable:
                 raise ValueError(f"this run can't be resumed: {stop.message}")
             if stop and stop.reason is StopReason.STEP_CAP:
-                self._raise_cap(run, stop.step + run.config.steps)
+                self._raise_cap(run, stop.step + run.stretch)
             run.paused = False
             if stop:
                 run.history.stop = None
@@ -258,6 +279,8 @@ class RunRegistry:
             elif run.worker:
                 run.worker.send(Resume())
                 run.phase = Phase.RUNNING
+            elif run.phase is Phase.PAUSED:  # paused while it waited for a worker
+                self._enqueue(run)
 
     def advance(self, run_id: str, steps: int = 1) -> None:
         """Take `steps` steps and pause."""
@@ -294,7 +317,7 @@ class RunRegistry:
         with self._lock:
             run = self._runs[run_id]
             wanted = {item.name: getattr(run.wanted, item.name) for item in fields(run.wanted)}
-            run.config = run.config.replace(**wanted)
+            run.config = run.config.replace(**wanted, steps=run.stretch)
             run.history = History(run.config)
             run.epoch += 1
             run.snapshot, run.status, run.known = None, None, 0
@@ -364,7 +387,7 @@ class RunRegistry:
         wanted = _difference(history.hyperparameters, run.wanted)
         if wanted:
             replay.append(Intervention(resume_at, wanted))
-        run.session += 1
+        run.session = next(self._sessions)
         run.worker = worker
         run.phase = Phase.STARTING
         run.status = None

@@ -1,0 +1,160 @@
+"""SAMEdge, the live lab: watch gradient descent and SAM at the edge of stability."""
+
+import streamlit as st
+
+from pages.parts import controls, feed, formula, keys, lab, navigation, numbers, status
+from pages.parts.live import Axis, View, live_charts
+from samedge_core.fields import ConfigError
+from samedge_core.presets import DEFAULT, PRESETS, hints
+from samedge_core.training.config import RunConfig
+
+POLL_SECONDS = 0.5
+AXES: dict[str, Axis] = {
+    "Step": "step",
+    "Effective time": "time",
+    "Gradient evaluations": "evals",
+}
+PACES = (1, 2, 5, 10, 20, 50, 100, None)
+
+
+def main() -> None:
+    """Compose the page."""
+    navigation.begin("Live lab")
+    gone = lab.attach()
+    if "preset" not in st.session_state:
+        _first_visit()
+    with st.sidebar:
+        controls.draw(_live_changed, rule_fixed=lab.comparing())
+        st.select_slider(
+            "Speed limit (steps/s)", PACES, format_func=lambda v: "none" if v is None else str(v),
+            key="pace", value=None, on_change=_pace_changed, persist_state="session",
+            help="Slow the run down to watch single steps. The training itself does not change.",
+        )  # fmt: skip
+    config = _config()
+    _head(config)
+    if gone:
+        st.warning(
+            f"The run {', '.join(gone)} is not on this server any more: records are kept for an "
+            "hour after they were last seen. Press Start for a new one."
+        )
+    view = _chart_options()
+    running = any(glance.phase in lab.ACTIVE for glance in lab.glances())
+    st.fragment(_live, run_every=POLL_SECONDS if lab.shown() else None)(
+        view, config.rule if config else "sam", running
+    )
+    with st.expander("Numbers", icon=":material/table:", on_change="rerun", key="numbers") as box:
+        if box.open:
+            numbers.show(lab.glances())
+
+
+def _first_visit() -> None:
+    shown = lab.glances()
+    st.session_state["preset"] = DEFAULT
+    controls.load(shown[0].config if shown else PRESETS[DEFAULT].config)
+
+
+def _config() -> RunConfig | None:
+    """The settings as entered, or None while one of them can't be used."""
+    try:
+        return controls.current()
+    except ConfigError:
+        return None
+
+
+def _preset_chosen() -> None:
+    preset = PRESETS[st.session_state["preset"]]
+    controls.load(preset.config)
+    st.session_state["comparing"] = preset.compare
+
+
+def _live_changed() -> None:
+    config = _config()
+    if config:
+        lab.apply_live(config)
+
+
+def _pace_changed() -> None:
+    for run_id in lab.shown():
+        lab.registry().pace(run_id, st.session_state["pace"])
+
+
+def _head(config: RunConfig | None) -> None:
+    """Preset picker with what to see, and the buttons."""
+    left, right = st.columns([1.1, 2], vertical_alignment="center")
+    left.selectbox(
+        "Preset", list(PRESETS), format_func=lambda name: PRESETS[name].title, key="preset",
+        on_change=_preset_chosen, persist_state="session",
+        help="A setting that shows something; every control can be changed from there.",
+    )  # fmt: skip
+    right.markdown(f"**What you should see.** {PRESETS[st.session_state['preset']].see}")
+    views = lab.glances()
+    action = lab.primary(config, views)
+    blocked = config is None
+    icons = {"Start": "play_arrow", "Pause": "pause", "Resume": "play_arrow"}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            action, key="primary", type="primary", icon=f":material/{icons[action]}:",
+            shortcut="p", disabled=blocked and action == "Start", on_click=lab.press_primary,
+            args=(config,),
+        )  # fmt: skip
+        st.button("Step", key="step", icon=":material/skip_next:", shortcut="s", disabled=blocked,
+                  on_click=lab.step, args=(config,),
+                  help="One update, then pause.")  # fmt: skip
+        st.button("Reset", key="reset", icon=":material/restart_alt:", disabled=blocked,
+                  on_click=lab.reset, args=(config,),
+                  help="Back to the same initial weights, with the settings as they are now. "
+                       "Key: r")  # fmt: skip
+        st.button(
+            "One run only" if lab.comparing() else "Same start under GD and SAM", key="compare",
+            icon=":material/compare_arrows:", shortcut="g", disabled=blocked,
+            on_click=lab.compare, args=(config,),
+            help="Two runs from identical weights in the same charts: the paper's comparison.",
+        )  # fmt: skip
+    keys.bind(r="reset")
+    _notes(config, views)
+
+
+def _notes(config: RunConfig | None, views: list) -> None:
+    if config is None:
+        st.error("A setting can't be used; see the message beside it. What runs goes on unchanged.")
+        return
+    if views and (different := lab.restart_needed(config, views[0])):
+        st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
+    for hint in hints(config):
+        st.warning(hint, icon=":material/lightbulb:")
+
+
+def _chart_options() -> View:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        title = st.segmented_control(
+            "Horizontal axis", list(AXES), default="Step", required=True, key="x_axis",
+            label_visibility="collapsed", persist_state="session",
+        )  # fmt: skip
+        log_y = st.toggle("Log scale", key="log_y", persist_state="session")
+        top_k = st.toggle(
+            "All eigenvalues", key="show_top_k", persist_state="session",
+            help="Draws λ₂ … λₖ when more than one eigenvalue is measured.",
+        )  # fmt: skip
+        previous = st.toggle("Previous run", value=True, key="previous", persist_state="session",
+                             help="Keeps the run before this one as a faint line.")  # fmt: skip
+        smooth = st.slider("Smoothing", 0.0, 0.99, 0.0, key="smooth", width=160,
+                           persist_state="session",
+                           help="Weight of the past in an exponential average; the raw line stays "
+                                "visible.")  # fmt: skip
+    return View(x=AXES[title or "Step"], log_y=log_y, smooth=smooth, top_k=top_k, previous=previous)
+
+
+def _live(view: View, rule: str, running: bool) -> None:
+    """The part that is drawn anew at every tick."""
+    views = feed.poll(lab.shown())
+    if running != any(item.phase in lab.ACTIVE for item in views):
+        st.rerun()  # the buttons stand outside this fragment and must follow
+    for item in views:
+        status.show(item, several=len(views) > 1)
+    if not views:
+        st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
+    formula.show(views, rule)
+    live_charts([feed.update(item) for item in views], view, on_resync=feed.forget_sent)
+
+
+main()

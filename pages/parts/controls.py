@@ -1,0 +1,173 @@
+"""Controls made from the field tables: every setting with its help, unit and a check beside it.
+
+What a person has entered stands in the session state as it was typed; `current()` turns all of it
+into a RunConfig or says what is wrong, next to where it was entered.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from samedge_core.fields import ConfigError, Field
+from samedge_core.problems.registry import PROBLEMS
+from samedge_core.rules import RULES
+from samedge_core.training.config import FIELDS, RunConfig
+
+PER_DECADE = 20
+
+
+def load(config: RunConfig) -> None:
+    """Set every control to `config`. Before the controls are drawn, so in a callback."""
+    for field in FIELDS.values():
+        _enter(field, _key(field), getattr(config, field.name))
+    for field in PROBLEMS[config.problem].options:
+        _enter(field, _key(field, config.problem), config.options[field.name])
+
+
+def current() -> RunConfig:
+    """The settings as entered.
+
+    Raises:
+        ConfigError: the first setting that can't be used.
+    """
+    problem = _entered(FIELDS["problem"], _key(FIELDS["problem"]))
+    values = {name: _entered(field, _key(field)) for name, field in FIELDS.items()}
+    options = {f.name: _entered(f, _key(f, problem)) for f in PROBLEMS[problem].options}
+    return RunConfig(**values, options=options)
+
+
+def draw(on_live_change: Callable[[], None], *, rule_fixed: bool = False) -> None:
+    """Draw all settings; `on_live_change` is called when one that acts mid-run has changed."""
+    _draw(FIELDS["problem"])
+    _draw(FIELDS["rule"], on_live_change, disabled=rule_fixed)
+    if rule_fixed:
+        st.caption("GD and SAM run side by side; the rule is fixed.")
+    _draw(FIELDS["eta"], on_live_change)
+    uses = RULES[st.session_state[_key(FIELDS["rule"])]].uses
+    if "beta" in uses:
+        _draw(FIELDS["beta"], on_live_change)
+    else:
+        _draw(FIELDS["rho"], on_live_change, disabled="rho" not in uses and not rule_fixed)
+    problem = st.session_state[_key(FIELDS["problem"])]
+    with st.expander("Model, data and seed", icon=":material/database:"):
+        st.caption(PROBLEMS[problem].summary + " Changes here need a Reset.")
+        for field in PROBLEMS[problem].options:
+            _draw(field, problem=problem)
+        _draw(FIELDS["seed"])
+    with st.expander("Batches and measurement", icon=":material/straighten:"):
+        st.caption("Changes here need a Reset.")
+        for name in ("batch_size", "measure_every", "top_k", "steps", "dtype"):
+            _draw(FIELDS[name])
+
+
+def _key(field: Field, problem: str = "") -> str:
+    return f"set:{problem}:{field.name}"
+
+
+def _enter(field: Field, key: str, value: Any) -> None:
+    """Put a valid value into the widgets of a field."""
+    as_text = field.kind in ("float", "floats")
+    st.session_state[key] = field.text(value) if as_text else value
+    if field.suggested:
+        st.session_state[f"{key}:slider"] = _nearest(field, value)
+
+
+def _entered(field: Field, key: str) -> Any:
+    """The checked value of a field; its default before it was ever drawn."""
+    return field.check(st.session_state.get(key, field.default))
+
+
+def _draw(
+    field: Field,
+    on_change: Callable[[], None] | None = None,
+    *,
+    problem: str = "",
+    disabled: bool = False,
+) -> None:
+    key = _key(field, problem)
+    if key not in st.session_state:
+        _enter(field, key, field.default)
+    label = f"{field.label} ({field.unit})" if field.unit else field.label
+    shared: dict[str, Any] = {
+        "help": f"{field.help}\n\nAllowed: {field.allowed()}; default {field.text(field.default)}.",
+        "disabled": disabled,
+        "on_change": on_change,
+        "persist_state": "session",
+    }
+    if field.kind == "choice":
+        titles = dict(zip(field.choices, field.titles or field.choices, strict=True))
+        st.selectbox(label, field.choices, format_func=lambda v: titles[v], key=key, **shared)
+    elif field.kind == "bool":
+        st.toggle(label, key=key, **shared)
+    elif field.kind == "int":
+        st.number_input(label, step=1, key=key, **shared)
+    elif field.suggested:
+        _slider_and_text(field, key, label, shared)
+    else:
+        st.text_input(label, key=key, **shared)
+    _complain(field, key)
+
+
+def _slider_and_text(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:
+    on_change = shared.pop("on_change")
+    help_text = shared.pop("help")
+
+    def slid() -> None:
+        st.session_state[key] = field.text(st.session_state[f"{key}:slider"])
+        if on_change:
+            on_change()
+
+    def typed() -> None:
+        try:
+            value = field.check(st.session_state[key])
+        except ConfigError:
+            return  # the message stands under the box; nothing has changed
+        st.session_state[f"{key}:slider"] = _nearest(field, value)
+        if on_change:
+            on_change()
+
+    left, right = st.columns([3, 1.4], vertical_alignment="bottom")
+    left.select_slider(
+        label,
+        _grid(field),
+        format_func=lambda v: f"{v:.3g}",
+        key=f"{key}:slider",
+        help=help_text,
+        on_change=slid,
+        **shared,
+    )
+    right.text_input(
+        f"{label}, exact", key=key, label_visibility="collapsed", on_change=typed, **shared
+    )
+
+
+def _complain(field: Field, key: str) -> None:
+    try:
+        field.check(st.session_state[key])
+        current()  # for what only shows in combination, like a batch larger than the data
+    except ConfigError as error:
+        if error.field == field.name:
+            st.markdown(f":red[:material/error: {error}]")
+
+
+def _grid(field: Field) -> list[float]:
+    """The values that a slider offers: two significant digits, evenly spread (in exponents)."""
+    assert field.suggested is not None
+    low, high = field.suggested
+    if not field.log:
+        return [round(v, 4) for v in np.linspace(low, high, 100)]
+    count = round(math.log10(high / low) * PER_DECADE) + 1
+    values = [float(f"{v:.2g}") for v in np.geomspace(low, high, count)]
+    return ([0.0] if field.low == 0 and not field.open_low else []) + values
+
+
+def _nearest(field: Field, value: float) -> float:
+    def distance(option: float) -> float:
+        if field.log and option > 0 and value > 0:
+            return abs(math.log(option / value))
+        return abs(option - value) if option == value or not field.log else math.inf
+
+    return min(_grid(field), key=distance)

@@ -1,0 +1,50 @@
+"""From the registry to the charts: what each run has recorded since the browser last heard."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from pages.parts.lab import registry
+from pages.parts.live import RunUpdate
+from samedge_core.rules import RULES
+from samedge_core.worker.registry import RunView
+
+ROWS_AN_UPDATE = 100
+ROWS_AT_FIRST = 600  # a reloaded page gets the whole run at once, thinned
+
+
+def poll(run_ids: Sequence[str]) -> list[RunView]:
+    """The runs as of now, each with the rows that this session has not yet sent to its browser."""
+    views = []
+    for run_id in run_ids:
+        epoch, step = st.session_state["sent"].get(run_id, (-1, -1))
+        most = ROWS_AN_UPDATE if step >= 0 else ROWS_AT_FIRST
+        view = registry().view(run_id, epoch=epoch, start=step, most=most)
+        st.session_state["sent"][run_id] = (view.epoch, view.last_step)
+        views.append(view)
+    return views
+
+
+def forget_sent() -> None:
+    """The browser lacks rows: send everything again."""
+    st.session_state["sent"] = {}
+
+
+def update(view: RunView) -> RunUpdate:
+    """The rows of a view as the charts want them: each rule's edge only where it was in force."""
+    columns = dict(view.columns)
+    rules = columns.pop("rule")
+    for rule, spec in RULES.items():
+        if rule != "gd":
+            columns[spec.column] = np.where(rules == rule, columns[spec.column], np.nan)
+    return RunUpdate(
+        id=f"{view.id}:{view.epoch}",
+        label=view.config.rule.upper(),
+        rule=view.hyper.rule,
+        start=view.start,
+        stop=view.last_step,
+        full=view.start < 0,
+        columns=columns,
+        interventions=view.marks,
+    )

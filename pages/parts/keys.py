@@ -1,0 +1,34 @@
+"""A key for a button where Streamlit's own `shortcut` can't have it: it keeps R and C for itself."""
+
+import streamlit as st
+
+_LISTEN = """
+const listening = new Map();
+
+function pressed(event, keys) {
+  const typing = event.target.closest?.("input, textarea, select, [contenteditable=true]");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const name = keys[event.key.toLowerCase()];
+  if (!name) return;
+  event.stopImmediatePropagation();  // else Streamlit reruns the page on R
+  document.querySelector(`.st-key-${name} button`)?.click();
+}
+
+export default function ({ data, key }) {
+  if (listening.has(key)) return;
+  const listener = (event) => pressed(event, data);
+  listening.set(key, listener);
+  window.addEventListener("keydown", listener, { capture: true });
+  return () => {
+    window.removeEventListener("keydown", listener, { capture: true });
+    listening.delete(key);
+  };
+}
+"""
+
+_mount = st.components.v2.component("samedge_keys", js=_LISTEN)
+
+
+def bind(**buttons: str) -> None:
+    """`bind(r="reset")`: the key r presses the button whose key is "reset"."""
+    _mount(key="keys", data=buttons, height=1)

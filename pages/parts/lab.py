@@ -1,0 +1,146 @@
+"""The runs that this browser session shows, and what its buttons do with them; draws nothing."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import streamlit as st
+
+from samedge_core.fields import ConfigError
+from samedge_core.problems.registry import PROBLEMS
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.worker.registry import Phase, RunRegistry, RunView
+
+Primary = Literal["Start", "Pause", "Resume"]
+ACTIVE = (Phase.WAITING, Phase.STARTING, Phase.RUNNING)
+COMPARED = ("gd", "sam")
+
+
+@st.cache_resource(show_spinner=False)
+def registry() -> RunRegistry:
+    """All runs of this server. One for everybody: a session's own would die with its websocket."""
+    return RunRegistry()
+
+
+def shown() -> list[str]:
+    """Ids of the runs on the charts that the server still knows."""
+    return [run_id for run_id in st.session_state.get("runs", []) if run_id in registry()]
+
+
+def glances() -> list[RunView]:
+    """The shown runs without any rows."""
+    return [registry().view(run_id, most=0) for run_id in shown()]
+
+
+def show(run_ids: Sequence[str]) -> None:
+    """Put these runs on the charts and into the link."""
+    st.session_state["runs"] = list(run_ids)
+    st.session_state["sent"] = {}
+    if run_ids:
+        st.query_params["run"] = ",".join(run_ids)
+    else:
+        st.query_params.pop("run", None)
+
+
+def attach() -> list[str]:
+    """On a first visit, take up the runs that the link names; returns the ids that are gone."""
+    if "runs" in st.session_state:
+        return []
+    wanted = [part for part in st.query_params.get("run", "").split(",") if part]
+    known = [run_id for run_id in wanted if run_id in registry()]
+    st.session_state["comparing"] = len(known) > 1
+    show(known)
+    return [run_id for run_id in wanted if run_id not in known]
+
+
+def comparing() -> bool:
+    """Whether GD and SAM run side by side."""
+    return st.session_state.get("comparing", False)
+
+
+def restart_needed(config: RunConfig, view: RunView) -> list[str]:
+    """Labels of the settings that differ from the run's and can't change mid-run."""
+    fields = [f for f in FIELDS.values() if f.name not in (*LIVE_FIELDS, "steps", "problem")]
+    if config.problem != view.config.problem:
+        return [FIELDS["problem"].label]
+    different = [f.label for f in fields if getattr(config, f.name) != getattr(view.config, f.name)]
+    options = PROBLEMS[config.problem].options
+    return different + [
+        f.label for f in options if config.options[f.name] != view.config.options[f.name]
+    ]
+
+
+def primary(config: RunConfig | None, views: Sequence[RunView]) -> Primary:
+    """What the first button does now."""
+    if any(view.phase in ACTIVE for view in views):
+        return "Pause"
+    if not views or (config and restart_needed(config, views[0])) or _mode_changed(views):
+        return "Start"
+    stops = [view.stop for view in views if view.stop]
+    return "Resume" if all(stop.reason.resumable for stop in stops) else "Start"
+
+
+def press_primary(config: RunConfig | None) -> None:
+    """Start, pause or resume every shown run."""
+    views = glances()
+    action = primary(config, views)
+    if action == "Start" and config:
+        start(config)
+    for view in views:
+        if action == "Pause" and view.phase in ACTIVE:
+            registry().pause(view.id)
+        elif action == "Resume":
+            registry().resume(view.id)
+
+
+def start(config: RunConfig, *, paused: bool = False) -> None:
+    """Replace the shown runs by new ones from `config`; the old ones end, their records stay."""
+    for run_id in shown():
+        registry().stop(run_id)
+    rules = COMPARED if comparing() else (config.rule,)
+    pace = st.session_state.get("pace")
+    show([registry().start(config.replace(rule=r), paused=paused, pace=pace) for r in rules])
+    if not paused:
+        # a warm worker has its first rows within moments: the first picture then shows them
+        registry().wait_for_rows(shown()[0], timeout=0.3)
+
+
+def step(config: RunConfig) -> None:
+    """One step of every shown run, then pause."""
+    views = glances()
+    if primary(config, views) == "Start":
+        start(config, paused=True)
+    for run_id in shown():
+        registry().advance(run_id)
+
+
+def reset(config: RunConfig) -> None:
+    """Back to step 0 with the settings as entered; paused."""
+    views = glances()
+    if not views or restart_needed(config, views[0]) or _mode_changed(views):
+        start(config, paused=True)
+        return
+    for view in views:
+        registry().reset(view.id)
+
+
+def compare(config: RunConfig | None) -> None:
+    """Switch between one run and the same start under GD and SAM; the latter starts at once."""
+    st.session_state["comparing"] = not comparing()
+    if config:
+        start(config, paused=not comparing())
+
+
+def apply_live(config: RunConfig) -> None:
+    """Pass eta, rho, beta and rule on to the shown runs, from their next step on."""
+    for view in glances():
+        values = {name: getattr(config, name) for name in LIVE_FIELDS}
+        if comparing():
+            del values["rule"]
+        try:
+            registry().change(view.id, **values)
+        except ConfigError as error:
+            st.session_state["notice"] = str(error)
+
+
+def _mode_changed(views: Sequence[RunView]) -> bool:
+    return comparing() != (len(views) > 1)

@@ -1,0 +1,55 @@
+"""One line on how a run goes, and a box when something needs attention."""
+
+import math
+
+import streamlit as st
+
+from samedge_core.training.stop import StopReason
+from samedge_core.worker.registry import Phase, RunView
+
+_LOOK = {
+    Phase.WAITING: ("orange", "hourglass_empty", "Waiting"),
+    Phase.STARTING: ("orange", "hourglass_top", "Starting"),
+    Phase.RUNNING: ("green", "play_arrow", "Running"),
+    Phase.PAUSED: ("blue", "pause", "Paused"),
+    Phase.ENDED: ("gray", "stop", "Ended"),
+}
+_EXPECTED = (StopReason.STEP_CAP, StopReason.STOPPED, StopReason.CONVERGED)
+
+
+def show(view: RunView, *, several: bool) -> None:
+    """Draw the line of a run and its messages; `several` adds which run it is."""
+    colour, icon, word = _LOOK[view.phase]
+    name = f"**{view.config.rule.upper()}** " if several else ""
+    parts = [f":{colour}[:material/{icon}: **{word}**]", *_figures(view)]
+    st.markdown(name + " · ".join(parts))
+    if view.phase is Phase.WAITING:
+        st.info(
+            f"Waiting for a free worker, {view.ahead} ahead of you. The run starts by itself.",
+            icon=":material/hourglass_empty:",
+        )
+    if view.stop:
+        box = st.info if view.stop.reason in _EXPECTED else st.error
+        box(name + view.stop.message)
+    for diagnosis in view.diagnoses:
+        st.warning(name + diagnosis)
+
+
+def _figures(view: RunView) -> list[str]:
+    """The numbers of the line, those that there are."""
+    parts = [f"step {max(0, view.last_step + 1):,} of {view.config.steps:,}"]
+    status, row = view.status, view.latest
+    if status and status.steps_per_second:
+        parts.append(f"{status.steps_per_second:.3g} steps/s")
+    if status and not math.isnan(status.hvps):
+        parts.append(
+            f"{status.hvps:.1f} Hessian-vector products, {1000 * status.measure_seconds:.3g} ms "
+            "a measurement"
+        )
+    if row:
+        parts.append(f"sharpness / edge **{row['ratio']:.3f}**")
+        if not row["converged"]:
+            parts.append(":orange[estimate not converged]")
+        if not math.isnan(row["accuracy"]):
+            parts.append(f"accuracy {row['accuracy']:.3f}")
+    return parts

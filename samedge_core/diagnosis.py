@@ -1,0 +1,49 @@
+"""What a run's record says is wrong with it, in words; importable without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from samedge_core.problems.registry import PROBLEMS
+from samedge_core.training.history import History
+
+__all__ = ["diagnose"]
+
+WINDOW = 50  # rows looked back on; a judgement needs at least this many measured ones
+
+
+def diagnose(history: History) -> Iterator[str]:
+    """Sentences that name a fault and what to try; none for a healthy run."""
+    recent = history.recent(WINDOW * history.config.measure_every)
+    measured = ~np.isnan(recent["sharpness"])
+    if measured.sum() < WINDOW:
+        return
+    rows = {name: column[measured] for name, column in recent.items()}
+    yield from _dead_network(history, rows)
+    yield from _unconverged(rows)
+
+
+def _dead_network(history: History, rows: dict[str, np.ndarray]) -> Iterator[str]:
+    """Accuracy at chance with a ratio near 1: the edge is met, but nothing is learnt."""
+    chance = PROBLEMS[history.config.problem].chance
+    accuracy = rows["accuracy"]
+    if chance is None or np.max(accuracy) > 1.5 * chance:
+        return
+    ratio = float(np.median(rows["ratio"]))
+    if abs(ratio - 1) < 0.1:
+        yield (
+            f"This looks like a dead network: the accuracy, {accuracy[-1]:.2f}, is at chance "
+            f"although the ratio sharpness/edge is {ratio:.3f}. The ratio alone proves nothing. "
+            "Try a smaller ρ or η, then Reset."
+        )
+
+
+def _unconverged(rows: dict[str, np.ndarray]) -> Iterator[str]:
+    share = 1 - float(np.mean(rows["converged"]))
+    if share > 0.1:
+        yield (
+            f"{share:.0%} of the last sharpness estimates have not converged (open markers): they "
+            "are lower bounds. The leading eigenvalues may be very close together."
+        )

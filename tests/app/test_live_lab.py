@@ -1,0 +1,187 @@
+"""The live lab's page in every state, through Streamlit's own test harness (no browser, no charts).
+
+The registry is real, its workers are real; what the charts draw is tested in tests/browser.
+"""
+
+import time
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.parts import lab
+from samedge_core.presets import DEFAULT, PRESETS
+from samedge_core.training.config import FIELDS
+from samedge_core.worker.registry import Phase
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def page():
+    app = AppTest.from_file("../../app.py", default_timeout=PATIENCE).run()
+    yield app
+    for run_id in app.session_state["runs"]:
+        if run_id in lab.registry():
+            lab.registry().stop(run_id)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _workers():
+    yield
+    lab.registry().close()
+    lab.registry.clear()
+
+
+def button(app: AppTest, key: str):
+    return next(item for item in app.button if item.key == key)
+
+
+def press(app: AppTest, key: str) -> AppTest:
+    return button(app, key).click().run()
+
+
+def wait(app: AppTest, holds) -> None:
+    end = time.monotonic() + PATIENCE
+    while not holds(lab.registry().view(app.session_state["runs"][0])):
+        assert time.monotonic() < end, "never came true"
+        time.sleep(0.02)
+
+
+def texts(app: AppTest) -> str:
+    boxes = [*app.markdown, *app.info, *app.error, *app.warning, *app.caption]
+    return "\n".join(item.value for item in boxes)
+
+
+def choose(app: AppTest, preset: str) -> AppTest:
+    return app.selectbox(key="preset").set_value(preset).run()
+
+
+def test_first_visit_shows_the_default_preset_and_waits(page):
+    assert not page.exception
+    assert page.selectbox(key="preset").value == DEFAULT
+    assert PRESETS[DEFAULT].see in texts(page)
+    assert button(page, "primary").label == "Start"
+    assert page.session_state["runs"] == []
+    assert "SAM-edge" in page.latex[0].value
+
+
+def test_every_setting_has_a_control_with_help_and_its_allowed_values(page):
+    widgets = [*page.selectbox, *page.number_input, *page.text_input, *page.select_slider]
+    for field in FIELDS.values():
+        if field.name == "beta":  # stands in for rho when a momentum rule is chosen
+            continue
+        found = [w for w in widgets if (w.label or "").startswith(field.label)]
+        assert found, field.label
+        assert any(field.allowed() in (w.help or "") for w in found), field.label
+
+
+def test_start_pause_resume_and_reset(page):
+    choose(page, "sam-two-weights")
+    press(page, "primary")
+    assert button(page, "primary").label == "Pause"
+    wait(page, lambda v: v.last_step > 5)
+    press(page, "primary")
+    wait(page, lambda v: v.phase is Phase.PAUSED)
+    page.run()
+    assert button(page, "primary").label == "Resume"
+    assert "Paused" in texts(page)
+    run = page.session_state["runs"]
+    press(page, "reset")
+    assert page.session_state["runs"] == run
+    wait(page, lambda v: v.phase is Phase.PAUSED and v.last_step == -1)
+
+
+def test_step_takes_one_step_and_pauses(page):
+    choose(page, "sam-two-weights")
+    press(page, "step")
+    wait(page, lambda v: v.phase is Phase.PAUSED and v.last_step == 0)
+    press(page, "step")
+    wait(page, lambda v: v.phase is Phase.PAUSED and v.last_step == 1)
+
+
+def test_a_changed_eta_reaches_the_run_and_a_bad_one_is_named_beside_it(page):
+    choose(page, "sam-two-weights")
+    press(page, "step")
+    wait(page, lambda v: v.last_step == 0)
+    eta = page.text_input(key="set::eta")
+    eta.set_value("0.25").run()
+    press(page, "step")
+    wait(page, lambda v: v.marks == ((1, "η 0.3 → 0.25"),))
+    eta.set_value("-3").run()
+    assert "eta must be a number > 0 and <= 1e+06, got '-3'" in texts(page)
+    assert not page.exception
+    assert lab.registry().view(page.session_state["runs"][0]).hyper.eta == 0.25
+    assert button(page, "step").disabled
+
+
+def test_a_batch_larger_than_the_data_is_named_beside_it(page):
+    page.number_input(key="set::batch_size").set_value(501).run()
+    assert "batch_size must be at most the data size, 500, got 501" in texts(page)
+    assert button(page, "primary").disabled
+
+
+def test_a_setting_that_needs_a_restart_says_so(page):
+    choose(page, "sam-two-weights")
+    press(page, "step")
+    page.number_input(key="set::seed").set_value(7).run()
+    assert "in force after a Reset: Seed" in texts(page)
+    old = page.session_state["runs"]
+    press(page, "reset")
+    assert page.session_state["runs"] != old
+    assert "in force after a Reset" not in texts(page)
+
+
+def test_compare_starts_gd_and_sam_from_the_same_weights(page):
+    choose(page, "sam-two-weights")
+    press(page, "compare")
+    views = [lab.registry().view(run_id) for run_id in page.session_state["runs"]]
+    assert [view.config.rule for view in views] == ["gd", "sam"]
+    assert views[0].config.replace(rule="sam") == views[1].config
+    wait(page, lambda v: v.last_step > 5)
+    losses = [lab.registry().history(v.id).columns()["loss"] for v in views]
+    assert losses[0][0] == losses[1][0]
+    assert page.selectbox(key="set::rule").disabled
+    press(page, "compare")
+    assert len(page.session_state["runs"]) == 1
+
+
+def test_a_diverged_run_names_the_step_and_a_remedy(page):
+    choose(page, "gd-two-weights")
+    page.text_input(key="set::eta").set_value("5").run()
+    press(page, "primary")
+    wait(page, lambda v: v.phase is Phase.ENDED)
+    page.run()
+    assert "Diverged: the loss" in page.error[0].value
+    assert "lower the step size" in page.error[0].value
+    assert button(page, "primary").label == "Start"
+
+
+def test_the_link_finds_the_run_again_and_names_a_lost_one(page):
+    choose(page, "sam-two-weights")
+    press(page, "step")
+    wait(page, lambda v: v.last_step == 0)
+    run_id = page.session_state["runs"][0]
+    again = AppTest.from_file("../../app.py", default_timeout=PATIENCE)
+    again.query_params["run"] = run_id
+    again.run()
+    assert again.session_state["runs"] == [run_id]
+    assert again.selectbox(key="set::problem").value == "two-weight"
+    lost = AppTest.from_file("../../app.py", default_timeout=PATIENCE)
+    lost.query_params["run"] = "gone"
+    lost.run()
+    assert "The run gone is not on this server any more" in texts(lost)
+
+
+def test_no_torch_in_the_server_process():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        "app = AppTest.from_file('app.py', default_timeout=60).run()\n"
+        "assert not app.exception\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,437 @@
+"""SharpnessTracker against ARPACK along real runs, and on spectra made to mislead it."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse.linalg import aslinearoperator, eigsh
+
+import samedge_core as se
+from samedge_core.curvature import HessianOperator, SharpnessTracker, sharpness
+from samedge_core.training.loop import measurements
+from samedge_core.training.state import TrainState
+
+PROMISED = 1e-3  # relative error of the sharpness (DESIGN.md, Budgets)
+WARM_RESIDUAL, COLD_RESIDUAL = 3e-3, 1e-4  # CURVATURE.md, "The tracker that worked"
+
+
+class Matrix:
+    """A symmetric matrix as an operator."""
+
+    def __init__(self, matrix: torch.Tensor) -> None:
+        self.matrix, self.size, self.dtype = matrix, len(matrix), matrix.dtype
+
+    def matvec(self, v: torch.Tensor, /) -> torch.Tensor:
+        return self.matrix @ v
+
+
+def rotation(size: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))[0]
+
+
+def with_spectrum(values: Sequence[float] | np.ndarray, q: torch.Tensor | None = None) -> Matrix:
+    """A rotated matrix with these eigenvalues."""
+    diagonal = torch.as_tensor(np.asarray(values, dtype=np.float64))
+    q = rotation(len(diagonal)) if q is None else q
+    matrix = q @ torch.diag(diagonal) @ q.T
+    return Matrix((matrix + matrix.T) / 2)
+
+
+def true_residuals(operator: Matrix, estimate: se.EigenEstimate) -> np.ndarray:
+    """||H v - theta v|| of each pair."""
+    vectors = estimate.vectors[: len(estimate.values)]
+    theta = torch.from_numpy(estimate.values)[:, None]
+    return (vectors @ operator.matrix - theta * vectors).norm(dim=1).numpy()
+
+
+# --- along real runs ------------------------------------------------------------------------
+
+
+class AsScipy:
+    """A HessianOperator as ARPACK wants it."""
+
+    def __init__(self, operator: HessianOperator) -> None:
+        self._operator = operator
+        self.shape, self.dtype = (operator.size, operator.size), np.dtype(np.float64)
+
+    def matvec(self, v: np.ndarray) -> np.ndarray:
+        return self._operator.matvec(torch.from_numpy(np.ravel(v).copy())).numpy()
+
+
+def arpack(problem: se.Problem, w: torch.Tensor, k: int) -> np.ndarray:
+    """The k eigenvalues of largest magnitude at w in float64, largest magnitude first."""
+    operator = HessianOperator(lambda w: problem.loss(w, problem.full_batch()), w.double())
+    start = np.random.default_rng(0).standard_normal(operator.size)
+    values = eigsh(
+        aslinearoperator(AsScipy(operator)),
+        k=k,
+        tol=1e-8,  # pyright: ignore[reportArgumentType]
+        v0=start,
+        return_eigenvectors=False,
+    )
+    return values[np.argsort(-np.abs(values))]
+
+
+RUNS = [
+    # progressive sharpening up to the edge and along it
+    ("digits-mlp", {"n": 100, "width": 20}, "gd", 3.0, 0.0, 120),
+    ("digits-mlp", {"n": 100, "width": 20}, "sam", 1.0, 0.05, 120),
+    ("chebyshev-mlp", {}, "gd", 0.3, 0.0, 80),
+    ("chebyshev-mlp", {}, "sam", 0.2, 0.05, 80),
+    ("digits-cnn", {"n": 30}, "sam", 1.0, 0.05, 40),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "rule", "eta", "rho", "steps"), RUNS)
+@pytest.mark.parametrize("top_k", [1, 3])
+def test_sharpness_along_a_run_is_arpacks(name, options, rule, eta, rho, steps, top_k):
+    config = se.RunConfig(
+        problem=name, options=options, rule=rule, eta=eta, rho=rho, steps=steps, top_k=top_k, seed=1
+    )
+    problem = se.build_problem(config)
+    oracle = se.build_problem(config.replace(dtype="float64"))
+    state = TrainState.initial(config, problem)
+    w, checked = state.w, 0
+    for row in measurements(config, problem, state):
+        assert isinstance(row, se.Measurement)
+        if row.step % 8 == 0 and row.converged:
+            expected = arpack(oracle, w, 6)
+            assert row.lambda_max == pytest.approx(expected[0], rel=PROMISED)
+            # an eigenvalue lies within the residual, which is judged on the scale of the first
+            for value in (row.lambda_max, *row.others):
+                assert np.abs(expected - value).min() <= WARM_RESIDUAL * abs(expected[0])
+            checked += 1
+        w = state.w
+    # the check must not pass because nothing converged
+    assert checked >= 0.8 * steps / 8
+
+
+def test_a_crossing_that_is_missed_is_rare_and_seen_at_the_next_step():
+    # a known limitation (tracker.py): a new leader can hide behind a converged follower. This run
+    # is picked because it shows that; its two leading eigenvalues cross with a ratio of 0.975
+    config = se.RunConfig(
+        problem="digits-mlp", options={"n": 100, "width": 20}, eta=2.0, rho=0.1, steps=100
+    )
+    problem = se.build_problem(config)
+    state = TrainState.initial(config, problem)
+    w, errors = state.w, []
+    for row in measurements(config, problem, state):
+        assert isinstance(row, se.Measurement)
+        at = w
+        cold = sharpness(lambda w: problem.loss(w, None), at, seed=row.step)
+        errors.append(1 - abs(row.lambda_max) / cold.sharpness)
+        w = state.w
+    missed = np.array(errors) > PROMISED
+    assert missed.sum() <= 2
+    assert not np.any(missed[1:] & missed[:-1])
+    assert max(errors) <= 0.03
+
+
+# --- spectra that change under the tracker --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("speed", "seeds"), [(0.002, 6), (0.01, 20), (0.05, 30)], ids=["slow", "medium", "fast"]
+)
+def test_the_tracker_sees_two_eigenvalues_cross(speed, seeds):
+    q, bulk = rotation(150), np.linspace(0, 0.9, 148)
+    # one falls, the other rises: they cross half-way
+    gaps = np.arange(0.1, -0.1, -speed)
+    operators = [with_spectrum([1 + gap, 1 - gap, *bulk], q) for gap in gaps]
+    errors = np.empty((seeds, len(gaps)))
+    for seed in range(seeds):
+        tracker = SharpnessTracker(seed=seed)
+        for i, (gap, operator) in enumerate(zip(gaps, operators, strict=True)):
+            estimate = tracker.measure(operator)
+            assert estimate.converged
+            errors[seed, i] = 1 - estimate.value / (1 + abs(gap))
+    missed = errors > PROMISED
+    # CURVATURE.md: 0.8 % of a crossing from v1, v2 and noise; 6-9 % without v2
+    assert missed.mean() <= 0.02
+    # a miss reads the follower, and for one step only
+    assert not np.any(missed[:, 1:] & missed[:, :-1])
+    assert errors.max() <= 0.03
+
+
+def test_the_tracker_sees_the_leading_eigenvalue_change_sign():
+    q, bulk = rotation(100), np.linspace(-1, 1, 98)
+    tracker = SharpnessTracker(seed=0)
+    signs = []
+    for t in np.linspace(0, 1, 41):
+        up, down = 3 - t, -(2 + t)  # equal magnitude at t = 1/2
+        estimate = tracker.measure(with_spectrum([up, down, *bulk], q))
+        assert estimate.converged
+        assert estimate.sharpness == pytest.approx(max(up, -down), rel=PROMISED)
+        assert estimate.sharpness == abs(estimate.value)
+        signs.append(np.sign(estimate.value))
+    assert signs[:20] == [1.0] * 20
+    assert signs[21:] == [-1.0] * 20
+
+
+def test_the_tracker_finds_an_eigenvalue_that_appears_from_nowhere():
+    q, bulk = rotation(100), np.linspace(-1, 1, 98)
+    tracker = SharpnessTracker(seed=0)
+    tracker.measure(with_spectrum([2.0, 0.0, *bulk], q))
+    estimate = tracker.measure(with_spectrum([2.0, 4.0, *bulk], q))
+    assert estimate.converged
+    assert estimate.value == pytest.approx(4.0, rel=PROMISED)
+
+
+def test_a_cluster_at_the_top_is_not_read_low():
+    # ratios .99 and .997, where rules that stop on the change between iterates stop 3-7 % low
+    values = [1.0, 0.997, 0.99, 0.985, 0.98, *np.linspace(0, 0.95, 295)]
+    operator, tracker = with_spectrum(values), SharpnessTracker(seed=0)
+    for _ in range(10):
+        estimate = tracker.measure(operator)
+        assert estimate.converged
+        assert estimate.value == pytest.approx(1.0, rel=PROMISED)
+        assert estimate.value <= 1 + 1e-12  # one-sided: a Rayleigh quotient
+
+
+# --- degenerate operators -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_rank_one(dtype, sign):
+    v = torch.randn(60, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    v = 3 * v / v.norm()
+    operator = Matrix((sign * torch.outer(v, v)).to(dtype))
+    tracker = SharpnessTracker(top_k=2, seed=0)
+    for _ in range(3):
+        estimate = tracker.measure(operator)
+        assert estimate.converged
+        # one Rayleigh quotient, in the operator's precision
+        tolerance = 100 * torch.finfo(dtype).eps
+        np.testing.assert_allclose(estimate.values, [9 * sign, 0], rtol=0, atol=9 * tolerance)
+
+
+@pytest.mark.parametrize("top_k", [1, 3])
+def test_zero_hessian(top_k):
+    tracker = SharpnessTracker(top_k=top_k, seed=0)
+    for _ in range(2):
+        estimate = tracker.measure(Matrix(torch.zeros(30, 30)))
+        assert estimate.values.tolist() == [0.0] * top_k
+        assert estimate.residuals.tolist() == [0.0] * top_k
+        assert estimate.converged
+        assert torch.isfinite(estimate.vectors).all()
+
+
+def test_a_linear_loss_is_flat():
+    estimate = sharpness(lambda w: 2 * w.sum(), torch.ones(5))
+    assert estimate.sharpness == 0
+    assert estimate.converged
+
+
+@pytest.mark.parametrize("value", [-4.0, 2.5, 0.0])
+def test_one_parameter(value):
+    tracker = SharpnessTracker(top_k=3, seed=0)
+    for _ in range(3):
+        estimate = tracker.measure(Matrix(torch.tensor([[value]], dtype=torch.float64)))
+        assert estimate.values.tolist() == [pytest.approx(value, rel=1e-15)]  # v v = 1, rounded
+        assert estimate.converged
+        assert estimate.products == 1
+        assert estimate.vectors.abs().tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_a_matrix_that_is_not_finite_gives_nan_and_is_forgotten(bad, top_k):
+    good = with_spectrum(np.linspace(-1, 2, 30))
+    broken = Matrix(good.matrix.clone())
+    broken.matrix[3, 4] = bad
+    tracker = SharpnessTracker(top_k=top_k, seed=0)
+    tracker.measure(good)
+    estimate = tracker.measure(broken)
+    assert np.isnan(estimate.values).all()
+    assert np.isnan(estimate.residuals).all()
+    assert len(estimate.values) == top_k
+    assert math.isnan(estimate.sharpness)
+    assert not estimate.converged
+    again = tracker.measure(good)
+    assert again.converged
+    assert again.value == pytest.approx(2.0, rel=1e-7)  # a cold start: residual squared
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_gives_nan(factor):
+    estimate = sharpness(lambda w: factor * (w**2).sum(), torch.ones(5))
+    assert math.isnan(estimate.value)
+    assert not estimate.converged
+
+
+def test_single_precision_does_not_make_ghosts():
+    values = np.array([5.0, 3.0, -2.0, *np.linspace(-1e-3, 1e-3, 197)])
+    exact = with_spectrum(values)
+    tracker = SharpnessTracker(top_k=4, seed=0)
+    for measurement in range(4):
+        estimate = tracker.measure(Matrix(exact.matrix.float()))
+        assert estimate.converged
+        # float32 rounding of a matrix of norm 5; the fourth only on the scale of the residual
+        np.testing.assert_allclose(estimate.values[:3], values[:3], rtol=0, atol=5e-5)
+        assert abs(estimate.values[3]) <= 1e-3 + 5e-5, measurement
+
+
+def test_repeated_eigenvalues_are_all_found():
+    # the Krylov space is exhausted after two products; the rest comes from its complement
+    operator = with_spectrum([5.0, 5.0, 5.0, *[1.0] * 20])
+    tracker = SharpnessTracker(top_k=4, seed=0)
+    for _ in range(2):
+        estimate = tracker.measure(operator)
+        np.testing.assert_allclose(estimate.values, [5, 5, 5, 1], rtol=0, atol=1e-10)  # rounding
+
+
+def test_the_identity():
+    estimate = SharpnessTracker(top_k=3, seed=0).measure(Matrix(torch.eye(10)))
+    np.testing.assert_allclose(estimate.values, [1, 1, 1], rtol=0, atol=1e-6)  # float32
+    assert estimate.converged
+
+
+# --- several eigenvalues --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 5, 10])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_leading_eigenpairs_are_orthonormal_and_right(top_k, seed):
+    values = np.concatenate([np.geomspace(100, 1, 12) * (-1) ** np.arange(12),
+                             np.linspace(-0.5, 0.5, 288)])  # fmt: skip
+    operator, tracker = with_spectrum(values), SharpnessTracker(top_k=top_k, seed=seed)
+    for tolerance in (COLD_RESIDUAL, WARM_RESIDUAL):
+        estimate = tracker.measure(operator)
+        assert estimate.converged
+        assert len(estimate.values) == len(estimate.residuals) == top_k
+        assert len(estimate.vectors) >= top_k
+        assert np.all(np.diff(np.abs(estimate.values)) <= 0)
+        assert np.all(estimate.residuals <= tolerance * estimate.sharpness)
+        # an eigenvalue lies within the residual, and no two are near each other
+        np.testing.assert_allclose(estimate.values, values[:top_k], atol=100 * tolerance)
+        gram = estimate.vectors @ estimate.vectors.T
+        torch.testing.assert_close(  # reorthogonalised twice: rounding only
+            gram, torch.eye(len(gram), dtype=torch.float64), rtol=0, atol=1e-13
+        )
+
+
+def test_more_eigenvalues_than_parameters():
+    estimate = SharpnessTracker(top_k=10, seed=0).measure(with_spectrum([3.0, -2.0]))
+    np.testing.assert_allclose(estimate.values, [3, -2], rtol=1e-14)  # a full Krylov space
+    assert estimate.converged
+    assert estimate.products == 2
+
+
+# --- honest residuals and honest flags ------------------------------------------------------
+
+SPECTRA = st.lists(
+    # squares of entries below 1e-100 would underflow
+    st.one_of(
+        st.floats(-10, 10).map(lambda x: x if abs(x) > 1e-100 else 0.0),
+        st.sampled_from([0.0, 1.0, -1.0, 9.99, 10.0]),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(SPECTRA, st.integers(0, 100), st.integers(1, 4), st.integers(1, 8))
+def test_an_eigenvalue_lies_within_the_residual(spectrum, seed, top_k, cap):
+    operator = with_spectrum(spectrum, rotation(len(spectrum), seed))
+    eigenvalues = np.linalg.eigvalsh(operator.matrix.numpy())
+    scale = np.abs(eigenvalues).max()
+    tracker = SharpnessTracker(top_k=top_k, seed=seed, cap=max(cap, top_k))
+    for _ in range(3):
+        estimate = tracker.measure(operator)
+        distance = np.abs(eigenvalues[:, None] - estimate.values).min(axis=0)
+        slack = 1e-13 * scale  # rounding in a product of at most 40 terms
+        assert np.all(distance <= estimate.residuals + slack)
+        np.testing.assert_allclose(
+            true_residuals(operator, estimate), estimate.residuals, rtol=1e-9, atol=slack
+        )
+        assert estimate.sharpness <= scale + slack
+        count = len(estimate.values)
+        gram = estimate.vectors[:count] @ estimate.vectors[:count].T
+        torch.testing.assert_close(gram, torch.eye(count, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+def test_the_cap_is_kept_and_owned_up_to():
+    operator = with_spectrum(np.linspace(-1, 1, 200))  # no gap at all
+    tracker = SharpnessTracker(seed=0, cap=4)
+    cold, warm = tracker.measure(operator), tracker.measure(operator)
+    assert (cold.products, warm.products) == (8, 4)
+    assert not cold.converged
+    assert not warm.converged
+    for estimate in (cold, warm):
+        assert estimate.residual > WARM_RESIDUAL * estimate.sharpness
+
+
+def test_converged_speaks_for_all_of_the_eigenvalues():
+    # the first is far out and found at once; the further ones sit in a continuum
+    operator = with_spectrum([50.0, *np.linspace(-1, 1, 299)])
+    one = SharpnessTracker(top_k=1, seed=0, cap=10).measure(operator)
+    assert one.converged
+    five = SharpnessTracker(top_k=5, seed=0, cap=10).measure(operator)
+    assert five.residual <= COLD_RESIDUAL * five.sharpness
+    assert five.residuals.max() > COLD_RESIDUAL * five.sharpness
+    assert not five.converged
+
+
+def test_a_warm_start_costs_less_than_a_cold_one():
+    operator, tracker = with_spectrum([2.0, 1.8, *np.linspace(-1, 1, 298)]), SharpnessTracker()
+    assert tracker.measure(operator).products >= 20
+    assert tracker.measure(operator).products <= 8
+
+
+# --- state ----------------------------------------------------------------------------------
+
+
+def moving(steps: range):
+    q = rotation(80)
+    for t in steps:
+        yield with_spectrum([2 + 0.01 * t, 2.2 - 0.01 * t, *np.linspace(-1, 1, 78)], q)
+
+
+@pytest.mark.parametrize("top_k", [1, 3])
+@pytest.mark.parametrize("taken", [0, 1, 6])
+def test_a_restored_tracker_measures_the_very_same(top_k, taken):
+    tracker = SharpnessTracker(top_k=top_k, seed=3)
+    for operator in moving(range(taken)):
+        tracker.measure(operator)
+    state = tracker.state()
+    later = [tracker.measure(operator) for operator in moving(range(taken, 20))]
+    other = SharpnessTracker(top_k=top_k, seed=99)
+    other.restore(state)
+    for operator, expected in zip(moving(range(taken, 20)), later, strict=True):
+        got = other.measure(operator)
+        np.testing.assert_array_equal(got.values, expected.values)
+        np.testing.assert_array_equal(got.residuals, expected.residuals)
+        assert torch.equal(got.vectors, expected.vectors)
+        assert got.products == expected.products
+
+
+def test_the_seed_fixes_the_noise_and_the_global_generator_is_left_alone():
+    operator = with_spectrum(np.linspace(-1, 2, 60))
+    before = torch.get_rng_state()
+    first, again, other = (SharpnessTracker(seed=s).measure(operator) for s in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first.vectors, again.vectors)
+    assert not torch.equal(first.vectors, other.vectors)
+
+
+@pytest.mark.parametrize("top_k", [0, -1])
+def test_top_k_must_be_positive(top_k):
+    with pytest.raises(ValueError, match=f"top_k must be >= 1, got {top_k}"):
+        SharpnessTracker(top_k=top_k)
+
+
+def test_sharpness_of_any_loss():
+    # Rosenbrock at its minimum: H = [[802, -400], [-400, 200]]
+    estimate = sharpness(
+        lambda w: (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2,
+        torch.ones(2, dtype=torch.float64),
+        top_k=2,
+    )
+    expected = np.linalg.eigvalsh([[802.0, -400.0], [-400.0, 200.0]])[::-1]
+    np.testing.assert_allclose(estimate.values, expected, rtol=1e-11)  # condition number 2,500

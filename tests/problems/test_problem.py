@@ -1,0 +1,141 @@
+"""Problem.from_module: any module on one flat vector, and clear refusals."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from samedge_core.problems.problem import ModuleProblem, Problem
+
+
+class TwoOutputs(nn.Module):
+    """Parameters that a flat vector must keep apart: a matrix, a vector and a scalar."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
+        self.shift = nn.Parameter(torch.tensor([7.0, 8.0]))
+        self.scale = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return self.scale * (x @ self.matrix.T + self.shift)
+
+
+X = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+Y = torch.zeros(2, 2)
+
+
+def test_w_is_the_parameters_in_their_order():
+    problem = Problem.from_module(TwoOutputs(), X, Y)
+    w = problem.init(seed=0)
+    assert problem.size == 9
+    assert w.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 2]
+    # x = e1 and e2 pick the first and second columns; then the shift, then the scale
+    assert problem.predict(w, X).tolist() == [[16.0, 24.0], [18.0, 26.0]]
+    assert float(problem.loss(w, None)) == (16**2 + 24**2 + 18**2 + 26**2) / 4
+
+
+def test_the_modules_own_weights_are_the_start_and_stay_untouched():
+    module = TwoOutputs()
+    before = [p.detach().clone() for p in module.parameters()]
+    problem = Problem.from_module(module, X, Y)
+    w = problem.init(seed=0)
+    assert torch.equal(problem.init(seed=1), w)
+    w -= problem.gradient(w, None)  # what a caller does to his copy stays his
+    problem.loss_and_gradient(w, problem.full_batch())
+    assert problem.init(seed=0).tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 2]
+    for now, then in zip(module.parameters(), before, strict=True):
+        assert torch.equal(now, then)
+        assert now.grad is None
+
+
+def test_gradient_agrees_with_the_modules_own_backward_pass():
+    module = TwoOutputs()
+    nn.functional.mse_loss(module(X), Y).backward()
+    expected = torch.cat([p.grad.reshape(-1) for p in module.parameters() if p.grad is not None])
+    problem = Problem.from_module(module, X, Y)
+    # sums of four terms in float32
+    torch.testing.assert_close(problem.gradient(problem.init(seed=0), None), expected, rtol=1e-6,
+                               atol=0)  # fmt: skip
+
+
+def test_named_losses_and_a_function_of_ones_own():
+    labels = torch.tensor([1, 0])
+    w = Problem.from_module(TwoOutputs(), X, Y).init(seed=0)
+
+    def value(loss, y):
+        return float(Problem.from_module(TwoOutputs(), X, y, loss=loss).loss(w, None))
+
+    squares = 16**2 + 23**2 + 17**2 + 26**2  # against the rows (0, 1) and (1, 0)
+    assert value("mse", labels) == squares / 4
+    assert value("half-mse", labels) == squares / 8
+    # log(e^16 + e^24) - 24 and log(e^18 + e^26) - 18, both in float32 near 26
+    expected = (math.log1p(math.exp(-8)) + 8 + math.log1p(math.exp(-8))) / 2
+    assert value("cross-entropy", labels) == pytest.approx(expected, abs=4e-6)
+    assert value(lambda outputs, y: (outputs - y).abs().sum(), Y) == 16 + 24 + 18 + 26
+
+
+def test_accuracy_counts_the_largest_output():
+    problem = Problem.from_module(TwoOutputs(), X, torch.tensor([1, 0]))
+    assert problem.evaluate(problem.init(seed=0)).accuracy == 0.5
+    regression = Problem.from_module(TwoOutputs(), X, Y)
+    assert math.isnan(regression.evaluate(regression.init(seed=0)).accuracy)
+
+
+def test_inputs_take_the_modules_precision_and_integers_stay_integers():
+    single = Problem.from_module(TwoOutputs(), X.double(), Y)
+    assert single.full_batch().x.dtype == torch.float32
+    words = torch.tensor([[0, 1], [2, 1]])
+    module = nn.Sequential(nn.Embedding(3, 2), nn.Flatten(), nn.Linear(4, 2))
+    problem = Problem.from_module(module, words, torch.tensor([0, 1]), loss="cross-entropy")
+    assert problem.full_batch().x.dtype == torch.int64
+    assert problem.gradient(problem.init(seed=0), None).shape == (6 + 10,)
+
+
+def test_batches_only_when_they_are_smaller_than_the_data():
+    problem = Problem.from_module(TwoOutputs(), X, Y)
+    assert problem.batches(seed=0, batch_size=0) is None
+    assert problem.batches(seed=0, batch_size=2) is None
+    source = problem.batches(seed=0, batch_size=1)
+    assert source is not None
+    assert source.next().x.shape == (1, 3)
+
+
+def test_an_initialiser_draws_fresh_weights():
+    def normal(module):
+        for p in module.parameters():
+            nn.init.normal_(p)
+
+    problem = ModuleProblem(TwoOutputs(), X, Y, "mse", normal)
+    assert torch.equal(problem.init(seed=4), problem.init(seed=4))
+    assert not torch.equal(problem.init(seed=4), problem.init(seed=5))
+
+
+class MixedPrecision(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.zeros(1))
+        self.b = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((nn.ReLU(), X, Y), "no parameters"),
+        ((MixedPrecision(), X, Y), r"one dtype, got \['torch.float32', 'torch.float64'\]"),
+        ((TwoOutputs(), X, Y[:1]), "same length > 0, got 2 and 1"),
+        ((TwoOutputs(), X[:0], Y[:0]), "same length > 0, got 0 and 0"),
+        ((TwoOutputs(), X / 0, Y), "x must be finite, got 6 other entries"),
+        ((TwoOutputs(), X, Y, "hinge"), "mse, half-mse, cross-entropy or a function, got 'hinge'"),
+    ],
+)
+def test_refusals_show_what_came(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Problem.from_module(*arguments)
+
+
+def test_outputs_and_targets_of_different_shapes_do_not_broadcast():
+    problem = Problem.from_module(nn.Linear(3, 1), X, torch.zeros(2))
+    with pytest.raises(ValueError, match=r"outputs \(2, 1\) and targets \(2,\) differ in shape"):
+        problem.loss(problem.init(seed=0), None)

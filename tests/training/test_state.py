@@ -1,0 +1,91 @@
+"""TrainState: a run packed, unpacked and continued is the run that was never interrupted."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import samedge_core as se
+from samedge_core.rules import RULES
+from samedge_core.training.loop import measurements
+from samedge_core.training.state import TrainState
+
+SMALL = {"n": 40, "width": 6}
+
+
+def rows(loop, count: int | None = None) -> list[tuple]:
+    """What a loop yields, as comparable text (NaN equals NaN), the wall time apart."""
+    out = []
+    for item in loop:
+        if isinstance(item, se.Measurement):
+            item = dataclasses.replace(item, seconds=0.0)
+        out.append(repr(item))
+        if len(out) == count:
+            break
+    return out
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("batch_size", [0, 15])
+def test_an_interrupted_run_is_the_uninterrupted_one(rule, batch_size):
+    config = se.RunConfig(
+        options=SMALL, rule=rule, eta=0.5, batch_size=batch_size, steps=20, measure_every=3, top_k=2
+    )
+
+    def changes(step):
+        return [{"eta": 0.25}] if step == 5 else [{"rho": 0.2, "beta": 0.5}] if step == 12 else []
+
+    problem = se.build_problem(config)
+    whole = TrainState.initial(config, problem)
+    expected = rows(measurements(config, problem, whole, changes=changes))
+    for taken in (1, 9, 16):
+        first = TrainState.initial(config, problem)
+        before = rows(measurements(config, problem, first, changes=changes), taken)
+        packed = first.pack()
+        # another process would build its own problem
+        elsewhere = se.build_problem(config)
+        second = TrainState.unpack(packed, config, elsewhere)
+        assert second.pack() == packed
+        after = rows(measurements(config, elsewhere, second, changes=changes))
+        assert before + after == expected
+        assert torch.equal(second.w, whole.w)
+        assert torch.equal(second.velocity, whole.velocity)
+
+
+def test_packing_is_a_snapshot():
+    config = se.RunConfig(options=SMALL, batch_size=15, steps=10)
+    problem = se.build_problem(config)
+    state = TrainState.initial(config, problem)
+    loop = measurements(config, problem, state)
+    next(loop)
+    packed = state.pack()
+    w = state.w.clone()
+    rows(loop)
+    again = TrainState.unpack(packed, config, problem)
+    assert torch.equal(again.w, w)
+    assert again.step == 1
+    assert not torch.equal(state.w, w)
+
+
+def test_divergence_is_still_judged_against_step_zero():
+    config = se.RunConfig(problem="quadratic", rule="gd", eta=0.1, steps=5)
+    problem = se.build_problem(config)
+    state = TrainState.initial(config, problem)
+    first = next(measurements(config, problem, state))
+    assert isinstance(first, se.Measurement)
+    again = TrainState.unpack(state.pack(), config, problem)
+    assert again.first_loss == first.loss
+    assert again.first_grad_norm == first.grad_norm
+    assert again.hyper == config.hyperparameters
+
+
+def test_the_initial_state():
+    config = se.RunConfig(options=SMALL, batch_size=15, seed=3)
+    problem = se.build_problem(config)
+    state = TrainState.initial(config, problem)
+    assert state.step == 0
+    assert torch.equal(state.w, problem.init(seed=3))
+    assert not state.velocity.any()
+    assert state.velocity.shape == state.w.shape
+    assert state.batches is not None
+    assert TrainState.initial(config.replace(batch_size=0), problem).batches is None

@@ -1,0 +1,24 @@
+"""Stops say what happened and what to do."""
+
+import pytest
+
+from samedge_core.training.stop import Stop, StopReason
+
+
+@pytest.mark.parametrize("reason", StopReason)
+def test_every_reason_has_a_remedy(reason):
+    assert reason.remedy
+    assert not reason.remedy.endswith(".")
+
+
+def test_which_runs_can_go_on():
+    final = {r for r in StopReason if not r.resumable}
+    assert final == {StopReason.DIVERGED, StopReason.CONVERGED, StopReason.FAILED}
+
+
+def test_the_message_is_a_sentence_and_a_remedy():
+    stop = Stop(StopReason.DIVERGED, 812, "diverged: the loss left the finite range at step 812")
+    assert stop.message == (
+        "Diverged: the loss left the finite range at step 812. To go on: "
+        f"{StopReason.DIVERGED.remedy}."
+    )

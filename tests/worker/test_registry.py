@@ -1,0 +1,286 @@
+"""Real worker processes behind the registry: commands, leases, the queue, loss and resume."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from samedge_core.fields import ConfigError
+from samedge_core.training.config import RunConfig
+from samedge_core.training.history import Intervention
+from samedge_core.training.loop import run
+from samedge_core.training.stop import StopReason
+from samedge_core.worker.registry import Phase, RunRegistry, RunView, Settings
+
+PATIENCE = 60.0  # seconds; loading torch takes 2 here and far longer on a busy machine
+FAST = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
+SMALL = RunConfig(problem="digits-mlp", options={"n": 50, "width": 10}, steps=200, batch_size=25)
+
+
+def until(registry: RunRegistry, run_id: str, holds) -> RunView:
+    """The first view for which `holds(view)`; fails after PATIENCE seconds."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        view = registry.view(run_id, most=0)
+        if holds(view):
+            return view
+        time.sleep(0.01)
+    raise AssertionError(f"never came true; last seen: {view}")
+
+
+def in_phase(phase: Phase):
+    return lambda view: view.phase is phase
+
+
+@pytest.fixture(scope="module")
+def registry():
+    registry = RunRegistry(Settings(max_workers=4, spares=1))
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def one_worker():
+    registry = RunRegistry(Settings(max_workers=1, spares=0))
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def short_leases():
+    registry = RunRegistry(Settings(max_workers=1, spares=0, pause_after=1.0, end_after=3.0))
+    yield registry
+    registry.close()
+
+
+def same_history(left, right) -> bool:
+    a, b = left.columns(), right.columns()
+    return a.keys() == b.keys() and all(
+        np.array_equal(a[k], b[k], equal_nan=a[k].dtype.kind == "f") for k in a
+    )
+
+
+def test_a_worker_records_exactly_what_the_library_computes(registry):
+    run_id = registry.start(SMALL)
+    view = until(registry, run_id, in_phase(Phase.ENDED))
+    assert view.stop.reason is StopReason.STEP_CAP
+    assert same_history(registry.history(run_id), run(SMALL))
+
+
+def test_ids_can_not_be_guessed_and_unknown_ones_raise(registry):
+    first, second = registry.start(SMALL, paused=True), registry.start(SMALL, paused=True)
+    assert first != second
+    assert len(first) >= 20  # 16 random bytes, base64
+    assert "x" not in registry
+    with pytest.raises(KeyError):
+        registry.view("x")
+    registry.stop(first)
+    registry.stop(second)
+
+
+def test_pause_advance_and_resume(registry):
+    run_id = registry.start(FAST, paused=True)
+    registry.advance(run_id, 3)
+    view = until(registry, run_id, lambda v: v.phase is Phase.PAUSED and v.last_step == 2)
+    registry.resume(run_id)
+    until(registry, run_id, lambda v: v.last_step > 20)
+    registry.pause(run_id)
+    before = until(registry, run_id, lambda v: v.status and not v.status.running).last_step
+    time.sleep(0.3)
+    assert registry.view(run_id).last_step == before
+    assert view.epoch == 0
+    registry.stop(run_id)
+    stopped = until(registry, run_id, in_phase(Phase.ENDED))
+    assert stopped.stop.reason is StopReason.STOPPED
+    assert stopped.last_step == before
+
+
+def test_a_change_acts_from_the_next_step_and_is_recorded(registry):
+    run_id = registry.start(FAST, paused=True)
+    registry.advance(run_id, 5)
+    until(registry, run_id, lambda v: v.last_step == 4)
+    registry.change(run_id, eta=0.05)
+    registry.advance(run_id, 5)
+    view = until(registry, run_id, lambda v: v.last_step == 9)
+    assert view.marks == ((5, "η 0.1 → 0.05"),)
+    eta = registry.history(run_id).columns()["eta"]
+    np.testing.assert_array_equal(eta, [0.1] * 5 + [0.05] * 5)
+    registry.stop(run_id)
+
+
+def test_a_bad_change_is_refused_and_the_run_goes_on(registry):
+    run_id = registry.start(FAST)
+    with pytest.raises(ConfigError, match="got -1"):
+        registry.change(run_id, eta=-1)
+    seen = registry.view(run_id).last_step
+    assert until(registry, run_id, lambda v: v.last_step > seen + 10).marks == ()
+    registry.stop(run_id)
+
+
+def test_reset_starts_again_from_the_same_weights_with_what_is_in_force(registry):
+    run_id = registry.start(FAST)
+    until(registry, run_id, lambda v: v.last_step > 10)
+    first = float(registry.history(run_id).columns()["loss"][0])
+    registry.change(run_id, eta=0.02)
+    registry.reset(run_id)
+    view = until(registry, run_id, in_phase(Phase.PAUSED))
+    assert (view.epoch, view.last_step, view.config.eta) == (1, -1, 0.02)
+    registry.advance(run_id, 2)
+    until(registry, run_id, lambda v: v.last_step == 1)
+    assert float(registry.history(run_id).columns()["loss"][0]) == first
+    registry.stop(run_id)
+
+
+def test_resume_at_the_step_cap_adds_as_many_steps_again(registry):
+    run_id = registry.start(FAST.replace(steps=50))
+    until(registry, run_id, in_phase(Phase.ENDED))
+    registry.resume(run_id)
+    view = until(registry, run_id, lambda v: v.phase is Phase.ENDED and v.last_step == 99)
+    assert view.stop.reason is StopReason.STEP_CAP
+    assert same_history(registry.history(run_id), run(FAST.replace(steps=100)))
+
+
+def test_a_run_that_diverged_can_not_be_resumed(registry):
+    run_id = registry.start(FAST.replace(rule="gd", eta=5.0))
+    view = until(registry, run_id, in_phase(Phase.ENDED))
+    assert view.stop.reason is StopReason.DIVERGED
+    with pytest.raises(ValueError, match="Diverged: the loss is"):
+        registry.resume(run_id)
+
+
+def test_pace_limits_the_speed(registry):
+    run_id = registry.start(FAST, pace=20)
+    until(registry, run_id, lambda v: v.last_step >= 0)
+    time.sleep(1.0)
+    # 20 a second for about a second: unpaced it makes hundreds
+    assert registry.view(run_id).last_step <= 60
+    registry.stop(run_id)
+
+
+@pytest.mark.parametrize("config", [SMALL, FAST], ids=["mini-batch", "full batch"])
+def test_a_killed_worker_is_seen_and_resume_repeats_the_run_to_the_bit(registry, config):
+    config = config.replace(steps=400)
+    run_id = registry.start(config, pace=100)
+    # beyond the first second, so that there is a snapshot to go on from
+    until(registry, run_id, lambda v: v.last_step > 120)
+    registry.change(run_id, rho=0.02)
+    until(registry, run_id, lambda v: v.marks)
+    before = until(registry, run_id, lambda v: v.last_step > v.marks[0][0] + 10)
+    began = time.monotonic()
+    os.kill(before.worker_pid, signal.SIGKILL)
+    lost = until(registry, run_id, in_phase(Phase.ENDED))
+    assert time.monotonic() - began < 3
+    assert lost.stop.reason is StopReason.WORKER_LOST
+    assert lost.last_step >= before.last_step
+    registry.pace(run_id, None)
+    registry.resume(run_id)
+    view = until(registry, run_id, lambda v: v.stop and v.stop.reason is StopReason.STEP_CAP)
+    assert view.marks[-1] == (lost.last_step + 1, "new worker")
+    changes = [i for i in registry.history(run_id).interventions if i.changes]
+    assert same_history(registry.history(run_id), run(config, interventions=changes))
+
+
+def test_a_change_made_while_the_worker_is_gone_is_kept(registry):
+    run_id = registry.start(FAST, paused=True)
+    registry.advance(run_id, 5)
+    view = until(registry, run_id, lambda v: v.last_step == 4)
+    os.kill(view.worker_pid, signal.SIGKILL)
+    until(registry, run_id, in_phase(Phase.ENDED))
+    registry.change(run_id, eta=0.03)
+    registry.resume(run_id)
+    view = until(registry, run_id, lambda v: v.last_step > 6)
+    assert [label for _, label in view.marks] == ["new worker", "η 0.1 → 0.03"]
+    assert {step for step, _ in view.marks} == {5}
+    registry.stop(run_id)
+
+
+def test_an_unwatched_run_pauses_goes_on_when_seen_and_ends_after_long(short_leases):
+    run_id = short_leases.start(FAST)
+    until(short_leases, run_id, lambda v: v.last_step > 0)
+    time.sleep(1.8)  # pause_after is 1 s, checked every quarter of it
+    paused_at = short_leases.history(run_id).last_step
+    time.sleep(0.4)
+    assert short_leases.history(run_id).last_step == paused_at
+    assert short_leases.view(run_id).phase is Phase.RUNNING
+    until(short_leases, run_id, lambda v: v.last_step > paused_at)
+    time.sleep(4.0)  # end_after is 3 s
+    view = short_leases.view(run_id)
+    assert view.stop.reason is StopReason.UNWATCHED
+    assert short_leases.live_workers() == 0
+    short_leases.resume(run_id)
+    until(short_leases, run_id, lambda v: v.last_step > view.last_step)
+
+
+def test_more_runs_than_workers_wait_in_order(one_worker):
+    first, second, third = (one_worker.start(FAST) for _ in range(3))
+    assert [one_worker.view(i, most=0).ahead for i in (first, second, third)] == [0, 0, 1]
+    assert one_worker.view(third).phase is Phase.WAITING
+    one_worker.stop(first)
+    until(one_worker, second, lambda v: v.last_step > 0)
+    assert one_worker.view(third).ahead == 0
+    assert one_worker.live_workers() == 1
+    one_worker.pause(third)
+    assert one_worker.view(third).phase is Phase.PAUSED
+    one_worker.resume(third)
+    one_worker.stop(third)
+    assert one_worker.view(third).stop.reason is StopReason.STOPPED
+
+
+def test_an_interventions_replay_is_what_the_record_says(registry):
+    """Config and interventions of a record are enough to repeat it."""
+    run_id = registry.start(FAST.replace(steps=300), pace=200)
+    for eta in (0.05, 0.2, 0.1):
+        seen = registry.view(run_id, most=0).last_step
+        until(registry, run_id, lambda v, seen=seen: v.last_step > seen + 10)
+        registry.change(run_id, eta=eta)
+    until(registry, run_id, in_phase(Phase.ENDED))
+    record = registry.history(run_id)
+    assert len(record.interventions) == 3
+    assert all(isinstance(item, Intervention) for item in record.interventions)
+    assert same_history(record, run(record.config, interventions=record.interventions))
+
+
+SERVER = """
+import sys, time
+from samedge_core.training.config import RunConfig
+from samedge_core.worker.registry import RunRegistry, Settings
+registry = RunRegistry(Settings(spares=1))
+run = registry.start(RunConfig(steps=100_000))
+registry.wait_for_rows(run, 60)
+print(registry.view(run).worker_pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_the_server(how):
+    server = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SERVER)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout is not None
+    with server.stdout:
+        assert server.stdout.readline().strip().isdigit()
+        workers = psutil.Process(server.pid).children(recursive=True)
+        assert len(workers) == 2  # the run's and the spare
+        server.send_signal(how)
+        server.wait(timeout=PATIENCE)
+    _, alive = psutil.wait_procs(workers, timeout=3)
+    assert alive == []
+
+
+def test_settings_from_the_environment():
+    assert Settings.from_env({}) == Settings()
+    environ = {"SAMEDGE_MAX_WORKERS": "3", "SAMEDGE_PAUSE_AFTER": "2.5", "SAMEDGE_SPARES": "0"}
+    settings = Settings.from_env(environ)
+    assert (settings.max_workers, settings.pause_after, settings.spares) == (3, 2.5, 0)
+    with pytest.raises(ValueError, match=r"SAMEDGE_END_AFTER must be a number > 0, got 'soon'"):
+        Settings.from_env({"SAMEDGE_END_AFTER": "soon"})
