@@ -1,6 +1,6 @@
-"""A key for a button where Streamlit's own `shortcut` can't have it: it keeps R and C for itself."""
+"""A key for a button that Streamlit's own `shortcut` can't give: it keeps R and C for itself."""
 
-import streamlit as st
+from streamlit.components.v2 import component
 
 _LISTEN = """
 const listening = new Map();
@@ -26,7 +26,7 @@ export default function ({ data, key }) {
 }
 """
 
-_mount = st.components.v2.component("samedge_keys", js=_LISTEN)
+_mount = component("samedge_keys", js=_LISTEN)
 
 
 def bind(**buttons: str) -> None:

@@ -26,16 +26,23 @@ SMALL = RunConfig(problem="digits-mlp", options={"n": 50, "width": 10}, steps=20
 def until(registry: RunRegistry, run_id: str, holds) -> RunView:
     """The first view for which `holds(view)`; fails after PATIENCE seconds."""
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        view = registry.view(run_id, most=0)
-        if holds(view):
-            return view
+    while not holds(view := registry.view(run_id, most=0)):
+        assert time.monotonic() < end, f"never came true; last seen: {view}"
         time.sleep(0.01)
-    raise AssertionError(f"never came true; last seen: {view}")
+    return view
 
 
 def in_phase(phase: Phase):
     return lambda view: view.phase is phase
+
+
+def reason(view: RunView) -> StopReason | None:
+    return view.stop.reason if view.stop else None
+
+
+def kill_worker(view: RunView) -> None:
+    assert view.worker_pid is not None
+    os.kill(view.worker_pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +76,7 @@ def same_history(left, right) -> bool:
 def test_a_worker_records_exactly_what_the_library_computes(registry):
     run_id = registry.start(SMALL)
     view = until(registry, run_id, in_phase(Phase.ENDED))
-    assert view.stop.reason is StopReason.STEP_CAP
+    assert reason(view) is StopReason.STEP_CAP
     assert same_history(registry.history(run_id), run(SMALL))
 
 
@@ -97,7 +104,7 @@ def test_pause_advance_and_resume(registry):
     assert view.epoch == 0
     registry.stop(run_id)
     stopped = until(registry, run_id, in_phase(Phase.ENDED))
-    assert stopped.stop.reason is StopReason.STOPPED
+    assert reason(stopped) is StopReason.STOPPED
     assert stopped.last_step == before
 
 
@@ -142,14 +149,14 @@ def test_resume_at_the_step_cap_adds_as_many_steps_again(registry):
     until(registry, run_id, in_phase(Phase.ENDED))
     registry.resume(run_id)
     view = until(registry, run_id, lambda v: v.phase is Phase.ENDED and v.last_step == 99)
-    assert view.stop.reason is StopReason.STEP_CAP
+    assert reason(view) is StopReason.STEP_CAP
     assert same_history(registry.history(run_id), run(FAST.replace(steps=100)))
 
 
 def test_a_run_that_diverged_can_not_be_resumed(registry):
     run_id = registry.start(FAST.replace(rule="gd", eta=5.0))
     view = until(registry, run_id, in_phase(Phase.ENDED))
-    assert view.stop.reason is StopReason.DIVERGED
+    assert reason(view) is StopReason.DIVERGED
     with pytest.raises(ValueError, match="Diverged: the loss is"):
         registry.resume(run_id)
 
@@ -173,10 +180,10 @@ def test_a_killed_worker_is_seen_and_resume_repeats_the_run_to_the_bit(registry,
     until(registry, run_id, lambda v: v.marks)
     before = until(registry, run_id, lambda v: v.last_step > v.marks[0][0] + 10)
     began = time.monotonic()
-    os.kill(before.worker_pid, signal.SIGKILL)
+    kill_worker(before)
     lost = until(registry, run_id, in_phase(Phase.ENDED))
     assert time.monotonic() - began < 3
-    assert lost.stop.reason is StopReason.WORKER_LOST
+    assert reason(lost) is StopReason.WORKER_LOST
     assert lost.last_step >= before.last_step
     registry.pace(run_id, None)
     registry.resume(run_id)
@@ -190,7 +197,7 @@ def test_a_change_made_while_the_worker_is_gone_is_kept(registry):
     run_id = registry.start(FAST, paused=True)
     registry.advance(run_id, 5)
     view = until(registry, run_id, lambda v: v.last_step == 4)
-    os.kill(view.worker_pid, signal.SIGKILL)
+    kill_worker(view)
     until(registry, run_id, in_phase(Phase.ENDED))
     registry.change(run_id, eta=0.03)
     registry.resume(run_id)
@@ -211,7 +218,7 @@ def test_an_unwatched_run_pauses_goes_on_when_seen_and_ends_after_long(short_lea
     until(short_leases, run_id, lambda v: v.last_step > paused_at)
     time.sleep(4.0)  # end_after is 3 s
     view = short_leases.view(run_id)
-    assert view.stop.reason is StopReason.UNWATCHED
+    assert reason(view) is StopReason.UNWATCHED
     assert short_leases.live_workers() == 0
     short_leases.resume(run_id)
     until(short_leases, run_id, lambda v: v.last_step > view.last_step)
@@ -229,7 +236,7 @@ def test_more_runs_than_workers_wait_in_order(one_worker):
     assert one_worker.view(third).phase is Phase.PAUSED
     one_worker.resume(third)
     one_worker.stop(third)
-    assert one_worker.view(third).stop.reason is StopReason.STOPPED
+    assert reason(one_worker.view(third)) is StopReason.STOPPED
 
 
 def test_an_interventions_replay_is_what_the_record_says(registry):
