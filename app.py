@@ -37,6 +37,8 @@ def main() -> None:
             f"The run {', '.join(gone)} is not on this server any more: records are kept for an "
             "hour after they were last seen. Press Start for a new one."
         )
+    if notice := st.session_state.pop("notice", None):
+        st.warning(notice)
     view = _chart_options()
     running = any(glance.phase in lab.ACTIVE for glance in lab.glances())
     st.fragment(_live, run_every=POLL_SECONDS if lab.shown() else None)(
@@ -49,8 +51,16 @@ def main() -> None:
 
 def _first_visit() -> None:
     shown = lab.glances()
-    st.session_state["preset"] = DEFAULT
-    controls.load(shown[0].config if shown else PRESETS[DEFAULT].config)
+    named = st.query_params.get("preset", DEFAULT)
+    preset = PRESETS.get(named, PRESETS[DEFAULT])
+    if named not in PRESETS:
+        st.session_state["notice"] = (
+            f"There is no preset {named!r}; this is {preset.name!r}. Others: {', '.join(PRESETS)}."
+        )
+    st.session_state["preset"] = preset.name
+    controls.load(shown[0].config if shown else preset.config)
+    if not shown:
+        st.session_state["comparing"] = preset.compare
 
 
 def _config() -> RunConfig | None:
@@ -65,6 +75,7 @@ def _preset_chosen() -> None:
     preset = PRESETS[st.session_state["preset"]]
     controls.load(preset.config)
     st.session_state["comparing"] = preset.compare
+    st.query_params["preset"] = preset.name
 
 
 def _live_changed() -> None:
@@ -131,16 +142,19 @@ def _chart_options() -> View:
             label_visibility="collapsed", persist_state="session",
         )  # fmt: skip
         log_y = st.toggle("Log scale", key="log_y", persist_state="session")
-        top_k = st.toggle(
-            "All eigenvalues", key="show_top_k", persist_state="session",
-            help="Draws λ₂ … λₖ when more than one eigenvalue is measured.",
-        )  # fmt: skip
-        previous = st.toggle("Previous run", value=True, key="previous", persist_state="session",
-                             help="Keeps the run before this one as a faint line.")  # fmt: skip
-        smooth = st.slider("Smoothing", 0.0, 0.99, 0.0, key="smooth", width=160,
-                           persist_state="session",
-                           help="Weight of the past in an exponential average; the raw line stays "
-                                "visible.")  # fmt: skip
+        with st.popover("Lines", icon=":material/tune:"):
+            smooth = st.slider(
+                "Smoothing", 0.0, 0.99, 0.0, key="smooth", persist_state="session",
+                help="Weight of the past in an exponential average; the raw line stays visible.",
+            )  # fmt: skip
+            top_k = st.toggle(
+                "All eigenvalues", key="show_top_k", persist_state="session",
+                help="Draws λ₂ … λₖ when more than one eigenvalue is measured.",
+            )  # fmt: skip
+            previous = st.toggle(
+                "Previous run", value=True, key="previous", persist_state="session",
+                help="Keeps the run before this one as a faint line.",
+            )  # fmt: skip
     return View(x=AXES[title or "Step"], log_y=log_y, smooth=smooth, top_k=top_k, previous=previous)
 
 

@@ -49,15 +49,15 @@ class RuleSpec:
 
 RULES: dict[str, RuleSpec] = {
     "gd": RuleSpec(
-        "Gradient descent (GD)", ("eta",), 1, "2/η", "gd_edge",
+        "GD: gradient descent", ("eta",), 1, "2/η", "gd_edge",
         lambda h, grad_norm: edges.gd_edge(h.eta),
     ),
     "sam": RuleSpec(
-        "Sharpness-aware minimization (SAM)", ("eta", "rho"), 2, "SAM-edge", "sam_edge",
+        "SAM: sharpness-aware", ("eta", "rho"), 2, "SAM-edge", "sam_edge",
         lambda h, grad_norm: edges.sam_edge(h.eta, h.rho, grad_norm),
     ),
     "usam": RuleSpec(
-        "Unnormalised SAM (USAM)", ("eta", "rho"), 2, "USAM-edge", "usam_edge",
+        "USAM: unnormalised SAM", ("eta", "rho"), 2, "USAM-edge", "usam_edge",
         lambda h, grad_norm: edges.usam_edge(h.eta, h.rho),
     ),
     "polyak": RuleSpec(

@@ -5,6 +5,7 @@ into a RunConfig or says what is wrong, next to where it was entered.
 """
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -150,7 +151,12 @@ def _complain(field: Field, key: str) -> None:
         current()  # for what only shows in combination, like a batch larger than the data
     except ConfigError as error:
         if error.field == field.name:
-            st.markdown(f":red[:material/error: {error}]")
+            st.markdown(f":red[:material/error: {_plain(str(error))}]")
+
+
+def _plain(text: str) -> str:
+    """Text that shows as it is: what a person has typed must not act as Markdown."""
+    return re.sub(r"([^\w\s,.])", r"\\\1", text)
 
 
 def _grid(field: Field) -> list[float]:

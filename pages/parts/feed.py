@@ -15,13 +15,18 @@ ROWS_AT_FIRST = 600  # a reloaded page gets the whole run at once, thinned
 
 
 def poll(run_ids: Sequence[str]) -> list[RunView]:
-    """The runs as of now, each with the rows that this session has not yet sent to its browser."""
+    """The runs as of now, each with the rows that its browser may lack.
+
+    A message is lost whenever a click makes Streamlit run the page again before it was delivered, so
+    each one repeats the rows of the one before; the browser drops those it has.
+    """
     views = []
     for run_id in run_ids:
-        epoch, step = st.session_state["sent"].get(run_id, (-1, -1))
-        most = ROWS_AN_UPDATE if step >= 0 else ROWS_AT_FIRST
-        view = registry().view(run_id, epoch=epoch, start=step, most=most)
-        st.session_state["sent"][run_id] = (view.epoch, view.last_step)
+        epoch, start, newest = st.session_state["sent"].get(run_id, (-1, -1, -1))
+        most = ROWS_AN_UPDATE if start >= 0 else ROWS_AT_FIRST
+        view = registry().view(run_id, epoch=epoch, start=start, most=most)
+        sent = newest if view.epoch == epoch else -1
+        st.session_state["sent"][run_id] = (view.epoch, sent, view.last_step)
         views.append(view)
     return views
 

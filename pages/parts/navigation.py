@@ -21,6 +21,7 @@ def begin(title: str) -> None:
     """Set up the page; call it first."""
     st.set_page_config(page_title=f"SAMEdge · {title}", page_icon="📈", layout="wide")
     st.html(_COMPACT)
+    st.sidebar.markdown("# SAMEdge\n:gray[see the edge of stability]")
     if len(PAGES) > 1:
         with st.sidebar:
             for file, label, icon in PAGES:

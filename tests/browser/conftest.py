@@ -1,0 +1,150 @@
+"""A real server, a real Chromium, and readers of what the charts show."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import URLError
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+ARTEFACTS = ROOT / "test-artifacts"
+PATIENCE = 60.0  # seconds; a warm machine needs one or two
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+READ_TRACES = """name => {
+  const chart = document.querySelector(`[role=figure][aria-label="${name}"]`);
+  return Object.fromEntries((chart?.data ?? []).map(
+    ({ name, x, y }) => [name, { x: Array.from(x), y: Array.from(y) }]));
+}"""
+
+
+class Lab:
+    """The live lab in a browser page."""
+
+    def __init__(self, page: Page, server: psutil.Process) -> None:
+        self.page = page
+        self._server = server
+
+    def button(self, name: str) -> Locator:
+        """The button of exactly this name; Streamlit adds the key to it."""
+        return self.page.get_by_role("button", name=re.compile(rf"^{name}( Shortcut .)?$"))
+
+    def press(self, name: str) -> None:
+        self.button(name).click()
+
+    def traces(self, chart: str = "Sharpness") -> dict[str, dict[str, list]]:
+        return self.page.evaluate(READ_TRACES, chart)
+
+    def last_step(self, trace: str = "sharpness") -> int:
+        steps = self.traces().get(trace, {"x": []})["x"]
+        return int(steps[-1]) if steps else -1
+
+    def until(self, holds: Callable[[], object], what: str) -> None:
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < end, f"never came true: {what}"
+            self.page.wait_for_timeout(50)
+
+    def until_step(self, step: int, trace: str = "sharpness") -> None:
+        self.until(lambda: self.last_step(trace) >= step, f"{trace} at step {step}")
+
+    def set_exact(self, label: str, value: str) -> None:
+        box = self.page.get_by_label(f"{label}, exact")
+        box.fill(value)
+        box.press("Enter")
+
+    def workers(self) -> list[psutil.Process]:
+        return [p for p in self._server.children() if "samedge_core.worker" in p.cmdline()]
+
+    def screenshot(self, name: str) -> None:
+        self.page.screenshot(path=ARTEFACTS / f"{name}.png")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[tuple[str, psutil.Process]]:
+    ARTEFACTS.mkdir(exist_ok=True)
+    url = f"http://127.0.0.1:{_free_port()}"
+    options = ["--server.port", url.rsplit(":", 1)[1], "--server.headless", "true"]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
+    # a closed page holds its workers until its lease ends; the next tests must not wait for them
+    environ = {**os.environ, "SAMEDGE_MAX_WORKERS": "8", "SAMEDGE_END_AFTER": "15"}
+    with (ARTEFACTS / "server.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environ)
+        try:
+            _wait_for(f"{url}/_stcore/health")
+            yield url, psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait(timeout=PATIENCE)
+
+
+def _wait_for(url: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with urllib.request.urlopen(url):
+                return
+        except URLError:
+            assert time.monotonic() < end, "the server did not start"
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "the browser tests need Chromium; `make test` installs it"
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_lab(server, browser: Browser) -> Iterator[Callable[..., Lab]]:
+    """`open_lab(query, **context options)`: a fresh visit; a console error fails the test."""
+    url, process = server
+    contexts, faults = [], []
+
+    def open_(query: str = "", **options) -> Lab:
+        options.setdefault("viewport", {"width": 1400, "height": 900})
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+        page.goto(f"{url}/{query}")
+        page.locator('[role=figure][aria-label="Alignment"]').wait_for(timeout=PATIENCE * 1000)
+        return Lab(page, process)
+
+    yield open_
+    for context in contexts:
+        for page in context.pages:
+            pause = page.get_by_role("button", name="Pause")
+            if pause.count():
+                pause.first.click()
+                page.wait_for_timeout(300)
+        context.close()
+    assert faults == []

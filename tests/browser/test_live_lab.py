@@ -1,0 +1,216 @@
+"""The live lab as a person uses it: a real server, real workers, a real browser."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from samedge_core.edges import sam_edge
+
+CHARTS = ("Sharpness", "Sharpness / edge", "Gradient norm", "Loss", "Alignment")
+TWO_WEIGHTS = "?preset=sam-two-weights"
+
+
+def test_start_shows_sharpness_rising_to_a_moving_sam_edge(open_lab):
+    lab = open_lab()
+    lab.press("Start")
+    lab.until_step(130)
+    lab.press("Pause")
+    traces = lab.traces()
+    assert set(traces) == {"sharpness", "2/η", "SAM-edge"}
+    sharpness, edge = traces["sharpness"]["y"], traces["SAM-edge"]["y"]
+    assert sharpness[-1] > 1.5 * sharpness[0]
+    assert edge[-1] < 0.8 * edge[0]
+    assert set(traces["2/η"]["y"]) == {2.0}
+    # the drawn edge is the formula at the drawn gradient norm; both went through float32
+    norms = lab.traces("Gradient norm")["‖g‖"]["y"]
+    np.testing.assert_allclose(edge, sam_edge(1.0, 0.05, np.array(norms)), rtol=1e-6)
+    ratio = lab.traces("Sharpness / edge")["sharpness / edge"]["y"]
+    np.testing.assert_allclose(ratio, np.divide(sharpness, edge), rtol=1e-6)
+    lab.screenshot("sam-light")
+
+
+def test_first_screen_needs_no_scrolling(open_lab):
+    lab = open_lab()
+    for locator in (
+        lab.button("Start"),
+        lab.page.get_by_label("Preset"),
+        lab.page.get_by_label("Step size η, exact"),
+        lab.page.locator('[role=figure][aria-label="Sharpness"]'),
+    ):
+        box = locator.first.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 900
+
+
+def test_eta_changed_mid_run_makes_a_step_in_the_gd_edge_where_it_took_effect(open_lab):
+    lab = open_lab(TWO_WEIGHTS)
+    lab.press("Step")
+    lab.until_step(0)
+    lab.press("Step")
+    lab.until_step(1)
+    lab.set_exact("Step size η", "0.25")
+    lab.page.wait_for_timeout(500)
+    lab.press("Step")
+    lab.until_step(2)
+    edge = lab.traces()["2/η"]
+    by_step = dict(zip(edge["x"], edge["y"], strict=True))
+    assert by_step[1] == pytest.approx(2 / 0.3, rel=1e-6)
+    assert by_step[2] == pytest.approx(2 / 0.25, rel=1e-6)
+    assert lab.page.get_by_text("η 0.3 → 0.25").count() == 1
+
+
+def test_pause_stops_the_steps_and_keys_work(open_lab):
+    lab = open_lab(TWO_WEIGHTS)
+    lab.page.keyboard.press("p")
+    lab.until_step(30)
+    lab.page.keyboard.press("p")
+    lab.button("Resume").wait_for()
+    lab.page.wait_for_timeout(1000)
+    paused = lab.last_step()
+    lab.page.wait_for_timeout(1500)
+    assert lab.last_step() == paused
+    lab.page.keyboard.press("s")
+    lab.until_step(paused + 1)
+    assert lab.last_step() == paused + 1
+    lab.page.keyboard.press("r")
+    lab.until(lambda: "sharpness" not in lab.traces(), "an empty chart after Reset")
+    assert lab.traces()["previous sharpness"]["x"][-1] == paused + 1
+
+
+def test_zoom_and_legend_choices_survive_updates_in_the_same_chart(open_lab):
+    lab = open_lab("?preset=sam-chebyshev")
+    lab.press("Start")
+    lab.until_step(20)
+    lab.page.evaluate("""() => {
+      window.charts = [...document.querySelectorAll("[role=figure]")];
+      const item = [...window.charts[0].querySelectorAll(".legendtoggle")].at(-1);
+      for (const type of ["mousedown", "mouseup"]) item.dispatchEvent(new MouseEvent(type));
+    }""")
+    area = lab.page.locator('[aria-label="Sharpness"] .nsewdrag').first.bounding_box()
+    assert area is not None
+    lab.page.mouse.move(area["x"] + 0.2 * area["width"], area["y"] + 0.3 * area["height"])
+    lab.page.mouse.down()
+    lab.page.mouse.move(area["x"] + 0.6 * area["width"], area["y"] + 0.7 * area["height"], steps=5)
+    lab.page.mouse.up()
+    lab.page.wait_for_timeout(1000)
+    seen = lab.last_step()
+    ranges = "() => window.charts.map((c) => c._fullLayout.xaxis.range.map(Number))"
+    zoomed = lab.page.evaluate(ranges)
+    assert zoomed[0][0] > 0
+    assert all(r == pytest.approx(zoomed[0]) for r in zoomed)  # the x axes are linked
+    hidden = "() => window.charts[0].data.map((t) => [t.name, t.visible ?? true])"
+    choices = lab.page.evaluate(hidden)
+    assert "legendonly" in dict(choices).values()
+    lab.until_step(seen + 100)
+    assert lab.page.evaluate(ranges) == zoomed
+    assert lab.page.evaluate(hidden) == choices
+    assert lab.page.evaluate(
+        "() => window.charts.every((c, i) => c === document.querySelectorAll('[role=figure]')[i])"
+    )
+
+
+def test_a_killed_worker_is_named_and_resume_goes_on(open_lab):
+    lab = open_lab("?preset=sam-chebyshev")
+    lab.press("Start")
+    lab.until_step(50)
+    for worker in lab.workers():
+        worker.kill()
+    message = lab.page.get_by_text("The worker process was lost at step")
+    message.wait_for(timeout=3000)
+    lab.screenshot("worker-lost")
+    recorded = lab.last_step()
+    assert recorded >= 50
+    lab.press("Resume")
+    lab.until_step(recorded + 20)
+    assert lab.traces()["sharpness"]["x"][0] == 0
+    assert lab.page.get_by_text("new worker").count() >= 1
+    assert message.count() == 0
+
+
+def test_reload_finds_the_run_with_its_whole_history(open_lab):
+    lab = open_lab(TWO_WEIGHTS)
+    lab.press("Start")
+    lab.until_step(60)
+    lab.press("Pause")
+    lab.button("Resume").wait_for()
+    lab.page.wait_for_timeout(1000)
+    before = lab.traces()["sharpness"]
+    lab.page.reload()
+    lab.until(lambda: lab.last_step() == before["x"][-1], "the run is back")
+    after = lab.traces()["sharpness"]
+    assert after["x"][0] == 0
+    common = dict(zip(before["x"], before["y"], strict=True))
+    shared = [x for x in after["x"] if x in common]
+    assert len(shared) > 30
+    np.testing.assert_array_equal(
+        [y for x, y in zip(after["x"], after["y"], strict=True) if x in common],
+        [common[x] for x in shared],
+    )
+    lab.press("Resume")
+    lab.until_step(int(before["x"][-1]) + 5)
+
+
+def test_the_same_start_under_gd_and_sam_in_the_same_charts(open_lab):
+    lab = open_lab("?preset=sam-chebyshev")
+    lab.page.keyboard.press("g")
+    lab.until_step(30, "sharpness (GD)")
+    lab.until_step(30, "sharpness (SAM)")
+    traces = lab.traces()
+    assert {"sharpness (GD)", "2/η (GD)", "sharpness (SAM)", "SAM-edge (SAM)"} <= set(traces)
+    assert traces["sharpness (GD)"]["y"][0] == traces["sharpness (SAM)"]["y"][0]
+    loss = lab.traces("Loss")
+    assert loss["loss (GD)"]["y"][0] == loss["loss (SAM)"]["y"][0]
+    lab.screenshot("compare")
+
+
+def test_a_bad_value_is_named_beside_its_box_and_the_run_goes_on(open_lab):
+    lab = open_lab(TWO_WEIGHTS)
+    lab.press("Start")
+    lab.until_step(10)
+    lab.set_exact("SAM radius ρ", "-2")
+    lab.page.get_by_text("rho must be a number >= 0 and <= 1000, got '-2'").wait_for()
+    seen = lab.last_step()
+    lab.until_step(seen + 20)
+    lab.set_exact("SAM radius ρ", "0.04")
+    lab.page.get_by_text("ρ 0.05 → 0.04").wait_for()
+
+
+def test_csv_holds_every_step_that_the_chart_shows(open_lab):
+    lab = open_lab("?preset=sam-quadratic")
+    lab.press("Start")
+    lab.page.get_by_text("The step cap of").wait_for(timeout=60_000)
+    lab.page.get_by_text("Numbers", exact=True).click()
+    with lab.page.expect_download() as waiting:
+        lab.page.get_by_role("button", name="Download CSV").click()
+    content = waiting.value.path().read_text()
+    frame = pd.read_csv(io.StringIO(content))
+    drawn = lab.traces()["sharpness"]
+    assert list(frame["step"]) == list(range(len(frame)))
+    # the chart's numbers went through float32
+    np.testing.assert_allclose(
+        frame["sharpness"].iloc[[int(x) for x in drawn["x"]]], drawn["y"], rtol=1e-6
+    )
+    assert abs(frame["ratio"].iloc[-1] - 1) < 1e-3
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 768])
+def test_themes_and_widths_render_all_charts_with_their_names(open_lab, scheme, width):
+    lab = open_lab(TWO_WEIGHTS, color_scheme=scheme, viewport={"width": width, "height": 900})
+    lab.press("Start")
+    lab.until_step(20)
+    names = lab.page.locator("[role=figure]").evaluate_all(
+        "charts => charts.map((c) => c.getAttribute('aria-label'))"
+    )
+    assert tuple(names) == CHARTS
+    assert not lab.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+    ink = lab.page.evaluate(
+        """() => {
+          const text = document.querySelector("[role=figure] .xtick text");
+          return getComputedStyle(text).fill.match(/[0-9.]+/g).slice(0, 3).map(Number);
+        }"""
+    )
+    assert (np.mean(ink) > 128) == (scheme == "dark")
+    lab.screenshot(f"{scheme}-{width}")
