@@ -109,15 +109,24 @@ MISLEADING = {
         {"problem": "digits-cnn", "rule": "gd", "eta": 0.1},
     ),
     "cnn, starts above": ("catapult", {"problem": "digits-cnn", "rule": "sam", "eta": 2}),
-    "cnn, large radius": ("ρ = 0.3 is too large", {"problem": "digits-cnn", "eta": 0.5, "rho": 0.3}),
+    "cnn, large radius": (
+        "ρ = 0.3 is too large",
+        {"problem": "digits-cnn", "eta": 0.5, "rho": 0.3},
+    ),
     "deep linear": ("out of reach", {"problem": "deep-linear", "rule": "gd", "eta": 1}),
-    "chebyshev, breaks": ("η = 1 is too large", {"problem": "chebyshev-mlp", "rule": "gd", "eta": 1}),
+    "chebyshev, breaks": (
+        "η = 1 is too large",
+        {"problem": "chebyshev-mlp", "rule": "gd", "eta": 1},
+    ),
     "chebyshev, small step": (
         "2/η = 40 is out of reach",
         {"problem": "chebyshev-mlp", "rule": "gd", "eta": 0.05},
     ),
     "quadratic, sam": ("not below 2/η = 4", {"problem": "quadratic", "eta": 0.5}),
-    "quadratic, usam": ("not below USAM-edge", {"problem": "quadratic", "rule": "usam", "eta": 0.3}),
+    "quadratic, usam": (
+        "not below USAM-edge",
+        {"problem": "quadratic", "rule": "usam", "eta": 0.3},
+    ),
     "quadratic, saddle": (
         "saddle",
         {"problem": "quadratic", "rule": "gd", "eta": 0.1, "options": {"eigenvalues": "6, -1"}},
@@ -126,7 +135,7 @@ MISLEADING = {
         "likely to diverge",
         {"problem": "two-weight", "rule": "gd", "eta": 0.5, "options": {"a": 3, "b": 0.2}},
     ),
-}  # fmt: skip
+}
 
 
 class TestHints:

@@ -17,7 +17,7 @@ ROWS_AT_FIRST = 600  # a reloaded page gets the whole run at once, thinned
 def poll(run_ids: Sequence[str]) -> list[RunView]:
     """The runs as of now, each with the rows that its browser may lack.
 
-    A message is lost whenever a click makes Streamlit run the page again before it was delivered, so
+    A message is lost when a click makes Streamlit run the page again before it was delivered, so
     each one repeats the rows of the one before; the browser drops those it has.
     """
     views = []

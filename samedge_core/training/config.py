@@ -40,8 +40,9 @@ _FIELDS = (
     Field("measure_every", "int", 1, "Measure every",
           "Sharpness is measured at every k-th step; training itself is not affected.",
           unit="steps", low=1, high=100_000),
-    Field("top_k", "int", 1, "Eigenvalues",
-          "How many leading Hessian eigenvalues are measured; more cost more products.",
+    Field("top_k", "int", 2, "Eigenvalues",
+          "How many leading Hessian eigenvalues are measured, and the dimension of the leading "
+          "subspace that the alignments refer to; beyond 2 they cost more products.",
           low=1, high=10),
     Field("steps", "int", 1300, "Step cap", "The run stops after this many steps.", unit="steps",
           low=1, high=10_000_000),

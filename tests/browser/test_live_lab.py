@@ -170,7 +170,7 @@ def test_a_bad_value_is_named_beside_its_box_and_the_run_goes_on(open_lab):
     lab.press("Start")
     lab.until_step(10)
     lab.set_exact("SAM radius ρ", "-2")
-    lab.page.get_by_text("rho must be a number >= 0 and <= 1000, got '-2'").wait_for()
+    lab.page.get_by_text("rho must be a number ≥ 0 and ≤ 1000, got '-2'").wait_for()
     seen = lab.last_step()
     lab.until_step(seen + 20)
     lab.set_exact("SAM radius ρ", "0.04")

@@ -78,8 +78,7 @@ def arpack(problem: se.Problem, w: torch.Tensor, k: int) -> np.ndarray:
 
 
 RUNS = [
-    # progressive sharpening up to the edge and along it; where a seed is picked, it is because
-    # others have a crossing that the tracker misses for a step (the test after this one)
+    # progressive sharpening up to the edge and along it
     ("digits-mlp", {"n": 100, "width": 20}, "gd", 3.0, 0.0, 120, 1),
     ("digits-mlp", {"n": 100, "width": 20}, "sam", 1.0, 0.05, 120, 0),
     ("chebyshev-mlp", {}, "gd", 0.3, 0.0, 80, 0),
@@ -119,26 +118,27 @@ def test_sharpness_along_a_run_is_arpacks(name, options, rule, eta, rho, steps, 
     assert checked >= 0.8 * steps / 8
 
 
-@pytest.mark.parametrize(("eta", "rho", "seed"), [(2.0, 0.1, 0), (1.0, 0.05, 1)])
-def test_missed_crossings_along_a_run_are_rare_and_short(eta, rho, seed):
-    # a known limitation (tracker.py), and short of the promise: a new leader can hide behind a
-    # converged follower. These runs are picked because they show it, and the bounds are what they
-    # show, not what theory gives: one step 2.5 % low, and four steps in a row 0.6 % low
+@pytest.mark.parametrize(
+    ("rule", "eta", "rho", "seed"),
+    [("sam", 2.0, 0.1, 0), ("sam", 1.0, 0.05, 1), ("gd", 3.0, 0.0, 0), ("gd", 3.0, 0.0, 2)],
+)
+def test_no_crossing_is_missed_where_a_single_start_vector_misses_some(rule, eta, rho, seed):
+    # Lanczos warm-started from one vector read up to 2.5 % low in each of these runs, for up to
+    # four steps in a row: eigenvalues cross at ReLU kinks, with the period of the hops
     config = se.RunConfig(
-        problem="digits-mlp", options={"n": 100, "width": 20}, eta=eta, rho=rho, steps=110,
-        seed=seed,
+        problem="digits-mlp", options={"n": 100, "width": 20}, rule=rule, eta=eta, rho=rho,
+        steps=120, seed=seed,
     )  # fmt: skip
     problem = se.build_problem(config)
     state = TrainState.initial(config, problem)
     w, errors = state.w, []
     for row in measurements(config, problem, state):
         assert isinstance(row, se.Measurement)
+        assert row.converged
         cold = sharpness(lambda w: problem.loss(w, None), w, seed=row.step)
         errors.append(1 - abs(row.lambda_max) / cold.sharpness)
         w = state.w
-    missed = np.flatnonzero(np.array(errors) > PROMISED)
-    assert len(missed) <= 5
-    assert max(errors) <= 0.03
+    assert max(errors) <= PROMISED
 
 
 # --- spectra that change under the tracker --------------------------------------------------
