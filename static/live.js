@@ -28,7 +28,7 @@ const TOP_K = [2, 3, 4, 5, 6, 7, 8, 9, 10].map((k) => ({
 /** One entry per chart; `log` says that the y axis follows the log switch. */
 const CHARTS = [
   {
-    name: "Sharpness", title: "sharpness ‖H‖", log: true, wide: true,
+    name: "Sharpness", title: "sharpness", log: true, wide: true,
     lines: [
       { column: "sharpness", name: "sharpness", role: "sharpness", connect: true, smooth: true, always: true },
       ...EDGES, // dashed and on top, or the sharpness would hide the edge that it rides on
@@ -42,7 +42,7 @@ const CHARTS = [
     ghost: { column: "ratio", name: "previous ratio" },
   },
   {
-    name: "Gradient norm", title: "‖g‖", log: true,
+    name: "Gradient norm", title: "gradient norm", log: true,
     lines: [{ column: "grad_norm", name: "‖g‖", role: "grad", connect: true, smooth: true, always: true }],
   },
   {
@@ -103,7 +103,7 @@ const DARK = {
 };
 
 const FAMILY_SHADES = {
-  gd: "deep", sam: "deep", usam: "deep", polyak: "deep", nesterov: "deep",
+  sam: "deep", usam: "deep", polyak: "deep", nesterov: "deep",
   topk: "mid", accuracy: "mid", gradK: "mid", samK: "deep",
 };
 
@@ -327,7 +327,8 @@ function lineTrace(ctx, line, name, y, width) {
 }
 
 function lineColor({ place, palette }, role) {
-  return place === null ? palette[role] : palette.families[place % 2][FAMILY_SHADES[role] ?? "strong"];
+  // 2/η is the same line for both runs of a pair: in one neutral colour they don't fight for it
+  return place === null || role === "gd" ? palette[role] : palette.families[place % 2][FAMILY_SHADES[role] ?? "strong"];
 }
 
 function suffixed({ run, place }, name) {

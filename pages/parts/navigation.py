@@ -8,7 +8,7 @@ PAGES: tuple[tuple[str, str, str], ...] = (("app.py", "Live lab", ":material/mon
 _COMPACT = """
 <style>
   [data-testid="stMainBlockContainer"] { padding: 2.2rem 2rem 2rem; max-width: none; }
-  [data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
+  [data-testid="stSidebarUserContent"] { padding-top: 0; }
   [data-testid="stSidebarHeader"] { height: 2.2rem; padding-bottom: 0; margin-bottom: 0; }
   [data-testid="stMain"] [data-testid="stVerticalBlock"] { gap: 0.5rem; }
   [data-testid="stSidebar"] [data-testid="stVerticalBlock"] { gap: 0.6rem; }
@@ -21,7 +21,7 @@ def begin(title: str) -> None:
     """Set up the page; call it first."""
     st.set_page_config(page_title=f"SAMEdge · {title}", page_icon="📈", layout="wide")
     st.html(_COMPACT)
-    st.sidebar.markdown("# SAMEdge\n:gray[see the edge of stability]")
+    st.sidebar.markdown("## SAMEdge :small[:gray[see the edge of stability]]")
     if len(PAGES) > 1:
         with st.sidebar:
             for file, label, icon in PAGES:

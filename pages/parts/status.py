@@ -39,7 +39,7 @@ def _figures(view: RunView) -> list[str]:
     """The numbers of the line, those that there are."""
     parts = [f"step {max(0, view.last_step + 1):,} of {view.config.steps:,}"]
     status, row = view.status, view.latest
-    if status and status.steps_per_second:
+    if status and view.phase is Phase.RUNNING and status.steps_per_second:
         parts.append(f"{status.steps_per_second:.3g} steps/s")
     if status and not math.isnan(status.hvps):
         parts.append(

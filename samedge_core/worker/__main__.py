@@ -66,9 +66,9 @@ def main() -> None:
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
     threading.Thread(target=_read_commands, args=(channel, commands), daemon=True).start()
     torch.set_num_threads(1)  # runs share the cores, and one thread keeps a replay exact
+    _warm_up()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    _warm_up()
     channel.send(Ready())
     _serve(channel, commands)
 
