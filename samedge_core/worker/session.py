@@ -33,7 +33,8 @@ from samedge_core.worker.messages import (
 __all__ = ["Session"]
 
 FLUSH_SECONDS = 0.05  # rows wait at most this long; the page polls far less often
-SNAPSHOT_SECONDS = 1.0  # what a lost worker must compute again
+SNAPSHOT_SECONDS = 1.0  # what a lost worker must compute again, at least
+SNAPSHOT_SHARE = 0.05  # of the time, at most, goes into snapshots; large models pack slowly
 
 
 class Session:
@@ -55,7 +56,7 @@ class Session:
         self._rows: list[tuple] = []
         self._costs: list[tuple[float, int]] = []
         self._steps_since, self._flushed_at = 0, time.monotonic()
-        self._snapshot_at = time.monotonic()
+        self._snapshot_due = time.monotonic() + SNAPSHOT_SECONDS
         self._due = 0.0
         self._speed = 0.0
 
@@ -150,7 +151,7 @@ class Session:
             self._costs.append((item.seconds, item.hvps))
         if now - self._flushed_at >= FLUSH_SECONDS:
             self._flush()
-        if now - self._snapshot_at >= SNAPSHOT_SECONDS:
+        if now >= self._snapshot_due:
             self._snapshot()
 
     def _flush(self) -> None:
@@ -182,7 +183,9 @@ class Session:
         )
 
     def _snapshot(self) -> None:
+        began = time.monotonic()
         # nothing to keep from a state that has left the finite range
         if bool(self._state.w.isfinite().all()):
             self._channel.send(Snapshot(self._id, self._state.step, self._state.pack()))
-        self._snapshot_at = time.monotonic()
+        now = time.monotonic()
+        self._snapshot_due = now + max(SNAPSHOT_SECONDS, (now - began) / SNAPSHOT_SHARE)
