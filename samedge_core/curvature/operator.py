@@ -34,7 +34,12 @@ class HessianOperator:
         value = loss(self._w)
         if value.ndim != 0:
             raise ValueError(f"loss must return a scalar, got shape {tuple(value.shape)}")
-        (self._g,) = torch.autograd.grad(value, self._w, create_graph=True, materialize_grads=True)
+        if value.requires_grad:
+            (self._g,) = torch.autograd.grad(
+                value, self._w, create_graph=True, materialize_grads=True
+            )
+        else:  # a loss that does not depend on w
+            self._g = torch.zeros_like(self._w).detach()
         self.value = value.detach()
         self.g = self._g.detach()
         self.size = self._w.numel()

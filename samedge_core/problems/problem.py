@@ -74,7 +74,7 @@ class Problem(ABC):
     def from_module(
         module: nn.Module, x: Tensor, y: Tensor, loss: str | LossFunction = "mse"
     ) -> ModuleProblem:
-        """Any torch module as a Problem; `init` returns the module's own weights when seed is None.
+        """Any torch module as a Problem; `init` gives the module's own weights, whatever the seed.
 
         Args:
             module: its parameters, in order, make up w; left unchanged.

@@ -31,6 +31,8 @@ COLUMNS = (
 )  # fmt: skip
 """The columns of `to_frame()` that every run has, in this order; more follow them."""
 
+GROWTH = 1.2  # old and new rows are held at once while growing: 2.2 times the rows at most
+
 _STORED = (
     ("step", "i8"), ("loss", "f8"), ("accuracy", "f4"), ("grad_norm", "f8"), ("lambda_max", "f8"),
     ("residual", "f8"), ("converged", "?"), ("align_grad", "f4"), ("align_sam", "f4"),
@@ -157,7 +159,7 @@ class History:
             raise ValueError(f"steps must increase, got {steps[-1]} after {self.last_step}")
         needed = self._used + len(rows)
         if needed > len(self._rows):
-            grown = np.empty(max(needed, int(1.5 * len(self._rows))), dtype=self.dtype)
+            grown = np.empty(max(needed, int(GROWTH * len(self._rows))), dtype=self.dtype)
             grown[: self._used] = self._rows[: self._used]
             self._rows = grown
         self._rows[self._used : needed] = rows

@@ -132,3 +132,10 @@ def test_parameters_that_the_loss_ignores_have_no_curvature():
 def test_a_loss_that_is_no_scalar_is_refused():
     with pytest.raises(ValueError, match=r"loss must return a scalar, got shape \(3,\)"):
         HessianOperator(lambda w: w**2, torch.ones(3))
+
+
+def test_a_loss_that_does_not_depend_on_w_has_no_curvature():
+    h = HessianOperator(lambda w: torch.tensor(3.0), torch.ones(4))
+    assert float(h.value) == 3.0
+    assert torch.equal(h.g, torch.zeros(4))
+    assert torch.equal(h.matvec(torch.ones(4)), torch.zeros(4))
