@@ -58,8 +58,10 @@ def _first_visit() -> None:
             f"There is no preset {named!r}; this is {preset.name!r}. Others: {', '.join(PRESETS)}."
         )
     st.session_state["preset"] = preset.name
-    controls.load(shown[0].config if shown else preset.config)
-    if not shown:
+    if shown:
+        controls.load(lab.in_force(shown[-1]))
+    else:
+        controls.load(preset.config)
         st.session_state["comparing"] = preset.compare
 
 
@@ -73,15 +75,14 @@ def _config() -> RunConfig | None:
 
 def _preset_chosen() -> None:
     preset = PRESETS[st.session_state["preset"]]
+    lab.leave()  # the controls would no longer say what is in force in the run
     controls.load(preset.config)
     st.session_state["comparing"] = preset.compare
     st.query_params["preset"] = preset.name
 
 
 def _live_changed() -> None:
-    config = _config()
-    if config:
-        lab.apply_live(config)
+    lab.apply_live(controls.live_values())
 
 
 def _pace_changed() -> None:

@@ -4,6 +4,7 @@ What a person has entered stands in the session state as it was typed; `current(
 into a RunConfig or says what is wrong, next to where it was entered.
 """
 
+import contextlib
 import math
 import re
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import streamlit as st
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.rules import RULES
-from samedge_core.training.config import FIELDS, RunConfig
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 
 PER_DECADE = 20
 
@@ -38,6 +39,15 @@ def current() -> RunConfig:
     values = {name: _entered(field, _key(field)) for name, field in FIELDS.items()}
     options = {f.name: _entered(f, _key(f, problem)) for f in PROBLEMS[problem].options}
     return RunConfig(**values, options=options)
+
+
+def live_values() -> dict[str, Any]:
+    """The settings that act mid-run, as far as they can be used."""
+    values = {}
+    for name in LIVE_FIELDS:
+        with contextlib.suppress(ConfigError):  # its message stands beside its box
+            values[name] = _entered(FIELDS[name], _key(FIELDS[name]))
+    return values
 
 
 def draw(on_live_change: Callable[[], None], *, rule_fixed: bool = False) -> None:

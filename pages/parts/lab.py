@@ -1,11 +1,10 @@
 """The runs that this browser session shows, and what its buttons do with them; draws nothing."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import streamlit as st
 
-from samedge_core.fields import ConfigError
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.worker.registry import Phase, RunRegistry, RunView
@@ -59,10 +58,12 @@ def comparing() -> bool:
 
 def restart_needed(config: RunConfig, view: RunView) -> list[str]:
     """Labels of the settings that differ from the run's and can't change mid-run."""
-    fields = [f for f in FIELDS.values() if f.name not in (*LIVE_FIELDS, "steps", "problem")]
+    fixed = [f for f in FIELDS.values() if f.name not in (*LIVE_FIELDS, "problem", "steps")]
     if config.problem != view.config.problem:
         return [FIELDS["problem"].label]
-    different = [f.label for f in fields if getattr(config, f.name) != getattr(view.config, f.name)]
+    different = [f.label for f in fixed if getattr(config, f.name) != getattr(view.config, f.name)]
+    if config.steps != view.stretch:
+        different.append(FIELDS["steps"].label)
     options = PROBLEMS[config.problem].options
     return different + [
         f.label for f in options if config.options[f.name] != view.config.options[f.name]
@@ -130,16 +131,23 @@ def compare(config: RunConfig | None) -> None:
         start(config, paused=not comparing())
 
 
-def apply_live(config: RunConfig) -> None:
+def leave() -> None:
+    """End the shown runs and clear the charts; the last one stays as a faint line."""
+    for run_id in shown():
+        registry().stop(run_id)
+    show([])
+
+
+def in_force(view: RunView) -> RunConfig:
+    """The run's configuration with eta, rho, beta and rule as they are now."""
+    return view.config.replace(**{name: getattr(view.hyper, name) for name in LIVE_FIELDS})
+
+
+def apply_live(values: Mapping[str, Any]) -> None:
     """Pass eta, rho, beta and rule on to the shown runs, from their next step on."""
-    for view in glances():
-        values = {name: getattr(config, name) for name in LIVE_FIELDS}
-        if comparing():
-            del values["rule"]
-        try:
-            registry().change(view.id, **values)
-        except ConfigError as error:
-            st.session_state["notice"] = str(error)
+    fixed = ("rule",) if comparing() else ()
+    for run_id in shown():
+        registry().change(run_id, **{k: v for k, v in values.items() if k not in fixed})
 
 
 def _mode_changed(views: Sequence[RunView]) -> bool:

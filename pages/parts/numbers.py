@@ -12,7 +12,7 @@ ROWS = 200
 def show(views: list[RunView]) -> None:
     """A table of each run (thinned) and a download of all its rows."""
     for view in views:
-        name = view.config.rule.upper()
+        name = view.hyper.rule.upper()
         left, right = st.columns([4, 1], vertical_alignment="bottom")
         thinned = registry().view(view.id, most=ROWS)
         left.caption(

@@ -102,6 +102,7 @@ class RunView:
         epoch: changes when the run is reset, and its history starts anew.
         ahead: runs that wait before this one.
         unwatched: paused because nobody was polling.
+        stretch: the step cap asked for; each Resume at the cap adds as many steps to the config's.
         hyper: eta, rho, beta and rule as last asked for; in force from the next step on.
         status: the worker's last report, or None.
         stop: why it ended, or None.
@@ -118,6 +119,7 @@ class RunView:
     phase: Phase
     ahead: int
     unwatched: bool
+    stretch: int
     hyper: Hyperparameters
     status: Status | None
     stop: Stop | None
@@ -218,6 +220,7 @@ class RunRegistry:
                 phase=run.phase,
                 ahead=self._queue.index(run.id) if run.phase is Phase.WAITING else 0,
                 unwatched=run.unwatched,
+                stretch=run.stretch,
                 hyper=run.wanted,
                 status=run.status,
                 stop=history.stop,

@@ -187,3 +187,25 @@ def test_no_torch_in_the_server_process():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_choosing_a_preset_leaves_the_run_and_waits_for_start(page):
+    choose(page, "sam-two-weights")
+    press(page, "step")
+    (old,) = page.session_state["runs"]
+    choose(page, "gd-two-weights")
+    assert page.session_state["runs"] == []
+    assert button(page, "primary").label == "Start"
+    assert page.selectbox(key="set::rule").value == "gd"
+    assert old in lab.registry()  # its record stays
+
+
+def test_a_link_shows_what_is_in_force_not_what_the_run_started_with(page):
+    choose(page, "sam-two-weights")
+    press(page, "step")
+    wait(page, lambda v: v.last_step == 0)
+    page.text_input(key="set::rho").set_value("0.07").run()
+    again = AppTest.from_file("../../app.py", default_timeout=PATIENCE)
+    again.query_params["run"] = page.session_state["runs"][0]
+    again.run()
+    assert again.text_input(key="set::rho").value == "0.07"
