@@ -245,7 +245,7 @@ class TestRuns:
         assert columns["sharpness"].max() < 0.5 * columns["gd_edge"][0]
 
     def test_gd_sharpens_progressively(self):
-        columns = measured("gd-digits-tanh", steps=751, measure_every=25)
+        columns = measured("gd-digits-tanh", steps=576, measure_every=25)
         reached = columns["step"][columns["ratio"] > 0.95]
         assert columns["ratio"][0] < 0.5
         assert reached.size
