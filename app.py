@@ -7,6 +7,7 @@ from pages.parts.live import Axis, View, live_charts
 from samedge_core.fields import ConfigError
 from samedge_core.presets import DEFAULT, PRESETS, hints
 from samedge_core.training.config import RunConfig
+from samedge_core.worker.registry import RunView
 
 POLL_SECONDS = 0.5
 AXES: dict[str, Axis] = {
@@ -31,7 +32,9 @@ def main() -> None:
             help="Slow the run down to watch single steps. The training itself does not change.",
         )  # fmt: skip
     config = _config()
-    _head(config)
+    # read once: the buttons and what the fragment compares with must tell of the same moment
+    views = lab.glances()
+    _head(config, views)
     if gone:
         st.warning(
             f"The run {', '.join(gone)} is not on this server any more: records are kept for an "
@@ -40,7 +43,7 @@ def main() -> None:
     if notice := st.session_state.pop("notice", None):
         st.warning(notice)
     view = _chart_options()
-    running = any(glance.phase in lab.ACTIVE for glance in lab.glances())
+    running = any(item.phase in lab.ACTIVE for item in views)
     st.fragment(_live, run_every=POLL_SECONDS if lab.shown() else None)(
         view, config.rule if config else "sam", running
     )
@@ -90,7 +93,7 @@ def _pace_changed() -> None:
         lab.registry().pace(run_id, st.session_state["pace"])
 
 
-def _head(config: RunConfig | None) -> None:
+def _head(config: RunConfig | None, views: list[RunView]) -> None:
     """Preset picker with what to see, and the buttons."""
     left, right = st.columns([1.1, 2], vertical_alignment="center")
     left.selectbox(
@@ -99,7 +102,6 @@ def _head(config: RunConfig | None) -> None:
         help="A setting that shows something; every control can be changed from there.",
     )  # fmt: skip
     right.markdown(f"**What you should see.** {PRESETS[st.session_state['preset']].see}")
-    views = lab.glances()
     action = lab.primary(config, views)
     blocked = config is None
     icons = {"Start": "play_arrow", "Pause": "pause", "Resume": "play_arrow"}
@@ -126,7 +128,7 @@ def _head(config: RunConfig | None) -> None:
     _notes(config, views)
 
 
-def _notes(config: RunConfig | None, views: list) -> None:
+def _notes(config: RunConfig | None, views: list[RunView]) -> None:
     if config is None:
         st.error("A setting can't be used; see the message beside it. What runs goes on unchanged.")
         return

@@ -437,7 +437,8 @@ class RunRegistry:
                     self._record_intervention(run, intervention)
                 case Status():
                     run.status = report
-                    run.phase = Phase.RUNNING if report.running else Phase.PAUSED
+                    # what was asked for last: this report may have crossed with a Pause or Resume
+                    run.phase = Phase.PAUSED if run.paused or run.unwatched else Phase.RUNNING
                 case Snapshot():
                     run.snapshot = report
                 case Ended(_, stop):

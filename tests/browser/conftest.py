@@ -34,6 +34,11 @@ READ_TRACES = """name => {
     ({ name, x, y }) => [name, { x: Array.from(x), y: Array.from(y) }]));
 }"""
 
+READ_MARKS = """() => {
+  const chart = document.querySelector('[role=figure][aria-label="Sharpness"]');
+  return (chart.layout.annotations ?? []).map((mark) => mark.text).filter((text) => text);
+}"""
+
 
 class Lab:
     """The live lab in a browser page."""
@@ -56,10 +61,16 @@ class Lab:
         steps = self.traces().get(trace, {"x": []})["x"]
         return int(steps[-1]) if steps else -1
 
+    def marks(self) -> list[str]:
+        """Labels of the interventions, as the chart has them; Plotly may draw one twice."""
+        return self.page.evaluate(READ_MARKS)
+
     def until(self, holds: Callable[[], object], what: str) -> None:
         end = time.monotonic() + PATIENCE
         while not holds():
-            assert time.monotonic() < end, f"never came true: {what}"
+            if time.monotonic() > end:
+                self.screenshot("never-came-true")
+                pytest.fail(f"never came true: {what}; see {ARTEFACTS.name}/never-came-true.png")
             self.page.wait_for_timeout(50)
 
     def until_step(self, step: int, trace: str = "sharpness") -> None:

@@ -58,7 +58,7 @@ def test_eta_changed_mid_run_makes_a_step_in_the_gd_edge_where_it_took_effect(op
     by_step = dict(zip(edge["x"], edge["y"], strict=True))
     assert by_step[1] == pytest.approx(2 / 0.3, rel=1e-6)
     assert by_step[2] == pytest.approx(2 / 0.25, rel=1e-6)
-    assert lab.page.get_by_text("η 0.3 → 0.25").count() == 1
+    assert lab.marks() == ["η 0.3 → 0.25"]
 
 
 def test_pause_stops_the_steps_and_keys_work(open_lab):
@@ -125,7 +125,7 @@ def test_a_killed_worker_is_named_and_resume_goes_on(open_lab):
     lab.press("Resume")
     lab.until_step(recorded + 20)
     assert lab.traces()["sharpness"]["x"][0] == 0
-    assert lab.page.get_by_text("new worker").count() >= 1
+    assert lab.marks() == ["new worker"]
     assert message.count() == 0
 
 
@@ -174,7 +174,7 @@ def test_a_bad_value_is_named_beside_its_box_and_the_run_goes_on(open_lab):
     seen = lab.last_step()
     lab.until_step(seen + 20)
     lab.set_exact("SAM radius ρ", "0.04")
-    lab.page.get_by_text("ρ 0.05 → 0.04").wait_for()
+    lab.until(lambda: lab.marks() == ["ρ 0.05 → 0.04"], "the mark of the new rho")
 
 
 def test_csv_holds_every_step_that_the_chart_shows(open_lab):
