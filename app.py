@@ -35,13 +35,10 @@ def main() -> None:
     # read once: the buttons and what the fragment compares with must tell of the same moment
     views = lab.glances()
     _head(config, views)
-    if gone:
-        st.warning(
-            f"The run {', '.join(gone)} is not on this server any more: records are kept for an "
-            "hour after they were last seen. Press Start for a new one."
-        )
-    if notice := st.session_state.pop("notice", None):
-        st.warning(notice)
+    # messages come and go in a container of their own: what changes its place on the page is
+    # mounted anew, and the charts would lose their zoom
+    with st.container():
+        _notes(config, views, gone)
     view = _chart_options()
     running = any(item.phase in lab.ACTIVE for item in views)
     st.fragment(_live, run_every=POLL_SECONDS if lab.shown() else None)(
@@ -125,10 +122,16 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
             help="Two runs from identical weights in the same charts: the paper's comparison.",
         )  # fmt: skip
     keys.bind(r="reset")
-    _notes(config, views)
 
 
-def _notes(config: RunConfig | None, views: list[RunView]) -> None:
+def _notes(config: RunConfig | None, views: list[RunView], gone: list[str]) -> None:
+    if gone:
+        st.warning(
+            f"The run {', '.join(gone)} is not on this server any more: records are kept for an "
+            "hour after they were last seen. Press Start for a new one."
+        )
+    if notice := st.session_state.pop("notice", None):
+        st.warning(notice)
     if config is None:
         st.error("A setting can't be used; see the message beside it. What runs goes on unchanged.")
         return
@@ -166,11 +169,12 @@ def _live(view: View, rule: str, running: bool) -> None:
     views = feed.poll(lab.shown())
     if running != any(item.phase in lab.ACTIVE for item in views):
         st.rerun()  # the buttons stand outside this fragment and must follow
-    for item in views:
-        status.show(item, several=len(views) > 1)
-    if not views:
-        st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
-    formula.show(views, rule)
+    with st.container():  # keeps the charts in their place, however many lines there are
+        for item in views:
+            status.show(item, several=len(views) > 1)
+        if not views:
+            st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
+        formula.show(views, rule)
     live_charts([feed.update(item) for item in views], view, on_resync=feed.forget_sent)
 
 

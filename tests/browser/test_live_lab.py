@@ -169,12 +169,15 @@ def test_a_bad_value_is_named_beside_its_box_and_the_run_goes_on(open_lab):
     lab = open_lab(TWO_WEIGHTS)
     lab.press("Start")
     lab.until_step(10)
+    lab.page.evaluate("() => { window.chart = document.querySelector('[role=figure]'); }")
     lab.set_exact("SAM radius ρ", "-2")
     lab.page.get_by_text("rho must be a number ≥ 0 and ≤ 1000, got '-2'").wait_for()
     seen = lab.last_step()
     lab.until_step(seen + 20)
     lab.set_exact("SAM radius ρ", "0.04")
     lab.until(lambda: lab.marks() == ["ρ 0.05 → 0.04"], "the mark of the new rho")
+    # the messages came and went without mounting the charts anew, which would lose the zoom
+    assert lab.page.evaluate("() => window.chart === document.querySelector('[role=figure]')")
 
 
 def test_csv_holds_every_step_that_the_chart_shows(open_lab):
