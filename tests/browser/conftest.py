@@ -76,6 +76,18 @@ class Lab:
     def until_step(self, step: int, trace: str = "sharpness") -> None:
         self.until(lambda: self.last_step(trace) >= step, f"{trace} at step {step}")
 
+    def pause(self) -> None:
+        """Pause, and wait for the rows on their way: charts read next belong together."""
+        self.press("Pause")
+        self.button("Resume").wait_for()
+
+        def still() -> bool:
+            before = self.last_step()
+            self.page.wait_for_timeout(1000)  # two polls of the page
+            return self.last_step() == before
+
+        self.until(still, "a paused run that draws nothing new")
+
     def set_exact(self, label: str, value: str) -> None:
         box = self.page.get_by_label(f"{label}, exact")
         box.fill(value)

@@ -16,7 +16,7 @@ def test_start_shows_sharpness_rising_to_a_moving_sam_edge(open_lab):
     lab = open_lab()
     lab.press("Start")
     lab.until_step(130)
-    lab.press("Pause")
+    lab.pause()
     traces = lab.traces()
     assert set(traces) == {"sharpness", "2/η", "SAM-edge"}
     sharpness, edge = traces["sharpness"]["y"], traces["SAM-edge"]["y"]
@@ -133,9 +133,7 @@ def test_reload_finds_the_run_with_its_whole_history(open_lab):
     lab = open_lab(TWO_WEIGHTS)
     lab.press("Start")
     lab.until_step(60)
-    lab.press("Pause")
-    lab.button("Resume").wait_for()
-    lab.page.wait_for_timeout(1000)
+    lab.pause()
     before = lab.traces()["sharpness"]
     lab.page.reload()
     lab.until(lambda: lab.last_step() == before["x"][-1], "the run is back")
