@@ -58,7 +58,7 @@ def test_eta_changed_mid_run_makes_a_step_in_the_gd_edge_where_it_took_effect(op
     by_step = dict(zip(edge["x"], edge["y"], strict=True))
     assert by_step[1] == pytest.approx(2 / 0.3, rel=1e-6)
     assert by_step[2] == pytest.approx(2 / 0.25, rel=1e-6)
-    assert lab.marks() == ["η 0.3 → 0.25"]
+    lab.until(lambda: lab.marks() == ["η 0.3 → 0.25"], "one labelled mark")
 
 
 def test_pause_stops_the_steps_and_keys_work(open_lab):
