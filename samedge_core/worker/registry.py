@@ -361,10 +361,24 @@ class RunRegistry:
         self._start_waiting()
 
     def _start_waiting(self) -> None:
-        while self._queue and self.live_workers() < self.settings.max_workers:
+        while self._queue and self._has_room():
             run = self._runs[self._queue.popleft()]
             self._begin(run, self._take_worker())
         self._fill_spares()
+
+    def _has_room(self) -> bool:
+        """Whether one more run may have a worker; takes one from a run that nobody watches."""
+        if self.live_workers() < self.settings.max_workers:
+            return True
+        latest = time.monotonic() - self.settings.pause_after
+        unseen = [r for r in self._runs.values() if r.worker and r.seen_at < latest]
+        if not unseen:
+            return False
+        # a closed page must not make the next reader wait until its lease ends
+        run = min(unseen, key=lambda run: run.seen_at)
+        self._release(run, kill=True)
+        self._end(run, StopReason.UNWATCHED, "nobody watched, and another run needed the worker")
+        return True
 
     def _take_worker(self) -> WorkerProcess:
         ready = [worker for worker in self._idle if worker.ready.is_set()]

@@ -239,6 +239,24 @@ def test_more_runs_than_workers_wait_in_order(one_worker):
     assert reason(one_worker.view(third)) is StopReason.STOPPED
 
 
+def test_a_waiting_run_gets_the_worker_of_one_that_nobody_watches(short_leases):
+    config = FAST.replace(steps=300)
+    left = short_leases.start(config, paused=True)
+    until(short_leases, left, in_phase(Phase.PAUSED))
+    short_leases.advance(left, 50)
+    until(short_leases, left, lambda view: view.last_step == 49)
+    waiting = short_leases.start(config.replace(steps=100))
+    until(short_leases, waiting, in_phase(Phase.ENDED))
+    view = short_leases.view(left, most=0)
+    assert view.stop is not None
+    assert view.stop.reason is StopReason.UNWATCHED
+    assert "another run needed the worker" in view.stop.message
+    short_leases.resume(left)
+    until(short_leases, left, in_phase(Phase.ENDED))
+    resumed, whole = short_leases.history(left).columns(), run(config).columns()
+    np.testing.assert_array_equal(resumed["loss"], whole["loss"])
+
+
 def test_an_interventions_replay_is_what_the_record_says(registry):
     """Config and interventions of a record are enough to repeat it."""
     run_id = registry.start(FAST.replace(steps=300), pace=200)
