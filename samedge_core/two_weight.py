@@ -1,0 +1,54 @@
+"""The two-weight network, L(a, b) = 1/2 (ab - 1)^2: the smallest landscape whose curvature moves.
+
+Its minima are the hyperbola ab = 1, a valley whose sharpness a^2 + b^2 is smallest, 2, at a = b.
+NumPy only; `samedge_core.problems.quadratic.TwoWeight` is the same for torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["TwoWeightLandscape", "valley_at"]
+
+
+class TwoWeightLandscape:
+    """L(a, b) = 1/2 (ab - 1)^2; with r = ab - 1 the gradient is (r b, r a) and the Hessian is
+    [[b^2, r + ab], [r + ab, a^2]].
+
+    >>> TwoWeightLandscape().sharpness([1.0, 1.0])
+    2.0
+    """
+
+    def loss(self, w: Sequence[Any]) -> Any:
+        """L(a, b)."""
+        a, b = w
+        return 0.5 * (a * b - 1) ** 2
+
+    def gradient(self, w: Sequence[Any]) -> tuple[Any, ...]:
+        """(r b, r a)."""
+        a, b = w
+        r = a * b - 1
+        return r * b, r * a
+
+    def sharpness(self, w: Sequence[Any]) -> Any:
+        """||H||_op: the larger eigenvalue, as the trace a^2 + b^2 is never negative."""
+        a, b = w
+        value = (a**2 + b**2) / 2 + np.hypot((a**2 - b**2) / 2, 2 * a * b - 1)
+        return float(value) if np.ndim(value) == 0 else value
+
+
+def valley_at(sharpness: ArrayLike) -> NDArray[np.float64]:
+    """The minima with a >= b > 0 of this sharpness, shape (..., 2); NaN below 2, where none is.
+
+    >>> valley_at(2.0).tolist()
+    [1.0, 1.0]
+    """
+    sharpness = np.asarray(sharpness, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        # a^2 and b^2 are the roots of z^2 - sharpness z + 1
+        a = np.sqrt((sharpness + np.sqrt(sharpness**2 - 4)) / 2)
+    return np.stack([a, 1 / a], axis=-1)
