@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from samedge_core.edges import gd_edge, sam_edge, usam_edge
 
-__all__ = ["PLAIN_RULES", "Landscape", "Trajectory", "descend", "sampled_steps"]
+__all__ = ["PLAIN_RULES", "Landscape", "Trajectory", "descend", "extreme_steps", "sampled_steps"]
 
 PLAIN_RULES = ("gd", "sam", "usam")
 ESCAPED = 1e30  # far outside every picture, and its square is far from overflow
@@ -154,12 +154,22 @@ def _reach(rule: str, rho: float, grad_norm: Any) -> Any:
 
 
 def sampled_steps(steps: int, most: int = 400) -> NDArray[np.intp]:
-    """Which of the steps 0 ... `steps` to draw, about `most`: the beginning in full, then pairs.
-
-    Pairs of neighbours, because an oscillation of period 2 would be aliased by single ones.
-    """
-    head = most // 2
+    """Which of the steps 0 ... `steps` to draw, at most about `most`: beginning and end in full, in
+    between pairs of neighbours, as an oscillation can't be told from single steps."""
     if steps < most:
         return np.arange(steps + 1)
-    pairs = np.linspace(head, steps - 1, (most - head) // 2).astype(int)
-    return np.unique(np.concatenate([np.arange(head), pairs, pairs + 1]))
+    head, tail = np.arange(most // 2), np.arange(steps + 1 - most // 4, steps + 1)
+    pairs = np.linspace(head[-1] + 1, tail[0] - 2, most // 8).astype(int)
+    return np.unique(np.concatenate([head, pairs, pairs + 1, tail]))
+
+
+def extreme_steps(values: NDArray[np.float64], most: int = 400) -> NDArray[np.intp]:
+    """Which steps of `values`, shape (n + 1,), to draw, at most about `most`: the smallest and the
+    largest of each of many equal stretches, so that a band keeps its rims."""
+    if len(values) <= most:
+        return np.arange(len(values))
+    kept = {0, len(values) - 1}
+    for stretch in np.array_split(np.arange(len(values)), most // 2):
+        part = values[stretch]
+        kept |= {int(stretch[np.argmin(part)]), int(stretch[np.argmax(part)])}
+    return np.array(sorted(kept))

@@ -7,6 +7,12 @@
  * so that they survive every redraw and can be linked across charts.
  */
 
+// Parts are imported under the version of this file, so that a browser never mixes old and new.
+const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
+const { DARK, LIGHT, axisStyle, escapeHtml, readTheme, textWidth, translucent } = await part("theme.js");
+const { RunBuffer } = await part("buffer.js");
+const { addStyle, element, loadPlotly } = await part("page.js");
+
 /* ---------------------------------------------------------------- what is drawn */
 
 const TALL = 330;
@@ -81,175 +87,10 @@ const STROKES = {
   accuracy: { width: 2, dash: "dot" },
 };
 
-const LIGHT = {
-  sharpness: "#0a58ca", topk: "#64748b", gd: "#3f3f46", sam: "#cf4307", usam: "#a3299a",
-  polyak: "#2e7d32", nesterov: "#856404", grad: "#007a87", gradK: "#007a87", samK: "#cf4307",
-  loss: "#5f3dc4", accuracy: "#b0336e", bad: "#d6006c", ghost: "#8b8f98",
-  // one family per run when two are shown: strong = the measured lines, deep = edges, mid = the rest
-  families: [
-    { strong: "#0a58ca", deep: "#052c65", mid: "#4c8fe8" },
-    { strong: "#d9480f", deep: "#862e06", mid: "#f08c3a" },
-  ],
-};
-
-const DARK = {
-  sharpness: "#6cb2ff", topk: "#94a3b8", gd: "#d4d4d8", sam: "#ff9a5c", usam: "#ee95ea",
-  polyak: "#7fd483", nesterov: "#e6c84f", grad: "#45d3e0", gradK: "#45d3e0", samK: "#ff9a5c",
-  loss: "#b9a3ff", accuracy: "#ff8fbf", bad: "#ff5fae", ghost: "#858b98",
-  families: [
-    { strong: "#6cb2ff", deep: "#b5d8ff", mid: "#3f8fe8" },
-    { strong: "#ff9a5c", deep: "#ffd0b0", mid: "#e8752a" },
-  ],
-};
-
 const FAMILY_SHADES = {
   sam: "deep", usam: "deep", polyak: "deep", nesterov: "deep",
   topk: "mid", accuracy: "mid", gradK: "mid", samK: "deep",
 };
-
-/* ---------------------------------------------------------------- rows of a run */
-
-const MAX_ROWS = 6000;
-const RAW_ROWS = 1500;
-const BUCKETS = 480;
-const EXTREMES_OF = ["sharpness", "grad_norm", "loss"];
-
-/** The rows of one run, columnar: plain arrays of equal length, NaN where not measured. */
-class RunBuffer {
-  constructor(id) {
-    this.id = id;
-    this.clear();
-  }
-
-  clear() {
-    this.columns = new Map();
-    this.rows = 0;
-    this.have = -1; // the last step that the rows cover
-    this.interventions = new Map();
-  }
-
-  /** Take in an update; returns "gap" (rows are missing), "new" or "same". */
-  accept(update) {
-    const relabelled = this.label !== update.label;
-    this.label = update.label;
-    if (update.full) this.clear();
-    else if (update.start > this.have) return "gap";
-    const marked = this.mark(update.interventions);
-    const fresh = update.full || update.stop > this.have;
-    if (fresh) this.append(update);
-    return fresh || marked || relabelled ? "new" : "same";
-  }
-
-  mark(interventions) {
-    const before = this.interventions.size;
-    for (const [step, text] of interventions) this.interventions.set(`${step} ${text}`, { step, text });
-    return this.interventions.size > before;
-  }
-
-  append(update) {
-    const incoming = new Map(
-      Object.entries(update.columns).map(([name, code]) => [name, decode(code, update.rows)]),
-    );
-    const steps = incoming.get("step") ?? [];
-    const from = steps.findIndex((step) => step > this.have);
-    if (from >= 0) this.appendRows(incoming, from, steps.length);
-    this.have = update.stop;
-    if (this.rows > MAX_ROWS) this.compact();
-  }
-
-  appendRows(incoming, from, to) {
-    for (const name of incoming.keys()) {
-      if (!this.columns.has(name)) this.columns.set(name, new Array(this.rows).fill(NaN));
-    }
-    for (const [name, values] of this.columns) {
-      const source = incoming.get(name);
-      for (let i = from; i < to; i++) values.push(source ? source[i] : NaN);
-    }
-    this.rows += to - from;
-  }
-
-  /**
-   * Thin all but the newest rows: the span of steps is cut into equal buckets, and a bucket keeps its
-   * first and last row and the extremes of what oscillates. Striding would alias the oscillation.
-   */
-  compact() {
-    const steps = this.columns.get("step");
-    const old = this.rows - RAW_ROWS;
-    const width = (steps[old] - steps[0]) / BUCKETS;
-    const watched = EXTREMES_OF.filter((name) => this.columns.has(name)).map((name) => this.columns.get(name));
-    const keep = [];
-    for (let start = 0, bucket = 1; start < old; bucket++) {
-      let end = start;
-      while (end < old && steps[end] < steps[0] + bucket * width) end++;
-      if (bucket > BUCKETS) end = old; // rounding must not leave a row behind
-      if (end > start) keep.push(...bucketRows(watched, start, end));
-      start = end;
-    }
-    for (let i = old; i < this.rows; i++) keep.push(i);
-    for (const [name, values] of this.columns) this.columns.set(name, keep.map((i) => values[i]));
-    this.rows = keep.length;
-  }
-
-  /** The column to plot against; runs without time or evals fall back to steps. */
-  x(quantity) {
-    return this.columns.get(quantity) ?? this.columns.get("step") ?? [];
-  }
-
-  /** Where a step lies on the current x axis, interpolated between rows; null before any row. */
-  locate(step, quantity) {
-    const steps = this.columns.get("step");
-    if (!steps?.length) return null;
-    const xs = this.x(quantity);
-    const after = lowerBound(steps, step);
-    if (after === 0) return xs[0];
-    if (after === steps.length) return xs[after - 1];
-    const share = (step - steps[after - 1]) / (steps[after] - steps[after - 1]);
-    return xs[after - 1] + share * (xs[after] - xs[after - 1]);
-  }
-}
-
-/** Decode a column of live.py's `encode`: null, a constant, Float32, even spacing, or offsets. */
-function decode(code, rows) {
-  if (code === null) return new Array(rows).fill(NaN);
-  if (typeof code === "number") return new Array(rows).fill(code);
-  if (typeof code === "string") return Array.from(float32(code));
-  if ("by" in code) return Array.from({ length: rows }, (_, i) => code.from + code.by * i);
-  return Array.from(float32(code.offsets), (offset) => code.from + offset);
-}
-
-function float32(text) {
-  const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  const view = new DataView(bytes.buffer); // DataView, because the message is little-endian everywhere
-  return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
-}
-
-/** Rows to keep of [start, end): the ends, and where a watched column is smallest and largest. */
-function bucketRows(watched, start, end) {
-  const rows = new Set([start, end - 1]);
-  for (const values of watched) {
-    let low = -1;
-    let high = -1;
-    for (let i = start; i < end; i++) {
-      if (Number.isNaN(values[i])) continue;
-      if (low < 0 || values[i] < values[low]) low = i;
-      if (high < 0 || values[i] > values[high]) high = i;
-    }
-    if (low >= 0) rows.add(low).add(high);
-  }
-  return [...rows].sort((a, b) => a - b);
-}
-
-/** Index of the first element >= value in a sorted array. */
-function lowerBound(sorted, value) {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (sorted[middle] < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
 
 /* ---------------------------------------------------------------- traces */
 
@@ -489,15 +330,6 @@ function chartLayout(state, chart, traces) {
   };
 }
 
-function axisStyle(theme) {
-  return {
-    gridcolor: theme.grid, linecolor: theme.border, tickcolor: theme.border, zeroline: false,
-    showline: true, ticks: "outside", ticklen: 4, tickfont: { size: 13 }, exponentformat: "e",
-    // Fitting labels by measuring them is half the time of a redraw; here they have room.
-    tickangle: 0, ticklabeloverflow: "allow",
-  };
-}
-
 function yAxis(state, chart, axis, empty) {
   const title = { text: chart.title, standoff: 8 };
   if (chart.unit) return { ...axis, title, range: [0, 1.02], fixedrange: true, dtick: 0.25 };
@@ -588,54 +420,6 @@ function markLabel(theme, x, text, level, flipped) {
     xanchor: flipped ? "right" : "left", yanchor: "top", xshift: flipped ? -2 : 2, showarrow: false,
     font: { size: 13, color: theme.text }, bgcolor: translucent(theme.background, 0.8), borderpad: 1,
   };
-}
-
-const ruler = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-
-function textWidth(text, font) {
-  ruler.font = `13px ${font}`;
-  return ruler.measureText(text).width;
-}
-
-/** Plotly reads a subset of HTML in every text; what users type must stay text. */
-function escapeHtml(text) {
-  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-}
-
-/* ---------------------------------------------------------------- theme */
-
-function readTheme(host) {
-  const style = getComputedStyle(host);
-  const variable = (name, otherwise) => style.getPropertyValue(`--st-${name}`).trim() || otherwise;
-  const text = variable("text-color", "#31333f");
-  const background = variable("background-color", "#ffffff");
-  return {
-    text,
-    background,
-    panel: variable("secondary-background-color", "#f0f2f6"),
-    border: translucent(text, 0.35),
-    grid: translucent(text, 0.1),
-    mark: translucent(text, 0.45),
-    muted: translucent(text, 0.65),
-    font: variable("font", "sans-serif"),
-    dark: luminance(background) < 0.4,
-  };
-}
-
-/** Red, green and blue of any CSS colour, by letting the browser paint it. */
-function rgb(color) {
-  ruler.fillStyle = color;
-  ruler.fillRect(0, 0, 1, 1);
-  return [...ruler.getImageData(0, 0, 1, 1).data].slice(0, 3);
-}
-
-function translucent(color, alpha) {
-  return `rgba(${rgb(color).join(",")},${alpha})`;
-}
-
-function luminance(color) {
-  const [r, g, b] = rgb(color);
-  return (0.299 * r + 0.587 * g + 0.114 * b) / 255;
 }
 
 /* ---------------------------------------------------------------- drawing */
@@ -853,21 +637,7 @@ const STYLE = `
 /** State of each mounted component; Streamlit keeps the element while it stays mounted. */
 const mounted = new WeakMap();
 
-let plotlyLoad = null;
-
-function loadPlotly() {
-  const version = new URL(import.meta.url).searchParams.get("plotly") ?? "";
-  plotlyLoad ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = new URL(`plotly.min.js?v=${version}`, import.meta.url).href;
-    script.onload = () => (window.Plotly ? resolve(window.Plotly) : reject(new Error("no Plotly in the file")));
-    script.onerror = () => reject(new Error(`cannot load ${script.src}`));
-    document.head.append(script);
-  });
-  return plotlyLoad;
-}
-
-/** Called by Streamlit through the bootstrap of live.py, at every message and change of theme. */
+/** Called by Streamlit through the bootstrap of assets.py, at every message and change of theme. */
 export function update({ parentElement, data, setTriggerValue }) {
   let state = mounted.get(parentElement);
   if (!state) mounted.set(parentElement, (state = mount(parentElement)));
@@ -893,7 +663,7 @@ export function release(parentElement) {
 }
 
 function mount(host) {
-  addStyle();
+  addStyle("samedge-live-style", STYLE);
   const root = element("div", "samedge-live");
   const grid = element("div", "samedge-grid");
   const followButton = element("button", "samedge-follow");
@@ -915,20 +685,6 @@ function mount(host) {
     root.textContent = "The charts could not be loaded: plotly.min.js is missing. Restart the app.";
   });
   return state;
-}
-
-function addStyle() {
-  if (document.getElementById("samedge-live-style")) return;
-  const style = element("style");
-  style.id = "samedge-live-style";
-  style.textContent = STYLE;
-  document.head.append(style);
-}
-
-function element(tag, className = "") {
-  const node = document.createElement(tag);
-  node.className = className;
-  return node;
 }
 
 function figure(chart) {

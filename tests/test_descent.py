@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samedge_core.descent import PLAIN_RULES, descend, sampled_steps
+from samedge_core.descent import PLAIN_RULES, descend, extreme_steps, sampled_steps
 from samedge_core.edges import gd_edge, sam_edge, usam_edge
 from samedge_core.optimizers import update
 from samedge_core.quadratics import Quadratic
@@ -114,13 +114,25 @@ def test_bad_arguments_are_named():
 
 
 @given(steps=st.integers(0, 20_000))
-def test_sampled_steps_hold_the_ends_and_pairs(steps):
+def test_sampled_steps_hold_beginning_end_and_pairs(steps):
     shown = sampled_steps(steps)
-    assert shown[0] == 0
-    assert shown[-1] == steps
     assert len(shown) <= 402
     assert (np.diff(shown) > 0).all()
-    if steps >= 400:
-        tail = shown[shown >= 200]
-        neighbours = np.isin(tail + 1, tail) | np.isin(tail - 1, tail)
-        assert neighbours.all()
+    assert set(range(min(steps + 1, 200))) <= set(shown.tolist())
+    assert set(range(max(0, steps - 99), steps + 1)) <= set(shown.tolist())
+    assert shown[-1] == steps
+    neighbours = np.isin(shown + 1, shown) | np.isin(shown - 1, shown)
+    assert neighbours.all() or steps == 0
+
+
+@pytest.mark.parametrize("period", [1, 2, 3, 7])
+def test_extreme_steps_keep_the_rims_of_an_oscillation(period):
+    values = np.cos(2 * np.pi * np.arange(10_001) / period) * np.linspace(1, 2, 10_001)
+    shown = extreme_steps(values)
+    assert len(shown) <= 402
+    for start in range(0, 10_000, 1000):
+        stretch = slice(start, start + 1000)
+        inside = shown[(shown >= start) & (shown < start + 1000)]
+        assert values[inside].max() == pytest.approx(values[stretch].max(), rel=0.01)
+        assert values[inside].min() == pytest.approx(values[stretch].min(), rel=0.01)
+    np.testing.assert_array_equal(extreme_steps(values[:400]), np.arange(400))

@@ -5,23 +5,18 @@ at every tick. Here only the new rows travel; `static/live.js` keeps the run's r
 """
 
 import base64
-import hashlib
 import math
-import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata, resources
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from streamlit.components.v2 import component
 
-Axis = Literal["step", "time", "evals"]
+from pages.parts import assets
 
-STATIC = Path(__file__).resolve().parents[2] / "static"
+Axis = Literal["step", "time", "evals"]
 
 # Columns that the charts draw; a run may record more, which need not travel.
 _DRAWN = re.compile(
@@ -67,26 +62,6 @@ class View:
     top_k: bool = False
     previous: bool = True
     fit: int = 0
-
-
-def ensure_plotly_js() -> None:
-    """Copy Plotly.js from the installed plotly package to static/, unless that copy is current."""
-    source = Path(str(resources.files("plotly") / "package_data" / "plotly.min.js"))
-    target = STATIC / "plotly.min.js"
-    if target.exists() and _fingerprint(target) == _fingerprint(source):
-        return
-    STATIC.mkdir(exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=STATIC, suffix=".partial")
-    with os.fdopen(handle, "wb") as file:
-        file.write(source.read_bytes())
-    Path(partial).chmod(0o644)
-    Path(partial).replace(target)  # atomic: a browser never gets half a file
-
-
-def _fingerprint(path: Path) -> tuple[int, bytes]:
-    """Size and banner; the banner names the version."""
-    with path.open("rb") as file:
-        return path.stat().st_size, file.read(100)
 
 
 def encode(updates: Sequence[RunUpdate], view: View) -> dict[str, Any]:
@@ -147,27 +122,9 @@ def _float32(values: np.ndarray) -> str:
         return base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
 
 
-def _bootstrap() -> str:
-    """Return the inline module, which travels in every message: it only imports static/live.js."""
-    # The queries change with the content, so that no browser draws with a stale copy.
-    live = hashlib.sha256((STATIC / "live.js").read_bytes()).hexdigest()[:12]
-    plotly = metadata.version("plotly")
-    return f"""
-const url = new URL("app/static/live.js?v={live}&plotly={plotly}", document.baseURI).href;
-const live = import(url);
-export default function (component) {{
-  const host = component.parentElement;
-  if (!host.firstChild) host.style.minHeight = host.clientWidth < 900 ? "1290px" : "810px";
-  live.then(
-    (module) => module.update(component),
-    () => {{ host.textContent = "The live charts could not be loaded. Reload the page."; }},
-  );
-  return () => live.then((module) => module.release(host), () => {{}});
-}}
-"""
-
-
-_mount = component("samedge_live_charts", js=_bootstrap(), isolate_styles=False)
+_mount = component(
+    "samedge_live_charts", js=assets.module("live.js", tall=1290, wide=810), isolate_styles=False
+)
 
 
 def live_charts(
@@ -183,5 +140,5 @@ def live_charts(
     that is missing from `updates` is no longer shown. `on_resync` is called when the browser lacks
     rows, for instance after a lost message: answer with `full=True` and the whole decimated run.
     """
-    ensure_plotly_js()
+    assets.ensure_plotly_js()
     _mount(key=key, data=encode(updates, view), on_resync_change=on_resync)

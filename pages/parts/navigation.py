@@ -2,7 +2,10 @@
 
 import streamlit as st
 
-PAGES: tuple[tuple[str, str, str], ...] = (("app.py", "Live lab", ":material/monitoring:"),)
+PAGES = (
+    ("app.py", "Live lab", ":material/monitoring:"),
+    ("pages/quadratic.py", "Quadratic intuition", ":material/architecture:"),
+)
 
 # Streamlit's own spacing pushes the first chart below the fold at 1400x900.
 _COMPACT = """
@@ -17,12 +20,14 @@ _COMPACT = """
 """
 
 
-def begin(title: str) -> None:
-    """Set up the page; call it first."""
+def begin(title: str) -> bool:
+    """Set up the page; call it first. Returns whether the reader comes from another page."""
     st.set_page_config(page_title=f"SAMEdge · {title}", page_icon="📈", layout="wide")
     st.html(_COMPACT)
     st.sidebar.markdown("## SAMEdge :small[:gray[see the edge of stability]]")
-    if len(PAGES) > 1:
-        with st.sidebar:
-            for file, label, icon in PAGES:
-                st.page_link(file, label=label, icon=icon)
+    with st.sidebar:
+        for file, label, icon in PAGES:
+            st.page_link(file, label=label, icon=icon)
+    arrived = st.session_state.get("page", title) != title
+    st.session_state["page"] = title
+    return arrived

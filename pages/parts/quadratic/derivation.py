@@ -1,0 +1,159 @@
+"""Part 5: the SAM-edge in five short steps, with the current numbers in each line."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pages.parts.quadratic.settings import Values
+from samedge_core.descent import Trajectory, descend
+from samedge_core.edges import sam_edge, sam_multiplier
+from samedge_core.quadratics import Quadratic, orbit_grad_norm, orbit_radius
+
+
+@dataclass(frozen=True)
+class Line:
+    """One step: what is done, in symbols (LaTeX), and with numbers (LaTeX)."""
+
+    words: str
+    symbols: str
+    numbers: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A prediction beside the simulation, and whether they agree to the digits shown."""
+
+    what: str
+    predicted: str
+    simulated: str
+
+    @property
+    def agrees(self) -> bool:
+        return self.predicted == self.simulated
+
+
+def number(value: float) -> str:
+    """Four significant digits, as LaTeX."""
+    if not np.isfinite(value):
+        return r"\infty" if value > 0 else r"-\infty"
+    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+        mantissa, exponent = f"{value:.3e}".split("e")
+        return rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
+    return f"{value:.4g}"
+
+
+def lines(values: Values) -> list[Line]:
+    """The five steps, at the first iterate w_0 and, at the end, on the orbit."""
+    eta, rho, curvature, w0 = (values[name] for name in ("eta", "rho", "curvature", "w0"))
+    g = curvature * w0
+    norm = abs(g)
+    u = float(np.sign(g))
+    uphill = curvature * (w0 + rho * u)
+    m = float(sam_multiplier(curvature, eta, rho, norm))
+    edge = float(sam_edge(eta, rho, norm))
+    n = number
+    return [
+        Line(
+            "**Near the iterate the loss is a quadratic.** Along a direction of curvature λ the "
+            "gradient is λ times the distance w from the minimum.",
+            r"L(w) = \tfrac12 \lambda w^2, \qquad g = \lambda w",
+            rf"g = {n(curvature)} \cdot {_signed(w0)} = {n(g)}",
+        ),
+        Line(
+            "**SAM looks uphill first.** It goes the distance ρ along the unit vector u = g/‖g‖ "
+            "and takes the gradient there: longer by ρλ/‖g‖.",
+            r"\nabla L(w + \rho u) = \lambda (w + \rho u)"
+            r" = g\left(1 + \frac{\rho\lambda}{\|g\|}\right)",
+            rf"{n(curvature)} \cdot ({n(w0)} {_plus(rho * u)}) = {n(uphill)}",
+        ),
+        Line(
+            "**A step multiplies w.** The factor is that of GD, 1 − ηλ, with the longer gradient.",
+            r"w \leftarrow w\left(1 - \eta\lambda\left(1 +"
+            r" \frac{\rho\lambda}{\|g\|}\right)\right)",
+            rf"1 - {n(eta)} \cdot {n(curvature)} \cdot \left(1 + \frac{{{n(rho)} \cdot "
+            rf"{n(curvature)}}}{{{n(norm)}}}\right) = {n(m)}"
+            if norm
+            else r"\text{at } g = 0 \text{ there is no uphill: the step is } 0",
+        ),
+        Line(
+            "**The edge is where that factor is −1:** a hop to the other side, just as far. "
+            "That is a quadratic equation for λ, and its positive root is the SAM-edge.",
+            r"\eta\lambda + \frac{\eta\rho}{\|g\|}\lambda^2 = 2 \;\Rightarrow\; \lambda ="
+            r" \frac{\|g\|}{2\rho}\left(\sqrt{1 + \frac{8\rho}{\eta\|g\|}} - 1\right)",
+            _edge_numbers(eta, rho, norm, edge),
+        ),
+        _last_line(values),
+    ]
+
+
+def _edge_numbers(eta: float, rho: float, norm: float, edge: float) -> str:
+    n = number
+    if rho == 0:
+        return rf"\rho = 0:\quad \lambda = \frac{{2}}{{{n(eta)}}} = {n(edge)}"
+    if norm == 0:
+        return r"\|g\| = 0:\quad \lambda = 0"
+    return (
+        rf"\frac{{{n(norm)}}}{{2 \cdot {n(rho)}}}\left(\sqrt{{1 + \frac{{8 \cdot {n(rho)}}}"
+        rf"{{{n(eta)} \cdot {n(norm)}}}}} - 1\right) = {n(edge)}"
+    )
+
+
+def _last_line(values: Values) -> Line:
+    eta, rho, curvature = values["eta"], values["rho"], values["curvature"]
+    n = number
+    norm = float(orbit_grad_norm(curvature, eta, rho))
+    words = (
+        "**On a quadratic λ can't move, so ‖g‖ does,** until the edge is at λ. Put "
+        "λ into the equation of the edge and solve it for ‖g‖: that is the hop that stays."
+    )
+    symbols = r"\|g^*\| = \frac{\eta\rho\lambda^2}{2 - \eta\lambda}"
+    if eta * curvature >= 2:
+        return Line(words, symbols, rf"\eta\lambda = {n(eta * curvature)} \ge 2:"
+                    r"\quad \text{no such hop, every rule diverges}")  # fmt: skip
+    if rho == 0:
+        return Line(words, symbols, r"\rho = 0:\quad \|g^*\| = 0, \text{ GD converges}")
+    return Line(
+        words,
+        symbols,
+        rf"\|g^*\| = \frac{{{n(eta)} \cdot {n(rho)} \cdot {n(curvature)}^2}}"
+        rf"{{2 - {n(eta)} \cdot {n(curvature)}}} = {n(norm)}, \qquad"
+        rf"\text{{SAM-edge}} = {n(float(sam_edge(eta, rho, norm)))} = \lambda",
+    )
+
+
+def checks(values: Values) -> tuple[list[Check], int]:
+    """Prediction against a simulation of the current settings, and the steps it took."""
+    eta, rho, curvature, w0 = (values[name] for name in ("eta", "rho", "curvature", "w0"))
+    run = descend(Quadratic([curvature]), "sam", eta, rho, [w0], values["steps"])
+    m = sam_multiplier(curvature, eta, rho, abs(curvature * w0))
+    found = (
+        [Check("first factor w₁/w₀", _digits(float(m)), _digits(_first_factor(run)))] if w0 else []
+    )
+    if run.escaped or eta * curvature >= 2:
+        return found, run.steps
+    predicted = (float(orbit_radius(curvature, eta, rho)),
+                 float(orbit_grad_norm(curvature, eta, rho)), curvature)  # fmt: skip
+    if rho == 0 or w0 == 0:
+        return found, run.steps
+    simulated = (abs(float(run.w[-1, 0])), float(run.grad_norm[-1]), float(run.edge[-1]))
+    names = ("|w*|", "‖g*‖", "SAM-edge on the orbit, λ")
+    return found + [
+        Check(name, _digits(p), _digits(s))
+        for name, p, s in zip(names, predicted, simulated, strict=True)
+    ], run.steps
+
+
+def _first_factor(run: Trajectory) -> float:
+    return float(run.w[1, 0] / run.w[0, 0]) if run.steps else np.nan
+
+
+def _digits(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _signed(value: float) -> str:
+    return f"({number(value)})" if value < 0 else number(value)
+
+
+def _plus(value: float) -> str:
+    return f"- {number(-value)}" if value < 0 else f"+ {number(value)}"

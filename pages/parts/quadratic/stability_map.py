@@ -1,0 +1,131 @@
+"""Part 4: where a step contracts, oscillates or grows, and the edge as a function of ||g||."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pages.parts.figures import Figure, Trace
+from pages.parts.quadratic import draw
+from pages.parts.quadratic.settings import AXES, FIELDS, Values
+from samedge_core.edges import gd_edge, sam_edge
+from samedge_core.stability import edge_in, multiplier, regions
+
+MAP = "Stability map"
+EDGE = "SAM-edge over ‖g‖"
+GRID = 200
+
+
+def span(name: str) -> tuple[float, float]:
+    """The part of a quantity's range that an axis covers."""
+    suggested = FIELDS[name].suggested
+    assert suggested is not None
+    return suggested
+
+
+def settings_at(figure: str, x: float, y: float, values: Values) -> Mapping[str, float]:
+    """The settings that a click changes: both axes of the map, or the gradient norm."""
+    if figure == EDGE:
+        return {"grad_norm": x}
+    return {values["map_x"]: x, values["map_y"]: y}
+
+
+def region_map(values: Values, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+    """The regions of `samedge_core.stability`, shape (len(ys), len(xs))."""
+    settings = {name: values[name] for name in AXES}
+    settings |= {values["map_x"]: xs, values["map_y"]: ys[:, None]}
+    return np.broadcast_to(regions(multiplier(values["map_rule"], **settings)), (len(ys), len(xs)))
+
+
+def figures(values: Values) -> list[Figure]:
+    """The map of the two chosen quantities, and the SAM-edge over the gradient norm."""
+    return [_map(values), _edge_over_norm(values)]
+
+
+def _map(values: Values) -> Figure:
+    x_name, y_name, rule = values["map_x"], values["map_y"], values["map_rule"]
+    xs, ys = np.geomspace(*span(x_name), GRID), np.geomspace(*span(y_name), GRID)
+    now = float(multiplier(rule, **{name: values[name] for name in AXES}))
+    traces: list[Trace] = [
+        {"type": "heatmap", "x": xs, "y": ys, "z": region_map(values, xs, ys), "zmin": 0, "zmax": 2,
+         "showscale": False, "hoverinfo": "skip",
+         "colorscale": [[0, "@grad/0.18"], [1 / 3, "@grad/0.18"], [1 / 3, "@usam/0.16"],
+                        [2 / 3, "@usam/0.16"], [2 / 3, "@bad/0.28"], [1, "@bad/0.28"]]},
+        *_key(),
+        _boundary(values, xs, ys),
+        {"type": "scatter", "mode": "markers", "x": [values[x_name]], "y": [values[y_name]],
+         "name": f"now: multiplier {now:.4g}",
+         "marker": {"size": 15, "color": "@sharpness", "symbol": "circle",
+                    "line": {"color": "@background", "width": 2.5}},
+         "hovertemplate": "%{x:.4~g}, %{y:.4~g}"},
+    ]  # fmt: skip
+    layout: dict[str, Any] = {
+        "xaxis": _axis(x_name), "yaxis": _axis(y_name), "hovermode": "closest",
+    }  # fmt: skip
+    return Figure(MAP, traces, layout, height=560, click=True)
+
+
+def _axis(name: str) -> dict[str, Any]:
+    return {"title": {"text": AXES[name], "standoff": 14}, "type": "log",
+            "range": np.log10(span(name)).tolist(),
+            "exponentformat": "power", "dtick": 1, "minor": {"ticks": "outside"}}  # fmt: skip
+
+
+def _key() -> list[Trace]:
+    """Entries of the legend for the colours of the regions."""
+    named = (("shrinks", "grad/0.5", "circle"), ("flips sign, shrinks", "usam/0.5", "diamond"),
+             ("grows", "bad/0.6", "square"))  # fmt: skip
+    return [
+        {"type": "scatter", "mode": "markers", "x": [None], "y": [None], "name": name,
+         "marker": {"symbol": symbol, "size": 12, "color": f"@{color}"}}
+        for name, color, symbol in named
+    ]  # fmt: skip
+
+
+def _boundary(values: Values, xs: np.ndarray, ys: np.ndarray) -> Trace:
+    """Where the multiplier is -1: solved for y, or for x where the rule does not use y."""
+    x_name, y_name, rule = values["map_x"], values["map_y"], values["map_rule"]
+    fixed = {name: values[name] for name in AXES}
+    found = edge_in(y_name, rule, **{**fixed, x_name: xs})
+    x, y = xs, np.broadcast_to(found, xs.shape)
+    if np.isnan(y).all():
+        x, y = np.broadcast_to(edge_in(x_name, rule, **{**fixed, y_name: ys}), ys.shape), ys
+    name = {"gd": "2/η", "sam": "SAM-edge", "usam": "USAM-edge"}[rule]
+    return draw.line(name, x, y, "text", width=3, hoverinfo="skip")
+
+
+def _edge_over_norm(values: Values) -> Figure:
+    eta, rho, norm = values["eta"], values["rho"], values["grad_norm"]
+    norms = np.geomspace(*span("grad_norm"), 160)
+    plain = float(gd_edge(eta))
+    traces = [draw.line(f"2/η = {plain:.4g}", norms, np.full(len(norms), plain), "gd", "dash")]
+    around = [rho / 4, rho, 4 * rho] if rho else []
+    for value, dash, width in zip(around, ("dot", "solid", "dashdot"), (2, 3.2, 2), strict=False):
+        color = "sam" if value == rho else "sam/0.65"
+        traces.append(draw.line(f"ρ = {value:.3g}", norms, sam_edge(eta, value, norms), color, dash,
+                                width=width))  # fmt: skip
+    if rho:
+        limit = np.sqrt(2 * norms / (eta * rho))
+        traces.append(draw.line("√(2‖g‖/(ηρ))", norms, limit, "text", "2px,4px", width=1.6))
+    now = sam_edge(eta, rho, norm)
+    traces += [
+        draw.line("curvature λ", norms, np.full(len(norms), values["curvature"]), "sharpness",
+                  "longdash", width=1.6),
+        {"type": "scatter", "mode": "markers", "x": [norm], "y": [now],
+         "name": f"now: SAM-edge {now:.4g}",
+         "marker": {"size": 15, "color": "@sam", "symbol": "diamond",
+                    "line": {"color": "@background", "width": 2.5}},
+         "hovertemplate": "‖g‖ %{x:.4~g}, SAM-edge %{y:.4~g}"},
+    ]  # fmt: skip
+    low = float(np.min(sam_edge(eta, 4 * rho, norms)))
+    top = 2.2 * max(plain, values["curvature"])
+    layout: dict[str, Any] = {
+        "xaxis": _axis("grad_norm"),
+        "yaxis": _axis("curvature")
+        | {
+            "title": {"text": "edge", "standoff": 4},
+            "range": np.log10([min(low, plain) * 0.7, top]).tolist(),
+        },
+        "hovermode": "closest",
+    }
+    return Figure(EDGE, traces, layout, height=560, click=True)

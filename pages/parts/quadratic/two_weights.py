@@ -1,0 +1,143 @@
+"""Part 3: the two-weight network, the smallest landscape whose curvature moves."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pages.parts.figures import Figure, Trace
+from pages.parts.quadratic import draw
+from pages.parts.quadratic.settings import RULE_NAMES, Values
+from samedge_core.edges import gd_edge
+from samedge_core.two_weight import TwoWeightLandscape, valley_at
+
+MAP = "Loss and sharpness"
+GRID = 81
+FAR = 4.0  # an iterate further from the start than this is outside of the picture
+LANDSCAPE = TwoWeightLandscape()
+
+
+def runs(values: Values) -> draw.Descents:
+    """The descents that this part shows."""
+    return draw.descents(LANDSCAPE, values, [values["a0"], values["b0"]], values["walk"])
+
+
+def moved_to(x: float, y: float) -> Mapping[str, float]:
+    """The settings that a click on the map changes."""
+    return {"a0": x, "b0": y}
+
+
+def figures(values: Values, shown: draw.Descents) -> list[Figure]:
+    """The landscape, and beside it the sharpness with its edges and ||g|| at each step."""
+    return [
+        _landscape(values, shown),
+        _sharpness(values, shown),
+        draw.over_steps("Gradient norm ‖g‖", shown, "grad_norm", values, title="‖g‖", height=220),
+    ]
+
+
+def _sharpness(values: Values, shown: draw.Descents) -> Figure:
+    """Sharpness and edges in one chart: SAM's edge lies within the hops of its sharpness."""
+    levels = [
+        ("2/η", float(gd_edge(values["eta"])), "gd/0.6", "dash"),
+        ("flattest minimum: 2", 2.0, "text/0.6", "dot"),
+    ]
+    figure = draw.over_steps(
+        "Sharpness", shown, "sharpness", values, title="sharpness", levels=levels, height=300,
+        colors={"sam": "sharpness", "usam": "loss"}, suffix=" sharpness",
+    )  # fmt: skip
+    moving = {rule: run for rule, run in shown.items() if rule != "gd"}
+    edges = draw.over_steps("Edges", moving, "edge", values, title="").traces
+    return replace(figure, traces=[*figure.traces, *edges])
+
+
+def _window(values: Values, shown: draw.Descents) -> tuple[list[float], list[float]]:
+    """Ranges of a and b: the flattest point and all iterates, but for what is far away."""
+    points = np.concatenate([[[0.0, 0.0], [2.0, 1.5], [values["a0"], values["b0"]]],
+                             *(run.w for run in shown.values())])  # fmt: skip
+    near = points[np.hypot(*(points - [values["a0"], values["b0"]]).T) < FAR]
+    low, high = near.min(axis=0), near.max(axis=0)
+    margin = 0.07 * (high - low)
+    low, high = low - margin, high + margin
+    return [float(low[0]), float(high[0])], [float(low[1]), float(high[1])]
+
+
+def _landscape(values: Values, shown: draw.Descents) -> Figure:
+    a_range, b_range = _window(values, shown)
+    a, b = (np.linspace(low, high, GRID) for low, high in (a_range, b_range))
+    grid = list(np.meshgrid(a, b))
+    sharpness, loss = LANDSCAPE.sharpness(grid), LANDSCAPE.loss(grid)
+    traces: list[Trace] = [
+        _heat(a, b, sharpness),
+        {"type": "contour", "x": a, "y": b, "z": np.log10(np.maximum(loss, 1e-6)), "name": "loss",
+         "showlegend": False, "showscale": False, "hoverinfo": "skip", "autocontour": False,
+         "contours": {"coloring": "none", "start": -2.5, "end": np.log10(max(loss.max(), 1)),
+                      "size": 0.5}, "line": {"color": "@text/0.35", "width": 1}},
+        _two_over_eta(a, b, sharpness, values),
+        *_valley(values, a_range, b_range),
+    ]  # fmt: skip
+    for rule, run in shown.items():
+        traces += draw.path(rule, run, run.w[:, 0], run.w[:, 1], far=100, trail=0)
+    layout: dict[str, Any] = {
+        "xaxis": {"title": {"text": "a"}, "range": a_range},
+        "yaxis": {"title": {"text": "b"}, "range": b_range},
+        "hovermode": "closest",
+        "annotations": _leaving(shown),
+        "margin": {"r": 86},
+    }
+    return Figure(MAP, traces, layout, columns=3, rows=2, height=528, click=True)
+
+
+def _heat(a: np.ndarray, b: np.ndarray, sharpness: np.ndarray) -> Trace:
+    return {
+        "type": "heatmap", "x": a, "y": b, "z": np.minimum(sharpness, 12), "zmin": 0, "zmax": 12,
+        "zsmooth": "best", "hoverinfo": "skip",
+        "colorscale": [[0, "@grad/0.05"], [0.17, "@grad/0.22"], [0.5, "@loss/0.30"],
+                       [1, "@bad/0.45"]],
+        "colorbar": {"title": {"text": "sharpness"}, "thickness": 12, "len": 0.9, "outlinewidth": 0,
+                     "tickvals": [0, 2, 4, 6, 8, 10, 12],
+                     "ticktext": ["0", "2", "4", "6", "8", "10", "≥ 12"]},
+    }  # fmt: skip
+
+
+def _two_over_eta(a: np.ndarray, b: np.ndarray, sharpness: np.ndarray, values: Values) -> Trace:
+    edge = float(gd_edge(values["eta"]))
+    return {
+        "type": "contour", "x": a, "y": b, "z": sharpness, "showscale": False, "hoverinfo": "skip",
+        "autocontour": False, "name": "sharpness 2/η", "showlegend": True,
+        "contours": {"coloring": "none", "start": edge, "end": edge, "size": 1},
+        "line": {"color": "@gd", "width": 2.2, "dash": "dash"},
+    }  # fmt: skip
+
+
+def _valley(values: Values, a_range: list[float], b_range: list[float]) -> list[Trace]:
+    """The minima ab = 1, the flattest of them, and those on GD's edge."""
+    a = np.geomspace(1 / b_range[1], a_range[1], 120)
+    valley = draw.line("minima, ab = 1", a, 1 / a, "sharpness", width=2.4, hoverinfo="text")
+    valley |= {"hovertemplate": "minimum (%{x:.3~g}, %{y:.3~g}), sharpness %{text}",
+               "text": [f"{x * x + 1 / (x * x):.3g}" for x in a]}  # fmt: skip
+    flattest = {
+        "type": "scatter", "mode": "markers+text", "x": [1.0], "y": [1.0], "text": ["a = b"],
+        "textposition": "bottom left", "name": "flattest", "showlegend": False,
+        "marker": {"symbol": "star", "size": 13, "color": "@sharpness",
+                   "line": {"color": "@background", "width": 1.5}},
+        "hovertemplate": "sharpness 2, the flattest minimum",
+    }  # fmt: skip
+    x, y = valley_at(float(gd_edge(values["eta"])))
+    on_edge = {
+        "type": "scatter", "mode": "markers", "x": [x, y], "y": [y, x], "name": "minima at 2/η",
+        "marker": {"symbol": "x", "size": 10, "color": "@gd"}, "showlegend": False,
+        "hovertemplate": "minimum with sharpness 2/η",
+    }  # fmt: skip
+    return [valley, flattest, *([on_edge] if np.isfinite(x) else [])]
+
+
+def _leaving(shown: draw.Descents) -> list[dict[str, Any]]:
+    gone = [(rule, run) for rule, run in shown.items() if run.escaped]
+    return [
+        {"text": f"{RULE_NAMES[rule]} diverges: beyond 1e30 at step {run.steps + 1} ↗",
+         "xref": "paper", "yref": "paper", "x": 0.99, "y": 0.98 - 0.08 * k, "xanchor": "right",
+         "showarrow": False, "font": {"color": f"@{rule}"}, "bgcolor": "@background/0.8"}
+        for k, (rule, run) in enumerate(gone)
+    ]  # fmt: skip

@@ -1,0 +1,169 @@
+"""SAMEdge, quadratic intuition: rediscover the SAM-edge by hand, without waiting."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.parts import figures, navigation
+from pages.parts.figures import Figure
+from pages.parts.quadratic import (
+    derivation,
+    draw,
+    one_dimension,
+    stability_map,
+    state,
+    two_dimensions,
+    two_weights,
+)
+from pages.parts.quadratic.remarks import remarks
+from pages.parts.quadratic.settings import (
+    FIELDS,
+    LOOK,
+    PARTS,
+    PRESETS,
+    RULE_NAMES,
+    SLIDERS,
+    Values,
+    preset_of,
+)
+from pages.parts.sliders import sliders
+
+FIGURES_KEY = "quadratic-figures"
+DESCENTS = {"line": one_dimension, "plane": two_dimensions, "valley": two_weights}
+
+
+def main() -> None:
+    """Compose the page: all in one fragment, so that a slider redraws nothing else."""
+    arrived = navigation.begin("Quadratic intuition")
+    complaints = state.load(arrived=arrived)
+    for complaint in complaints:
+        st.warning(complaint)
+    st.fragment(_page)()
+
+
+def _page() -> None:
+    values = state.values()
+    if values["large"]:
+        st.html("<style>html { font-size: 20px; }</style>")
+    _head(values)
+    font = figures.FONT_LARGE if values["large"] else figures.FONT
+    sliders(
+        [FIELDS[name] for name in SLIDERS[values["part"]]], values, key=state.SLIDERS_KEY,
+        on_move=state.change, font=font,
+    )  # fmt: skip
+    part = DESCENTS.get(values["part"])
+    runs = part.runs(values) if part else {}
+    with st.container():  # sentences come and go in here, so that the figures keep their place
+        for remark in remarks(values, runs):
+            st.markdown(f":orange-badge[:material/lightbulb:] {remark}")
+    if values["part"] == "map":
+        _map_choices(values)
+    shown: Sequence[Figure] = part.figures(values, runs) if part else ()
+    if values["part"] == "map":
+        shown = stability_map.figures(values)
+    if values["part"] == "derivation":
+        _derivation(values)
+    else:
+        figures.figures(shown, scene=values["part"], key=FIGURES_KEY, scrub=draw.scrub(runs),
+                        font=font, on_click=_clicked)  # fmt: skip
+
+
+def _head(values: Values) -> None:
+    """Preset, part, and what to draw."""
+    left, right = st.columns([1.1, 2], vertical_alignment="center")
+    preset = preset_of(values)
+    st.session_state["quadratic:preset"] = preset
+    left.selectbox(
+        "Preset", list(PRESETS), format_func=lambda name: PRESETS[name].title, index=None,
+        key="quadratic:preset", placeholder="your own settings", on_change=_preset_chosen,
+        help="Settings that show something; every control can be changed from there. The address "
+        "of this page holds all settings: share it, or go back with the browser's Back.",
+    )  # fmt: skip
+    look = PRESETS[preset].look if preset else LOOK[values["part"]]
+    right.markdown(f"**What to look at.** {look}")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _choice("part", list(PARTS), PARTS)
+        if values["part"] in DESCENTS:
+            st.session_state["quadratic:rules"] = [rule for rule in RULE_NAMES if values[rule]]
+            st.pills("Rules", list(RULE_NAMES), format_func=lambda rule: RULE_NAMES[rule],
+                     selection_mode="multi", key="quadratic:rules", on_change=_rules_chosen,
+                     label_visibility="collapsed")  # fmt: skip
+        with st.popover("View", icon=":material/tune:"):
+            _toggle("log")
+            _toggle("large")
+
+
+def _choice(name: str, options: list[str], titles) -> None:
+    key = f"quadratic:{name}"
+    st.session_state[key] = state.values()[name]
+    st.segmented_control(
+        FIELDS[name].label, options, format_func=lambda option: titles[option], key=key,
+        required=True, on_change=_widget_changed, args=(name,), label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def _toggle(name: str) -> None:
+    key = f"quadratic:{name}"
+    st.session_state[key] = state.values()[name]
+    st.toggle(FIELDS[name].label, key=key, help=FIELDS[name].help, on_change=_widget_changed,
+              args=(name,))  # fmt: skip
+
+
+def _map_choices(values: Values) -> None:
+    columns = st.columns([1, 1.2, 1.2, 2], vertical_alignment="bottom")
+    for column, name in zip(columns, ("map_rule", "map_x", "map_y"), strict=False):
+        field = FIELDS[name]
+        key = f"quadratic:{name}"
+        st.session_state[key] = values[name]
+        titles = dict(zip(field.choices, field.titles, strict=True))
+        taken = {"map_x": values["map_y"], "map_y": values["map_x"]}.get(name)
+        options = [choice for choice in field.choices if choice != taken]
+        column.selectbox(field.label, options, format_func=lambda v, t=titles: t[v], key=key,
+                         help=field.help, on_change=_widget_changed, args=(name,))  # fmt: skip
+    columns[-1].caption("Click on the map to set both quantities, on the right to set ‖g‖.")
+
+
+def _derivation(values: Values) -> None:
+    for number, line in enumerate(derivation.lines(values), start=1):
+        left, right = st.columns([1, 1.25], vertical_alignment="center")
+        left.markdown(f"{number}. {line.words}")
+        right.latex(line.symbols)
+        right.latex(line.numbers)
+    checks, steps = derivation.checks(values)
+    st.markdown(
+        f"**Check it.** Simulated with these settings, {steps:,} steps from w₀, six digits:"
+    )
+    table = ["| | predicted | simulated | |", "|---|---:|---:|---|"]
+    table += [
+        f"| {check.what} | {check.predicted} | {check.simulated} | "
+        f"{':green[agrees]' if check.agrees else ':orange[not yet: give it more steps]'} |"
+        for check in checks
+    ]
+    st.markdown("\n".join(table))
+
+
+def _widget_changed(name: str) -> None:
+    state.change({name: FIELDS[name].check(st.session_state[f"quadratic:{name}"])})
+
+
+def _rules_chosen() -> None:
+    chosen = st.session_state["quadratic:rules"]
+    state.change({rule: rule in chosen for rule in RULE_NAMES})
+
+
+def _preset_chosen() -> None:
+    if name := st.session_state["quadratic:preset"]:
+        state.choose_preset(name)
+
+
+def _clicked() -> None:
+    click = st.session_state[FIGURES_KEY]["clicked"]
+    values = state.values()
+    if values["part"] == "map":
+        changed = stability_map.settings_at(click["figure"], click["x"], click["y"], values)
+    else:
+        changed = DESCENTS[values["part"]].moved_to(click["x"], click["y"])
+    state.set_from_outside(changed)
+
+
+main()

@@ -1,0 +1,183 @@
+/**
+ * Sliders that act while they are dragged, on a linear or a logarithmic scale, with exact entry.
+ * Streamlit's own report only where a drag ends. The next values are sent when the server has
+ * answered the last ones, so that a slow machine lags by one picture and not by a queue of them.
+ */
+
+const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
+const { addStyle, element } = await part("page.js");
+
+const POSITIONS = 400;
+const ANSWER_MS = 500; // an answer can be lost: go on without it
+
+/* ---------------------------------------------------------------- positions and values */
+
+/** The value at a position 0 ... POSITIONS, rounded to three digits. */
+function valueAt(field, position) {
+  const { low, high } = field;
+  if (!field.log) return rounded(field, low + ((high - low) * position) / POSITIONS);
+  if (field.zero && position === 0) return 0;
+  return rounded(field, low * (high / low) ** (position / POSITIONS));
+}
+
+function rounded(field, value) {
+  if (field.integer) return Math.round(value);
+  const digits = field.log ? 3 : Math.max(1, 3 + Math.floor(Math.log10(Math.abs(value) || 1)));
+  const near = Number(value.toPrecision(digits));
+  return Math.abs(near) < (field.high - field.low) / (2 * POSITIONS) && !field.log ? 0 : near;
+}
+
+/** The position nearest to a value; beyond the slider's range, its end. */
+function positionOf(field, value) {
+  const share = field.log
+    ? Math.log(value / field.low) / Math.log(field.high / field.low)
+    : (value - field.low) / (field.high - field.low);
+  if (field.zero && value === 0) return 0;
+  return Math.min(Math.max(Math.round(share * POSITIONS), field.zero ? 1 : 0), POSITIONS);
+}
+
+/* ---------------------------------------------------------------- sending */
+
+function changed(state, name, text, settled) {
+  state.texts.set(name, text);
+  state.settled = settled;
+  state.unsent = true;
+  send(state);
+}
+
+function send(state) {
+  if (!state.unsent || (state.waiting && performance.now() - state.sentAt < ANSWER_MS)) return;
+  state.unsent = false;
+  state.waiting = true;
+  state.sentAt = performance.now();
+  state.count += 1;
+  const values = Object.fromEntries(state.texts);
+  state.trigger("moved", { values, settled: state.settled, count: state.count });
+  setTimeout(() => send(state), ANSWER_MS + 1);
+}
+
+/* ---------------------------------------------------------------- controls */
+
+function makeControl(state, name) {
+  const root = element("div", "samedge-slider");
+  const id = `samedge-${state.prefix}-${name}`;
+  const control = {
+    root, label: element("label"), help: element("span", "samedge-help"), text: element("input"),
+    range: element("input"), error: element("p", "samedge-error"), field: null,
+  };
+  control.label.htmlFor = id;
+  Object.assign(control.range, { type: "range", id, min: 0, max: POSITIONS, step: 1 });
+  Object.assign(control.text, { type: "text", inputMode: "decimal", autocomplete: "off" });
+  Object.assign(control.help, { tabIndex: 0, textContent: "?" });
+  control.help.setAttribute("role", "note");
+  control.error.setAttribute("role", "alert");
+  listen(state, name, control);
+  const head = element("div", "samedge-slider-head");
+  head.append(control.label, control.help, control.text);
+  root.append(head, control.range, control.error);
+  return control;
+}
+
+function listen(state, name, control) {
+  const slide = (settled) => {
+    const text = String(valueAt(control.field, Number(control.range.value)));
+    control.text.value = text;
+    control.range.setAttribute("aria-valuetext", text);
+    changed(state, name, text, settled);
+  };
+  control.range.addEventListener("input", () => slide(false));
+  control.range.addEventListener("change", () => slide(true));
+  control.range.addEventListener("pointerdown", () => { state.dragging = true; });
+  control.text.addEventListener("change", () => changed(state, name, control.text.value, true));
+}
+
+function show(control, field) {
+  const { text } = field;
+  control.field = field;
+  control.label.textContent = field.unit ? `${field.label} (${field.unit})` : field.label;
+  control.help.dataset.tip = field.help;
+  control.help.setAttribute("aria-label", field.help);
+  control.text.setAttribute("aria-label", `${field.label}, exact`);
+  control.text.value = text;
+  control.text.setAttribute("aria-invalid", String(Boolean(field.error)));
+  control.error.textContent = field.error;
+  control.root.classList.toggle("samedge-off", field.disabled);
+  control.range.disabled = control.text.disabled = field.disabled;
+  if (field.error) return;
+  control.range.value = positionOf(field, Number(text));
+  control.range.setAttribute("aria-valuetext", text);
+}
+
+/* ---------------------------------------------------------------- mounting */
+
+const STYLE = `
+.samedge-sliders { display: grid; grid-template-columns: repeat(auto-fill, minmax(12.5em, 1fr)); gap: 4px 20px; }
+.samedge-slider { min-width: 0; }
+.samedge-slider-head { display: flex; align-items: center; gap: 6px; }
+.samedge-slider label { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.samedge-slider input[type=text] { margin-left: auto; width: 5.4em; font: inherit; padding: 1px 6px; border-radius: 6px;
+  text-align: right; color: var(--st-text-color); background: var(--st-secondary-background-color);
+  border: 1px solid var(--st-border-color, #9996); font-variant-numeric: tabular-nums; }
+.samedge-slider input[aria-invalid=true] { border-color: var(--st-red-color, #d00); }
+.samedge-slider input[type=range] { width: 100%; margin: 3px 0; accent-color: var(--st-primary-color); }
+.samedge-slider input:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 1px; }
+.samedge-off { opacity: 0.45; }
+.samedge-error { margin: 0; color: var(--st-red-text-color, #c00); font-size: 0.88em; }
+.samedge-help { position: relative; cursor: help; font-size: 0.72em; line-height: 1.5em; width: 1.5em; text-align: center;
+  border-radius: 50%; border: 1px solid var(--st-border-color, #9996); flex: none; }
+.samedge-help:is(:hover, :focus)::after { content: attr(data-tip); position: absolute; z-index: 20; top: 1.9em; left: -6em;
+  width: 21em; padding: 8px 10px; border-radius: 8px; text-align: left; white-space: pre-line; line-height: 1.4; font-size: 1.2em;
+  color: var(--st-text-color); background: var(--st-background-color); border: 1px solid var(--st-border-color, #999);
+  box-shadow: 0 3px 14px #0003; }
+`;
+
+const mounted = new WeakMap();
+
+/** Called by Streamlit through the bootstrap of assets.py, at every message and change of theme. */
+export function update({ parentElement, data, key, setTriggerValue }) {
+  let state = mounted.get(parentElement);
+  if (!state) mounted.set(parentElement, (state = mount(parentElement, key)));
+  state.trigger = setTriggerValue;
+  if (data.count >= state.count) state.waiting = false;
+  // what is being dragged or on its way is newer than what the server knows
+  if (!state.unsent && !state.waiting && !state.dragging) adopt(state, data);
+  send(state);
+}
+
+/** Clean up. Streamlit may call this while the element stays. */
+export function release(parentElement) {
+  setTimeout(() => {
+    if (parentElement.isConnected) return;
+    mounted.get(parentElement)?.abort.abort();
+    mounted.delete(parentElement);
+  });
+}
+
+function adopt(state, data) {
+  state.latest = data;
+  state.root.style.fontSize = `${data.font}px`;
+  state.count = Math.max(state.count, data.count);
+  const names = data.fields.map(({ name }) => name);
+  if (names.join() !== [...state.controls.keys()].join()) {
+    const kept = new Map(names.map((name) => [name, state.controls.get(name) ?? makeControl(state, name)]));
+    state.controls = kept;
+    state.root.replaceChildren(...[...kept.values()].map(({ root }) => root));
+  }
+  state.texts = new Map(data.fields.map(({ name, text }) => [name, text]));
+  for (const field of data.fields) show(state.controls.get(field.name), field);
+}
+
+function mount(host, key) {
+  addStyle("samedge-sliders-style", STYLE);
+  const root = element("div", "samedge-sliders");
+  host.replaceChildren(root);
+  host.style.minHeight = "";
+  const state = {
+    root, prefix: key, controls: new Map(), texts: new Map(), latest: null, trigger: null, count: 0, settled: true,
+    unsent: false, waiting: false, sentAt: 0, dragging: false, abort: new AbortController(),
+  };
+  for (const type of ["pointerup", "pointercancel", "blur"]) {
+    window.addEventListener(type, () => { state.dragging = false; }, { signal: state.abort.signal });
+  }
+  return state;
+}

@@ -1,0 +1,78 @@
+/** Colours, fonts and axes in the theme of the page, shared by all charts. */
+
+export const LIGHT = {
+  sharpness: "#0a58ca", topk: "#64748b", gd: "#3f3f46", sam: "#cf4307", usam: "#a3299a",
+  polyak: "#2e7d32", nesterov: "#856404", grad: "#007a87", gradK: "#007a87", samK: "#cf4307",
+  loss: "#5f3dc4", accuracy: "#b0336e", bad: "#d6006c", ghost: "#8b8f98",
+  // one family per run when two are shown: strong = the measured lines, deep = edges, mid = the rest
+  families: [
+    { strong: "#0a58ca", deep: "#052c65", mid: "#4c8fe8" },
+    { strong: "#d9480f", deep: "#862e06", mid: "#f08c3a" },
+  ],
+};
+
+export const DARK = {
+  sharpness: "#6cb2ff", topk: "#94a3b8", gd: "#d4d4d8", sam: "#ff9a5c", usam: "#ee95ea",
+  polyak: "#7fd483", nesterov: "#e6c84f", grad: "#45d3e0", gradK: "#45d3e0", samK: "#ff9a5c",
+  loss: "#b9a3ff", accuracy: "#ff8fbf", bad: "#ff5fae", ghost: "#858b98",
+  families: [
+    { strong: "#6cb2ff", deep: "#b5d8ff", mid: "#3f8fe8" },
+    { strong: "#ff9a5c", deep: "#ffd0b0", mid: "#e8752a" },
+  ],
+};
+
+/** Painted on to ask the browser for colours and for widths of text. */
+const ruler = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+
+export function readTheme(host) {
+  const style = getComputedStyle(host);
+  const variable = (name, otherwise) => style.getPropertyValue(`--st-${name}`).trim() || otherwise;
+  const text = variable("text-color", "#31333f");
+  const background = variable("background-color", "#ffffff");
+  return {
+    text,
+    background,
+    panel: variable("secondary-background-color", "#f0f2f6"),
+    border: translucent(text, 0.35),
+    grid: translucent(text, 0.1),
+    mark: translucent(text, 0.45),
+    muted: translucent(text, 0.65),
+    font: variable("font", "sans-serif"),
+    dark: luminance(background) < 0.4,
+  };
+}
+
+/** Red, green and blue of any CSS colour, by letting the browser paint it. */
+function rgb(color) {
+  ruler.fillStyle = color;
+  ruler.fillRect(0, 0, 1, 1);
+  return [...ruler.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}
+
+export function translucent(color, alpha) {
+  return `rgba(${rgb(color).join(",")},${alpha})`;
+}
+
+function luminance(color) {
+  const [r, g, b] = rgb(color);
+  return (0.299 * r + 0.587 * g + 0.114 * b) / 255;
+}
+
+export function axisStyle(theme) {
+  return {
+    gridcolor: theme.grid, linecolor: theme.border, tickcolor: theme.border, zeroline: false,
+    showline: true, ticks: "outside", ticklen: 4, tickfont: { size: 13 }, exponentformat: "e",
+    // Fitting labels by measuring them is half the time of a redraw; here they have room.
+    tickangle: 0, ticklabeloverflow: "allow",
+  };
+}
+
+export function textWidth(text, font) {
+  ruler.font = `13px ${font}`;
+  return ruler.measureText(text).width;
+}
+
+/** Plotly reads a subset of HTML in every text; what users type must stay text. */
+export function escapeHtml(text) {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
