@@ -1,11 +1,8 @@
 """SAMEdge, quadratic intuition: rediscover the SAM-edge by hand, without waiting."""
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from pages.parts import figures, navigation
-from pages.parts.figures import Figure
 from pages.parts.quadratic import (
     derivation,
     draw,
@@ -33,19 +30,24 @@ DESCENTS = {"line": one_dimension, "plane": two_dimensions, "valley": two_weight
 
 
 def main() -> None:
-    """Compose the page: all in one fragment, so that a slider redraws nothing else."""
+    """Compose the page. What a slider changes is a fragment, so that it redraws nothing else."""
     arrived = navigation.begin("Quadratic intuition")
-    complaints = state.load(arrived=arrived)
-    for complaint in complaints:
-        st.warning(complaint)
-    st.fragment(_page)()
-
-
-def _page() -> None:
+    with st.container():
+        for complaint in state.load(arrived=arrived):
+            st.warning(complaint)
     values = state.values()
     if values["large"]:
         st.html("<style>html { font-size: 20px; }</style>")
-    _head(values)
+    preset = preset_of(values)
+    _head(values, preset)
+    st.fragment(_body)(preset)
+
+
+def _body(preset: str | None) -> None:
+    """Sliders and what they move; `preset` is the one that stands in the head."""
+    values = state.values()
+    if state.settled() and preset_of(values) != preset:
+        st.rerun()  # the head stands outside of this fragment and must follow
     font = figures.FONT_LARGE if values["large"] else figures.FONT
     sliders(
         [FIELDS[name] for name in SLIDERS[values["part"]]], values, key=state.SLIDERS_KEY,
@@ -56,22 +58,19 @@ def _page() -> None:
     with st.container():  # sentences come and go in here, so that the figures keep their place
         for remark in remarks(values, runs):
             st.markdown(f":orange-badge[:material/lightbulb:] {remark}")
-    if values["part"] == "map":
-        _map_choices(values)
-    shown: Sequence[Figure] = part.figures(values, runs) if part else ()
-    if values["part"] == "map":
-        shown = stability_map.figures(values)
     if values["part"] == "derivation":
         _derivation(values)
-    else:
-        figures.figures(shown, scene=values["part"], key=FIGURES_KEY, scrub=draw.scrub(runs),
-                        font=font, on_click=_clicked)  # fmt: skip
+        return
+    if values["part"] == "map":
+        _map_choices(values)
+    shown = part.figures(values, runs) if part else stability_map.figures(values)
+    figures.figures(shown, scene=values["part"], key=FIGURES_KEY, scrub=draw.scrub(runs), font=font,
+                    on_click=_clicked)  # fmt: skip
 
 
-def _head(values: Values) -> None:
+def _head(values: Values, preset: str | None) -> None:
     """Preset, part, and what to draw."""
     left, right = st.columns([1.1, 2], vertical_alignment="center")
-    preset = preset_of(values)
     st.session_state["quadratic:preset"] = preset
     left.selectbox(
         "Preset", list(PRESETS), format_func=lambda name: PRESETS[name].title, index=None,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["TwoWeightLandscape", "valley_at"]
+__all__ = ["TwoWeightLandscape", "loss_level", "sharpness_level", "valley_at"]
 
 
 class TwoWeightLandscape:
@@ -52,3 +52,25 @@ def valley_at(sharpness: ArrayLike) -> NDArray[np.float64]:
         # a^2 and b^2 are the roots of z^2 - sharpness z + 1
         a = np.sqrt((sharpness + np.sqrt(sharpness**2 - 4)) / 2)
     return np.stack([a, 1 / a], axis=-1)
+
+
+def loss_level(loss: float, a: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The two b at which L(a, b) is `loss`, for each a != 0 of shape (n,); shape (2, n)."""
+    r = np.sqrt(2 * loss)
+    return np.stack([(1 - r) / a, (1 + r) / a])
+
+
+def sharpness_level(sharpness: float, a: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The two b at which the sharpness is this, for each a of shape (n,); shape (2, n), NaN where
+    there is none.
+
+    The roots of det(H - s I) = (b^2 - s)(a^2 - s) - (2ab - 1)^2 in b, without those at which s is
+    the smaller eigenvalue.
+    """
+    s = sharpness
+    leading, constant = 3 * a**2 + s, s * a**2 - s**2 + 1
+    with np.errstate(invalid="ignore"):
+        root = np.sqrt(4 * a**2 - leading * constant)
+    b = np.stack([(2 * a - root) / leading, (2 * a + root) / leading])
+    larger = (a**2 + b**2) / 2 <= s  # the mean of the eigenvalues
+    return np.where(larger, b, np.nan)

@@ -42,7 +42,7 @@ function changed(state, name, text, settled) {
   state.texts.set(name, text);
   state.settled = settled;
   state.unsent = true;
-  send(state);
+  setTimeout(() => send(state)); // a key makes an input and a change event: one message for both
 }
 
 function send(state) {

@@ -42,19 +42,20 @@ export function readTheme(host) {
   };
 }
 
-/** Red, green and blue of any CSS colour, by letting the browser paint it. */
-function rgb(color) {
+/** Red, green, blue and opacity (0 to 255) of any CSS colour, by letting the browser paint it. */
+export function channels(color) {
+  ruler.clearRect(0, 0, 1, 1);
   ruler.fillStyle = color;
   ruler.fillRect(0, 0, 1, 1);
-  return [...ruler.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  return [...ruler.getImageData(0, 0, 1, 1).data];
 }
 
 export function translucent(color, alpha) {
-  return `rgba(${rgb(color).join(",")},${alpha})`;
+  return `rgba(${channels(color).slice(0, 3).join(",")},${alpha})`;
 }
 
 function luminance(color) {
-  const [r, g, b] = rgb(color);
+  const [r, g, b] = channels(color);
   return (0.299 * r + 0.587 * g + 0.114 * b) / 255;
 }
 

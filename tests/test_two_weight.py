@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samedge_core.descent import descend
-from samedge_core.two_weight import TwoWeightLandscape, valley_at
+from samedge_core.two_weight import TwoWeightLandscape, loss_level, sharpness_level, valley_at
 
 VALLEY = TwoWeightLandscape()
 weights = st.floats(-5, 5)
@@ -70,3 +70,29 @@ def test_points_of_the_valley(sharpness):
 
 def test_no_minimum_is_flatter_than_two():
     assert np.isnan(valley_at(1.9)).all()
+
+
+@given(loss=st.floats(1e-4, 50))
+def test_points_of_a_loss_level(loss):
+    a = np.linspace(0.2, 3, 9)
+    for b in loss_level(loss, a):
+        np.testing.assert_allclose(VALLEY.loss([a, b]), loss, rtol=1e-9)
+
+
+@given(sharpness=st.floats(0.1, 50))
+def test_points_of_a_sharpness_level(sharpness):
+    a = np.linspace(-3, 3, 61)
+    levels = sharpness_level(sharpness, a)
+    found = np.isfinite(levels)
+    on_it = np.broadcast_to(a, levels.shape)[found], levels[found]
+    # a double root loses half of the digits
+    np.testing.assert_allclose(VALLEY.sharpness(list(on_it)), sharpness, rtol=1e-6)
+
+
+def test_a_sharpness_level_is_complete():
+    grid = np.linspace(-4, 4, 4001)
+    for a in (0.3, 1.0, 2.2):
+        above = VALLEY.sharpness((np.full_like(grid, a), grid)) > 6.5
+        crossings = grid[1:][np.diff(above.astype(int)) != 0]
+        found = sharpness_level(6.5, np.array([a])).ravel()
+        np.testing.assert_allclose(np.sort(found), crossings, atol=0.003)

@@ -22,6 +22,19 @@ FONT_LARGE = 20
 
 
 @dataclass(frozen=True)
+class Raster:
+    """A coloured grid: `z` of shape (rows, columns), its first row lowest, over the ranges x and y.
+
+    Ranges are in axis units, so logarithms (base 10) on a log axis; `stops` are (value, colour).
+    """
+
+    z: np.ndarray
+    x: Sequence[float]
+    y: Sequence[float]
+    stops: Sequence[tuple[float, str]]
+
+
+@dataclass(frozen=True)
 class Figure:
     """One figure.
 
@@ -31,6 +44,7 @@ class Figure:
             point, is cut at the step of the scrubber; "trail" keeps only the last so many steps.
         columns, rows: how much of the grid, 6 columns wide, it takes.
         height: in pixels.
+        rasters: coloured grids under the traces.
         click: a click anywhere in it is reported.
         cursor: x is the step; the scrubber is drawn as a line.
     """
@@ -41,6 +55,7 @@ class Figure:
     columns: int = 3
     rows: int = 1
     height: int = 300
+    rasters: Sequence[Raster] = ()
     click: bool = False
     cursor: bool = False
 
@@ -85,6 +100,7 @@ def figures(
                 "columns": item.columns,
                 "rows": item.rows,
                 "height": item.height,
+                "rasters": [encode(vars(raster)) for raster in item.rasters],
                 "click": item.click,
                 "cursor": item.cursor,
             }

@@ -1,7 +1,7 @@
 """What the pictures of the quadratic page share: how each rule looks, and charts over steps."""
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,74 +53,149 @@ def dots(name: str, x: Any, y: Any, rule: str, size: int = 7, **rest: Any) -> Tr
             **rest}  # fmt: skip
 
 
+def joined(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Many lines, each a row of x and y (lines, n), as the coordinates of one with gaps."""
+    gap = np.full((len(x), 1), np.nan)
+    return np.hstack([x, gap]).ravel(), np.hstack([y, gap]).ravel()
+
+
 def path(
     rule: str, run: Trajectory, x: np.ndarray, y: np.ndarray, *, far: float, trail: int = TRAIL
 ) -> list[Trace]:
     """The iterates of a run at (x, y), both of shape (n + 1,): hops, and the current one large.
 
+    Hops go back `trail` steps (0: all), markers at most TRAIL: a thousand of them take their time.
     Points beyond `far` are left out: SVG has no room for them, and the picture neither.
     """
     shown = sampled_steps(run.steps)
     near = (np.abs(x[shown]) < far) & (np.abs(y[shown]) < far)
     x, y = np.where(near, x[shown], np.nan), np.where(near, y[shown], np.nan)
     name = RULE_NAMES[rule]
-    marker = {"color": f"@{rule}", "symbol": MARKERS[rule], "size": 6}
     hops = line(name, x, y, f"{rule}/0.55", DASHES[rule], width=1.5, legendgroup=rule,
-                meta={"step": shown, "trail": trail})  # fmt: skip
-    hops |= {"mode": "lines+markers", "marker": marker, "hovertemplate": "(%{x:.4~g}, %{y:.4~g})"}
+                hoverinfo="skip", meta={"step": shown, "trail": trail})  # fmt: skip
+    places = dots(name, x, y, rule, size=6, showlegend=False, legendgroup=rule,
+                  hovertemplate="(%{x:.4~g}, %{y:.4~g})",
+                  meta={"step": shown, "trail": TRAIL})  # fmt: skip
     rim = {"line": {"color": "@background", "width": 2}}
     now = dots(f"{name} now", x, y, rule, size=13, showlegend=False, legendgroup=rule,
                hoverinfo="skip", marker=rim, meta={"step": shown, "trail": 1})  # fmt: skip
-    return [hops, now]
+    return [hops, places, now]
 
 
-def over_steps(
-    name: str,
-    runs: Descents,
-    quantity: str,
-    values: Values,
-    *,
-    title: str,
-    levels: Sequence[Level] = (),
-    top: float | None = None,
-    colors: Mapping[str, str] = MappingProxyType({}),
-    suffix: str = "",
-    **place: Any,
-) -> Figure:
-    """A chart of `quantity` of each run over steps, with constant `levels`.
+@dataclass(frozen=True)
+class Series:
+    """A quantity of some runs; `colors` replaces a rule's own colour, `suffix` follows its name."""
 
-    A run that leaves the picture, above `top`, is clipped there, and an arrow says so. `colors`
-    replaces a rule's own colour; `suffix` follows its name.
+    runs: Descents
+    quantity: str
+    colors: Mapping[str, str] = field(default_factory=dict)
+    suffix: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of the charts over steps that share an axis: what is drawn, and constant levels.
+
+    `top` is the upper end, or None to take it from what is drawn and does not escape.
     """
-    log = values["log"]
-    most = max((run.steps for run in runs.values()), default=1)
-    ceiling = top or _ceiling(runs, quantity, [level[1] for level in levels])
-    traces = [
-        line(text, [0, most], [y, y], color, dash)
-        for text, y, color, dash in levels
-        if np.isfinite(y) and not (log and y <= 0)
-    ]
-    arrows = []
-    for rule, run in runs.items():
-        y = column(run, quantity)
-        shown = extreme_steps(y)
-        # far above the picture SVG has no room for it, and at 0 a log axis has no place
-        drawable = (y[shown] < 100 * ceiling) & ((y[shown] > GONE) | (not log))
-        label = _edge_name(rule) if quantity == "edge" else RULE_NAMES[rule] + suffix
-        dash = EDGE_DASH if quantity == "edge" else DASHES[rule]
-        traces.append(line(label, shown, np.where(drawable, y[shown], np.nan),
-                           colors.get(rule, rule), dash, meta={"step": shown}))  # fmt: skip
-        if (over := y > ceiling).any():
-            arrows.append(_arrow_up(rule, int(np.argmax(over)), run, log, ceiling))
-    floor = _floor(runs, quantity, ceiling) if log else 0
-    layout = {
-        "xaxis": {"title": {"text": "step"}, "range": [0, most], "exponentformat": "SI"},
-        "yaxis": {"title": {"text": title}, "type": "log" if log else "linear",
-                  "range": np.log10([floor, ceiling]).tolist() if log else [floor, ceiling]},
-        "annotations": arrows,
+
+    title: str
+    series: Sequence[Series]
+    levels: Sequence[Level] = ()
+    top: float | None = None
+
+
+GAP = 0.07  # between panels, as a share of the height
+
+
+def over_steps(name: str, values: Values, panels: Sequence[Panel], **place: Any) -> Figure:
+    """Panels over steps, one above the other; they share the axis, the cursor and the legend.
+
+    A run that leaves a panel is clipped there, and an arrow says so.
+    """
+    every = [run for panel in panels for series in panel.series for run in series.runs.values()]
+    most = max((run.steps for run in every), default=1)
+    layout: dict[str, Any] = {
+        "xaxis": {"title": {"text": "step"}, "range": [0, most], "exponentformat": "SI",
+                  "anchor": f"y{len(panels)}" if len(panels) > 1 else "y"},
+        "annotations": [],
         "hovermode": "x unified",
     }  # fmt: skip
+    height = (1 - GAP * (len(panels) - 1)) / len(panels)
+    traces, named = [], set()
+    for k, panel in enumerate(panels):
+        axis = f"y{k + 1}" if k else "y"
+        y_range = _range(panel, values["log"])
+        bottom = max(0.0, 1 - (k + 1) * height - k * GAP)
+        layout[axis.replace("y", "yaxis")] = {
+            "title": {"text": panel.title}, "type": "log" if values["log"] else "linear",
+            "range": np.log10(y_range).tolist() if values["log"] else y_range, "nticks": 5,
+            "domain": [bottom, min(1.0, bottom + height)],
+        }  # fmt: skip
+        for trace in _lines(panel, values["log"], y_range[1], most):
+            traces.append(trace | {"yaxis": axis, "showlegend": trace["name"] not in named})
+            named.add(trace["name"])
+        layout["annotations"] += _arrows(panel, values["log"], y_range[1], axis)
     return Figure(name, traces, layout, cursor=True, **place)
+
+
+def _lines(panel: Panel, log: bool, ceiling: float, most: int) -> list[Trace]:
+    traces = [
+        line(text, [0, most], [y, y], color, dash, legendgroup=text)
+        for text, y, color, dash in panel.levels
+        if np.isfinite(y) and not (log and y <= 0)
+    ]
+    for series in panel.series:
+        for rule, run in series.runs.items():
+            y = column(run, series.quantity)
+            shown = extreme_steps(y)
+            # far above the picture SVG has no room for it, and at 0 a log axis has no place
+            drawable = (y[shown] < 100 * ceiling) & ((y[shown] > GONE) | (not log))
+            edge = series.quantity == "edge"
+            label = _edge_name(rule) if edge else RULE_NAMES[rule] + series.suffix
+            color = series.colors.get(rule, rule)
+            traces.append(
+                line(label, shown, np.where(drawable, y[shown], np.nan), color,
+                     EDGE_DASH if edge else DASHES[rule], legendgroup=label, meta={"step": shown})
+            )  # fmt: skip
+    return traces
+
+
+def _range(panel: Panel, log: bool) -> list[float]:
+    """The range of a panel: what stays is inside, what escapes is not."""
+    found = [column(run, s.quantity) for s in panel.series for run in s.runs.values()]
+    ceiling = panel.top or _ceiling(panel, found)
+    if not log:
+        return [0.0, ceiling]
+    lowest = [float(y[y > GONE].min()) for y in found if (y > GONE).any()]
+    return [max(min([*lowest, ceiling / 10]) * 0.8, GONE), ceiling]
+
+
+def _ceiling(panel: Panel, found: Sequence[np.ndarray]) -> float:
+    finite = [level[1] for level in panel.levels if np.isfinite(level[1])]
+    base = max([*finite, *(float(y[0]) for y in found), 1e-300])
+    highest = [float(y.max()) for y in found]
+    stays = [y for y in highest if y < 8 * base]
+    return 1.15 * max([base, *stays]) if stays or not found else 2.5 * base
+
+
+def _arrows(panel: Panel, log: bool, ceiling: float, axis: str) -> list[dict[str, Any]]:
+    """An arrow at the top of a panel for each run that leaves it."""
+    arrows = []
+    for series in panel.series:
+        for rule, run in series.runs.items():
+            over = column(run, series.quantity) > ceiling
+            if not over.any() or series.quantity == "edge":
+                continue
+            step = int(np.argmax(over))
+            arrows.append({
+                "text": f"{RULE_NAMES[rule]} grows on", "x": step, "xref": "x", "yref": axis,
+                "y": np.log10(ceiling) if log else ceiling, "ax": 0, "ay": 30, "showarrow": True,
+                "arrowhead": 2, "arrowwidth": 2, "arrowcolor": f"@{rule}",
+                "font": {"color": f"@{rule}"}, "bgcolor": "@background/0.8",
+                "xanchor": "left" if step < run.steps / 2 else "right",
+            })  # fmt: skip
+    return arrows
 
 
 def column(run: Trajectory, quantity: str) -> np.ndarray:
@@ -132,39 +207,6 @@ def column(run: Trajectory, quantity: str) -> np.ndarray:
 
 def _edge_name(rule: str) -> str:
     return {"gd": "2/η", "sam": "SAM-edge", "usam": "USAM-edge"}[rule]
-
-
-def _ceiling(runs: Descents, quantity: str, levels: Sequence[float]) -> float:
-    """The top of the picture: what stays is inside, what escapes is not."""
-    finite = [level for level in levels if np.isfinite(level)]
-    starts = [float(column(run, quantity)[0]) for run in runs.values()]
-    base = max([*finite, *starts, 1e-300])
-    stays = [
-        float(np.max(values))
-        for run in runs.values()
-        if not run.escaped and np.max(values := column(run, quantity)) < 8 * base
-    ]
-    return 1.15 * max([base, *stays]) if stays else 2.5 * base
-
-
-def _floor(runs: Descents, quantity: str, ceiling: float) -> float:
-    lowest = [
-        v[v > GONE].min() for run in runs.values() if ((v := column(run, quantity)) > GONE).any()
-    ]
-    return max(min([*lowest, ceiling / 10]) * 0.8, GONE)
-
-
-def _arrow_up(rule: str, step: int, run: Trajectory, log: bool, ceiling: float) -> dict[str, Any]:
-    """An arrow at the top edge, where a run leaves the picture."""
-    ends = f"{RULE_NAMES[rule]} leaves: beyond 1e30 at step {run.steps}" if run.escaped else (
-        f"{RULE_NAMES[rule]} grows on"
-    )  # fmt: skip
-    return {
-        "text": ends, "x": step, "y": np.log10(ceiling) if log else ceiling, "ax": 0, "ay": 34,
-        "showarrow": True, "arrowhead": 2, "arrowwidth": 2, "arrowcolor": f"@{rule}",
-        "font": {"color": f"@{rule}"}, "bgcolor": "@background/0.8",
-        "xanchor": "left" if step < run.steps / 2 else "right",
-    }  # fmt: skip
 
 
 def edge_levels(values: Values, curvature: float | None = None) -> list[Level]:

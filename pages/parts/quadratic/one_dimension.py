@@ -12,8 +12,7 @@ from samedge_core.descent import Trajectory, sampled_steps
 from samedge_core.quadratics import Quadratic, orbit_grad_norm, orbit_radius
 
 LOSS = "Loss and iterates"
-CHART = 170
-HEIGHT = 3 * CHART + 16
+HEIGHT = 526
 
 
 def runs(values: Values) -> draw.Descents:
@@ -36,15 +35,13 @@ def figures(values: Values, shown: draw.Descents) -> list[Figure]:
     edges = draw.edge_levels(values, curvature)
     moving = {rule: run for rule, run in shown.items() if rule != "gd"}
     top = 1.25 * max(level[1] for level in edges)
-    beside = {"values": values, "height": CHART}
-    return [
-        _parabola(values, shown, radius),
-        draw.over_steps("Distance |w|", shown, "distance", title="|w|", levels=orbit, **beside),
-        draw.over_steps("Gradient norm ‖g‖", shown, "grad_norm", title="‖g‖", levels=orbit_norm,
-                        **beside),
-        draw.over_steps("Edges", moving, "edge", title="curvature", levels=edges, top=top,
-                        **beside),
-    ]  # fmt: skip
+    panels = [
+        draw.Panel("|w|", [draw.Series(shown, "distance")], orbit),
+        draw.Panel("‖g‖", [draw.Series(shown, "grad_norm")], orbit_norm),
+        draw.Panel("curvature", [draw.Series(moving, "edge")], edges, top),
+    ]
+    beside = draw.over_steps("Distance, gradient norm, edges", values, panels, height=HEIGHT)
+    return [_parabola(values, shown, radius), beside]
 
 
 def _hops(values: Values, radius: float) -> bool:
@@ -84,7 +81,7 @@ def _parabola(values: Values, shown: draw.Descents, radius: float) -> Figure:
             *(_orbit_labels(radius, half) if _hops(values, radius) else []),
         ],
     }
-    return Figure(LOSS, traces, layout, columns=3, rows=3, height=HEIGHT, click=True)
+    return Figure(LOSS, traces, layout, height=HEIGHT, click=True)
 
 
 def _uphill(rule: str, run: Trajectory, far: float) -> list[Trace]:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from pages.parts.figures import Figure, Trace
+from pages.parts.figures import Figure, Raster, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import AXES, FIELDS, Values
 from samedge_core.edges import gd_edge, sam_edge
-from samedge_core.stability import edge_in, multiplier, regions
+from samedge_core.stability import CONTRACTS, GROWS, OSCILLATES, edge_in, multiplier, regions
 
 MAP = "Stability map"
 EDGE = "SAM-edge over ‖g‖"
@@ -47,10 +47,6 @@ def _map(values: Values) -> Figure:
     xs, ys = np.geomspace(*span(x_name), GRID), np.geomspace(*span(y_name), GRID)
     now = float(multiplier(rule, **{name: values[name] for name in AXES}))
     traces: list[Trace] = [
-        {"type": "heatmap", "x": xs, "y": ys, "z": region_map(values, xs, ys), "zmin": 0, "zmax": 2,
-         "showscale": False, "hoverinfo": "skip",
-         "colorscale": [[0, "@grad/0.18"], [1 / 3, "@grad/0.18"], [1 / 3, "@usam/0.16"],
-                        [2 / 3, "@usam/0.16"], [2 / 3, "@bad/0.28"], [1, "@bad/0.28"]]},
         *_key(),
         _boundary(values, xs, ys),
         {"type": "scatter", "mode": "markers", "x": [values[x_name]], "y": [values[y_name]],
@@ -62,7 +58,12 @@ def _map(values: Values) -> Figure:
     layout: dict[str, Any] = {
         "xaxis": _axis(x_name), "yaxis": _axis(y_name), "hovermode": "closest",
     }  # fmt: skip
-    return Figure(MAP, traces, layout, height=560, click=True)
+    x_range, y_range = np.log10(span(x_name)).tolist(), np.log10(span(y_name)).tolist()
+    raster = Raster(
+        region_map(values, xs, ys), x_range, y_range,
+        ((CONTRACTS, "@grad/0.18"), (OSCILLATES, "@usam/0.16"), (GROWS, "@bad/0.28")),
+    )  # fmt: skip
+    return Figure(MAP, traces, layout, height=560, rasters=[raster], click=True)
 
 
 def _axis(name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.parts import sliders
 from pages.parts.quadratic.settings import DEFAULTS, FIELDS, PRESETS, Values, from_link, to_link
 
-_VALUES, _LINK = "quadratic:values", "quadratic:link"
+_VALUES, _LINK, _SETTLED = "quadratic:values", "quadratic:link", "quadratic:settled"
 SLIDERS_KEY = "quadratic-sliders"
 
 
@@ -34,9 +34,15 @@ def values() -> Values:
     return st.session_state[_VALUES]
 
 
+def settled() -> bool:
+    """Whether no slider is being dragged."""
+    return st.session_state.get(_SETTLED, True)
+
+
 def change(changed: Mapping[str, Any], settled: bool = True) -> None:
     """Put settings in force, and once they are `settled` into the link: there Back undoes them."""
     st.session_state[_VALUES] |= changed
+    st.session_state[_SETTLED] = settled
     if settled:
         _write_link()
 

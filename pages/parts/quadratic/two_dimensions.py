@@ -13,10 +13,9 @@ from samedge_core.quadratics import Quadratic, orbit_grad_norm, orbit_radius, ro
 from samedge_core.stability import multiplier
 
 CONTOURS = "Contours and trajectories"
-GRID = 61
-LEVELS = 9
-CHART = 170
-HEIGHT = 3 * CHART + 16
+LEVELS = 12
+HEIGHT = 526
+GAUGE_HEIGHT = 170
 GAUGE = (-2.0, 1.15)  # multipliers that the gauge shows; beyond is drawn at its end
 
 
@@ -44,38 +43,20 @@ def figures(values: Values, shown: draw.Descents) -> list[Figure]:
     edges = draw.edge_levels(values, curvature)
     moving = {rule: run for rule, run in shown.items() if rule != "gd"}
     top = 1.25 * max(level[1] for level in edges)
-    return [
-        _plane(values, shown),
-        _gauge(values, shown),
-        draw.over_steps(
-            "Gradient norm ‖g‖",
-            shown,
-            "grad_norm",
-            values,
-            title="‖g‖",
-            levels=levels,
-            height=CHART,
-        ),
-        draw.over_steps(
-            "Edges", moving, "edge", values, title="curvature", levels=edges, top=top, height=CHART
-        ),
+    panels = [
+        draw.Panel("‖g‖", [draw.Series(shown, "grad_norm")], levels),
+        draw.Panel("curvature", [draw.Series(moving, "edge")], edges, top),
     ]
+    beside = draw.over_steps("Gradient norm and edges", values, panels,
+                             height=HEIGHT - GAUGE_HEIGHT - 8)  # fmt: skip
+    return [_plane(values, shown), _gauge(values, shown), beside]
 
 
 def _plane(values: Values, shown: draw.Descents) -> Figure:
     turn = rotation(values["angle"])
     half = _half_width(values)
-    axis = np.linspace(-2.2 * half, 2.2 * half, GRID)  # the picture may be wider than high
-    x, y = np.meshgrid(axis, axis)
-    inside = np.tensordot(turn.T, np.stack([x, y]), axes=1)
-    height = np.sqrt(_landscape(values).loss(list(inside)))  # levels at even distances
-    highest = max(float(np.sqrt(values["curvature"] / 2) * half), 1e-12)
     traces: list[Trace] = [
-        {"type": "contour", "x": axis, "y": axis, "z": height, "showscale": False,
-         "hoverinfo": "skip", "autocontour": False,
-         "contours": {"coloring": "lines", "start": 0, "end": 3 * highest,
-                      "size": highest / LEVELS},
-         "colorscale": [[0, "@muted"], [1, "@border"]], "line": {"width": 1}},
+        _contours(values, turn, half),
         *_eigenvectors(values, turn, half),
     ]  # fmt: skip
     for rule, run in shown.items():
@@ -87,7 +68,19 @@ def _plane(values: Values, shown: draw.Descents) -> Figure:
         "hovermode": "closest",
         "annotations": _leaving(shown, half),
     }
-    return Figure(CONTOURS, traces, layout, columns=3, rows=3, height=HEIGHT, click=True)
+    return Figure(CONTOURS, traces, layout, rows=2, height=HEIGHT, click=True)
+
+
+def _contours(values: Values, turn: np.ndarray, half: float) -> Trace:
+    """Ellipses on which the root of the loss grows evenly."""
+    around = np.linspace(0, 2 * np.pi, 73)
+    steepest, flattest = np.sqrt(_landscape(values).eigenvalues)
+    sizes = half * np.arange(1, LEVELS + 1)[:, None] * 2 / LEVELS
+    # along v1 the ellipses are half/LEVELS * 2 apart, along v2 wider by the root of the ratio
+    circle = np.stack([np.cos(around), steepest / flattest * np.sin(around)])
+    x, y = np.einsum("ij,jn,k->ikn", turn, circle, sizes.ravel())
+    return draw.line("loss", *draw.joined(x, y), "muted", width=1, hoverinfo="skip",
+                     showlegend=False)  # fmt: skip
 
 
 def _half_width(values: Values) -> float:
@@ -138,20 +131,19 @@ def _leaving(shown: draw.Descents, half: float) -> list[dict[str, Any]]:
 def _gauge(values: Values, shown: draw.Descents) -> Figure:
     """Multipliers of both directions at the step shown; at -1 a direction is on the edge."""
     traces, rows = [], []
-    eigenvalues = _landscape(values).eigenvalues
+    eigenvalues = np.array(_landscape(values).eigenvalues)
     for rule, run in shown.items():
         steps = sampled_steps(run.steps)
-        for k, eigenvalue in enumerate(eigenvalues):
-            m = np.asarray(multiplier(rule, eta=run.eta, rho=run.rho, curvature=eigenvalue,
-                                      grad_norm=run.grad_norm[steps]))  # fmt: skip
-            m = np.broadcast_to(m, len(steps))
-            label = f"{RULE_NAMES[rule]} v{'₁₂'[k]}"
-            rows.append(label)
-            traces.append(
-                draw.dots(label, np.clip(m, *GAUGE), [label] * len(steps), rule, size=14,
-                          meta={"step": steps, "trail": 1}, showlegend=False, customdata=m,
-                          hovertemplate="multiplier %{x:.4~g}")
-            )  # fmt: skip
+        m = multiplier(rule, eta=run.eta, rho=run.rho, curvature=eigenvalues,
+                       grad_norm=run.grad_norm[steps][:, None])  # fmt: skip
+        m = np.broadcast_to(m, (len(steps), 2)).ravel()
+        labels = [f"{RULE_NAMES[rule]} v₁", f"{RULE_NAMES[rule]} v₂"]
+        rows += labels
+        traces.append(
+            draw.dots(RULE_NAMES[rule], np.clip(m, *GAUGE), labels * len(steps), rule, size=14,
+                      meta={"step": np.repeat(steps, 2), "trail": 1}, showlegend=False,
+                      hovertemplate="multiplier %{x:.4~g}")
+        )  # fmt: skip
     shapes = [
         _band(GAUGE[0], -1, "bad/0.16"), _band(-1, 0, "usam/0.10"), _band(0, 1, "grad/0.10"),
         {"type": "line", "xref": "x", "yref": "paper", "x0": -1, "x1": -1, "y0": 0, "y1": 1,
@@ -169,7 +161,7 @@ def _gauge(values: Values, shown: draw.Descents) -> Figure:
                   "fixedrange": True, "range": [-0.6, max(len(rows), 1) - 0.4]},
         "margin": {"l": 84}, "shapes": shapes, "annotations": names, "hovermode": "closest",
     }  # fmt: skip
-    return Figure("Multipliers", traces, layout, height=CHART)
+    return Figure("Multipliers", traces, layout, height=GAUGE_HEIGHT)
 
 
 def _band(start: float, end: float, color: str) -> dict[str, Any]:

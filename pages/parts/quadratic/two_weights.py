@@ -1,19 +1,25 @@
 """Part 3: the two-weight network, the smallest landscape whose curvature moves."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from pages.parts.figures import Figure, Trace
+from pages.parts.figures import Figure, Raster, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import RULE_NAMES, Values
 from samedge_core.edges import gd_edge
-from samedge_core.two_weight import TwoWeightLandscape, valley_at
+from samedge_core.two_weight import (
+    TwoWeightLandscape,
+    loss_level,
+    sharpness_level,
+    valley_at,
+)
 
 MAP = "Loss and sharpness"
-GRID = 81
+GRID = 61
+LOSS_LEVELS = (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+STOPS = ((0, "@grad/0.05"), (2, "@grad/0.22"), (6, "@loss/0.30"), (12, "@bad/0.45"))
 FAR = 4.0  # an iterate further from the start than this is outside of the picture
 LANDSCAPE = TwoWeightLandscape()
 
@@ -30,26 +36,22 @@ def moved_to(x: float, y: float) -> Mapping[str, float]:
 
 def figures(values: Values, shown: draw.Descents) -> list[Figure]:
     """The landscape, and beside it the sharpness with its edges and ||g|| at each step."""
-    return [
-        _landscape(values, shown),
-        _sharpness(values, shown),
-        draw.over_steps("Gradient norm ‖g‖", shown, "grad_norm", values, title="‖g‖", height=220),
-    ]
-
-
-def _sharpness(values: Values, shown: draw.Descents) -> Figure:
-    """Sharpness and edges in one chart: SAM's edge lies within the hops of its sharpness."""
     levels = [
         ("2/η", float(gd_edge(values["eta"])), "gd/0.6", "dash"),
         ("flattest minimum: 2", 2.0, "text/0.6", "dot"),
     ]
-    figure = draw.over_steps(
-        "Sharpness", shown, "sharpness", values, title="sharpness", levels=levels, height=300,
-        colors={"sam": "sharpness", "usam": "loss"}, suffix=" sharpness",
-    )  # fmt: skip
     moving = {rule: run for rule, run in shown.items() if rule != "gd"}
-    edges = draw.over_steps("Edges", moving, "edge", values, title="").traces
-    return replace(figure, traces=[*figure.traces, *edges])
+    colors = {"sam": "sharpness", "usam": "loss"}
+    panels = [
+        draw.Panel(
+            "sharpness and edge",
+            [draw.Series(shown, "sharpness", colors, " sharpness"), draw.Series(moving, "edge")],
+            levels,
+        ),
+        draw.Panel("‖g‖", [draw.Series(shown, "grad_norm", suffix=" ‖g‖")]),
+    ]
+    beside = draw.over_steps("Sharpness, edges, gradient norm", values, panels, height=528)
+    return [_landscape(values, shown), beside]
 
 
 def _window(values: Values, shown: draw.Descents) -> tuple[list[float], list[float]]:
@@ -67,14 +69,10 @@ def _landscape(values: Values, shown: draw.Descents) -> Figure:
     a_range, b_range = _window(values, shown)
     a, b = (np.linspace(low, high, GRID) for low, high in (a_range, b_range))
     grid = list(np.meshgrid(a, b))
-    sharpness, loss = LANDSCAPE.sharpness(grid), LANDSCAPE.loss(grid)
+    raster = Raster(LANDSCAPE.sharpness(grid), a_range, b_range, STOPS)
     traces: list[Trace] = [
-        _heat(a, b, sharpness),
-        {"type": "contour", "x": a, "y": b, "z": np.log10(np.maximum(loss, 1e-6)), "name": "loss",
-         "showlegend": False, "showscale": False, "hoverinfo": "skip", "autocontour": False,
-         "contours": {"coloring": "none", "start": -2.5, "end": np.log10(max(loss.max(), 1)),
-                      "size": 0.5}, "line": {"color": "@text/0.35", "width": 1}},
-        _two_over_eta(a, b, sharpness, values),
+        _color_bar(),
+        *_levels(values, a_range),
         *_valley(values, a_range, b_range),
     ]  # fmt: skip
     for rule, run in shown.items():
@@ -86,29 +84,38 @@ def _landscape(values: Values, shown: draw.Descents) -> Figure:
         "annotations": _leaving(shown),
         "margin": {"r": 86},
     }
-    return Figure(MAP, traces, layout, columns=3, rows=2, height=528, click=True)
+    return Figure(MAP, traces, layout, height=528, rasters=[raster],
+                  click=True)  # fmt: skip
 
 
-def _heat(a: np.ndarray, b: np.ndarray, sharpness: np.ndarray) -> Trace:
-    return {
-        "type": "heatmap", "x": a, "y": b, "z": np.minimum(sharpness, 12), "zmin": 0, "zmax": 12,
-        "zsmooth": "best", "hoverinfo": "skip",
-        "colorscale": [[0, "@grad/0.05"], [0.17, "@grad/0.22"], [0.5, "@loss/0.30"],
-                       [1, "@bad/0.45"]],
+def _color_bar() -> Trace:
+    """A trace without points that carries the colour bar of the raster."""
+    top = STOPS[-1][0]
+    marker = {
+        "color": [0], "cmin": 0, "cmax": top, "showscale": True,
+        "colorscale": [[value / top, color] for value, color in STOPS],
         "colorbar": {"title": {"text": "sharpness"}, "thickness": 12, "len": 0.9, "outlinewidth": 0,
                      "tickvals": [0, 2, 4, 6, 8, 10, 12],
                      "ticktext": ["0", "2", "4", "6", "8", "10", "≥ 12"]},
     }  # fmt: skip
+    return {"type": "scatter", "mode": "markers", "x": [None], "y": [None], "marker": marker,
+            "showlegend": False, "hoverinfo": "skip"}  # fmt: skip
 
 
-def _two_over_eta(a: np.ndarray, b: np.ndarray, sharpness: np.ndarray, values: Values) -> Trace:
-    edge = float(gd_edge(values["eta"]))
-    return {
-        "type": "contour", "x": a, "y": b, "z": sharpness, "showscale": False, "hoverinfo": "skip",
-        "autocontour": False, "name": "sharpness 2/η", "showlegend": True,
-        "contours": {"coloring": "none", "start": edge, "end": edge, "size": 1},
-        "line": {"color": "@gd", "width": 2.2, "dash": "dash"},
-    }  # fmt: skip
+def _levels(values: Values, a_range: list[float]) -> list[Trace]:
+    """Level lines of the loss, and that of the sharpness at 2/eta."""
+    a = np.linspace(a_range[0], a_range[1], 161)
+    a = np.where(a == 0, np.nan, a)
+    loss = np.stack([loss_level(level, a) for level in LOSS_LEVELS])  # (levels, 2, n)
+    x, y = draw.joined(np.broadcast_to(a, loss.shape).reshape(-1, len(a)), loss.reshape(-1, len(a)))
+    far = 10 * max(map(abs, a_range))
+    edge = sharpness_level(float(gd_edge(values["eta"])), a)
+    x_edge, y_edge = draw.joined(np.stack([a, a]), edge)
+    return [
+        draw.line("loss", x, np.where(np.abs(y) < far, y, np.nan), "text/0.35", width=1,
+                  hoverinfo="skip", showlegend=False),
+        draw.line("sharpness 2/η", x_edge, y_edge, "gd", "dash", width=2.2, hoverinfo="skip"),
+    ]  # fmt: skip
 
 
 def _valley(values: Values, a_range: list[float], b_range: list[float]) -> list[Trace]:
