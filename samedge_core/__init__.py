@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from samedge_core.descent import Trajectory, descend
 from samedge_core.edges import (
     gd_edge,
     gd_multiplier,
@@ -27,6 +28,7 @@ from samedge_core.edges import (
 )
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
+from samedge_core.quadratics import Quadratic, orbit_grad_norm, orbit_radius
 from samedge_core.rules import RULES, Hyperparameters
 from samedge_core.training import (
     FIELDS,
@@ -37,6 +39,7 @@ from samedge_core.training import (
     Stop,
     StopReason,
 )
+from samedge_core.two_weight import TwoWeightLandscape
 
 if TYPE_CHECKING:
     from samedge_core.curvature import (
@@ -62,9 +65,10 @@ _NEEDS_TORCH = {
 
 __all__ = [
     "FIELDS", "PROBLEMS", "RULES", "ConfigError", "EigenEstimate", "Field", "HessianOperator",
-    "History", "Hyperparameters", "Intervention", "Measurement", "Problem", "RunConfig",
-    "SharpnessTracker", "Stop", "StopReason", "build_problem", "dense_hessian", "gd_edge",
-    "gd_multiplier", "nesterov_edge", "nesterov_multiplier", "polyak_edge", "polyak_multiplier",
+    "History", "Hyperparameters", "Intervention", "Measurement", "Problem", "Quadratic",
+    "RunConfig", "SharpnessTracker", "Stop", "StopReason", "Trajectory", "TwoWeightLandscape",
+    "build_problem", "dense_hessian", "descend", "gd_edge", "gd_multiplier", "nesterov_edge",
+    "nesterov_multiplier", "orbit_grad_norm", "orbit_radius", "polyak_edge", "polyak_multiplier",
     "run", "sam_edge", "sam_multiplier", "sharpness", "usam_edge", "usam_multiplier",
 ]  # fmt: skip
 

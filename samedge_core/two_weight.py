@@ -60,17 +60,25 @@ def loss_level(loss: float, a: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([(1 - r) / a, (1 + r) / a])
 
 
-def sharpness_level(sharpness: float, a: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The two b at which the sharpness is this, for each a of shape (n,); shape (2, n), NaN where
-    there is none.
+def sharpness_level(sharpness: float, points: int = 161) -> list[NDArray[np.float64]]:
+    """The closed curves on which the sharpness is this, each (2, 2 points); none below 1/2.
 
-    The roots of det(H - s I) = (b^2 - s)(a^2 - s) - (2ab - 1)^2 in b, without those at which s is
-    the smaller eigenvalue.
+    For each a they are the roots of det(H - s I) = (b^2 - s)(a^2 - s) - (2ab - 1)^2 in b, without
+    those at which s is the smaller eigenvalue.
     """
     s = sharpness
+    # where both roots coincide: 3 s z^2 - (2 s^2 + 1) z - s (s^2 - 1) = 0 in z = a^2
+    middle, spread = 2 * s**2 + 1, (2 * s**2 + 1) ** 2 + 12 * s**2 * (s**2 - 1)
+    if s <= 0.5 or spread < 0:
+        return []
+    low, high = (middle - np.sqrt(spread)) / (6 * s), (middle + np.sqrt(spread)) / (6 * s)
+    start = -np.sqrt(high) if s >= 1 else np.sqrt(low)  # below 1 a curve around each flattest point
+    end = np.sqrt(high)
+    # denser at the ends, where the curve turns back
+    a = start + (end - start) * (1 - np.cos(np.linspace(0, np.pi, points))) / 2
     leading, constant = 3 * a**2 + s, s * a**2 - s**2 + 1
-    with np.errstate(invalid="ignore"):
-        root = np.sqrt(4 * a**2 - leading * constant)
-    b = np.stack([(2 * a - root) / leading, (2 * a + root) / leading])
-    larger = (a**2 + b**2) / 2 <= s  # the mean of the eigenvalues
-    return np.where(larger, b, np.nan)
+    root = np.sqrt(np.maximum(4 * a**2 - leading * constant, 0))  # rounding at the ends
+    upper, lower = (2 * a + root) / leading, (2 * a - root) / leading
+    curve = np.stack([np.concatenate([a, a[::-1]]), np.concatenate([upper, lower[::-1]])])
+    curve[:, (curve**2).sum(axis=0) / 2 > s] = np.nan  # the mean eigenvalue: s is the smaller one
+    return [curve] if s >= 1 else [curve, -curve]

@@ -20,9 +20,9 @@ from samedge_core.edges import gd_edge
 
 # Dash and marker tell the rules apart too, for eyes that do not see the hues.
 MARKERS = {"gd": "circle", "sam": "diamond", "usam": "square"}
-DASHES = {"gd": "dash", "sam": "solid", "usam": "dot"}
+DASHES = {"gd": "dashdot", "sam": "solid", "usam": "dot"}
 EDGE_DASH = "10px,4px"  # as in the live lab: what lies under it shows through
-TRAIL = 60  # hops drawn behind the current one; more would be a blot
+TRAIL = 40  # hops drawn behind the current one; more would be a blot
 GONE = 1e-12  # on a log scale what is smaller is rounding, not dynamics
 
 Descents = Mapping[str, Trajectory]
@@ -130,6 +130,7 @@ def over_steps(name: str, values: Values, panels: Sequence[Panel], **place: Any)
         layout[axis.replace("y", "yaxis")] = {
             "title": {"text": panel.title}, "type": "log" if values["log"] else "linear",
             "range": np.log10(y_range).tolist() if values["log"] else y_range, "nticks": 5,
+            **_log_ticks(y_range, values["log"]),
             "domain": [bottom, min(1.0, bottom + height)],
         }  # fmt: skip
         for trace in _lines(panel, values["log"], y_range[1], most):
@@ -137,6 +138,14 @@ def over_steps(name: str, values: Values, panels: Sequence[Panel], **place: Any)
             named.add(trace["name"])
         layout["annotations"] += _arrows(panel, values["log"], y_range[1], axis)
     return Figure(name, traces, layout, cursor=True, **place)
+
+
+def _log_ticks(y_range: Sequence[float], log: bool) -> dict[str, Any]:
+    """Few labels on a log axis: powers of ten, or 1, 2 and 5 where there is hardly one."""
+    if not log:
+        return {}
+    decades = np.log10(y_range[1] / y_range[0])
+    return {"dtick": max(1, int(decades / 4)) if decades > 1.5 else "D2"}
 
 
 def _lines(panel: Panel, log: bool, ceiling: float, most: int) -> list[Trace]:

@@ -109,12 +109,12 @@ def _levels(values: Values, a_range: list[float]) -> list[Trace]:
     loss = np.stack([loss_level(level, a) for level in LOSS_LEVELS])  # (levels, 2, n)
     x, y = draw.joined(np.broadcast_to(a, loss.shape).reshape(-1, len(a)), loss.reshape(-1, len(a)))
     far = 10 * max(map(abs, a_range))
-    edge = sharpness_level(float(gd_edge(values["eta"])), a)
-    x_edge, y_edge = draw.joined(np.stack([a, a]), edge)
+    curves = sharpness_level(float(gd_edge(values["eta"])))
+    edge = draw.joined(*np.array(curves).transpose(1, 0, 2)) if curves else ([], [])
     return [
         draw.line("loss", x, np.where(np.abs(y) < far, y, np.nan), "text/0.35", width=1,
                   hoverinfo="skip", showlegend=False),
-        draw.line("sharpness 2/η", x_edge, y_edge, "gd", "dash", width=2.2, hoverinfo="skip"),
+        draw.line("sharpness 2/η", *edge, "gd", "dash", width=2.2, hoverinfo="skip"),
     ]  # fmt: skip
 
 
