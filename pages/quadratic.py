@@ -147,6 +147,8 @@ def _widget_changed(name: str) -> None:
 
 def _rules_chosen() -> None:
     chosen = st.session_state["quadratic:rules"]
+    if not chosen:
+        return  # there would be nothing to see: the last rule stays
     state.change({rule: rule in chosen for rule in RULE_NAMES})
 
 

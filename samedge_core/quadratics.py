@@ -50,7 +50,7 @@ def orbit_radius(curvature: ArrayLike, eta: ArrayLike, rho: ArrayLike) -> NDArra
     0.6
     """
     stretch = _eta_lambda(curvature, eta)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         inside = stretch * np.asarray(rho) / np.maximum(2 - stretch, 0)
     return np.where(stretch < 2, inside, np.inf)
 

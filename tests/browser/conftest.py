@@ -145,6 +145,39 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def _listen_for_faults(page: Page, faults: list[str]) -> None:
+    """Collect errors of the page. Streamlit itself looks for its server below a deep link first."""
+
+    def heard(message) -> None:
+        if message.type == "error" and "/_stcore/" not in message.location.get("url", ""):
+            faults.append(message.text)
+
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", heard)
+
+
+@pytest.fixture
+def open_page(server, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """`open_page(path, **context options)`: a fresh visit; a console error fails the test."""
+    url, _ = server
+    contexts, faults = [], []
+
+    def open_(path: str, **options) -> Page:
+        options.setdefault("viewport", {"width": 1400, "height": 900})
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE * 1000)
+        _listen_for_faults(page, faults)
+        page.goto(f"{url}/{path}")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
 @pytest.fixture
 def open_lab(server, browser: Browser) -> Iterator[Callable[..., Lab]]:
     """`open_lab(query, **context options)`: a fresh visit; a console error fails the test."""
@@ -156,8 +189,7 @@ def open_lab(server, browser: Browser) -> Iterator[Callable[..., Lab]]:
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+        _listen_for_faults(page, faults)
         page.goto(f"{url}/{query}")
         page.locator('[role=figure][aria-label="Alignment"]').wait_for(timeout=PATIENCE * 1000)
         return Lab(page, process)

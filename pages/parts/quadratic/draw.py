@@ -22,7 +22,7 @@ from samedge_core.edges import gd_edge
 MARKERS = {"gd": "circle", "sam": "diamond", "usam": "square"}
 DASHES = {"gd": "dashdot", "sam": "solid", "usam": "dot"}
 EDGE_DASH = "10px,4px"  # as in the live lab: what lies under it shows through
-TRAIL = 40  # hops drawn behind the current one; more would be a blot
+TRAIL = 60  # hops drawn behind the current one; more would be a blot
 GONE = 1e-12  # on a log scale what is smaller is rounding, not dynamics
 
 Descents = Mapping[str, Trajectory]
@@ -174,6 +174,7 @@ def _range(panel: Panel, log: bool) -> list[float]:
     """The range of a panel: what stays is inside, what escapes is not."""
     found = [column(run, s.quantity) for s in panel.series for run in s.runs.values()]
     ceiling = panel.top or _ceiling(panel, found)
+    ceiling = ceiling if ceiling > 100 * GONE else 1.0  # all is 0: an axis needs some height
     if not log:
         return [0.0, ceiling]
     lowest = [float(y[y > GONE].min()) for y in found if (y > GONE).any()]
@@ -182,7 +183,7 @@ def _range(panel: Panel, log: bool) -> list[float]:
 
 def _ceiling(panel: Panel, found: Sequence[np.ndarray]) -> float:
     finite = [level[1] for level in panel.levels if np.isfinite(level[1])]
-    base = max([*finite, *(float(y[0]) for y in found), 1e-300])
+    base = max([*finite, *(float(y[0]) for y in found), GONE]) if found else 1.0
     highest = [float(y.max()) for y in found]
     stays = [y for y in highest if y < 8 * base]
     return 1.15 * max([base, *stays]) if stays or not found else 2.5 * base

@@ -9,10 +9,7 @@ from samedge_core.edges import gd_edge
 
 def remarks(values: Values, runs: Descents) -> Iterator[str]:
     """Sentences on what is extreme in the settings; none where the picture speaks for itself."""
-    part = values["part"]
-    if part != "map" and not runs and part != "derivation":
-        yield "No rule is switched on: choose GD, SAM or USAM to see a descent."
-    if part in ("line", "plane", "derivation"):
+    if values["part"] in ("line", "plane", "derivation"):
         yield from _on_the_quadratic(values)
     if values["rho"] == 0 and (values["sam"] or values["usam"]):
         yield "ρ = 0: SAM and USAM are GD, and the SAM-edge is 2/η."

@@ -55,9 +55,9 @@ FIELDS: Mapping[str, Field] = MappingProxyType({field.name: field for field in (
     _real("x0", -1.6, "Start x", "Where the descent starts. A click on the contours sets it too."),
     _real("y0", 1.3, "Start y", "Where the descent starts. A click on the contours sets it too."),
     _real("a0", 2.5, "Start a", "First weight at the start. A click on the map sets it too.",
-          suggested=(-1, 4)),
+          low=-20, high=20, suggested=(-1, 4)),
     _real("b0", 0.6, "Start b", "Second weight at the start. A click on the map sets it too.",
-          suggested=(-1, 4)),
+          low=-20, high=20, suggested=(-1, 4)),
     _steps("walk", 400, "How many updates are computed. SAM drifts along the valley slowly."),
     _positive("grad_norm", 1.0, "Gradient norm ‖g‖", "Norm of the gradient at the current "
               "iterate.", open_low=True, high=1e6, suggested=(1e-3, 100)),
@@ -170,6 +170,9 @@ def from_link(query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         except ConfigError as error:
             used = FIELDS[name].text(values[name])
             messages.append(f"The link says {error}. {used} is used instead.")
+    if not any(values[rule] for rule in PLAIN_RULES):
+        values |= {rule: DEFAULTS[rule] for rule in PLAIN_RULES}
+        messages.append("The link switches every rule off; GD and SAM are shown.")
     return values, messages
 
 

@@ -20,7 +20,7 @@ MAP = "Loss and sharpness"
 GRID = 61
 LOSS_LEVELS = (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 STOPS = ((0, "@grad/0.05"), (2, "@grad/0.22"), (6, "@loss/0.30"), (12, "@bad/0.45"))
-FAR = 4.0  # an iterate further from the start than this is outside of the picture
+FAR = 2.0  # an iterate this much further out than the start is outside of the picture
 LANDSCAPE = TwoWeightLandscape()
 
 
@@ -56,9 +56,9 @@ def figures(values: Values, shown: draw.Descents) -> list[Figure]:
 
 def _window(values: Values, shown: draw.Descents) -> tuple[list[float], list[float]]:
     """Ranges of a and b: the flattest point and all iterates, but for what is far away."""
-    points = np.concatenate([[[0.0, 0.0], [2.0, 1.5], [values["a0"], values["b0"]]],
-                             *(run.w for run in shown.values())])  # fmt: skip
-    near = points[np.hypot(*(points - [values["a0"], values["b0"]]).T) < FAR]
+    fixed = np.array([[0.0, 0.0], [2.0, 1.5], [values["a0"], values["b0"]]])
+    reach = FAR + float(np.hypot(values["a0"], values["b0"]))
+    near = np.concatenate([fixed, *(run.w[np.hypot(*run.w.T) < reach] for run in shown.values())])
     low, high = near.min(axis=0), near.max(axis=0)
     margin = 0.07 * (high - low)
     low, high = low - margin, high + margin

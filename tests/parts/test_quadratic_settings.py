@@ -1,0 +1,87 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pages.parts.quadratic.derivation import checks, lines
+from pages.parts.quadratic.settings import (
+    DEFAULTS,
+    FIELDS,
+    LOOK,
+    PARTS,
+    PRESETS,
+    SLIDERS,
+    from_link,
+    preset_of,
+    to_link,
+)
+
+
+@given(eta=st.floats(1e-6, 1e3), w0=st.floats(-1e6, 1e6), steps=st.integers(1, 10_000),
+       part=st.sampled_from(list(PARTS)), usam=st.booleans())  # fmt: skip
+def test_a_link_brings_back_exactly_what_it_was_made_from(**changed):
+    values = {**DEFAULTS, **changed}
+    assert from_link(to_link(values)) == (values, [])
+
+
+def test_a_bad_link_says_what_it_held_what_is_allowed_and_what_is_used():
+    values, messages = from_link({"eta": "-1", "steps": "many", "rho": "0.1"})
+    assert values == {**DEFAULTS, "rho": 0.1}
+    assert messages[0].startswith("The link says eta must be a number > 0 and <= 1000, got '-1'.")
+    assert "0.3 is used instead" in messages[0]
+    assert "got 'many'" in messages[1]
+
+
+def test_a_link_without_any_rule_shows_some():
+    values, messages = from_link({"gd": "false", "sam": "no"})
+    assert (values["gd"], values["sam"]) == (True, True)
+    assert messages == ["The link switches every rule off; GD and SAM are shown."]
+
+
+def test_a_link_may_name_a_preset_and_change_it():
+    values, messages = from_link({"preset": "gd-below", "w0": "2"})
+    assert (values["eta"], values["w0"], messages) == (0.38, 2.0, [])
+    _, messages = from_link({"preset": "nonsense"})
+    assert "There is no preset 'nonsense'; there are: sam-hops" in messages[0]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid_and_told_apart(name):
+    values = {**DEFAULTS, **PRESETS[name].values}
+    for key, value in values.items():
+        assert FIELDS[key].check(value) == value
+    assert preset_of(values) == name
+    assert preset_of({**values, "large": True}) == name
+    assert preset_of({**values, "w0": 0.123}) is None
+
+
+def test_every_part_has_sliders_and_says_what_to_look_at():
+    assert set(SLIDERS) == set(LOOK) == set(PARTS)
+    for names in SLIDERS.values():
+        assert all(FIELDS[name].suggested for name in names)
+
+
+def test_prediction_and_simulation_agree_to_six_digits():
+    found, steps = checks({**DEFAULTS, "steps": 200})
+    assert steps == 200
+    assert [check.what for check in found] == [
+        "first factor w₁/w₀", "|w*|", "‖g*‖", "SAM-edge on the orbit, λ",
+    ]  # fmt: skip
+    assert all(check.agrees for check in found)
+    assert found[1].predicted == "0.6"
+
+
+def test_too_few_steps_are_not_called_agreement():
+    found, _ = checks({**DEFAULTS, "steps": 2})
+    assert not found[1].agrees
+
+
+@pytest.mark.parametrize(
+    "changed", [{"rho": 0.0}, {"w0": 0.0}, {"eta": 0.4}, {"eta": 1e3}, {"w0": -2.0}, {"rho": 1e3}]
+)
+def test_the_derivation_holds_at_the_extremes(changed):
+    values = {**DEFAULTS, **changed}
+    text = " ".join(line.numbers for line in lines(values))
+    assert len(lines(values)) == 5
+    assert "nan" not in text
+    found, _ = checks(values)
+    assert all("nan" not in check.predicted + check.simulated for check in found)
