@@ -1,0 +1,138 @@
+"""The files of the paper's three data sets: where they are kept, downloaded once, and checked.
+
+A file that is already in the folder is used without network. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pooch
+
+from samedge_core.problems.data import DataError
+
+__all__ = ["SOURCES", "Source", "available", "data_folder", "locate", "missing"]
+
+FOLDER_VARIABLE = "SAMEDGE_DATA"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file as its authors publish it.
+
+    Attributes:
+        name: file name in the data folder.
+        url: where it is downloaded from.
+        sha256: of the file.
+        megabytes: size of the download.
+        unpacked: a file or folder of this name is used instead when it is there; it is checked by
+            its format only.
+    """
+
+    name: str
+    url: str
+    sha256: str
+    megabytes: float
+    unpacked: str | None = None
+
+
+# the host that its authors' page names; that page itself refuses downloads now and then
+_MNIST = "https://storage.googleapis.com/cvdf-datasets/mnist/"
+
+
+def _mnist(name: str, sha256: str, megabytes: float) -> Source:
+    return Source(f"{name}.gz", f"{_MNIST}{name}.gz", sha256, megabytes, unpacked=name)
+
+
+SOURCES: dict[str, tuple[Source, ...]] = {
+    "mnist": (
+        _mnist("train-images-idx3-ubyte",
+               "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609", 9.9),
+        _mnist("train-labels-idx1-ubyte",
+               "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c", 0.03),
+        _mnist("t10k-images-idx3-ubyte",
+               "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6", 1.6),
+        _mnist("t10k-labels-idx1-ubyte",
+               "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6", 0.01),
+    ),
+    "cifar10": (
+        # the binary version: reading the Python one means unpickling what was downloaded
+        Source("cifar-10-binary.tar.gz", "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+               "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", 170,
+               unpacked="cifar-10-batches-bin"),
+    ),
+    "shakespeare": (
+        Source("tinyshakespeare.txt",
+               "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/"
+               "input.txt",
+               "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed", 1.1),
+    ),
+}  # fmt: skip
+
+
+def data_folder() -> Path:
+    """The folder named by SAMEDGE_DATA, else "samedge" in the user's cache folder."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named).expanduser() if named else Path(pooch.os_cache("samedge"))
+
+
+def available(source: Source) -> Path | None:
+    """The file, or its unpacked form, where it is in the data folder already; else None."""
+    folder = data_folder()
+    names = (source.unpacked, source.name) if source.unpacked else (source.name,)
+    return next((folder / name for name in names if (folder / name).exists()), None)
+
+
+def missing(dataset: str) -> list[Source]:
+    """The files of a data set that would have to be downloaded; empty when all are there."""
+    return [source for source in SOURCES[dataset] if available(source) is None]
+
+
+def locate(source: Source) -> Path:
+    """The path of the file (checked against its sha256) or of its unpacked form; downloads it,
+    with a progress bar on standard error, when neither is there.
+
+    Raises:
+        DataError: a file is there but is another one, or it can't be downloaded; says where to
+            put it and what it must hash to.
+    """
+    found = available(source)
+    if found is None:
+        return _download(source)
+    if found.name == source.name:
+        _check(found, source)
+    return found
+
+
+def _check(file: Path, source: Source) -> None:
+    got = pooch.file_hash(str(file), alg="sha256")
+    if got != source.sha256:
+        raise DataError(
+            f"{file} is not the published file: its sha256 must be {source.sha256}, got {got}. "
+            f"Remove it to have it downloaded again from {source.url}"
+        )
+
+
+def _download(source: Source) -> Path:
+    folder = data_folder()
+    try:
+        fetched = pooch.retrieve(
+            source.url, f"sha256:{source.sha256}", source.name, folder, progressbar=True
+        )
+    # OSError: no network, refused, no room, no permission; ValueError: another hash
+    except (OSError, ValueError) as error:
+        also = f", or unpacked as {source.unpacked}" if source.unpacked else ""
+        raise DataError(
+            f"{source.name} ({source.megabytes:g} MB) is not in {folder} and could not be "
+            f"downloaded from {source.url} ({type(error).__name__}: {_short(error)}). Put the file "
+            f"there by hand{also}; its sha256 must be {source.sha256}. Another folder can be named "
+            f"by the environment variable {FOLDER_VARIABLE}."
+        ) from error
+    return Path(fetched)
+
+
+def _short(error: Exception) -> str:
+    text = str(error)
+    return text if len(text) <= 200 else text[:197] + "..."
