@@ -337,10 +337,19 @@ const STYLE = `
 
 const mounted = new WeakMap();
 
+/** The last state under each key: should Streamlit mount anew, what the reader has chosen is kept. */
+const latest = new Map();
+const TAKEN_OVER = ["scene", "at", "scrub", "zoom", "hidden"];
+
 /** Called by Streamlit through the bootstrap of assets.py, at every message and change of theme. */
 export function update({ parentElement, data, setTriggerValue }) {
   let state = mounted.get(parentElement);
-  if (!state) mounted.set(parentElement, (state = mount(parentElement)));
+  if (!state) {
+    state = mount(parentElement);
+    for (const name of latest.has(data.key) ? TAKEN_OVER : []) state[name] = latest.get(data.key)[name];
+    mounted.set(parentElement, state);
+    latest.set(data.key, state);
+  }
   state.send = setTriggerValue;
   state.theme = readTheme(parentElement);
   state.palette = state.theme.dark ? DARK : LIGHT;

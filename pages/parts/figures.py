@@ -90,6 +90,7 @@ def figures(
     """
     assets.ensure_plotly_js()
     data = {
+        "key": key,
         "scene": scene,
         "font": font,
         "figures": [

@@ -141,4 +141,4 @@ def live_charts(
     rows, for instance after a lost message: answer with `full=True` and the whole decimated run.
     """
     assets.ensure_plotly_js()
-    _mount(key=key, data=encode(updates, view), on_resync_change=on_resync)
+    _mount(key=key, data=encode(updates, view) | {"key": key}, on_resync_change=on_resync)

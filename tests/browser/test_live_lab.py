@@ -10,6 +10,9 @@ from samedge_core.edges import sam_edge
 
 CHARTS = ("Sharpness", "Sharpness / edge", "Gradient norm", "Loss", "Alignment")
 TWO_WEIGHTS = "?preset=sam-two-weights"
+CHART = "document.querySelector('[role=figure][aria-label=\"Sharpness\"]')"
+ZOOM = f"range => window.Plotly.relayout({CHART}, {{'xaxis.range': range}})"
+READ_ZOOM = f"() => {CHART}.layout.xaxis.range.slice()"
 
 
 def test_start_shows_sharpness_rising_to_a_moving_sam_edge(open_lab):
@@ -167,15 +170,32 @@ def test_a_bad_value_is_named_beside_its_box_and_the_run_goes_on(open_lab):
     lab = open_lab(TWO_WEIGHTS)
     lab.press("Start")
     lab.until_step(10)
-    lab.page.evaluate("() => { window.chart = document.querySelector('[role=figure]'); }")
+    lab.page.evaluate(ZOOM, [5, 25])
     lab.set_exact("SAM radius ρ", "-2")
     lab.page.get_by_text("rho must be a number ≥ 0 and ≤ 1000, got '-2'").wait_for()
     seen = lab.last_step()
     lab.until_step(seen + 20)
     lab.set_exact("SAM radius ρ", "0.04")
+    box = lab.page.get_by_text("got '-2'")
+    lab.until(lambda: box.count() == 0, "no message about a value that is replaced")
+    # the messages came and went, and the zoom is still there
+    assert lab.page.evaluate(READ_ZOOM) == [5, 25]
+    lab.page.evaluate(ZOOM, [0, lab.last_step() + 1000])
     lab.until(lambda: lab.marks() == ["ρ 0.05 → 0.04"], "the mark of the new rho")
-    # the messages came and went without mounting the charts anew, which would lose the zoom
-    assert lab.page.evaluate("() => window.chart === document.querySelector('[role=figure]')")
+
+
+def test_leaving_the_page_and_coming_back_keeps_run_and_zoom(open_lab):
+    lab = open_lab(TWO_WEIGHTS)
+    lab.press("Start")
+    lab.until_step(40)
+    lab.pause()
+    before = lab.traces()["sharpness"]
+    lab.page.evaluate(ZOOM, [5, 25])
+    lab.page.get_by_role("link", name="Quadratic intuition").click()
+    lab.page.locator('[role=figure][aria-label="Loss and iterates"]').wait_for()
+    lab.page.get_by_role("link", name="Live lab").click()
+    lab.until(lambda: lab.traces().get("sharpness") == before, "the same rows")
+    assert lab.page.evaluate(READ_ZOOM) == [5, 25]
 
 
 def test_csv_holds_every_step_that_the_chart_shows(open_lab):
