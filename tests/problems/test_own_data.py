@@ -1,0 +1,124 @@
+"""Data of one's own: what is taken, and that every refusal shows what came."""
+
+import numpy as np
+import pytest
+
+from samedge_core.problems import own_data
+from samedge_core.problems.data import DataError
+from samedge_core.problems.own_data import own_arrays, own_text
+
+X = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)
+Y = np.array([0, 1, 2, 0, 1])
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(**arrays) -> str:
+        file = tmp_path / "own.npz"
+        np.savez(file, **arrays)
+        return str(file)
+
+    return write
+
+
+def test_arrays_are_read_as_they_are(save):
+    split = own_arrays(save(x=X, y=Y), 4, 10)
+    np.testing.assert_array_equal(split.x, X[:4])
+    np.testing.assert_array_equal(split.y, Y[:4])
+    assert split.x.dtype == np.uint8
+    assert split.x_test.shape == (0, 4, 3)
+    held = own_arrays(save(x=X / 7, y=Y, x_test=X[:3] / 7, y_test=Y[:3]), 5, 2)
+    np.testing.assert_array_equal(held.x_test, X[:2] / 7)
+    assert held.y_test.tolist() == [0, 1]
+
+
+FLOATS = X.astype(float)
+HOLES = FLOATS.copy()
+HOLES[0, 0, :2] = np.nan, np.inf
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": X}, "must hold arrays x and y, .* got x$"),
+        ({"z": X}, "got none"),
+        ({"x": X, "y": Y, "x_test": X}, "both or neither, got x, x_test, y$"),
+        ({"x": X.astype(int), "y": Y}, "x must be uint8 or float, got int64"),
+        ({"x": X.astype(str), "y": Y}, "x must be uint8 or float, got <U3"),
+        ({"x": X[:, 0, 0], "y": Y}, r"shape \(n, ...\) with 2 or more axes, got \(5,\)"),
+        ({"x": X[:, :0], "y": Y}, r"got \(5, 0, 3\)"),
+        ({"x": HOLES, "y": Y}, "x must be finite, got 2 other entries of 60"),
+        ({"x": X, "y": Y.astype(float)}, "y must be of an integer type, got float64"),
+        ({"x": X, "y": Y > 0}, "y must be of an integer type, got bool"),
+        ({"x": X, "y": Y[:4]}, r"y must have shape \(5,\), a class for each of x, got \(4,\)"),
+        ({"x": X, "y": Y[:, None]}, r"got \(5, 1\)"),
+        ({"x": X, "y": Y - 1}, "y must hold classes from 0 .* got -1 to 1"),
+        ({"x": X, "y": 0 * Y}, "y must hold classes .* got 0 to 0"),
+        ({"x": X, "y": Y + 999}, "999 at most, got 999 to 1001"),
+        ({"x": X[:0], "y": Y[:0]}, "got no examples"),
+        ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "the classes of y, 0 to 2, got 3"),
+        ({"x": X, "y": Y, "x_test": X[:, 1:], "y_test": Y}, r"must be like x, uint8 \(4, 3\)"),
+        ({"x": X, "y": Y, "x_test": FLOATS, "y_test": Y}, "x_test must be like x, .* got float64"),
+        ({"x": np.array([[None]]), "y": Y}, "must hold plain arrays of numbers: .*pickle"),
+    ],
+)  # fmt: skip
+def test_refusals_show_what_came(save, arrays, message):
+    with pytest.raises(DataError, match=message):
+        own_arrays(save(**arrays), 1, 0)
+
+
+def test_more_than_there_are(save):
+    with pytest.raises(DataError, match="n must be from 1 to 5, all there are, got 6"):
+        own_arrays(save(x=X, y=Y), 6, 0)
+
+
+def test_the_size_is_checked_before_unpacking(save, monkeypatch):
+    path = save(x=np.zeros((100, 100)), y=np.zeros(100, int))
+    monkeypatch.setattr(own_data, "MOST_BYTES", 81_000)
+    with pytest.raises(DataError, match="must have 1 to 81,000 bytes, got 81,"):
+        own_arrays(path, 1, 0)
+    np.savez_compressed(path, x=np.zeros((100, 100)), y=np.zeros(100, int))
+    with pytest.raises(DataError, match="must unpack to 81,000 bytes at most, got 81,"):
+        own_arrays(path, 1, 0)
+
+
+@pytest.mark.parametrize("path", ["", "missing.npz", "own.csv"])
+def test_a_path_that_is_no_such_file(path):
+    with pytest.raises(DataError, match=rf"path must name a \.npz file that exists, got '{path}'"):
+        own_arrays(path, 1, 0)
+
+
+def test_a_file_that_is_no_archive(tmp_path):
+    file = tmp_path / "own.npz"
+    file.write_bytes(b"x = 1")
+    with pytest.raises(DataError, match=r"must be an archive as numpy\.savez writes it"):
+        own_arrays(str(file), 1, 0)
+
+
+def test_text_holds_out_its_last_tenth(tmp_path):
+    file = tmp_path / "own.txt"
+    text = "abcdefghij" * 10
+    file.write_text(text)
+    split = own_text(str(file), 10, 5, 8)
+    # 90 characters to train on are ten windows of nine, the last 10 are one
+    assert "".join(map(chr, split.x[0])) == text[:8]
+    assert "".join(map(chr, split.y[0])) == text[1:9]
+    assert split.x.shape == (10, 8)
+    assert split.x_test.shape == (1, 8)
+    with pytest.raises(DataError, match="n must be from 1 to 10"):
+        own_text(str(file), 11, 5, 8)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "must have 1 to .* bytes, got 0"),
+        ("naïve".encode(), "got byte 195 at position 2"),
+        (b"short", "at least 9 characters"),
+    ],
+)
+def test_text_that_is_refused(tmp_path, content, message):
+    file = tmp_path / "own.txt"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        own_text(str(file), 1, 1, 8)
