@@ -95,10 +95,10 @@ def _uphill(rule: str, run: Trajectory, far: float) -> list[Trace]:
     name = f"{RULE_NAMES[rule]} looks at w + ρ{'u' if rule == 'sam' else 'g'}"
     steps = np.repeat(shown, 3)
     trace = draw.line(name, x, y, rule, "dot", width=1.2, hoverinfo="skip", legendgroup=name,
-                      meta={"step": steps, "trail": 2})  # fmt: skip
+                      meta={"step": steps, "trail": 12})  # fmt: skip
     points = draw.dots(
         name, there, run.landscape.loss([there]), rule, size=8, legendgroup=name, showlegend=False,
-        hovertemplate="uphill point %{x:.4~g}", meta={"step": shown, "trail": 2},
+        hovertemplate="uphill point %{x:.4~g}", meta={"step": shown, "trail": 12},
         marker={"symbol": f"{draw.MARKERS[rule]}-open"},
     )  # fmt: skip
     return [trace, points]
