@@ -196,6 +196,7 @@ def test_all_parts_draw_in_both_themes(open_page, theme):
         page.screenshot(path=ARTEFACTS / f"quadratic-{part}-{theme}.png")
     page.get_by_role("radio", name=re.compile("^5 ·")).click()
     page.get_by_text("Check it.").wait_for()
+    page.wait_for_timeout(1000)  # fonts of the formulas
     page.screenshot(path=ARTEFACTS / f"quadratic-derivation-{theme}.png")
 
 

@@ -84,15 +84,16 @@ def _key() -> list[Trace]:
 
 
 def _boundary(values: Values, xs: np.ndarray, ys: np.ndarray) -> Trace:
-    """Where the multiplier is -1: solved for y, or for x where the rule does not use y."""
+    """Where the multiplier is -1: solved for y or for x, whichever crosses more of the map."""
     x_name, y_name, rule = values["map_x"], values["map_y"], values["map_rule"]
     fixed = {name: values[name] for name in AXES}
-    found = edge_in(y_name, rule, **{**fixed, x_name: xs})
-    x, y = xs, np.broadcast_to(found, xs.shape)
-    if np.isnan(y).all():
-        x, y = np.broadcast_to(edge_in(x_name, rule, **{**fixed, y_name: ys}), ys.shape), ys
+    y = np.broadcast_to(edge_in(y_name, rule, **{**fixed, x_name: xs}), xs.shape)
+    x = np.broadcast_to(edge_in(x_name, rule, **{**fixed, y_name: ys}), ys.shape)
+    crosses_x = np.sum((ys[0] <= y) & (y <= ys[-1]))
+    crosses_y = np.sum((xs[0] <= x) & (x <= xs[-1]))
+    line = (xs, y) if crosses_x >= crosses_y else (x, ys)
     name = {"gd": "2/η", "sam": "SAM-edge", "usam": "USAM-edge"}[rule]
-    return draw.line(name, x, y, "text", width=3, hoverinfo="skip")
+    return draw.line(name, *line, "text", width=3, hoverinfo="skip")
 
 
 def _edge_over_norm(values: Values) -> Figure:
