@@ -131,7 +131,7 @@ function bucketRows(watched, start, end) {
 }
 
 /** Index of the first element >= value in a sorted array. */
-function lowerBound(sorted, value) {
+export function lowerBound(sorted, value) {
   let low = 0;
   let high = sorted.length;
   while (low < high) {

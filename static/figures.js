@@ -7,7 +7,8 @@
 
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
 const { DARK, LIGHT, axisStyle, channels, readTheme, translucent } = await part("theme.js");
-const { addStyle, element, loadPlotly } = await part("page.js");
+const { lowerBound } = await part("buffer.js");
+const { addStyle, element, loadPlotly, memory } = await part("page.js");
 
 /* ---------------------------------------------------------------- what the server sends */
 
@@ -53,17 +54,6 @@ function upTo(trace, step) {
   const first = trace.meta.trail ? lowerBound(steps, end - trace.meta.trail + 1) : 0;
   const past = lowerBound(steps, end + 1);
   return { ...trace, x: trace.x.slice(first, past), y: trace.y.slice(first, past) };
-}
-
-function lowerBound(sorted, value) {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (sorted[middle] < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /* ---------------------------------------------------------------- rasters */
@@ -337,19 +327,12 @@ const STYLE = `
 
 const mounted = new WeakMap();
 
-/** The last state under each key: should Streamlit mount anew, what the reader has chosen is kept. */
-const latest = new Map();
-const TAKEN_OVER = ["scene", "at", "scrub", "zoom", "hidden"];
+const takeOver = memory(["scene", "at", "scrub", "zoom", "hidden"]);
 
 /** Called by Streamlit through the bootstrap of assets.py, at every message and change of theme. */
 export function update({ parentElement, data, setTriggerValue }) {
   let state = mounted.get(parentElement);
-  if (!state) {
-    state = mount(parentElement);
-    for (const name of latest.has(data.key) ? TAKEN_OVER : []) state[name] = latest.get(data.key)[name];
-    mounted.set(parentElement, state);
-    latest.set(data.key, state);
-  }
+  if (!state) mounted.set(parentElement, (state = takeOver(data.key, mount(parentElement))));
   state.send = setTriggerValue;
   state.theme = readTheme(parentElement);
   state.palette = state.theme.dark ? DARK : LIGHT;

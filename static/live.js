@@ -11,7 +11,7 @@
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
 const { DARK, LIGHT, axisStyle, escapeHtml, readTheme, textWidth, translucent } = await part("theme.js");
 const { RunBuffer } = await part("buffer.js");
-const { addStyle, element, loadPlotly } = await part("page.js");
+const { addStyle, element, loadPlotly, memory } = await part("page.js");
 
 /* ---------------------------------------------------------------- what is drawn */
 
@@ -637,22 +637,12 @@ const STYLE = `
 /** State of each mounted component; Streamlit keeps the element while it stays mounted. */
 const mounted = new WeakMap();
 
-/**
- * The last state under each key of live.py (the `key` that Streamlit passes is new at each mount). A busy server may lose the message that keeps the element, and
- * Streamlit then mounts it anew: the rows and what the reader has chosen are taken over.
- */
-const latest = new Map();
-const TAKEN_OVER = ["runs", "ghost", "view", "zoom", "hidden", "dragmode"];
+const takeOver = memory(["runs", "ghost", "view", "zoom", "hidden", "dragmode"]);
 
 /** Called by Streamlit through the bootstrap of assets.py, at every message and change of theme. */
 export function update({ parentElement, data, setTriggerValue }) {
   let state = mounted.get(parentElement);
-  if (!state) {
-    state = mount(parentElement);
-    for (const name of latest.has(data.key) ? TAKEN_OVER : []) state[name] = latest.get(data.key)[name];
-    mounted.set(parentElement, state);
-    latest.set(data.key, state);
-  }
+  if (!state) mounted.set(parentElement, (state = takeOver(data.key, mount(parentElement))));
   const theme = readTheme(parentElement);
   const themed = JSON.stringify(theme) !== JSON.stringify(state.theme);
   state.theme = theme;

@@ -29,3 +29,17 @@ export function element(tag, className = "") {
   node.className = className;
   return node;
 }
+
+/**
+ * A function that gives a new state what the last one under the same key held in these fields. A busy
+ * server may lose the message that keeps an element, and Streamlit then mounts it anew, as it does on
+ * a change of page. (The `key` that Streamlit itself passes is new at each mount.)
+ */
+export function memory(fields) {
+  const latest = new Map();
+  return (key, state) => {
+    for (const field of latest.has(key) ? fields : []) state[field] = latest.get(key)[field];
+    latest.set(key, state);
+    return state;
+  };
+}

@@ -101,8 +101,6 @@ function show(control, field) {
   control.text.value = text;
   control.text.setAttribute("aria-invalid", String(Boolean(field.error)));
   control.error.textContent = field.error;
-  control.root.classList.toggle("samedge-off", field.disabled);
-  control.range.disabled = control.text.disabled = field.disabled;
   if (field.error) return;
   control.range.value = positionOf(field, Number(text));
   control.range.setAttribute("aria-valuetext", text);
@@ -121,7 +119,6 @@ const STYLE = `
 .samedge-slider input[aria-invalid=true] { border-color: var(--st-red-color, #d00); }
 .samedge-slider input[type=range] { width: 100%; margin: 3px 0; accent-color: var(--st-primary-color); }
 .samedge-slider input:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 1px; }
-.samedge-off { opacity: 0.45; }
 .samedge-error { margin: 0; color: var(--st-red-text-color, #c00); font-size: 0.88em; }
 .samedge-help { position: relative; cursor: help; font-size: 0.72em; line-height: 1.5em; width: 1.5em; text-align: center;
   border-radius: 50%; border: 1px solid var(--st-border-color, #9996); flex: none; }

@@ -86,7 +86,8 @@ def figures(
 ) -> None:
     """Draw figures in place of the ones before. Another `scene` sets the scrubber to its end.
 
-    A click on a figure with `click` calls `on_click`; `clicked(key)` then tells where.
+    A click on a figure with `click` calls `on_click`; `st.session_state[key]["clicked"]` then is
+    {"figure": name, "x": ..., "y": ...}, in data units.
     """
     assets.ensure_plotly_js()
     data = {

@@ -4,7 +4,7 @@ Streamlit's own sliders report only where a drag ends. What was entered is kept 
 it can't be used; then the message stands under the slider, and the last good value stays in force.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -20,7 +20,6 @@ def sliders(
     *,
     key: str,
     on_move: Callable[[dict[str, Any], bool], None],
-    disabled: Collection[str] = (),
     font: int = 14,
 ) -> None:
     """Draw a slider for each field; each needs a `suggested` range.
@@ -46,10 +45,7 @@ def sliders(
 
     refused = memory["refused"]
     data = {
-        "fields": [
-            _describe(item, values[item.name], refused.get(item.name), item.name in disabled)
-            for item in fields
-        ],
+        "fields": [_describe(item, values[item.name], refused.get(item.name)) for item in fields],
         "count": memory["count"],
         "font": font,
     }
@@ -62,9 +58,7 @@ def forget(key: str) -> None:
         memory["refused"].clear()
 
 
-def _describe(
-    item: Field, value: Any, refused: tuple[str, str] | None, disabled: bool
-) -> dict[str, Any]:
+def _describe(item: Field, value: Any, refused: tuple[str, str] | None) -> dict[str, Any]:
     assert item.suggested is not None, f"{item.name} needs a suggested range"
     text, error = refused or (item.text(value), "")
     return {
@@ -79,7 +73,6 @@ def _describe(
         "integer": item.kind == "int",
         "text": text,
         "error": error,
-        "disabled": disabled,
     }
 
 

@@ -219,12 +219,22 @@ def _edge_name(rule: str) -> str:
     return {"gd": "2/η", "sam": "SAM-edge", "usam": "USAM-edge"}[rule]
 
 
-def edge_levels(values: Values, curvature: float | None = None) -> list[Level]:
-    """2/η, and λ where it is constant, as levels of a chart of edges."""
-    levels = [("2/η", float(gd_edge(values["eta"])), "gd", "dash")]
-    if curvature is not None:
-        levels.insert(0, ("sharpness λ", curvature, "sharpness", "solid"))
-    return levels
+def edge_levels(values: Values) -> list[Level]:
+    """The sharpness λ of a quadratic, and 2/η, as levels of a chart of edges."""
+    return [
+        ("sharpness λ", values["curvature"], "sharpness", "solid"),
+        ("2/η", float(gd_edge(values["eta"])), "gd", "dash"),
+    ]
+
+
+def corner_notes(texts: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A sentence on each rule, one under the other in the upper right corner of a picture."""
+    return [
+        {"text": text, "xref": "paper", "yref": "paper", "x": 0.99, "y": 0.98 - 0.08 * k,
+         "xanchor": "right", "showarrow": False, "font": {"color": f"@{rule}"},
+         "bgcolor": "@background/0.8"}
+        for k, (rule, text) in enumerate(texts.items())
+    ]  # fmt: skip
 
 
 def scrub(runs: Descents) -> Scrub | None:

@@ -32,7 +32,7 @@ def figures(values: Values, shown: draw.Descents) -> list[Figure]:
     norm = float(orbit_grad_norm(curvature, eta, rho))
     orbit = [("|w*|, predicted", radius, "text", "dot")] if _hops(values, radius) else []
     orbit_norm = [("‖g*‖, predicted", norm, "text", "dot")] if _hops(values, radius) else []
-    edges = draw.edge_levels(values, curvature)
+    edges = draw.edge_levels(values)
     moving = {rule: run for rule, run in shown.items() if rule != "gd"}
     top = 1.25 * max(level[1] for level in edges)
     panels = [

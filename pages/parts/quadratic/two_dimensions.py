@@ -40,7 +40,7 @@ def figures(values: Values, shown: draw.Descents) -> list[Figure]:
     norm = float(orbit_grad_norm(curvature, values["eta"], values["rho"]))
     hops = values["sam"] and values["rho"] > 0
     levels = [("‖g*‖, predicted", norm, "text", "dot")] if hops else []
-    edges = draw.edge_levels(values, curvature)
+    edges = draw.edge_levels(values)
     moving = {rule: run for rule, run in shown.items() if rule != "gd"}
     top = 1.25 * max(level[1] for level in edges)
     panels = [
@@ -114,18 +114,11 @@ def _last_hops(rule: str, run: Trajectory, x: np.ndarray, y: np.ndarray) -> Trac
 
 
 def _leaving(shown: draw.Descents, half: float) -> list[dict[str, Any]]:
-    notes = []
-    for rule, run in shown.items():
-        outside = np.hypot(*run.w.T) > 2 * half
-        if not outside.any():
-            continue
-        first = int(np.argmax(outside))
-        notes.append({
-            "text": f"{RULE_NAMES[rule]} leaves at step {first:,} ↗", "xref": "paper",
-            "yref": "paper", "x": 0.99, "y": 0.98 - 0.08 * len(notes), "xanchor": "right",
-            "showarrow": False, "font": {"color": f"@{rule}"}, "bgcolor": "@background/0.8",
-        })  # fmt: skip
-    return notes
+    far = {rule: np.hypot(*run.w.T) > 2 * half for rule, run in shown.items()}
+    return draw.corner_notes({
+        rule: f"{RULE_NAMES[rule]} leaves at step {int(np.argmax(outside)):,} ↗"
+        for rule, outside in far.items() if outside.any()
+    })  # fmt: skip
 
 
 def _gauge(values: Values, shown: draw.Descents) -> Figure:

@@ -84,8 +84,7 @@ def _landscape(values: Values, shown: draw.Descents) -> Figure:
         "annotations": _leaving(shown),
         "margin": {"r": 86},
     }
-    return Figure(MAP, traces, layout, height=528, rasters=[raster],
-                  click=True)  # fmt: skip
+    return Figure(MAP, traces, layout, height=528, rasters=[raster], click=True)
 
 
 def _color_bar() -> Trace:
@@ -141,10 +140,7 @@ def _valley(values: Values, a_range: list[float], b_range: list[float]) -> list[
 
 
 def _leaving(shown: draw.Descents) -> list[dict[str, Any]]:
-    gone = [(rule, run) for rule, run in shown.items() if run.escaped]
-    return [
-        {"text": f"{RULE_NAMES[rule]} diverges: beyond 1e30 at step {run.steps + 1} ↗",
-         "xref": "paper", "yref": "paper", "x": 0.99, "y": 0.98 - 0.08 * k, "xanchor": "right",
-         "showarrow": False, "font": {"color": f"@{rule}"}, "bgcolor": "@background/0.8"}
-        for k, (rule, run) in enumerate(gone)
-    ]  # fmt: skip
+    return draw.corner_notes({
+        rule: f"{RULE_NAMES[rule]} diverges: beyond 1e30 at step {run.steps + 1} ↗"
+        for rule, run in shown.items() if run.escaped
+    })  # fmt: skip
