@@ -1,0 +1,106 @@
+"""Summary: what a finished run comes down to, in one row; importable without torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from samedge_core.training.history import History
+
+__all__ = ["EDGE_PHASE", "Summary", "summarise"]
+
+EDGE_PHASE = 0.95
+"""The edge phase begins where sharpness / edge first reaches this."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run in numbers; NaN (None for whole numbers) where there is nothing to tell.
+
+    Attributes:
+        rule, eta, rho: in force at the end.
+        parameters: length of w.
+        steps: taken and recorded.
+        edge_phase_start: step at which the edge phase begins. It lasts to the end of the run, and
+            only rows whose sharpness was measured belong to it.
+        deviation, ratio: medians over the edge phase of |ratio - 1| and of sharpness / edge.
+        align_grad, align_sam: medians over the edge phase of the alignments with v1, from 0 to 1.
+        loss, accuracy, held_out_loss, held_out_accuracy: the last finite ones.
+        unconverged: share, 0 to 1, of the measured rows whose estimate has not converged.
+    """
+
+    problem: str
+    rule: str
+    eta: float
+    rho: float
+    batch_size: int
+    seed: int
+    parameters: int | None
+    steps: int
+    edge_phase_start: int | None
+    deviation: float
+    ratio: float
+    align_grad: float
+    align_sam: float
+    loss: float
+    accuracy: float
+    held_out_loss: float
+    held_out_accuracy: float
+    unconverged: float
+
+
+def summarise(history: History) -> Summary:
+    """The Summary of a run, finished or not."""
+    config, hyper = history.config, history.hyperparameters
+    columns = history.columns()
+    measured = _rows(columns, ~np.isnan(columns["sharpness"]))
+    start = _edge_phase_start(measured)
+    phase = _rows(measured, slice(len(measured["step"]) if start is None else start, None))
+    return Summary(
+        problem=config.problem,
+        rule=hyper.rule,
+        eta=hyper.eta,
+        rho=hyper.rho,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        parameters=history.parameters,
+        steps=history.last_step + 1,
+        edge_phase_start=None if start is None else int(measured["step"][start]),
+        deviation=_median(np.abs(phase["ratio"] - 1)),
+        ratio=_median(phase["ratio"]),
+        align_grad=_median(phase["align_grad"]),
+        align_sam=_median(phase["align_sam"]),
+        loss=_last(columns, "loss"),
+        accuracy=_last(columns, "accuracy"),
+        held_out_loss=_last(columns, "held_out_loss"),
+        held_out_accuracy=_last(columns, "held_out_accuracy"),
+        unconverged=_share(~measured["converged"]),
+    )
+
+
+def _rows(columns: dict[str, NDArray], chosen: NDArray | slice) -> dict[str, NDArray]:
+    return {name: column[chosen] for name, column in columns.items()}
+
+
+def _edge_phase_start(measured: dict[str, NDArray]) -> int | None:
+    """Index of the first measured row of the edge phase."""
+    reached = np.flatnonzero(measured["ratio"] >= EDGE_PHASE)
+    return int(reached[0]) if len(reached) else None
+
+
+def _median(values: NDArray) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else math.nan
+
+
+def _last(columns: dict[str, NDArray], name: str) -> float:
+    values = columns.get(name, np.empty(0))
+    finite = values[np.isfinite(values)]
+    return float(finite[-1]) if len(finite) else math.nan
+
+
+def _share(flags: NDArray[np.bool_]) -> float:
+    return float(np.mean(flags)) if len(flags) else math.nan
