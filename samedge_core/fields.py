@@ -7,13 +7,15 @@ and the command line are all made from these tables, so that no range or default
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 __all__ = ["ConfigError", "Field", "check_all", "defaults"]
 
-Kind = Literal["float", "int", "choice", "bool", "floats"]
+Kind = Literal["float", "int", "choice", "bool", "floats", "path"]
+LONGEST_PATH = 4096
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -35,6 +37,7 @@ class Field:
         log: the natural scale is logarithmic (sliders step in exponents).
         live: may change while a run goes on; any other setting needs a restart.
         suggested: the part of the range that a slider covers; exact entry allows all of it.
+        suffix: how the name of a "path" ends; empty while no file is named.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Field:
     log: bool = False
     live: bool = False
     suggested: tuple[float, float] | None = None
+    suffix: str = ""
 
     def allowed(self) -> str:
         """The allowed values in words."""
@@ -58,6 +62,8 @@ class Field:
             return "one of " + ", ".join(self.choices)
         if self.kind == "bool":
             return "true or false"
+        if self.kind == "path":
+            return f"the path of a {self.suffix} file"
         nouns = {"int": "a whole number", "float": "a number", "floats": "a list of numbers"}
         bounds = []
         if self.low is not None:
@@ -117,6 +123,14 @@ class Field:
         if word not in TRUE + FALSE:
             raise ValueError
         return word in TRUE
+
+    def _check_path(self, value: Any) -> str:
+        text = os.fspath(value)
+        if not isinstance(text, str) or len(text) > LONGEST_PATH or "\0" in text:
+            raise ValueError
+        if text and not text.lower().endswith(self.suffix):
+            raise ValueError
+        return text
 
     def _check_floats(self, value: Any) -> tuple[float, ...]:
         parts = value.replace(",", " ").split() if isinstance(value, str) else list(value)

@@ -1,8 +1,15 @@
 """One torch thread, so that runs replay bit for bit, and property tests that repeat."""
 
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+
+from tests.problems import originals
 
 torch.set_num_threads(1)
 
@@ -17,3 +24,30 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:.torch.jit.script. is deprecated:DeprecationWarning:torch"
     )
+
+
+@pytest.fixture(scope="session")
+def paper_files(tmp_path_factory) -> Iterator[Path]:
+    """A data folder with small files in the formats of the paper's three data sets."""
+    folder = tmp_path_factory.mktemp("data")
+    originals.write_mnist(folder, 1000, 50)
+    originals.write_cifar(folder, 40)
+    originals.write_shakespeare(folder, 50_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMEDGE_DATA", str(folder))
+        originals.accept(patch, folder, "shakespeare")
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def own_files(tmp_path_factory) -> Mapping[str, Mapping[str, Any]]:
+    """By problem, the option `path` that names a file of one's own."""
+    folder = tmp_path_factory.mktemp("own")
+    rng = np.random.default_rng(2)
+    x, y = rng.integers(0, 256, (520, 9, 8), dtype=np.uint8), np.arange(520) % 3
+    np.savez(folder / "own.npz", x=x, y=y, x_test=x[:20], y_test=y[:20])
+    (folder / "own.txt").write_text("".join(f"line {i:05d}\n" for i in range(1000)))
+    return {
+        "own-images": {"path": str(folder / "own.npz")},
+        "own-text": {"path": str(folder / "own.txt")},
+    }

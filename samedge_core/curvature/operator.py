@@ -1,13 +1,15 @@
-"""HessianOperator: loss, gradient and Hessian-vector products at one w from ONE retained graph."""
+"""HessianOperator: loss, gradient and Hessian-vector products at one w from retained graphs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 __all__ = ["HessianOperator"]
+
+RETAINED = 24  # graphs kept at once; the products of further terms build theirs anew
 
 
 class HessianOperator:
@@ -19,7 +21,7 @@ class HessianOperator:
     Attributes:
         value: L(w), a scalar tensor.
         g: grad L(w), shape (P,).
-        size, dtype: P and the dtype of w.
+        size, dtype, device: P, and of w.
         products: Hessian-vector products computed so far.
 
     >>> h = HessianOperator(lambda w: 0.5 * (w[0] * w[1] - 1) ** 2, torch.tensor([1.0, 1.0]))
@@ -29,30 +31,57 @@ class HessianOperator:
     Source: Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computation 6, 1994.
     """
 
-    def __init__(self, loss: Callable[[Tensor], Tensor], w: Tensor) -> None:
+    def __init__(
+        self,
+        loss: Callable[[Tensor], Tensor] | Sequence[Callable[[Tensor], Tensor]],
+        w: Tensor,
+        *,
+        retained: int = RETAINED,
+    ) -> None:
+        """`loss` is a function of w, or several whose sum is the loss: the data in chunks. Only the
+        graphs of the first `retained` are kept, so that memory does not grow with the data; the
+        products of the others cost a gradient more."""
+        terms = [loss] if callable(loss) else list(loss)
         self._w = w.detach().requires_grad_()
-        value = loss(self._w)
-        if value.ndim != 0:
-            raise ValueError(f"loss must return a scalar, got shape {tuple(value.shape)}")
-        if value.requires_grad:
-            (self._g,) = torch.autograd.grad(
-                value, self._w, create_graph=True, materialize_grads=True
-            )
-        else:  # a loss that does not depend on w
-            self._g = torch.zeros_like(self._w).detach()
-        self.value = value.detach()
-        self.g = self._g.detach()
+        self._graphs: list[Tensor] = []  # gradients of the first terms, each with its graph
+        self._rebuilt = terms[retained:]
+        self.value, self.g = w.new_zeros(()), torch.zeros_like(w).detach()
+        for number, term in enumerate(terms):
+            value, g = self._differentiate(term)
+            self.value = self.value + value
+            self.g = self.g + g.detach()
+            if number < retained:
+                self._graphs.append(g)
         self.size = self._w.numel()
         self.dtype = self._w.dtype
+        self.device = self._w.device
         self.products = 0
 
     def matvec(self, v: Tensor) -> Tensor:
         """H v for v of shape (P,)."""
         self.products += 1
+        product = torch.zeros_like(v)
+        for g in self._graphs:
+            product = product + self._product(g, v, retain=True)
+        for term in self._rebuilt:
+            product = product + self._product(self._differentiate(term)[1], v, retain=False)
+        return product
+
+    def _differentiate(self, term: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """A term's value, detached, and its gradient with the graph."""
+        value = term(self._w)
+        if value.ndim != 0:
+            raise ValueError(f"loss must return a scalar, got shape {tuple(value.shape)}")
+        if not value.requires_grad:  # a loss that does not depend on w
+            return value, torch.zeros_like(self._w).detach()
+        (g,) = torch.autograd.grad(value, self._w, create_graph=True, materialize_grads=True)
+        return value.detach(), g
+
+    def _product(self, g: Tensor, v: Tensor, *, retain: bool) -> Tensor:
         # a loss linear in w has a gradient without a graph: its Hessian is zero
-        if not self._g.requires_grad:
+        if not g.requires_grad:
             return torch.zeros_like(v)
         (product,) = torch.autograd.grad(
-            self._g, self._w, grad_outputs=v, retain_graph=True, materialize_grads=True
+            g, self._w, grad_outputs=v, retain_graph=retain, materialize_grads=True
         )
         return product

@@ -47,10 +47,11 @@ NOISE = 0.1  # share of noise in an expansion of the carried block
 
 
 class LinearOperator(Protocol):
-    """A symmetric linear map on vectors of length `size`."""
+    """A symmetric linear map on vectors of length `size`, of this dtype and on this device."""
 
     size: int
     dtype: torch.dtype
+    device: torch.device
 
     def matvec(self, v: Tensor, /) -> Tensor: ...
 
@@ -116,7 +117,7 @@ class SharpnessTracker:
         began = time.perf_counter()
         cold = not self._blocks
         search = _Search(operator, cap=2 * self._cap if cold else self._cap)
-        for vector in [self._noise(operator)] if cold else self._blocks[0]:
+        for vector in [self._noise(operator)] if cold else self._blocks[0].to(operator.device):
             search.expand(vector)
         minimum = COLD_MINIMUM if cold else search.used + OUTSIDE
         tolerance = COLD_TOLERANCE if cold else WARM_TOLERANCE
@@ -142,8 +143,9 @@ class SharpnessTracker:
         )
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs: tensors only."""
-        return {"generator": self._generator.get_state(), "blocks": list(self._blocks)}
+        """What `restore` needs: tensors only, in main memory."""
+        blocks = [block.cpu() for block in self._blocks]
+        return {"generator": self._generator.get_state(), "blocks": blocks}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue as if every earlier measurement had been made here."""
@@ -159,8 +161,9 @@ class SharpnessTracker:
         return search.residual(pair) / size + (0.0 if cold else NOISE) * noise
 
     def _noise(self, operator: LinearOperator) -> Tensor:
+        # drawn in main memory, so that a seed gives the same noise on every device
         noise = torch.randn(operator.size, generator=self._generator, dtype=operator.dtype)
-        return noise / noise.norm()
+        return (noise / noise.norm()).to(operator.device)
 
 
 class _Search:
@@ -176,7 +179,9 @@ class _Search:
     def __init__(self, operator: LinearOperator, *, cap: int) -> None:
         self.operator = operator
         self._cap = min(cap, operator.size)
-        self._basis = torch.empty(self._cap, operator.size, dtype=operator.dtype)
+        self._basis = torch.empty(
+            self._cap, operator.size, dtype=operator.dtype, device=operator.device
+        )
         self._images = torch.empty_like(self._basis)
         self._projected = np.zeros((self._cap, self._cap))
         self.values = self.residuals = np.empty(0)
@@ -199,7 +204,7 @@ class _Search:
         self._basis[j] = v / v.norm()
         self._images[j] = self.operator.matvec(self._basis[j])
         self.used = j + 1
-        column = (self._basis[: self.used] @ self._images[j]).double().numpy()
+        column = (self._basis[: self.used] @ self._images[j]).cpu().double().numpy()
         self._projected[j, : self.used] = self._projected[: self.used, j] = column
         self.finite = bool(np.isfinite(column).all())
         if self.finite:
@@ -215,7 +220,7 @@ class _Search:
         differences = self._coefficients @ self._images[: self.used]
         differences -= self._tensor(self.values[:, None]) * self.vectors(self.used)
         self._differences = differences  # H x - theta x, (used, P)
-        self.residuals = differences.norm(dim=1).double().numpy()
+        self.residuals = differences.norm(dim=1).cpu().double().numpy()
 
     def residual(self, pair: int) -> Tensor:
         """H x - theta x of a Ritz pair, shape (P,)."""
@@ -226,7 +231,8 @@ class _Search:
         return self._coefficients[:count] @ self._basis[: self.used]
 
     def _tensor(self, array: NDArray[np.float64]) -> Tensor:
-        return torch.from_numpy(array.copy()).to(self.operator.dtype)
+        # to the dtype first: not every device has float64
+        return torch.from_numpy(array.copy()).to(self.operator.dtype).to(self.operator.device)
 
 
 def _padded(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:

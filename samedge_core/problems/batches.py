@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Batches"]
+__all__ = ["Batch", "Batches", "subsample"]
 
 
 class Batch(NamedTuple):
@@ -15,6 +16,17 @@ class Batch(NamedTuple):
 
     x: Tensor
     y: Tensor
+
+
+def subsample(batch: Batch, share: float) -> Batch:
+    """ceil(share n) of n examples, the same ones for equal n; the batch itself for 1."""
+    n = len(batch.x)
+    if share == 1:
+        return batch
+    generator = torch.Generator().manual_seed(n)
+    chosen = torch.randperm(n, generator=generator)[: math.ceil(share * n)].sort().values
+    chosen = chosen.to(batch.x.device)
+    return Batch(batch.x[chosen], batch.y[chosen])
 
 
 class Batches:
@@ -41,7 +53,7 @@ class Batches:
             self._next = 0
         start = self._next
         self._next += self._batch_size
-        chosen = self._order[start : self._next]
+        chosen = self._order[start : self._next].to(self._data.x.device)
         return Batch(self._data.x[chosen], self._data.y[chosen])
 
     def state(self) -> dict[str, Any]:

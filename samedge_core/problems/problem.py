@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -19,10 +20,14 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
 class Evaluation(NamedTuple):
-    """Loss and accuracy (NaN when the targets are not classes) on the whole training set."""
+    """Loss and accuracy (NaN when the targets are not classes) over a set of examples."""
 
     loss: float
     accuracy: float
+
+
+CPU = torch.device("cpu")
+UNKNOWN = Evaluation(math.nan, math.nan)
 
 
 class Problem(ABC):
@@ -30,12 +35,13 @@ class Problem(ABC):
 
     Attributes:
         size: P, the number of parameters.
-        dtype: of w and of all computation.
+        dtype, device: of w and of all computation.
         classes: number of classes, or 0 when the targets are not classes.
     """
 
     size: int
     dtype: torch.dtype
+    device: torch.device = CPU
     classes: int = 0
 
     @abstractmethod
@@ -54,10 +60,23 @@ class Problem(ABC):
         """A seeded source of mini-batches, or None when every step uses the full batch."""
         return None
 
+    def to(self, device: torch.device) -> Problem:
+        """This problem with its data on `device`, where w then belongs too; in place."""
+        self.device = device
+        return self
+
+    def terms(self, batch: Batch | None) -> list[Callable[[Tensor], Tensor]]:
+        """Functions of w whose sum is the loss on `batch`: one, or a chunk of the data each."""
+        return [lambda w: self.loss(w, batch)]
+
     def evaluate(self, w: Tensor) -> Evaluation:
-        """Loss and accuracy at w over all the data."""
+        """Loss and accuracy at w over all the data, or over as much of it as is looked at."""
         with torch.no_grad():
             return Evaluation(float(self.loss(w, self.full_batch())), math.nan)
+
+    def evaluate_held_out(self, w: Tensor) -> Evaluation:
+        """Loss and accuracy at w over held-out data; NaN without any."""
+        return UNKNOWN
 
     def gradient(self, w: Tensor, batch: Batch | None) -> Tensor:
         """grad L(w), shape (P,), without keeping a graph."""
@@ -66,9 +85,12 @@ class Problem(ABC):
     def loss_and_gradient(self, w: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
         """L(w) and grad L(w), without keeping a graph."""
         w = w.detach().requires_grad_()
-        loss = self.loss(w, batch)
-        (g,) = torch.autograd.grad(loss, w)
-        return loss.detach(), g
+        total, gradient = w.new_zeros(()), torch.zeros_like(w).detach()
+        for term in self.terms(batch):
+            loss = term(w)
+            total = total + loss.detach()
+            gradient = gradient + torch.autograd.grad(loss, w)[0]
+        return total, gradient
 
     @staticmethod
     def from_module(
@@ -78,7 +100,8 @@ class Problem(ABC):
 
         Args:
             module: its parameters, in order, make up w; left unchanged.
-            x, y: inputs (n, ...) and targets: classes (n,) as integers, or values (n, outputs).
+            x, y: inputs (n, ...) and targets: classes as integers, (n,) or (n, time), or values
+                (n, outputs).
             loss: "mse", "half-mse", "cross-entropy", or a function of (outputs, y).
 
         Raises:
@@ -98,30 +121,56 @@ class ModuleProblem(Problem):
         y: Tensor,
         loss: str | LossFunction = "mse",
         initialise: Callable[[nn.Module], None] | None = None,
+        *,
+        held_out: Batch | None = None,
+        chunk: int | None = None,
+        evaluated: int | None = None,
     ) -> None:
-        """`initialise(module)` draws fresh weights for `init(seed=)`; without it, `init` gives the
-        weights that the module came with, whatever the seed."""
+        """
+        Args:
+            initialise: draws fresh weights for `init(seed=)`; without it, `init` gives the weights
+                that the module came with, whatever the seed.
+            held_out: examples that no step sees.
+            chunk: gradients and Hessian-vector products add up over so many examples at once,
+                for a loss that is a mean over examples. None takes them all at once.
+            evaluated: `evaluate` looks at the first so many examples only.
+        """
         named = dict(module.named_parameters())
         _check_module(named, x, y)
         self._module = module
+        self._buffers = dict(module.named_buffers())
         self._initialise = initialise
         self._shapes = {name: p.shape for name, p in named.items()}
         self._sizes = [p.numel() for p in named.values()]
         self._own_weights = _flatten(module)
-        self._loss = _loss_function(loss, y)
-        self._data = Batch(x.to(self._own_weights.dtype) if x.is_floating_point() else x, y)
         self.size = sum(self._sizes)
         self.dtype = self._own_weights.dtype
         self.classes = 0 if y.is_floating_point() else int(y.max()) + 1
+        self._loss = _loss_function(loss, y)
+        self._data = self._cast(Batch(x, y))
+        self._held_out = self._cast(held_out) if held_out and len(held_out.x) else None
+        self._chunk = chunk
+        self._evaluated = evaluated
+
+    def _cast(self, batch: Batch) -> Batch:
+        return Batch(batch.x.to(self.dtype) if batch.x.is_floating_point() else batch.x, batch.y)
+
+    def to(self, device: torch.device) -> ModuleProblem:
+        self.device = device
+        self._data = _moved(self._data, device)
+        self._held_out = self._held_out and _moved(self._held_out, device)
+        self._buffers = {name: buffer.to(device) for name, buffer in self._buffers.items()}
+        return self
 
     def init(self, *, seed: int) -> Tensor:
         if self._initialise is None:
-            return self._own_weights.clone()
+            return self._own_weights.to(self.device, copy=True)
         # torch's initialisers read the global generator; fork it so that nobody else sees it move.
+        # The module stays in main memory, so that a seed gives the same weights on every device.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._initialise(self._module)
-        return _flatten(self._module)
+        return _flatten(self._module).to(self.device)
 
     def predict(self, w: Tensor, x: Tensor) -> Tensor:
         """The module's outputs (n, outputs) at weights w (P,)."""
@@ -131,11 +180,28 @@ class ModuleProblem(Problem):
             name: part.view(shape)
             for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
         }
-        return torch.func.functional_call(self._module, views, (x,))
+        return torch.func.functional_call(self._module, {**views, **self._buffers}, (x,))
 
     def loss(self, w: Tensor, batch: Batch | None) -> Tensor:
         x, y = batch or self._data
         return self._loss(self.predict(w, x), y)
+
+    def terms(self, batch: Batch | None) -> list[Callable[[Tensor], Tensor]]:
+        batch = batch or self._data
+        pieces = self._pieces(batch)
+        if len(pieces) == 1:
+            return super().terms(batch)
+        return [self._share(piece, len(piece.x) / len(batch.x)) for piece in pieces]
+
+    def _share(self, piece: Batch, share: float) -> Callable[[Tensor], Tensor]:
+        return lambda w: share * self.loss(w, piece)
+
+    def _pieces(self, batch: Batch) -> list[Batch]:
+        """`batch` in pieces of the same size, within one, none larger than the chunk."""
+        n = len(batch.x)
+        count = math.ceil(n / (self._chunk or n))
+        ends = [i * n // count for i in range(count + 1)]
+        return [Batch(batch.x[a:b], batch.y[a:b]) for a, b in pairwise(ends)]
 
     def full_batch(self) -> Batch:
         return self._data
@@ -148,10 +214,23 @@ class ModuleProblem(Problem):
 
     def evaluate(self, w: Tensor) -> Evaluation:
         x, y = self._data
+        return self._evaluate(w, Batch(x[: self._evaluated], y[: self._evaluated]))
+
+    def evaluate_held_out(self, w: Tensor) -> Evaluation:
+        return self._evaluate(w, self._held_out) if self._held_out else UNKNOWN
+
+    def _evaluate(self, w: Tensor, batch: Batch) -> Evaluation:
+        loss, right = 0.0, 0
         with torch.no_grad():
-            outputs = self.predict(w, x)
-            accuracy = (outputs.argmax(-1) == y).double().mean() if self.classes else math.nan
-            return Evaluation(float(self._loss(outputs, y)), float(accuracy))
+            for piece in self._pieces(batch):
+                outputs = self.predict(w, piece.x)
+                loss += float(self._loss(outputs, piece.y)) * len(piece.x) / len(batch.x)
+                right += int((outputs.argmax(-1) == piece.y).sum()) if self.classes else 0
+        return Evaluation(loss, right / batch.y.numel() if self.classes else math.nan)
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    return Batch(batch.x.to(device), batch.y.to(device))
 
 
 def _flatten(module: nn.Module) -> Tensor:
@@ -175,7 +254,7 @@ def _loss_function(loss: str | LossFunction, y: Tensor) -> LossFunction:
     if callable(loss):
         return loss
     if loss == "cross-entropy":
-        return cross_entropy
+        return _cross_entropy
     if loss not in ("mse", "half-mse"):
         raise ValueError(f"loss must be mse, half-mse, cross-entropy or a function, got {loss!r}")
     factor = 1.0 if loss == "mse" else 0.5
@@ -192,3 +271,8 @@ def _loss_function(loss: str | LossFunction, y: Tensor) -> LossFunction:
         return factor * (outputs - target).square().mean()
 
     return squared_error
+
+
+def _cross_entropy(outputs: Tensor, target: Tensor) -> Tensor:
+    """Mean over examples, and over the time of (n, time, classes)."""
+    return cross_entropy(outputs.flatten(0, -2), target.flatten())

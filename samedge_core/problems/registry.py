@@ -32,6 +32,8 @@ class ProblemSpec:
     """The option that holds the number of examples, or None: no mini-batches then."""
     chance: float | None = None
     """Accuracy of guessing, for classification."""
+    data: str | None = None
+    """The data set of `samedge_core.problems.downloads` that it needs, if any."""
 
 
 def _size(default: int, most: int) -> Field:
@@ -83,7 +85,62 @@ def _loss(default: str, *choices: str) -> Field:
     )  # fmt: skip
 
 
+def _paper_size(name: str, default: int, most: int, unit: str, *, held_out: bool = False) -> Field:
+    if held_out:
+        return Field(
+            name, "int", default, "Held-out size",
+            "How many examples that no step sees the held-out loss and accuracy are taken over.",
+            unit=unit, low=0, high=most,
+        )  # fmt: skip
+    return Field(name, "int", default, "Data size", "The first so many training examples are used.",
+                 unit=unit, low=1, high=most)  # fmt: skip
+
+
+def _count(name: str, default: int, label: str, text: str, most: int, unit: str = "") -> Field:
+    return Field(name, "int", default, label, text, unit=unit, low=1, high=most)
+
+
+def _paper_mlp(width: int) -> tuple[Field, ...]:
+    return (
+        _count("width", width, "Width", "Units in each hidden layer; the paper has 1000.", 4000,
+               "units"),
+        _count("depth", 3, "Depth", "Hidden layers; 3 is the paper's depth 4, which counts the "
+               "last layer too.", 10, "layers"),
+    )  # fmt: skip
+
+
+def _paper_cnn(*, layers: bool) -> tuple[Field, ...]:
+    fields = (
+        _count("channels", 16, "Channels", "Of the first block's convolutions; each further block "
+               "has twice as many.", 256, "channels"),
+        _count("blocks", 2, "Blocks", "Each ends in a 2x2 max-pool.", 4, "blocks"),
+    )  # fmt: skip
+    if not layers:
+        return fields
+    text = "Of [3x3 convolution, ReLU, LayerNorm] in each block."
+    return (*fields, _count("layers", 1, "Layers a block", text, 4, "layers"))
+
+
+def _paper_transformer() -> tuple[Field, ...]:
+    return (
+        _count("length", 32, "Sequence length", "Characters seen at once; the paper has 64.", 512,
+               "characters"),
+        _count("layers", 2, "Layers", "Blocks of attention and dense layer; the paper has 6.", 24,
+               "blocks"),
+        _count("heads", 4, "Heads", "Attention heads of each block; the paper has 8.", 32),
+        _count("key", 16, "Key size", "Length of a head's keys, queries and values; the paper has "
+               "32.", 256),
+        _count("model", 64, "Model size", "Length of the vector that stands for a character; the "
+               "paper has 128.", 1024),
+    )  # fmt: skip
+
+
+def _path(suffix: str, text: str) -> Field:
+    return Field("path", "path", "", f"Your {suffix} file", text, suffix=suffix)
+
+
 _CLASS_LOSSES = ("mse", "half-mse", "cross-entropy")
+_MOST = 1_000_000
 
 _SPECS = (
     ProblemSpec(
@@ -135,16 +192,79 @@ _SPECS = (
                "Turn the eigenvectors away from the axes (by the seed).")),
         "samedge_core.problems.quadratic:quadratic", data_size=None,
     ),
+    ProblemSpec(
+        "mnist-mlp", "The paper's MLP on MNIST",
+        "The paper's first task: a ReLU network on 28x28 handwritten digits, squared error. The "
+        "paper takes all 60,000 images at width 1000.",
+        (_paper_size("n", 1000, 60_000, "images"),
+         _paper_size("n_test", 1000, 10_000, "images", held_out=True),
+         *_paper_mlp(200), _loss("mse", *_CLASS_LOSSES)),
+        "samedge_core.problems.paper:mnist_mlp", chance=0.1, data="mnist",
+    ),
+    ProblemSpec(
+        "cifar-cnn", "The paper's CNN on CIFAR-10",
+        "The paper's second task: a convolutional network with LayerNorm on 32x32 colour images, "
+        "squared error. The paper takes 1,000 of them.",
+        (_paper_size("n", 100, 50_000, "images"),
+         _paper_size("n_test", 200, 10_000, "images", held_out=True),
+         *_paper_cnn(layers=True), _loss("mse", *_CLASS_LOSSES)),
+        "samedge_core.problems.paper:cifar_cnn", chance=0.1, data="cifar10",
+    ),
+    ProblemSpec(
+        "shakespeare-transformer", "The paper's Transformer on Shakespeare",
+        "The paper's third task: a language model on the characters of tiny_shakespeare, "
+        "cross-entropy, fresh mini-batches. The accuracy is that of the next character, over the "
+        "first 256 sequences.",
+        (_paper_size("n", 10_000, 200_000, "sequences"),
+         _paper_size("n_test", 256, 20_000, "sequences", held_out=True), *_paper_transformer()),
+        "samedge_core.problems.paper:shakespeare_transformer", data="shakespeare",
+    ),
+    ProblemSpec(
+        "own-images", "Your own arrays (.npz)",
+        "The paper's MLP or CNN on a file of yours: x (n, ...) uint8 or float and y (n,) integer "
+        "classes, optionally x_test and y_test. Pixels (uint8) are divided by 256, and the "
+        "training mean is taken off.",
+        (_path(".npz", "As numpy.savez writes it; nothing in it is unpickled."),
+         _paper_size("n", 500, _MOST, "examples"),
+         _paper_size("n_test", 500, _MOST, "examples", held_out=True),
+         Field("network", "choice", "mlp", "Network", "A CNN needs images (n, rows, columns) or "
+               "(n, rows, columns, channels).", choices=("mlp", "cnn"),
+               titles=("MLP", "CNN")),
+         *_paper_mlp(100), *_paper_cnn(layers=False), _loss("mse", *_CLASS_LOSSES)),
+        "samedge_core.problems.paper:own_images",
+    ),
+    ProblemSpec(
+        "own-text", "Your own text (.txt)",
+        "The paper's Transformer on the characters of an ASCII text of yours; its last tenth is "
+        "held out.",
+        (_path(".txt", "Plain ASCII."),
+         _paper_size("n", 200, _MOST, "sequences"),
+         _paper_size("n_test", 256, _MOST, "sequences", held_out=True), *_paper_transformer()),
+        "samedge_core.problems.paper:own_text_transformer",
+    ),
 )  # fmt: skip
 
 PROBLEMS: dict[str, ProblemSpec] = {spec.name: spec for spec in _SPECS}
 
 
-def build(name: str, options: Mapping[str, Any], *, seed: int, dtype: str = "float32") -> Problem:
-    """The problem `name` with checked `options`. Imports torch.
+def build(
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    seed: int,
+    dtype: str = "float32",
+    device: str = "cpu",
+) -> Problem:
+    """The problem `name` with checked `options`, its data on `device`. Imports torch.
 
     `seed` fixes what is random in the problem itself (a rotation), not the initial weights.
+
+    Raises:
+        ConfigError: this machine has no such device.
+        DataError: the data can't be had or can't be used.
     """
     module, function = PROBLEMS[name].builder.split(":")
     builder = getattr(importlib.import_module(module), function)
-    return builder(**options, seed=seed, dtype=dtype)
+    # before the data is read: a device that is missing need not wait for it
+    place = importlib.import_module("samedge_core.problems.devices").resolve_device(device, dtype)
+    return builder(**options, seed=seed, dtype=dtype).to(place)

@@ -36,7 +36,8 @@ GROWTH = 1.2  # old and new rows are held at once while growing: 2.2 times the r
 _STORED = (
     ("step", "i8"), ("loss", "f8"), ("accuracy", "f4"), ("grad_norm", "f8"), ("lambda_max", "f8"),
     ("residual", "f8"), ("converged", "?"), ("align_grad", "f4"), ("align_sam", "f4"),
-    ("align_grad_k", "f4"), ("align_sam_k", "f4"), ("hvps", "i4"),
+    ("align_grad_k", "f4"), ("align_sam_k", "f4"), ("hvps", "i4"), ("held_out_loss", "f4"),
+    ("held_out_accuracy", "f4"),
 )  # fmt: skip
 
 
@@ -50,7 +51,8 @@ class Measurement:
     """One step: the iterate w_t *before* its update, and the update's gradients.
 
     NaN stands where a quantity was not measured at this step. With mini-batches, loss, grad_norm
-    and curvature belong to the current batch; accuracy is over all the data. `seconds`, the time
+    and curvature belong to the current batch, or to a fixed one (`RunConfig.measure_on`); accuracy
+    is over all the data, or over the part that `Problem.evaluate` looks at. `seconds`, the time
     spent on Hessian-vector products, is for status lines and not recorded: no replay repeats it.
     """
 
@@ -66,6 +68,8 @@ class Measurement:
     align_grad_k: float = np.nan
     align_sam_k: float = np.nan
     hvps: int = 0
+    held_out_loss: float = np.nan
+    held_out_accuracy: float = np.nan
     others: tuple[float, ...] = ()
     seconds: float = 0.0
 
@@ -115,12 +119,16 @@ class History:
     """The rows, interventions and stop of one run.
 
     `config` is what the run started with. Rows are appended in the order of their steps.
+
+    Attributes:
+        parameters: P, once the problem was built.
     """
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
         self.interventions: list[Intervention] = []
         self.stop: Stop | None = None
+        self.parameters: int | None = None
         self._rows = np.empty(1024, dtype=row_dtype(config.top_k))
         self._used = 0
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from samedge_core.curvature.operator import HessianOperator
 from samedge_core.curvature.tracker import EigenEstimate
-from samedge_core.optimizers import update
+from samedge_core.optimizers import Step, update
 from samedge_core.problems.problem import Batch, Problem
 from samedge_core.problems.registry import build
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, Measurement, check_changes
+from samedge_core.training.observe import Slope, observe
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 
@@ -30,7 +30,13 @@ Changes = Mapping[str, Any]
 
 def build_problem(config: RunConfig) -> Problem:
     """The problem that `config` names."""
-    return build(config.problem, config.options, seed=config.seed, dtype=config.dtype)
+    return build(
+        config.problem,
+        config.options,
+        seed=config.seed,
+        dtype=config.dtype,
+        device=config.device,
+    )
 
 
 def measurements(
@@ -54,9 +60,8 @@ def measurements(
             intervention = _intervene(state, change)
             if intervention:
                 yield intervention
-        row = _advance(config, problem, state)
+        row, stop = _advance(config, problem, state)
         yield row
-        stop = _stop(row, state)
         if stop:
             return stop
     return Stop(StopReason.STEP_CAP, state.step, f"the step cap of {config.steps:,} is reached")
@@ -79,6 +84,7 @@ def run(
     """
     problem = problem or build_problem(config)
     history = History(config)
+    history.parameters = problem.size
     planned: dict[int, list[Changes]] = {}
     for item in interventions:
         planned.setdefault(item.step, []).append(item.changes)
@@ -113,35 +119,51 @@ def _intervene(state: TrainState, change: Changes) -> Intervention | None:
     return Intervention(state.step, new, {name: before[name] for name in new})
 
 
-def _advance(config: RunConfig, problem: Problem, state: TrainState) -> Measurement:
+def _advance(
+    config: RunConfig, problem: Problem, state: TrainState
+) -> tuple[Measurement, Stop | None]:
     """Measure at w_t, then take the step to w_t+1."""
     batch = state.batches.next() if state.batches else problem.full_batch()
-    measured = state.step % config.measure_every == 0
-    operator = None
-    if measured:
-        operator = HessianOperator(lambda w: problem.loss(w, batch), state.w)
-        loss, g = operator.value, operator.g
-    else:
-        loss, g = problem.loss_and_gradient(state.w, batch)
-    row = Measurement(step=state.step, loss=float(loss), grad_norm=float(g.norm()))
+    seen = state.fixed or batch  # what is measured need not be what the step is taken on
+    shown = operator = None
+    if state.step % config.measure_every == 0:
+        shown, operator = observe(problem, state.w, seen, config.hessian_share)
+    taken = shown if seen is batch else None
+    taken = taken or Slope.of(*problem.loss_and_gradient(state.w, batch))
+    shown = taken if seen is batch else shown
+    row = Measurement(state.step, *((shown.loss, shown.norm) if shown else (math.nan, math.nan)))
     if state.first_loss is None:
-        state.first_loss, state.first_grad_norm = row.loss, row.grad_norm
-    if not (math.isfinite(row.loss) and math.isfinite(row.grad_norm)):
-        return row
-    estimate = state.tracker.measure(operator) if operator else None
-    if estimate:
-        row.accuracy = problem.evaluate(state.w).accuracy
-    uphill = _step(problem, state, batch, g)
-    if estimate:
-        _record(row, estimate, config.top_k, g, uphill)
-    return row
+        state.first_loss, state.first_grad_norm = taken.loss, taken.norm
+    stop = _stop(state, taken)
+    if not taken.finite:
+        return row, stop
+    if operator is None or shown is None:
+        _step(problem, state, batch, taken.g)
+        return row, stop
+    estimate = state.tracker.measure(operator)
+    _evaluate(row, problem, state.w)
+    # SAM's gradient on the measured batch; where that is the step's own, the step has it
+    uphill = None if shown is taken else _updated(problem, state, seen, shown.g).uphill_gradient
+    step = _step(problem, state, batch, taken.g)
+    uphill = step.uphill_gradient if shown is taken else uphill
+    _record(row, estimate, config.top_k, shown.g, uphill)
+    return row, stop
 
 
-def _step(problem: Problem, state: TrainState, batch: Batch | None, g: Tensor) -> Tensor | None:
-    taken = update(state.w, g, state.velocity, state.hyper, lambda w: problem.gradient(w, batch))
+def _updated(problem: Problem, state: TrainState, batch: Batch | None, g: Tensor) -> Step:
+    return update(state.w, g, state.velocity, state.hyper, lambda w: problem.gradient(w, batch))
+
+
+def _step(problem: Problem, state: TrainState, batch: Batch | None, g: Tensor) -> Step:
+    taken = _updated(problem, state, batch, g)
     state.w, state.velocity = taken.w, taken.velocity
     state.step += 1
-    return taken.uphill_gradient
+    return taken
+
+
+def _evaluate(row: Measurement, problem: Problem, w: Tensor) -> None:
+    row.accuracy = problem.evaluate(w).accuracy
+    row.held_out_loss, row.held_out_accuracy = problem.evaluate_held_out(w)
 
 
 def _record(
@@ -169,16 +191,17 @@ def _alignments(g: Tensor, vectors: Tensor, top_k: int) -> tuple[float, float]:
     return leading, float(shares[:top_k].norm()) if top_k > 1 else math.nan
 
 
-def _stop(row: Measurement, state: TrainState) -> Stop | None:
+def _stop(state: TrainState, slope: Slope) -> Stop | None:
+    """Whether the step that is taken now is the last."""
     assert state.first_loss is not None
     assert state.first_grad_norm is not None
-    if not (math.isfinite(row.loss) and math.isfinite(row.grad_norm)):
-        what = f"diverged: the loss left the finite range at step {row.step:,}"
-        return Stop(StopReason.DIVERGED, row.step, what)
-    if row.loss > DIVERGED_FACTOR * max(1.0, state.first_loss):
-        what = f"diverged: the loss is {row.loss:.3g} at step {row.step:,}"
-        return Stop(StopReason.DIVERGED, row.step, what)
-    if row.grad_norm <= CONVERGED_FACTOR * state.first_grad_norm:
-        what = f"converged: the gradient norm is {row.grad_norm:.3g} at step {row.step:,}"
-        return Stop(StopReason.CONVERGED, row.step, what)
+    if not slope.finite:
+        what = f"diverged: the loss left the finite range at step {state.step:,}"
+        return Stop(StopReason.DIVERGED, state.step, what)
+    if slope.loss > DIVERGED_FACTOR * max(1.0, state.first_loss):
+        what = f"diverged: the loss is {slope.loss:.3g} at step {state.step:,}"
+        return Stop(StopReason.DIVERGED, state.step, what)
+    if slope.norm <= CONVERGED_FACTOR * state.first_grad_norm:
+        what = f"converged: the gradient norm is {slope.norm:.3g} at step {state.step:,}"
+        return Stop(StopReason.CONVERGED, state.step, what)
     return None

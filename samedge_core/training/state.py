@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from samedge_core.curvature.tracker import SharpnessTracker
-from samedge_core.problems.batches import Batches
+from samedge_core.problems.batches import Batch, Batches
 from samedge_core.problems.problem import Problem
 from samedge_core.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
@@ -23,6 +23,7 @@ class TrainState:
 
     Attributes:
         step: steps taken so far; w (P,) is the iterate after them, velocity (P,) its momentum.
+        fixed: the batch on which everything is measured, where that is not the step's own.
         first_loss, first_grad_norm: at step 0, what divergence and convergence are judged against.
     """
 
@@ -32,6 +33,7 @@ class TrainState:
     hyper: Hyperparameters
     batches: Batches | None
     tracker: SharpnessTracker
+    fixed: Batch | None = None
     first_loss: float | None = None
     first_grad_norm: float | None = None
 
@@ -39,6 +41,8 @@ class TrainState:
     def initial(cls, config: RunConfig, problem: Problem) -> TrainState:
         """Step 0 of a run; independent seeds for weights, batches and the tracker's noise."""
         w = problem.init(seed=config.seed)
+        size = config.batch_size if config.measure_on == "fixed" else 0
+        measured = problem.batches(seed=config.seed + 3, batch_size=size)
         return cls(
             step=0,
             w=w,
@@ -46,6 +50,7 @@ class TrainState:
             hyper=config.hyperparameters,
             batches=problem.batches(seed=config.seed + 1, batch_size=config.batch_size),
             tracker=SharpnessTracker(top_k=config.top_k, seed=config.seed + 2),
+            fixed=measured.next() if measured else None,
         )
 
     def pack(self) -> bytes:
@@ -54,8 +59,8 @@ class TrainState:
         torch.save(
             {
                 "step": self.step,
-                "w": self.w,
-                "velocity": self.velocity,
+                "w": self.w.cpu(),
+                "velocity": self.velocity.cpu(),
                 "hyper": asdict(self.hyper),
                 "batches": self.batches.state() if self.batches else None,
                 "tracker": self.tracker.state(),
@@ -75,6 +80,7 @@ class TrainState:
             state.batches.restore(saved["batches"])
         state.tracker.restore(saved["tracker"])
         state.hyper = Hyperparameters(**saved["hyper"])
-        for name in ("step", "w", "velocity", "first_loss", "first_grad_norm"):
+        state.w, state.velocity = (saved[n].to(problem.device) for n in ("w", "velocity"))
+        for name in ("step", "first_loss", "first_grad_norm"):
             setattr(state, name, saved[name])
         return state

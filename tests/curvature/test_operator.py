@@ -139,3 +139,20 @@ def test_a_loss_that_does_not_depend_on_w_has_no_curvature():
     assert float(h.value) == 3.0
     assert torch.equal(h.g, torch.zeros(4))
     assert torch.equal(h.matvec(torch.ones(4)), torch.zeros(4))
+
+
+@pytest.mark.parametrize("retained", [0, 1, 2, 9])
+def test_terms_add_up_however_many_graphs_are_kept(retained):
+    loss, w = at_start("digits-mlp", {"n": 30, "width": 4, "activation": "tanh"})
+    whole = HessianOperator(loss, w)
+    shares = (0.2, 0.5, 0.3)
+    terms = [lambda w, share=share: share * loss(w) for share in shares]
+    parts = HessianOperator(terms, w, retained=retained)
+    # three roundings of 1e-16 more
+    torch.testing.assert_close(parts.value, whole.value, rtol=1e-14, atol=0)
+    torch.testing.assert_close(parts.g, whole.g, rtol=0, atol=1e-14 * float(whole.g.norm()))
+    for v in directions(2, len(w)):
+        expected = whole.matvec(v)
+        bound = 1e-14 * float(expected.norm())
+        torch.testing.assert_close(parts.matvec(v), expected, rtol=0, atol=bound)
+    assert parts.products == 2

@@ -23,7 +23,8 @@ class Matrix:
     """A symmetric matrix as an operator."""
 
     def __init__(self, matrix: torch.Tensor) -> None:
-        self.matrix, self.size, self.dtype = matrix, len(matrix), matrix.dtype
+        self.matrix, self.size = matrix, len(matrix)
+        self.dtype, self.device = matrix.dtype, matrix.device
 
     def matvec(self, v: torch.Tensor, /) -> torch.Tensor:
         return self.matrix @ v

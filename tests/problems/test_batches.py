@@ -1,11 +1,13 @@
 """Mini-batches: seeded, restorable, and no example twice in an epoch."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samedge_core.problems.batches import Batch, Batches
+from samedge_core.problems.batches import Batch, Batches, subsample
 
 
 def numbered(n: int) -> Batch:
@@ -77,3 +79,19 @@ def test_restore_continues_the_very_same_order(sizes, taken, seed):
 def test_a_batch_larger_than_the_data_is_refused(size):
     with pytest.raises(ValueError, match=f"from 1 to the data size 10, got {size}$"):
         Batches(numbered(10), size, seed=0)
+
+
+@given(st.integers(1, 60), st.floats(0, 1, exclude_min=True))
+def test_a_subsample_is_a_fixed_share(n, share):
+    data = numbered(n)
+    chosen = subsample(data, share)
+    assert len(chosen.x) == math.ceil(share * n)
+    # whole examples, in their order, each once
+    assert chosen.x[:, 0].tolist() == sorted(set(chosen.x[:, 0].tolist()))
+    assert (10 * chosen.x[:, 0]).tolist() == chosen.y.tolist()
+    assert torch.equal(subsample(numbered(n), share).y, chosen.y)
+
+
+def test_all_of_a_batch_is_the_batch_itself():
+    data = numbered(7)
+    assert subsample(data, 1.0) is data

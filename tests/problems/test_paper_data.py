@@ -1,16 +1,15 @@
 """The loaders against files in the original formats, written here byte by byte."""
 
-import hashlib
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from samedge_core.problems import downloads, paper_data
+from samedge_core.problems import paper_data
 from samedge_core.problems.data import DataError, Split, centred, sequences
 from samedge_core.problems.paper_data import ascii_codes, cifar10, mnist, shakespeare
 from tests.problems.originals import (
+    accept,
     cifar_archive,
     cifar_files,
     idx,
@@ -24,15 +23,6 @@ from tests.problems.originals import (
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SAMEDGE_DATA", str(tmp_path))
     return tmp_path
-
-
-def accept(monkeypatch, folder, dataset: str) -> None:
-    """Take the files in the folder for the published ones."""
-    sources = tuple(
-        replace(s, sha256=hashlib.sha256((folder / s.name).read_bytes()).hexdigest())
-        for s in downloads.SOURCES[dataset]
-    )
-    monkeypatch.setitem(downloads.SOURCES, dataset, sources)
 
 
 @pytest.mark.parametrize("packed", [False, True])

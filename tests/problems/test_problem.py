@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from samedge_core.problems.problem import ModuleProblem, Problem
+from samedge_core.problems.problem import Batch, ModuleProblem, Problem
 
 
 class TwoOutputs(nn.Module):
@@ -139,3 +139,76 @@ def test_outputs_and_targets_of_different_shapes_do_not_broadcast():
     problem = Problem.from_module(nn.Linear(3, 1), X, torch.zeros(2))
     with pytest.raises(ValueError, match=r"outputs \(2, 1\) and targets \(2,\) differ in shape"):
         problem.loss(problem.init(seed=0), None)
+
+
+# --- chunks -------------------------------------------------------------------------------------
+
+
+def in_chunks(chunk: int | None, loss: str, *, held_out: bool = False) -> ModuleProblem:
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(11, 3, generator=generator, dtype=torch.float64)
+    y = torch.arange(11) % 2
+    other = Batch(x[:5] + 1, y[:5]) if held_out else None
+    return ModuleProblem(TwoOutputs().double(), x, y, loss, chunk=chunk, held_out=other)
+
+
+@pytest.mark.parametrize("loss", ["mse", "half-mse", "cross-entropy"])
+@pytest.mark.parametrize("chunk", [1, 4, 10, 11, 50])
+def test_chunks_add_up_to_the_whole(loss, chunk):
+    whole, cut = in_chunks(None, loss, held_out=True), in_chunks(chunk, loss, held_out=True)
+    w = whole.init(seed=0) / 5
+    assert len(cut.terms(None)) == math.ceil(11 / chunk)
+    # sums of 22 terms in float64, in two orders
+    for ours, expected in zip(
+        cut.loss_and_gradient(w, None), whole.loss_and_gradient(w, None), strict=True
+    ):
+        torch.testing.assert_close(ours, expected, rtol=1e-13, atol=1e-14)
+    for evaluate in ("evaluate", "evaluate_held_out"):
+        ours, expected = (getattr(problem, evaluate)(w) for problem in (cut, whole))
+        assert ours.loss == pytest.approx(expected.loss, rel=1e-13)
+        assert ours.accuracy == expected.accuracy
+
+
+def test_one_chunk_is_the_loss_itself_bit_for_bit():
+    problem = in_chunks(11, "mse")
+    w = problem.init(seed=0)
+    loss, g = problem.loss_and_gradient(w, None)
+    leaf = w.clone().requires_grad_()
+    value = problem.loss(leaf, None)
+    assert loss == value.detach()
+    assert torch.equal(g, torch.autograd.grad(value, leaf)[0])
+
+
+def test_evaluate_looks_at_the_first_examples_only():
+    whole = in_chunks(None, "mse")
+    x, y = whole.full_batch()
+    part = ModuleProblem(TwoOutputs().double(), x, y, "mse", evaluated=4)
+    w = whole.init(seed=0)
+    assert part.evaluate(w).loss == float(whole.loss(w, Batch(x[:4], y[:4])))
+    assert part.evaluate(w).loss != whole.evaluate(w).loss
+
+
+def test_cross_entropy_of_sequences_is_the_mean_over_all_tokens():
+    words = torch.tensor([[0, 1, 2], [2, 1, 0]])
+    problem = Problem.from_module(nn.Embedding(3, 3), words, words.flip(1), loss="cross-entropy")
+    w = problem.init(seed=0)
+    logits = w.view(3, 3).log_softmax(-1)
+    expected = -sum(logits[a, b] for a, b in ((0, 2), (1, 1), (2, 0))) / 3
+    assert float(problem.loss(w, None)) == pytest.approx(float(expected), rel=1e-6)
+    right = sum(int(logits[a].argmax()) == b for a, b in ((0, 2), (1, 1), (2, 0)))
+    assert problem.evaluate(w).accuracy == right / 3
+
+
+def test_buffers_of_a_module_are_used():
+    class Scaled(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(3, 2)
+            self.register_buffer("factor", torch.tensor(3.0))
+
+        def forward(self, input):
+            return self.factor * super().forward(input)
+
+    problem = Problem.from_module(Scaled(), X, Y).to(torch.device("cpu"))
+    w = problem.init(seed=0)
+    plain = Problem.from_module(nn.Linear(3, 2), X, Y)
+    torch.testing.assert_close(problem.predict(w, X), 3 * plain.predict(w, X))

@@ -21,6 +21,8 @@ def allowed(field: Field) -> st.SearchStrategy:
         return st.sampled_from(field.choices)
     if field.kind == "bool":
         return st.booleans()
+    if field.kind == "path":
+        return st.just("") | st.text("ab/é ", max_size=9).map(lambda stem: stem + field.suffix)
     low, high = field.low, field.high
     assert low is not None
     assert high is not None
@@ -100,9 +102,12 @@ BAD = {
     "batch_size": [-1, 1.5, 1_000_001],
     "seed": [-1, 2**31, 0.5],
     "measure_every": [0, 100_001],
+    "measure_on": ["batch", None],
+    "hessian_share": [0, 1.1, "all"],
     "top_k": [0, 11, 2.5],
     "steps": [0, 10_000_001],
     "dtype": ["float16", None],
+    "device": ["gpu", None],
 }
 
 

@@ -1,0 +1,36 @@
+"""The devices of this machine by name."""
+
+from __future__ import annotations
+
+import torch
+
+from samedge_core.fields import ConfigError
+
+__all__ = ["resolve_device"]
+
+
+def resolve_device(name: str, dtype: str = "float32") -> torch.device:
+    """The device `name`; "auto" is the first of cuda, mps and cpu that this machine has and that
+    can compute in `dtype`.
+
+    Raises:
+        ConfigError: this machine has no such device, or it has no float64.
+    """
+    usable = _usable(dtype)
+    if name == "auto":
+        return torch.device(usable[0])
+    if name not in usable:
+        raise ConfigError(
+            "device",
+            f"device must be one that this machine has for {dtype}: auto, {', '.join(usable)}; "
+            f"got {name!r}",
+        )
+    return torch.device(name)
+
+
+def _usable(dtype: str) -> list[str]:
+    found = ["cuda"] if torch.cuda.is_available() else []
+    # Apple's GPUs compute in single precision only
+    if torch.backends.mps.is_available() and dtype == "float32":
+        found.append("mps")
+    return [*found, "cpu"]

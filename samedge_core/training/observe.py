@@ -1,0 +1,43 @@
+"""What is seen at one w: loss, gradient and, where the sharpness is measured, the Hessian."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from torch import Tensor
+
+from samedge_core.curvature.operator import HessianOperator
+from samedge_core.problems.batches import Batch, subsample
+from samedge_core.problems.problem import Problem
+
+__all__ = ["Slope", "observe"]
+
+
+class Slope(NamedTuple):
+    """Loss, gradient (P,) and its norm on one batch."""
+
+    loss: float
+    g: Tensor
+    norm: float
+
+    @classmethod
+    def of(cls, loss: Tensor, g: Tensor) -> Slope:
+        """From scalar `loss` and its gradient."""
+        return cls(float(loss), g, float(g.norm()))
+
+    @property
+    def finite(self) -> bool:
+        """Whether loss and gradient norm are."""
+        return math.isfinite(self.loss) and math.isfinite(self.norm)
+
+
+def observe(
+    problem: Problem, w: Tensor, batch: Batch | None, share: float
+) -> tuple[Slope, HessianOperator]:
+    """Loss and gradient on `batch`, and the Hessian on `share` of its examples."""
+    part = subsample(batch, share) if batch else batch
+    operator = HessianOperator(problem.terms(part), w)
+    if part is batch:
+        return Slope.of(operator.value, operator.g), operator
+    return Slope.of(*problem.loss_and_gradient(w, batch)), operator
