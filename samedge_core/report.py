@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import asdict
 from html import escape
-from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from samedge_core.figures import paper_figures
 from samedge_core.problems.registry import PROBLEMS
-from samedge_core.summary import EDGE_PHASE, summarise
+from samedge_core.summary import in_words, summarise
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import History
 
@@ -56,7 +53,7 @@ def report_html(history: History) -> str:
         f"<p>{escape(_ending(history))}</p>",
         '<div class="tables">',
         _section("Configuration at the start", _table(_settings(history.config))),
-        _section("Summary", _table(_results(history))),
+        _section("Summary", _table(in_words(summarise(history)))),
         _section("Changes on the way", _table(_changes(history))) if _changes(history) else "",
         "</div>",
         *(_figure(name, figure) for name, figure in paper_figures(history).items()),
@@ -86,39 +83,8 @@ def _settings(config: RunConfig) -> list[tuple[str, str]]:
     ]
 
 
-def _results(history: History) -> list[tuple[str, str]]:
-    """The summary without what the configuration says already."""
-    summary = asdict(summarise(history))
-    labels = {
-        "parameters": "Parameters",
-        "steps": "Steps",
-        "edge_phase_start": f"Edge phase from step (ratio ≥ {EDGE_PHASE})",
-        "ratio": "Sharpness / edge, median in the edge phase",
-        "deviation": "|sharpness / edge − 1|, median in the edge phase",
-        "align_grad": "Alignment of the gradient, median in the edge phase",
-        "align_sam": "Alignment of the SAM gradient, median in the edge phase",
-        "loss": "Training loss at the end",
-        "accuracy": "Training accuracy at the end (0 to 1)",
-        "held_out_loss": "Held-out loss at the end",
-        "held_out_accuracy": "Held-out accuracy at the end (0 to 1)",
-        "unconverged": "Estimates not converged (share)",
-        "rule": "Update rule at the end",
-        "eta": "Step size η at the end",
-        "rho": "SAM radius ρ at the end",
-    }
-    return [(label, _shown(summary[name])) for name, label in labels.items()]
-
-
 def _changes(history: History) -> list[tuple[str, str]]:
     return [(f"Step {item.step:,}", item.label) for item in history.interventions]
-
-
-def _shown(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.5g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _section(title: str, body: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from samedge_core.training.history import History
 
-__all__ = ["EDGE_PHASE", "Summary", "summarise"]
+__all__ = ["EDGE_PHASE", "Summary", "in_words", "summarise"]
 
 EDGE_PHASE = 0.95
 """The edge phase begins where sharpness / edge first reaches this."""
@@ -52,6 +52,25 @@ class Summary:
     unconverged: float
 
 
+_LABELS = {
+    "parameters": "Parameters",
+    "steps": "Steps",
+    "rule": "Update rule at the end",
+    "eta": "Step size η at the end",
+    "rho": "SAM radius ρ at the end",
+    "loss": "Training loss at the end",
+    "accuracy": "Training accuracy at the end (0 to 1)",
+    "held_out_loss": "Held-out loss at the end",
+    "held_out_accuracy": "Held-out accuracy at the end (0 to 1)",
+    "edge_phase_start": f"Edge phase from step (sharpness / edge ≥ {EDGE_PHASE})",
+    "ratio": "Sharpness / edge, median in the edge phase",
+    "deviation": "|sharpness / edge − 1|, median in the edge phase",
+    "align_grad": "Alignment of the gradient, median in the edge phase",
+    "align_sam": "Alignment of the SAM gradient, median in the edge phase",
+    "unconverged": "Sharpness estimates that have not converged (share)",
+}
+
+
 def summarise(history: History) -> Summary:
     """The Summary of a run, finished or not."""
     config, hyper = history.config, history.hyperparameters
@@ -79,6 +98,19 @@ def summarise(history: History) -> Summary:
         held_out_accuracy=_last(columns, "held_out_accuracy"),
         unconverged=_share(~measured["converged"]),
     )
+
+
+def in_words(summary: Summary) -> list[tuple[str, str]]:
+    """(label, value) of all that the configuration does not say already; a dash for unknown."""
+    return [(label, _shown(getattr(summary, name))) for name, label in _LABELS.items()]
+
+
+def _shown(value: str | float | None) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def _rows(columns: dict[str, NDArray], chosen: NDArray | slice) -> dict[str, NDArray]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import samedge_core as se
-from samedge_core.summary import EDGE_PHASE, Summary, summarise
+from samedge_core.summary import EDGE_PHASE, Summary, in_words, summarise
 
 GD = {"problem": "digits-mlp", "rule": "gd", "eta": 0.5}  # edge 4
 
@@ -89,6 +89,17 @@ def test_an_empty_history_has_a_summary():
     assert (summary.steps, summary.edge_phase_start) == (0, None)
     for name in ("loss", "accuracy", "ratio", "unconverged"):
         assert math.isnan(getattr(summary, name))
+
+
+def test_in_words_the_unknown_is_a_dash():
+    history = record([0.5, 1.0], loss=[1.0, 0.123456789])
+    history.parameters = 17_610
+    words = dict(in_words(summarise(history)))
+    assert words["Parameters"] == "17,610"
+    assert words["Training loss at the end"] == "0.12346"
+    assert words["Held-out loss at the end"] == "–"
+    assert words["Update rule at the end"] == "gd"
+    assert words["Edge phase from step (sharpness / edge ≥ 0.95)"] == "1"
 
 
 def test_the_columns_of_a_comparison_table():
