@@ -21,13 +21,9 @@ from samedge_core.training.loop import Changes, build_problem, measurements
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 
-__all__ = ["HeadlessRun", "ResumeError"]
+__all__ = ["HeadlessRun"]
 
 SAVE_SECONDS = 30.0  # what a kill can cost, and a step
-
-
-class ResumeError(ValueError):
-    """A saved run that can't go on in the way that was asked for."""
 
 
 @dataclass
@@ -86,8 +82,9 @@ class HeadlessRun:
         problem = build_problem(config)
         state = _state(folder, config, problem)
         if state.step >= config.steps:
-            raise ResumeError(
-                f"the run in {folder} has taken all of its {config.steps:,} steps: raise steps"
+            raise saved.ResumeError(
+                f"the run in {folder} has taken all of its {config.steps:,} steps: raise the cap "
+                "(steps)"
             )
         history = _before(state.step, recorded, config)
         if history.last_step + 1 != state.step:
@@ -188,10 +185,10 @@ def _interruptions() -> Iterator[threading.Event]:
 def _check_resumable(recorded: History, config: RunConfig) -> None:
     stop = recorded.stop
     if stop and not stop.reason.resumable:
-        raise ResumeError(f"the run can't go on: {stop.what}")
+        raise saved.ResumeError(f"the run can't go on: {stop.what}")
     reached = recorded.last_step + 1
     if config.steps < reached:
-        raise ResumeError(
+        raise saved.ResumeError(
             f"steps must be at least {reached:,}, the steps that are recorded, got {config.steps:,}"
         )
 

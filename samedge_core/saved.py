@@ -36,10 +36,20 @@ from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, check_changes
 from samedge_core.training.stop import Stop, StopReason
 
-__all__ = ["SavedError", "holds_run", "read", "read_state", "reading", "write"]
+__all__ = [
+    "FILES",
+    "ResumeError",
+    "SavedError",
+    "holds_run",
+    "read",
+    "read_state",
+    "reading",
+    "write",
+]
 
 CONFIG, ROWS, STATE = "config.json", "history.parquet", "state.pt"
 TABLE, SUMMARY, REPORT = "history.csv", "summary.json", "report.html"
+FILES = (REPORT, SUMMARY, TABLE, ROWS, CONFIG, STATE)
 METADATA = b"samedge"
 SCHEMA = 1
 
@@ -52,6 +62,10 @@ _UNREADABLE = (
 
 class SavedError(ValueError):
     """A saved run that can't be read; the message names the file and what is wrong with it."""
+
+
+class ResumeError(ValueError):
+    """A saved run that can't go on in the way that was asked for."""
 
 
 def holds_run(folder: Path) -> bool:

@@ -12,8 +12,8 @@ import torch
 
 import samedge_core as se
 from samedge_core import headless, saved
-from samedge_core.headless import HeadlessRun, ResumeError
-from samedge_core.saved import SavedError
+from samedge_core.headless import HeadlessRun
+from samedge_core.saved import ResumeError, SavedError
 from samedge_core.training.loop import measurements
 
 SMALL = {"n": 50, "width": 8}
@@ -217,7 +217,7 @@ def test_a_raised_cap_goes_on(tmp_path):
 
 def test_a_cap_that_is_reached_or_too_low_is_refused(tmp_path):
     HeadlessRun.new(small(steps=10)).run(tmp_path)
-    with pytest.raises(ResumeError, match="has taken all of its 10 steps: raise steps"):
+    with pytest.raises(ResumeError, match="has taken all of its 10 steps: raise the cap"):
         HeadlessRun.resumed(tmp_path)
     with pytest.raises(ResumeError, match=r"steps must be at least 10, .* got 9"):
         HeadlessRun.resumed(tmp_path, steps=9)
