@@ -166,4 +166,5 @@ def _layout(y: str) -> dict:
         "margin": {"l": 70, "r": 20, "t": 50, "b": 60},
         "height": 420,
         "hovermode": "x unified",
+        "hoverlabel": {"bgcolor": "#333", "font": {"color": "#fff"}},
     }

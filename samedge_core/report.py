@@ -31,7 +31,7 @@ th { font-weight: normal; }
 td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .tables { display: flex; flex-wrap: wrap; gap: 0 4rem; }
 .js-plotly-plot text { fill: var(--ink) !important; }
-.js-plotly-plot .hoverlayer path, .js-plotly-plot .legend .bg { fill: var(--paper) !important; }
+.js-plotly-plot .legend .bg { fill: var(--paper) !important; }
 """
 
 

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -55,8 +56,8 @@ SCHEMA = 1
 
 # what parquet, JSON, zip and torch raise on bytes that are not theirs
 _UNREADABLE = (
-    ValueError, TypeError, LookupError, AttributeError, OSError, EOFError, RuntimeError,
-    MemoryError, zipfile.BadZipFile, pickle.UnpicklingError,
+    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, OSError, EOFError,
+    RuntimeError, MemoryError, zipfile.BadZipFile, pickle.UnpicklingError,
 )  # fmt: skip
 
 
@@ -86,7 +87,7 @@ def write(folder: Path, history: History, state: bytes | None, *, results: bool)
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / ROWS, _parquet(history))
     if results:
-        _replace(folder / TABLE, history.to_frame().to_csv(index=False).encode())
+        _replace(folder / TABLE, _csv(history))
         _replace(folder / SUMMARY, _summary_json(history).encode())
         _replace(folder / REPORT, report_html(history).encode())
     if state is not None:
@@ -158,6 +159,15 @@ def _parquet(history: History) -> bytes:
     return buffer.getvalue()
 
 
+def _csv(history: History) -> bytes:
+    """Every digit that it takes to get the numbers back; empty for NaN."""
+    columns = history.columns().items()
+    table = pa.table({name: pa.array(column, from_pandas=True) for name, column in columns})
+    buffer = io.BytesIO()
+    pc.write_csv(table, buffer, pc.WriteOptions(quoting_header="none", quoting_style="none"))
+    return buffer.getvalue()
+
+
 def _rows(table: pa.Table, dtype: np.dtype) -> NDArray[np.void]:
     """Stored rows; columns of another type are refused, since a conversion could lose bits."""
     rows = np.empty(table.num_rows, dtype=dtype)
@@ -189,8 +199,11 @@ def _restore(history: History, record: dict[str, Any]) -> None:
     parameters, stop = record["parameters"], record["stop"]
     history.parameters = None if parameters is None else int(parameters)
     for item in record["interventions"]:
+        step, next_step = int(item["step"]), history.last_step + 1
+        if not 0 <= step <= next_step:
+            raise ValueError(f"interventions must be from step 0 to {next_step}, got {step}")
         changes, before = check_changes(item["changes"]), check_changes(item["before"])
-        history.intervene(Intervention(int(item["step"]), changes, before))
+        history.intervene(Intervention(step, changes, before))
     if stop is not None:
         history.stop = Stop(StopReason(stop["reason"]), int(stop["step"]), str(stop["what"]))
 
