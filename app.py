@@ -10,6 +10,7 @@ from samedge_core.training.config import RunConfig
 from samedge_core.worker.registry import RunView
 
 POLL_SECONDS = 0.5
+CHARTS = "live"
 AXES: dict[str, Axis] = {
     "Step": "step",
     "Effective time": "time",
@@ -166,7 +167,7 @@ def _chart_options() -> View:
 
 def _live(view: View, rule: str, running: bool) -> None:
     """The part that is drawn anew at every tick."""
-    views = feed.poll(lab.shown())
+    views = feed.poll(lab.shown(), CHARTS)
     if running != any(item.phase in lab.ACTIVE for item in views):
         st.rerun()  # the buttons stand outside this fragment and must follow
     with st.container():  # keeps the charts in their place, however many lines there are
@@ -175,7 +176,10 @@ def _live(view: View, rule: str, running: bool) -> None:
         if not views:
             st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
         formula.show(views, rule)
-    live_charts([feed.update(item) for item in views], view, on_resync=feed.forget_sent)
+    live_charts(
+        [feed.update(item) for item in views], view, key=CHARTS,
+        on_resync=lambda: feed.forget_sent(CHARTS),
+    )  # fmt: skip
 
 
 main()

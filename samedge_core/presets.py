@@ -190,7 +190,7 @@ def hints(config: RunConfig) -> list[str]:
     A network of another size than its problem's default gets them only at twice the distance, since
     the measured limits are those of the default. Momentum and USAM get the exact ones only.
     """
-    if config.options.get("loss") == "cross-entropy":
+    if "loss" in config.options and config.options["loss"] == "cross-entropy":
         return [
             "Under cross-entropy the sharpness rises, then falls again, so that it stays at no "
             "edge for long. Try the squared error."

@@ -23,6 +23,8 @@ export class RunBuffer {
   accept(update) {
     const relabelled = this.label !== update.label;
     this.label = update.label;
+    this.rule = update.rule;
+    this.note = update.note;
     if (update.full) this.clear();
     else if (update.start > this.have) return "gap";
     const marked = this.mark(update.interventions);

@@ -1,5 +1,6 @@
 /**
- * The live charts of SAMEdge: five Plotly charts over rows kept in the browser.
+ * The live charts of SAMEdge: Plotly charts over rows kept in the browser; the five of the lab, or
+ * the four figures of the paper.
  *
  * Streamlit calls `update` at every message and at every change of theme. A message carries only the
  * new rows (see pages/parts/live.py); they go into a RunBuffer, and one redraw per animation frame
@@ -17,6 +18,7 @@ const { addStyle, element, loadPlotly, memory } = await part("page.js");
 
 const TALL = 330;
 const SHORT = 230;
+const EVEN = 300; // where no chart is wide
 const GAP = 10;
 
 const EDGES = [
@@ -31,19 +33,43 @@ const TOP_K = [2, 3, 4, 5, 6, 7, 8, 9, 10].map((k) => ({
   column: `lambda_${k}`, name: `λ${k}`, role: "topk", fade: 1 - (k - 2) * 0.07, connect: true, topK: true,
 }));
 
-/** One entry per chart; `log` says that the y axis follows the log switch. */
-const CHARTS = [
+const SHARPNESS = {
+  column: "sharpness", name: "sharpness", role: "sharpness", connect: true, smooth: true, always: true,
+};
+
+const LOSS = {
+  name: "Loss", title: "loss", log: true,
+  lines: [
+    { column: "accuracy", name: "accuracy", role: "accuracy", connect: true, yaxis: "y2" },
+    { column: "held_out_accuracy", name: "held-out accuracy", role: "heldOutAccuracy", connect: true, yaxis: "y2" },
+    { column: "held_out_loss", name: "held-out loss", role: "heldOutLoss", connect: true, smooth: true },
+    { column: "loss", name: "loss", role: "loss", connect: true, smooth: true, always: true },
+  ],
+};
+
+const ALIGNMENT = {
+  name: "Alignment", title: "alignment with v₁", unit: true,
+  lines: [
+    { column: "align_grad", name: "g · v₁", role: "grad", connect: true, smooth: true, always: true },
+    { column: "align_sam", name: "SAM gradient · v₁", role: "sam", connect: true, smooth: true },
+    { column: "align_grad_k", name: "g · top-k", role: "gradK", connect: true, smooth: true },
+    { column: "align_sam_k", name: "SAM gradient · top-k", role: "samK", connect: true, smooth: true },
+  ],
+};
+
+/**
+ * One entry per chart. `log`: the y axis follows the log switch; `measured`: shows how sure the
+ * sharpness is, and what it was measured on; `marked`: interventions are named; `unitLine`: a line at 1;
+ * `ownEdge`: 2/η only where it is the edge in force.
+ */
+const LAB = [
   {
-    name: "Sharpness", title: "sharpness", log: true, wide: true,
-    lines: [
-      { column: "sharpness", name: "sharpness", role: "sharpness", connect: true, smooth: true, always: true },
-      ...EDGES, // dashed and on top, or the sharpness would hide the edge that it rides on
-      ...TOP_K,
-    ],
+    name: "Sharpness", title: "sharpness", log: true, wide: true, measured: true, marked: true,
+    lines: [SHARPNESS, ...EDGES, ...TOP_K], // edges dashed and on top, or the sharpness would hide its edge
     ghost: { column: "sharpness", name: "previous sharpness" },
   },
   {
-    name: "Sharpness / edge", title: "sharpness / edge", log: true,
+    name: "Sharpness / edge", title: "sharpness / edge", log: true, unitLine: true,
     lines: [{ column: "ratio", name: "sharpness / edge", role: "sharpness", connect: true, smooth: true, always: true }],
     ghost: { column: "ratio", name: "previous ratio" },
   },
@@ -51,23 +77,24 @@ const CHARTS = [
     name: "Gradient norm", title: "gradient norm", log: true,
     lines: [{ column: "grad_norm", name: "‖g‖", role: "grad", connect: true, smooth: true, always: true }],
   },
-  {
-    name: "Loss", title: "loss", log: true,
-    lines: [
-      { column: "accuracy", name: "accuracy", role: "accuracy", connect: true, yaxis: "y2" },
-      { column: "loss", name: "loss", role: "loss", connect: true, smooth: true, always: true },
-    ],
-  },
-  {
-    name: "Alignment", title: "alignment with v₁", unit: true,
-    lines: [
-      { column: "align_grad", name: "g · v₁", role: "grad", connect: true, smooth: true, always: true },
-      { column: "align_sam", name: "SAM gradient · v₁", role: "sam", connect: true, smooth: true },
-      { column: "align_grad_k", name: "g · top-k", role: "gradK", connect: true, smooth: true },
-      { column: "align_sam_k", name: "SAM gradient · top-k", role: "samK", connect: true, smooth: true },
-    ],
-  },
+  LOSS,
+  ALIGNMENT,
 ];
+
+const PAPER = [
+  {
+    name: "Eigenvalues", title: "eigenvalues", log: true, measured: true, marked: true,
+    lines: [SHARPNESS, ...EDGES, ...TOP_K],
+  },
+  {
+    name: "Eigenvalues at the edge in force", title: "eigenvalues", log: true, measured: true, ownEdge: true,
+    lines: [SHARPNESS, ...EDGES, ...TOP_K],
+  },
+  ALIGNMENT,
+  LOSS,
+];
+
+const CHART_SETS = { lab: LAB, paper: PAPER };
 
 const X_TITLES = { step: "step", time: "effective time η·steps", evals: "gradient evaluations" };
 
@@ -85,11 +112,13 @@ const STROKES = {
   samK: { width: 2.2, dash: "2px,4px" },
   loss: { width: 2.2, dash: "solid" },
   accuracy: { width: 2, dash: "dot" },
+  heldOutLoss: { width: 2, dash: "dash" },
+  heldOutAccuracy: { width: 2, dash: "dashdot" },
 };
 
 const FAMILY_SHADES = {
   sam: "deep", usam: "deep", polyak: "deep", nesterov: "deep",
-  topk: "mid", accuracy: "mid", gradK: "mid", samK: "deep",
+  topk: "mid", accuracy: "mid", heldOutAccuracy: "mid", gradK: "mid", samK: "deep",
 };
 
 /* ---------------------------------------------------------------- traces */
@@ -106,18 +135,18 @@ function chartTraces(state, chart) {
   runs.forEach((run, index) => {
     if (run.rows) traces.push(...runTraces(context(state, run, pair ? index : null), chart));
   });
-  if (chart.name === "Sharpness / edge") traces.unshift(unitLine(state));
+  if (chart.unitLine) traces.unshift(unitLine(state));
   return traces;
 }
 
 function runTraces(ctx, chart) {
-  const lines = chart.lines.filter((line) => isDrawn(line, ctx));
+  const lines = chart.lines.filter((line) => isDrawn(line, ctx) && !(chart.ownEdge && isOther(line, ctx)));
   const smoothed = ctx.view.smooth > 0 ? lines.filter((line) => line.smooth) : [];
   const traces = [
     ...lines.map((line) => (smoothed.includes(line) ? faintTrace(ctx, line) : rawTrace(ctx, line))),
     ...smoothed.map((line) => smoothTrace(ctx, line)),
   ];
-  if (chart.name !== "Sharpness") return traces;
+  if (!chart.measured) return traces;
   return [...errorBand(ctx), ...traces, ...notConverged(ctx)];
 }
 
@@ -125,6 +154,11 @@ function isDrawn(line, { run, view }) {
   if (line.topK && !view.top_k) return false;
   const values = run.columns.get(line.column);
   return values !== undefined && (line.always || values.some(Number.isFinite));
+}
+
+/** 2/η beside the edge of another rule; where a run came from GD, it had been in force. */
+function isOther(line, { run }) {
+  return line.column === "gd_edge" && run.rule !== "gd";
 }
 
 function rawTrace(ctx, line) {
@@ -326,12 +360,12 @@ function chartLayout(state, chart, traces) {
     shapes: marks.map((mark) => markLine(mark, theme)),
     annotations: empty
       ? [emptyNote(state)]
-      : chart.wide ? markLabels(state, marks, state.charts.get(chart.name)) : [],
+      : chart.marked ? markLabels(state, marks, state.charts.get(chart.name)) : [],
   };
 }
 
 function yAxis(state, chart, axis, empty) {
-  const title = { text: chart.title, standoff: 8 };
+  const title = { text: chart.measured ? noted(state, chart.title) : chart.title, standoff: 8 };
   if (chart.unit) return { ...axis, title, range: [0, 1.02], fixedrange: true, dtick: 0.25 };
   if (empty) return { ...axis, title, range: [0, 1] };
   const log = isLog(state, chart);
@@ -340,6 +374,12 @@ function yAxis(state, chart, axis, empty) {
     ...(log && { minor: { ticks: "outside", ticklen: 2 } }),
     ...fixedOrAuto(state.zoom.y.get(chart.name)?.range),
   };
+}
+
+/** What the sharpness was measured on, where that is not the whole of a step's batch. */
+function noted({ runs }, title) {
+  const notes = new Set([...runs.values()].map((run) => run.note).filter(Boolean));
+  return notes.size ? `${title}<br><sub>${escapeHtml([...notes].join("; "))}</sub>` : title;
 }
 
 function rightAxis(axis) {
@@ -456,7 +496,7 @@ function drawNext(state) {
 function beginPass(state) {
   state.dirty = false;
   state.revision += 1;
-  state.queue = [...CHARTS];
+  state.queue = [...state.set];
   state.span = fullSpan(state); // for the whole pass: rows may arrive between two charts
   dropStrandedZoom(state);
   state.follow.hidden = !isZoomed(state);
@@ -517,7 +557,7 @@ function onRelayout(state, chart, change) {
 
 /** Fit y to the zoomed x range, once, in charts whose y the user has not set. */
 function fitOtherY(state) {
-  for (const chart of CHARTS) {
+  for (const chart of state.set) {
     if (chart.unit || state.zoom.y.get(chart.name)?.byUser) continue;
     const range = visibleRange(state.charts.get(chart.name).data, state.zoom.x, isLog(state, chart));
     if (range) state.zoom.y.set(chart.name, { range, byUser: false });
@@ -557,7 +597,7 @@ function onHover(state, chart, event) {
 }
 
 function hoverOthers(state, origin, x) {
-  for (const chart of CHARTS) {
+  for (const chart of state.set) {
     if (chart !== origin) hoverAt(state, chart, x);
   }
 }
@@ -569,7 +609,7 @@ function hoverAt(state, chart, x) {
 function onUnhover(state, chart) {
   if (state.hover?.chart !== chart) return;
   state.hover = null;
-  for (const other of CHARTS) if (other !== chart) state.plotly.Fx.unhover(state.charts.get(other.name));
+  for (const other of state.set) if (other !== chart) state.plotly.Fx.unhover(state.charts.get(other.name));
 }
 
 /* ---------------------------------------------------------------- messages from the server */
@@ -626,6 +666,7 @@ const STYLE = `
 .samedge-live { container-type: inline-size; position: relative; }
 .samedge-grid { display: grid; grid-template-columns: 1fr 1fr; gap: ${GAP}px; }
 .samedge-grid > div { height: ${SHORT}px; min-width: 0; contain: strict; }
+.samedge-even > div { height: ${EVEN}px; }
 .samedge-grid > .samedge-wide { grid-column: 1 / -1; height: ${TALL}px; }
 @container (max-width: 899px) { .samedge-grid { grid-template-columns: 1fr; } }
 .samedge-follow { position: absolute; top: ${TALL - 84}px; right: 28px; z-index: 5; padding: 2px 12px;
@@ -642,7 +683,7 @@ const takeOver = memory(["runs", "ghost", "view", "zoom", "hidden", "dragmode"])
 /** Called by Streamlit through the bootstrap of assets.py, at every message and change of theme. */
 export function update({ parentElement, data, setTriggerValue }) {
   let state = mounted.get(parentElement);
-  if (!state) mounted.set(parentElement, (state = takeOver(data.key, mount(parentElement))));
+  if (!state) mounted.set(parentElement, (state = takeOver(data.key, mount(parentElement, CHART_SETS[data.charts]))));
   const theme = readTheme(parentElement);
   const themed = JSON.stringify(theme) !== JSON.stringify(state.theme);
   state.theme = theme;
@@ -664,20 +705,21 @@ export function release(parentElement) {
   });
 }
 
-function mount(host) {
+function mount(host, set) {
   addStyle("samedge-live-style", STYLE);
   const root = element("div", "samedge-live");
   const grid = element("div", "samedge-grid");
   const followButton = element("button", "samedge-follow");
   followButton.textContent = "Zoomed – double-click to follow";
   followButton.hidden = true;
-  const charts = new Map(CHARTS.map((chart) => [chart.name, figure(chart)]));
+  if (!set.some((chart) => chart.wide)) grid.classList.add("samedge-even");
+  const charts = new Map(set.map((chart) => [chart.name, figure(chart)]));
   grid.append(...charts.values());
   root.append(grid, followButton);
   host.replaceChildren(root);
   host.style.minHeight = ""; // set by the bootstrap, until the charts hold their own height
   const state = {
-    charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
+    set, charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
     runs: new Map(), ghost: null, replaced: false, askedAt: -Infinity,
     view: null, theme: null, palette: null, zoom: { x: null, y: new Map() }, hidden: new Set(),
     dragmode: "zoom", hover: null, dragging: false, frame: 0, queue: [], dirty: false, revision: 0, span: null,

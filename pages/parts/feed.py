@@ -14,26 +14,31 @@ ROWS_AN_UPDATE = 100
 ROWS_AT_FIRST = 600  # a reloaded page gets the whole run at once, thinned
 
 
-def poll(run_ids: Sequence[str]) -> list[RunView]:
-    """The runs as of now, each with the rows that its browser may lack.
+def poll(run_ids: Sequence[str], charts: str) -> list[RunView]:
+    """The runs as of now, each with the rows that the browser may lack in these charts.
 
     A message is lost when a click makes Streamlit run the page again before it was delivered, so
     each one repeats the rows of the one before; the browser drops those it has.
     """
-    views = []
+    views, told = [], _told(charts)
     for run_id in run_ids:
-        epoch, start, newest = st.session_state["sent"].get(run_id, (-1, -1, -1))
+        epoch, start, newest = told.get(run_id, (-1, -1, -1))
         most = ROWS_AN_UPDATE if start >= 0 else ROWS_AT_FIRST
         view = registry().view(run_id, epoch=epoch, start=start, most=most)
         sent = newest if view.epoch == epoch else -1
-        st.session_state["sent"][run_id] = (view.epoch, sent, view.last_step)
+        told[run_id] = (view.epoch, sent, view.last_step)
         views.append(view)
     return views
 
 
-def forget_sent() -> None:
-    """The browser lacks rows: send everything again."""
-    st.session_state["sent"] = {}
+def forget_sent(charts: str) -> None:
+    """The browser lacks rows in these charts: send everything again."""
+    _told(charts).clear()
+
+
+def _told(charts: str) -> dict[str, tuple[int, int, int]]:
+    """By run: its epoch, the newest step at the poll before the last one, and at the last one."""
+    return st.session_state.setdefault(f"sent:{charts}", {})
 
 
 def update(view: RunView) -> RunUpdate:
@@ -54,4 +59,5 @@ def update(view: RunView) -> RunUpdate:
         full=view.start < 0,
         columns=columns,
         interventions=view.marks,
+        note=view.config.measured_part,
     )

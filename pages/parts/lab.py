@@ -33,7 +33,7 @@ def glances() -> list[RunView]:
 def show(run_ids: Sequence[str]) -> None:
     """Put these runs on the charts and into the link."""
     st.session_state["runs"] = list(run_ids)
-    st.session_state["sent"] = {}
+    st.session_state["sent:live"] = {}
     if run_ids:
         st.query_params["run"] = ",".join(run_ids)
     else:

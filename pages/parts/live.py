@@ -17,11 +17,12 @@ from streamlit.components.v2 import component
 from pages.parts import assets
 
 Axis = Literal["step", "time", "evals"]
+Charts = Literal["lab", "paper"]
 
 # Columns that the charts draw; a run may record more, which need not travel.
 _DRAWN = re.compile(
     r"step|time|evals|sharpness|converged|error_bound|(gd|sam|usam|polyak|nesterov)_edge|ratio"
-    r"|grad_norm|loss|accuracy|align_(grad|sam)(_k)?|lambda_([2-9]|10)"
+    r"|grad_norm|(held_out_)?(loss|accuracy)|align_(grad|sam)(_k)?|lambda_([2-9]|10)"
 )
 # The x quantities grow without bound. Sent as Float32 offsets from their first value they stay
 # exact for integers over a span of 2**24, at half the size of Float64.
@@ -36,6 +37,7 @@ class RunUpdate:
     with start = -1. `full=True` replaces what the browser holds. `columns` maps a name to an array
     of shape (rows,), NaN where a quantity was not measured; only `step` is required, and it grows.
     `interventions` are (step, text) pairs; sending old ones again does no harm.
+    `note` says what was measured, where that is not the whole of a step's batch.
     """
 
     id: str
@@ -46,6 +48,7 @@ class RunUpdate:
     full: bool
     columns: Mapping[str, np.ndarray]
     interventions: Sequence[tuple[int, str]] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def _encode_run(update: RunUpdate) -> dict[str, Any]:
         "rule": update.rule,
         "start": int(update.start),
         "stop": int(update.stop),
+        "note": update.note,
         "full": bool(update.full),
         "rows": len(update.columns.get("step", ())),
         "columns": {
@@ -132,13 +136,16 @@ def live_charts(
     view: View,
     *,
     key: str = "live",
+    charts: Charts = "lab",
     on_resync: Callable[[], None],
 ) -> None:
-    """Show the runs in `updates`, all of them in every call, and feed them their new rows.
+    """Show the runs in `updates`, all of them in every call, and feed them their new rows, in the
+    five charts of the lab or the four figures of the paper.
 
     Call it at every tick, also without new rows (then with empty `columns` and start = stop): a run
     that is missing from `updates` is no longer shown. `on_resync` is called when the browser lacks
     rows, for instance after a lost message: answer with `full=True` and the whole decimated run.
     """
     assets.ensure_plotly_js()
-    _mount(key=key, data=encode(updates, view) | {"key": key}, on_resync_change=on_resync)
+    data = encode(updates, view) | {"key": key, "charts": charts}
+    _mount(key=key, data=data, on_resync_change=on_resync)

@@ -5,6 +5,7 @@ import streamlit as st
 PAGES = (
     ("app.py", "Live lab", ":material/monitoring:"),
     ("pages/quadratic.py", "Quadratic intuition", ":material/architecture:"),
+    ("pages/paper.py", "The paper's tasks", ":material/science:"),
 )
 
 # Streamlit's own spacing pushes the first chart below the fold at 1400x900.

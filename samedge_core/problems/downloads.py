@@ -6,6 +6,7 @@ A file that is already in the folder is used without network. Needs no torch.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from samedge_core.problems.data import DataError
 __all__ = ["SOURCES", "Source", "available", "data_folder", "locate", "missing"]
 
 FOLDER_VARIABLE = "SAMEDGE_DATA"
+TIMEOUT = 30  # seconds without an answer
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,12 @@ def missing(dataset: str) -> list[Source]:
     return [source for source in SOURCES[dataset] if available(source) is None]
 
 
-def locate(source: Source) -> Path:
-    """The path of the file (checked against its sha256) or of its unpacked form; downloads it,
-    with a progress bar on standard error, when neither is there.
+def locate(source: Source, on_bytes: Callable[[int], None] | None = None) -> Path:
+    """The path of the file (checked against its sha256) or of its unpacked form; downloads it when
+    neither is there.
+
+    `on_bytes` is called with the number of each piece that has come; without it, a progress bar is
+    drawn on standard error.
 
     Raises:
         DataError: a file is there but is another one, or it can't be downloaded; says where to
@@ -100,7 +105,7 @@ def locate(source: Source) -> Path:
     """
     found = available(source)
     if found is None:
-        return _download(source)
+        return _download(source, on_bytes)
     if found.name == source.name:
         _check(found, source)
     return found
@@ -115,11 +120,28 @@ def _check(file: Path, source: Source) -> None:
         )
 
 
-def _download(source: Source) -> Path:
+class _Progress:
+    """What pooch asks of a progress bar, turned into calls."""
+
+    def __init__(self, on_bytes: Callable[[int], None]) -> None:
+        self.total = 0
+        self.update = on_bytes
+
+    def reset(self) -> None:
+        """Pooch ends by a reset and an update to the total: that must not count twice."""
+        self.update = lambda count: None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _download(source: Source, on_bytes: Callable[[int], None] | None) -> Path:
     folder = data_folder()
+    progress = _Progress(on_bytes) if on_bytes else True
+    downloader = pooch.HTTPDownloader(progressbar=progress, timeout=TIMEOUT)
     try:
         fetched = pooch.retrieve(
-            source.url, f"sha256:{source.sha256}", source.name, folder, progressbar=True
+            source.url, f"sha256:{source.sha256}", source.name, folder, downloader=downloader
         )
     # OSError: no network, refused, no room, no permission; ValueError: another hash
     except (OSError, ValueError) as error:

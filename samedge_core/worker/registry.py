@@ -29,6 +29,7 @@ from samedge_core.worker.messages import (
     Intervened,
     Pace,
     Pause,
+    Ready,
     Report,
     Resume,
     Rows,
@@ -167,6 +168,7 @@ class RunRegistry:
         self._queue: deque[str] = deque()
         self._sessions = itertools.count(1)  # never repeated: workers go from run to run
         self._idle: list[WorkerProcess] = []
+        self._gradient_seconds: float | None = None
         self._closed = threading.Event()
         self._fill_spares()
         threading.Thread(target=self._keep_house, daemon=True).start()
@@ -232,6 +234,12 @@ class RunRegistry:
                 start=start,
                 last_step=history.last_step,
             )
+
+    @property
+    def gradient_seconds(self) -> float | None:
+        """Seconds that a gradient of the default problem takes on this machine, on one thread: the
+        least that any worker has seen, None before the first one is ready."""
+        return self._gradient_seconds
 
     def history(self, run_id: str) -> History:
         """The live record, for reading; it grows while the run goes on."""
@@ -441,6 +449,9 @@ class RunRegistry:
 
     def _on_report(self, worker: WorkerProcess, report: Report) -> None:
         with self._news:
+            if isinstance(report, Ready):
+                known = self._gradient_seconds or report.gradient_seconds
+                self._gradient_seconds = min(known, report.gradient_seconds)
             run = next((r for r in self._runs.values() if r.worker is worker), None)
             if run is None or getattr(report, "session", None) != run.session:
                 return
@@ -451,6 +462,7 @@ class RunRegistry:
                     self._record_intervention(run, intervention)
                 case Status():
                     run.status = report
+                    run.history.parameters = report.parameters
                     # what was asked for last: this report may have crossed with a Pause or Resume
                     run.phase = Phase.PAUSED if run.paused or run.unwatched else Phase.RUNNING
                 case Snapshot():

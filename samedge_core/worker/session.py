@@ -64,6 +64,7 @@ class Session:
         """Until the run ends or another session is asked for; returns that one's Begin."""
         begin = self._begin
         problem = build_problem(begin.config)
+        self._parameters = problem.size
         self._state = (
             TrainState.unpack(begin.snapshot, begin.config, problem)
             if begin.snapshot
@@ -179,6 +180,7 @@ class Session:
                 self._speed if running else 0.0,
                 float(seconds),
                 float(hvps),
+                self._parameters,
             )
         )
 

@@ -201,6 +201,8 @@ def test_cross_entropy_of_sequences_is_the_mean_over_all_tokens():
 
 def test_buffers_of_a_module_are_used():
     class Scaled(nn.Linear):
+        factor: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__(3, 2)
             self.register_buffer("factor", torch.tensor(3.0))

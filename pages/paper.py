@@ -1,0 +1,73 @@
+"""SAMEdge, the paper's three tasks: repeat them, and see how closely sharpness follows the edge."""
+
+import streamlit as st
+
+from pages.parts import feed, formula, navigation
+from pages.parts.live import View, live_charts
+from pages.parts.paper import cards, runs, table
+from samedge_core.paper import TASKS
+from samedge_core.summary import EDGE_PHASE
+
+POLL_SECONDS = 1.0
+CHARTS = "paper"
+
+
+def main() -> None:
+    """Compose the page."""
+    navigation.begin("The paper's tasks")
+    gone = runs.attach()
+    st.markdown(
+        "Long and Bartlett, [arXiv 2309.12488](https://arxiv.org/abs/2309.12488), show on three "
+        "tasks that SAM holds the sharpness at its own edge, often far below 2/η. Run them here, "
+        "and read in one table how closely."
+    )
+    if gone:
+        st.warning(
+            f"{gone} of the runs that the link names are not on this server any more: records are "
+            "kept for an hour after they were last seen."
+        )
+    st.fragment(_body, run_every=POLL_SECONDS)()
+
+
+def _body() -> None:
+    """All that follows the runs, drawn anew at every tick."""
+    runs.start_waiting()
+    for column, task in zip(st.columns(len(TASKS)), TASKS.values(), strict=True):
+        with column:
+            cards.draw(task)
+    entries = runs.entries()
+    chosen = _choice(entries)
+    with st.container():
+        views = feed.poll([chosen.run_id] if chosen else [], CHARTS)
+        formula.show(views, "sam")
+    live_charts(
+        [feed.update(view) for view in views], View(top_k=True, previous=False), key=CHARTS,
+        charts="paper", on_resync=lambda: feed.forget_sent(CHARTS),
+    )  # fmt: skip
+    st.markdown(
+        f"**Summary.** The edge phase begins where sharpness / edge first reaches {EDGE_PHASE:g} "
+        "and lasts to the end; the deviation is the median of |sharpness/edge − 1| over its "
+        "measured steps, the alignments are medians over it. A ratio near 1 alone proves nothing: "
+        "look at the loss and the accuracy too."
+    )
+    if entries:
+        table.show(entries)
+    else:
+        st.caption("A row for each run, as soon as there is one.")
+
+
+def _choice(entries: list[runs.Entry]) -> runs.Entry | None:
+    """The run whose figures are shown."""
+    if not entries:
+        return None
+    by_id = {entry.run_id: entry for entry in entries}
+    if st.session_state.get(runs.CHOSEN) not in by_id:
+        st.session_state[runs.CHOSEN] = entries[0].run_id
+    run_id = st.segmented_control(
+        "Figures of", list(by_id), format_func=lambda run_id: by_id[run_id].label, required=True,
+        key=runs.CHOSEN, help="The paper's four figures, of one run at a time; the others go on.",
+    )  # fmt: skip
+    return by_id[run_id or entries[0].run_id]
+
+
+main()

@@ -1,0 +1,127 @@
+"""A card for each of the paper's tasks: what it is, what it takes, and how its runs go."""
+
+import math
+import os
+
+import streamlit as st
+
+from pages.parts.lab import registry
+from pages.parts.paper import downloading, runs
+from samedge_core.paper import ALL_PRESETS, Task
+from samedge_core.training.stop import StopReason
+from samedge_core.worker.registry import Phase, RunView
+
+REFERENCE_GRADIENT = 0.0025
+"""Seconds of a gradient of the default problem where the tasks' minutes were measured."""
+
+_EXPECTED = (StopReason.STEP_CAP, StopReason.CONVERGED, StopReason.STOPPED)
+_WORDS = {
+    Phase.WAITING: "waiting for a free worker",
+    Phase.STARTING: "starting",
+    Phase.RUNNING: "running",
+    Phase.PAUSED: "paused",
+    Phase.ENDED: "ended",
+}
+
+
+def draw(task: Task) -> None:
+    """The card, and under its buttons a line for each of its runs."""
+    with st.container(border=True):
+        st.markdown(f"#### {task.title}")
+        st.markdown(f"**In the paper.** {task.paper}")
+        st.markdown(f"**Here.** {task.here} {_expected(task)}")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            _buttons(task)
+        _data(task)
+        for entry in runs.entries(task.name):
+            _progress(entry)
+
+
+def _buttons(task: Task) -> None:
+    rules = "GD, and SAM at two radii"
+    st.button(
+        "Run", key=f"paper:run:{task.name}", type="primary", icon=":material/play_arrow:",
+        on_click=runs.ask, args=(task, task.reduced),
+        help=f"{rules}, from the same weights: "
+        + "; ".join(_settings(name) for name in task.reduced)
+        + f". Starts anew where such a run exists. Allowed deviation: {task.band:g}.",
+    )  # fmt: skip
+    if runs.active(task):
+        st.button("Pause", key=f"paper:pause:{task.name}", icon=":material/pause:",
+                  on_click=runs.pause, args=(task,))  # fmt: skip
+    elif runs.resumable(task):
+        st.button("Resume", key=f"paper:resume:{task.name}", icon=":material/play_arrow:",
+                  on_click=runs.resume, args=(task,))  # fmt: skip
+    with st.popover("Full size", icon=":material/expand_content:"):
+        st.markdown(f"The paper's own size. {task.cost}")
+        for name in task.full:
+            st.button(ALL_PRESETS[name].title, key=f"paper:run:{name}", on_click=runs.ask,
+                      args=(task, (name,)), help=_settings(name))  # fmt: skip
+        st.markdown(
+            "Or without a page, on the machine that has the GPU:\n```\n"
+            f"python -m samedge_core run --preset {task.full[-1]} --out runs/{task.name}\n```"
+        )
+
+
+def _settings(name: str) -> str:
+    config = ALL_PRESETS[name].config
+    rho = f", ρ {config.rho:g}" if config.rule == "sam" else ""
+    return f"{config.rule.upper()} η {config.eta:g}{rho}, {config.steps:,} steps"
+
+
+def _expected(task: Task) -> str:
+    """How long the reduced runs take here, side by side."""
+    here = registry().gradient_seconds
+    if here is None:
+        return ":gray[About … minutes here.]"
+    cores = os.cpu_count() or 1
+    minutes = max(max(task.minutes), sum(task.minutes) / cores) * here / REFERENCE_GRADIENT
+    return f"**About {max(1, math.ceil(minutes))} min on this machine**, three runs side by side."
+
+
+def _data(task: Task) -> None:
+    """Where the data stands, and what to do without it."""
+    download = downloading.state(task.data)
+    if download and download.running:
+        st.progress(
+            download.share,
+            f"Downloading {task.data}: {download.received / 1e6:.1f} of {download.megabytes:g} MB",
+        )
+    elif download and download.failure:
+        st.error(download.failure)
+        st.button(
+            "Use the embedded digits instead", key=f"paper:offline:{task.name}",
+            icon=":material/offline_bolt:", on_click=_offline, args=(task,),
+            help="; ".join(ALL_PRESETS[name].title for name in task.offline),
+        )  # fmt: skip
+    elif not downloading.ready(task.data):
+        st.caption(
+            f"Run downloads the data first, {downloading.megabytes(task.data):.3g} MB, once."
+        )
+
+
+def _offline(task: Task) -> None:
+    runs.forget_waiting(task)
+    runs.ask(task, task.offline, needs_data=False)
+
+
+def _progress(entry: runs.Entry) -> None:
+    view = runs.glance(entry)
+    done = view.last_step + 1
+    parts = [f"**{entry.label}**", _WORDS[view.phase], f"step {done:,} of {view.config.steps:,}"]
+    if view.latest and not math.isnan(view.latest["ratio"]):
+        parts.append(f"sharpness / edge {view.latest['ratio']:.3f}")
+    if left := _seconds_left(view):
+        parts.append(f"{left} left")
+    st.progress(min(1.0, done / view.config.steps), " · ".join(parts))
+    if view.stop and view.stop.reason not in _EXPECTED:
+        st.error(view.stop.message)
+    for diagnosis in view.diagnoses:
+        st.warning(diagnosis)
+
+
+def _seconds_left(view: RunView) -> str:
+    if view.phase is not Phase.RUNNING or not view.status or not view.status.steps_per_second:
+        return ""
+    seconds = (view.config.steps - view.last_step - 1) / view.status.steps_per_second
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,66 @@
+"""Downloads of the paper's data sets, in threads of the server: one each, for all its readers."""
+
+import threading
+from dataclasses import dataclass
+
+import streamlit as st
+
+from samedge_core.problems.data import DataError
+from samedge_core.problems.downloads import SOURCES, locate, missing
+
+
+@dataclass
+class Download:
+    """One data set on its way: bytes so far, of `megabytes`; why it failed, or empty."""
+
+    megabytes: float
+    received: int = 0
+    running: bool = True
+    failure: str = ""
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        return min(1.0, self.received / 1e6 / self.megabytes)
+
+
+@st.cache_resource(show_spinner=False)
+def _downloads() -> dict[str, Download]:
+    return {}
+
+
+def ready(data: str) -> bool:
+    """Whether every file is there."""
+    return not missing(data) and not (data in _downloads() and _downloads()[data].running)
+
+
+def megabytes(data: str) -> float:
+    """Size of what is still missing."""
+    return sum(source.megabytes for source in missing(data))
+
+
+def state(data: str) -> Download | None:
+    """The download of a data set, running or failed; None when none was tried."""
+    return _downloads().get(data)
+
+
+def begin(data: str) -> None:
+    """Download what is missing, unless that is going on."""
+    known = _downloads().get(data)
+    if known and known.running:
+        return
+    download = _downloads()[data] = Download(megabytes(data))
+    threading.Thread(target=_run, args=(data, download), daemon=True).start()
+
+
+def _run(data: str, download: Download) -> None:
+    def came(count: int) -> None:
+        download.received += count
+
+    try:
+        for source in SOURCES[data]:
+            locate(source, came)
+    except DataError as error:
+        download.failure = str(error)
+    finally:
+        download.running = False
