@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from samedge_core import saved
 from samedge_core.fields import ConfigError
 from samedge_core.listing import aligned, presets_text, problems_text
-from samedge_core.presets import PRESETS, Preset, hints
+from samedge_core.presets import PRESETS, Preset
 from samedge_core.problems.data import DataError
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.progress import progress
@@ -94,6 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _presets() -> Mapping[str, Preset]:
     """All presets by name."""
     return PRESETS
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # the reader (head, say) has seen enough; what Python flushes at its end goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: object, code: Exit) -> Exit:
@@ -206,7 +215,7 @@ def _run(options: argparse.Namespace) -> Exit:
     with progress(run.history, quiet=options.quiet) as on_row:
         history = run.run(folder, on_row=on_row)
     assert history.stop is not None
-    print(_conclusion(history, history.stop, folder))
+    _say(_conclusion(history, history.stop, folder))
     return _EXIT_OF.get(history.stop.reason, Exit.FINISHED)
 
 
@@ -218,8 +227,6 @@ def _new(options: argparse.Namespace, assigned: Mapping[str, str]) -> tuple[Path
             f"{folder} holds a run already: go on with it by --resume --out {_quoted(folder)}, or "
             "choose another folder by --out"
         )
-    for hint in hints(config):
-        print(f"note: {hint}", file=sys.stderr)
     return folder, _headless(options.threads).HeadlessRun.new(config)
 
 
@@ -250,7 +257,7 @@ def _headless(threads: int | None) -> ModuleType:
 
 def _conclusion(history: History, stop: Stop, folder: Path) -> str:
     """Why the run stopped, how to go on, the summary, and where the files are."""
-    what = f"{history.config.problem}: {stop.what}."
+    what = f"{history.config.problem}: {stop.what.rstrip('.')}."
     files = f"Files in {folder}: {', '.join(saved.FILES)}"
     words = aligned(in_words(summarise(history)), indent="  ")
     return "\n".join([what, *_remedy(stop.reason, folder), "", words, "", files])
@@ -279,5 +286,5 @@ def _list(options: argparse.Namespace) -> Exit:
         "presets": presets_text(_presets().values()),
         "problems": problems_text(PROBLEMS.values()),
     }
-    print("\n\n".join(text for what, text in texts.items() if options.what in (None, what)))
+    _say("\n\n".join(text for what, text in texts.items() if options.what in (None, what)))
     return Exit.FINISHED

@@ -70,7 +70,9 @@ def _title(history: History) -> str:
 
 def _ending(history: History) -> str:
     recorded = f"{len(history):,} steps are recorded"
-    return f"{recorded}; {history.stop.what}." if history.stop else f"{recorded}; the run goes on."
+    if history.stop is None:
+        return f"{recorded}; the run goes on."
+    return f"{recorded}; {history.stop.what.rstrip('.')}."
 
 
 def _settings(config: RunConfig) -> list[tuple[str, str]]:

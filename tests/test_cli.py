@@ -115,12 +115,6 @@ def test_without_out_the_folder_is_named_after_the_run(tmp_path, monkeypatch):
     assert saved.holds_run(Path("runs/two-weight-gd"))
 
 
-def test_known_warnings_are_passed_on(out, capsys):
-    main(["run", "--set", "problem=quadratic", "--set", "rule=gd", "--set", "eta=0.5",
-          "--set", "steps=2", "--out", str(out)])  # fmt: skip
-    assert capsys.readouterr().err.startswith("note: ")
-
-
 def test_threads(out):
     import torch
 
@@ -360,6 +354,15 @@ def test_the_program_gives_its_exit_code():
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
     assert errors == "samedge_core: eta must be a number > 0 and <= 1e+06, got '0'\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    with program("list") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=30) == 0
 
 
 def test_lists_do_not_wait_for_torch():
