@@ -5,7 +5,11 @@ import streamlit as st
 from pages.parts import controls, feed, formula, keys, lab, navigation, numbers, status
 from pages.parts.live import Axis, View, live_charts
 from samedge_core.fields import ConfigError
-from samedge_core.presets import DEFAULT, PRESETS, hints
+from samedge_core.paper import ALL_PRESETS
+from samedge_core.hints import hints
+from samedge_core.presets import DEFAULT
+from samedge_core.problems.downloads import missing
+from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.registry import RunView
 
@@ -32,14 +36,14 @@ def main() -> None:
             key="pace", value=None, on_change=_pace_changed, persist_state="session",
             help="Slow the run down to watch single steps. The training itself does not change.",
         )  # fmt: skip
-    config = _config()
+    config, complaint = _config()
     # read once: the buttons and what the fragment compares with must tell of the same moment
     views = lab.glances()
     _head(config, views)
     # messages come and go in a container of their own: what changes its place on the page is
     # mounted anew, and the charts would lose their zoom
     with st.container():
-        _notes(config, views, gone)
+        _notes(config, complaint, views, gone)
     view = _chart_options()
     running = any(item.phase in lab.ACTIVE for item in views)
     st.fragment(_live, run_every=POLL_SECONDS if lab.shown() else None)(
@@ -53,10 +57,11 @@ def main() -> None:
 def _first_visit() -> None:
     shown = lab.glances()
     named = st.query_params.get("preset", DEFAULT)
-    preset = PRESETS.get(named, PRESETS[DEFAULT])
-    if named not in PRESETS:
+    preset = ALL_PRESETS.get(named, ALL_PRESETS[DEFAULT])
+    if named not in ALL_PRESETS:
         st.session_state["notice"] = (
-            f"There is no preset {named!r}; this is {preset.name!r}. Others: {', '.join(PRESETS)}."
+            f"There is no preset {named!r}; this is {preset.name!r}. Others: "
+            f"{', '.join(ALL_PRESETS)}."
         )
     st.session_state["preset"] = preset.name
     if shown:
@@ -66,16 +71,16 @@ def _first_visit() -> None:
         st.session_state["comparing"] = preset.compare
 
 
-def _config() -> RunConfig | None:
-    """The settings as entered, or None while one of them can't be used."""
+def _config() -> tuple[RunConfig | None, str]:
+    """The settings as entered; or None while one of them can't be used, and why."""
     try:
-        return controls.current()
-    except ConfigError:
-        return None
+        return controls.current(), ""
+    except ConfigError as error:
+        return None, controls.plain(str(error))
 
 
 def _preset_chosen() -> None:
-    preset = PRESETS[st.session_state["preset"]]
+    preset = ALL_PRESETS[st.session_state["preset"]]
     lab.leave()  # the controls would no longer say what is in force in the run
     controls.load(preset.config)
     st.session_state["comparing"] = preset.compare
@@ -95,11 +100,11 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
     """Preset picker with what to see, and the buttons."""
     left, right = st.columns([1.1, 2], vertical_alignment="center")
     left.selectbox(
-        "Preset", list(PRESETS), format_func=lambda name: PRESETS[name].title, key="preset",
+        "Preset", list(ALL_PRESETS), format_func=lambda name: ALL_PRESETS[name].title, key="preset",
         on_change=_preset_chosen, persist_state="session",
         help="A setting that shows something; every control can be changed from there.",
     )  # fmt: skip
-    right.markdown(f"**What you should see.** {PRESETS[st.session_state['preset']].see}")
+    right.markdown(f"**What you should see.** {ALL_PRESETS[st.session_state['preset']].see}")
     action = lab.primary(config, views)
     blocked = config is None
     icons = {"Start": "play_arrow", "Pause": "pause", "Resume": "play_arrow"}
@@ -125,7 +130,7 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
     keys.bind(r="reset")
 
 
-def _notes(config: RunConfig | None, views: list[RunView], gone: list[str]) -> None:
+def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone: list[str]) -> None:
     if gone:
         st.warning(
             f"The run {', '.join(gone)} is not on this server any more: records are kept for an "
@@ -134,8 +139,14 @@ def _notes(config: RunConfig | None, views: list[RunView], gone: list[str]) -> N
     if notice := st.session_state.pop("notice", None):
         st.warning(notice)
     if config is None:
-        st.error("A setting can't be used; see the message beside it. What runs goes on unchanged.")
+        st.error(f"A setting can't be used: {complaint}. What runs goes on unchanged.")
         return
+    data = PROBLEMS[config.problem].data
+    if data and (absent := missing(data)):
+        st.info(
+            f"{data} is not on this server yet: {sum(s.megabytes for s in absent):.3g} MB are "
+            "downloaded when a run starts."
+        )
     if views and (different := lab.restart_needed(config, views[0])):
         st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
     for hint in hints(config):

@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from pages.parts import uploads
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.rules import RULES
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 
 PER_DECADE = 20
+BATCHES = ("batch_size", "measure_on", "measure_every", "hessian_share", "top_k", "steps", "dtype",
+           "device")  # fmt: skip
 
 
 def load(config: RunConfig) -> None:
@@ -35,10 +38,16 @@ def current() -> RunConfig:
     Raises:
         ConfigError: the first setting that can't be used.
     """
-    problem = _entered(FIELDS["problem"], _key(FIELDS["problem"]))
     values = {name: _entered(field, _key(field)) for name, field in FIELDS.items()}
-    options = {f.name: _entered(f, _key(f, problem)) for f in PROBLEMS[problem].options}
+    options = _entered_options()
+    if "path" in options:
+        uploads.check(options)
     return RunConfig(**values, options=options)
+
+
+def _entered_options() -> dict[str, Any]:
+    problem = _entered(FIELDS["problem"], _key(FIELDS["problem"]))
+    return {f.name: _entered(f, _key(f, problem)) for f in PROBLEMS[problem].options}
 
 
 def live_values() -> dict[str, Any]:
@@ -63,14 +72,16 @@ def draw(on_live_change: Callable[[], None], *, rule_fixed: bool = False) -> Non
     else:
         _draw(FIELDS["rho"], on_live_change, disabled="rho" not in uses and not rule_fixed)
     problem = st.session_state[_key(FIELDS["problem"])]
-    with st.expander("Model, data and seed", icon=":material/database:"):
+    options = PROBLEMS[problem].options
+    asks = any(field.kind == "path" for field in options)
+    with st.expander("Model, data and seed", expanded=asks, icon=":material/database:"):
         st.caption(PROBLEMS[problem].summary + " Changes here need a Reset.")
-        for field in PROBLEMS[problem].options:
+        for field in options:
             _draw(field, problem=problem)
         _draw(FIELDS["seed"])
     with st.expander("Batches and measurement", icon=":material/straighten:"):
         st.caption("Changes here need a Reset.")
-        for name in ("batch_size", "measure_every", "top_k", "steps", "dtype"):
+        for name in BATCHES:
             _draw(FIELDS[name])
 
 
@@ -113,6 +124,8 @@ def _draw(
         st.selectbox(label, field.choices, format_func=lambda v: titles[v], key=key, **shared)
     elif field.kind == "bool":
         st.toggle(label, key=key, **shared)
+    elif field.kind == "path":
+        _upload(field, key, label, shared)
     elif field.kind == "int":
         st.number_input(label, step=1, key=key, **shared)
     elif field.suggested:
@@ -120,6 +133,20 @@ def _draw(
     else:
         st.text_input(label, key=key, **shared)
     _complain(field, key)
+
+
+def _upload(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:
+    def came() -> None:
+        file = st.session_state[f"{key}:file"]
+        st.session_state[key] = uploads.keep(file, field.suffix) if file else ""
+        st.session_state[f"{key}:name"] = file.name if file else ""
+
+    st.file_uploader(label, type=field.suffix.lstrip("."), key=f"{key}:file", on_change=came,
+                     help=shared["help"])  # fmt: skip
+    if st.session_state[key]:
+        with contextlib.suppress(ConfigError):  # its message stands below
+            told = uploads.check(_entered_options())
+            st.caption(f"{st.session_state[f'{key}:name']}: {told}.")
 
 
 def _slider_and_text(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:
@@ -161,10 +188,10 @@ def _complain(field: Field, key: str) -> None:
         current()  # for what only shows in combination, like a batch larger than the data
     except ConfigError as error:
         if error.field == field.name:
-            st.markdown(f":red[:material/error: {_plain(str(error))}]")
+            st.markdown(f":red[:material/error: {plain(str(error))}]")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that shows as it is: what a person has typed must not act as Markdown."""
     return re.sub(r"([^\w\s,.])", r"\\\1", text)
 

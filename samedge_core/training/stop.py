@@ -53,4 +53,5 @@ class Stop:
     @property
     def message(self) -> str:
         """What happened, and the remedy."""
-        return f"{self.what[:1].upper()}{self.what[1:]}. To go on: {self.reason.remedy}."
+        what = self.what.rstrip(".")
+        return f"{what[:1].upper()}{what[1:]}. To go on: {self.reason.remedy}."

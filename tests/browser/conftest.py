@@ -16,6 +16,8 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+from tests.problems import originals
+
 ROOT = Path(__file__).resolve().parents[2]
 ARTEFACTS = ROOT / "test-artifacts"
 PATIENCE = 60.0  # seconds; a warm machine needs one or two
@@ -107,13 +109,16 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[tuple[str, psutil.Process]]:
+def server(tmp_path_factory) -> Iterator[tuple[str, psutil.Process]]:
     ARTEFACTS.mkdir(exist_ok=True)
+    data = tmp_path_factory.mktemp("data")
+    originals.write_mnist(data, 1000, 50)
     url = f"http://127.0.0.1:{_free_port()}"
     options = ["--server.port", url.rsplit(":", 1)[1], "--server.headless", "true"]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
     # a closed page holds its workers until its lease ends; the next tests must not wait for them
-    environ = {**os.environ, "SAMEDGE_MAX_WORKERS": "8", "SAMEDGE_END_AFTER": "15"}
+    environ = {**os.environ, "SAMEDGE_MAX_WORKERS": "8", "SAMEDGE_END_AFTER": "15",
+               "SAMEDGE_DATA": str(data)}  # fmt: skip
     with (ARTEFACTS / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environ)
         try:

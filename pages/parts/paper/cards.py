@@ -115,7 +115,8 @@ def _progress(entry: runs.Entry) -> None:
         parts.append(f"{left} left")
     st.progress(min(1.0, done / view.config.steps), " · ".join(parts))
     if view.stop and view.stop.reason not in _EXPECTED:
-        st.error(view.stop.message)
+        # the remedies in `message` speak of the live lab's buttons
+        st.error(f"{entry.label}: {view.stop.what}")
     for diagnosis in view.diagnoses:
         st.warning(diagnosis)
 

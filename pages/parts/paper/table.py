@@ -48,19 +48,20 @@ def _csv(summaries: Sequence[tuple[Entry, Summary]]) -> str:
 
 
 def _row(entry: Entry, summary: Summary) -> list[str]:
-    made = vars(summary) | {"run": entry.label, "verdict": _verdict(entry, summary)}
+    going = glance(entry).phase in ACTIVE
+    verdict = verdict_on(summary, TASKS[entry.task].band, going=going)
+    made = vars(summary) | {"run": entry.label, "verdict": verdict}
     if summary.rule != "sam":
         made["rho"] = math.nan
     return [_shown(made[name]) for name in COLUMNS]
 
 
-def _verdict(entry: Entry, summary: Summary) -> str:
-    """Whether the run keeps to its edge as closely as it should."""
-    band = TASKS[entry.task].band
-    going = " so far" if glance(entry).phase in ACTIVE else ""
+def verdict_on(summary: Summary, band: float, *, going: bool) -> str:
+    """Whether a run keeps to its edge as closely as `band` asks."""
+    when = " so far" if going else ""
     if summary.edge_phase_start is None:
-        return f"edge not reached{going}"
-    return f"{'✓ within' if summary.deviation <= band else '✗ outside'} {band:g}{going}"
+        return f"edge not reached{when}"
+    return f"{'✓ within' if summary.deviation <= band else '✗ outside'} {band:g}{when}"
 
 
 def _shown(value: str | float | None) -> str:

@@ -1,0 +1,60 @@
+"""The page of the paper's tasks in a real browser, on small files in MNIST's format."""
+
+import time
+
+from tests.browser.conftest import PATIENCE, READ_TRACES
+
+FIGURES = ("Eigenvalues", "Eigenvalues at the edge in force", "Alignment", "Loss")
+
+
+def traces(page, figure: str) -> dict:
+    return page.evaluate(READ_TRACES, figure)
+
+
+def until(page, holds, what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, f"never came true: {what}"
+        page.wait_for_timeout(100)
+
+
+def test_a_task_runs_and_its_four_figures_and_table_follow(open_page):
+    page = open_page("paper")
+    page.get_by_role("figure", name="Loss").wait_for()
+    page.get_by_role("button", name="Run", exact=True).first.click()
+    page.get_by_role("radio", name="MNIST: SAM ρ 0.1").wait_for()
+
+    def drawn() -> bool:
+        return all(len(traces(page, name).get(line, {"x": []})["x"]) >= 3 for name, line in (
+            ("Eigenvalues", "sharpness"), ("Alignment", "g · v₁"), ("Loss", "held-out loss"),
+        ))  # fmt: skip
+
+    until(page, lambda: len(traces(page, "Loss").get("loss", {"x": []})["x"]) > 3, "a first run")
+    page.get_by_role("radio", name="MNIST: SAM ρ 0.1").click()
+    until(page, lambda: "SAM-edge" in traces(page, "Eigenvalues"), "the SAM run's figures")
+    until(page, drawn, "three rows in every figure")
+    # 2/η is in the first figure, and not in the second
+    assert "2/η" in traces(page, FIGURES[0])
+    assert "2/η" not in traces(page, FIGURES[1])
+    assert "SAM-edge" in traces(page, FIGURES[1])
+    table = page.get_by_role("table")
+    assert [cell.inner_text() for cell in table.get_by_role("rowheader").all()] == [
+        "MNIST: GD", "MNIST: SAM ρ 0.03", "MNIST: SAM ρ 0.1",
+    ]  # fmt: skip
+    assert "239,410" in table.inner_text()
+    # a reload takes up the very same runs
+    address = page.url
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_role("button", name="Resume", exact=True).wait_for()
+    page.reload()
+    page.get_by_role("button", name="Resume", exact=True).wait_for()
+    until(page, lambda: "loss" in traces(page, "Loss"), "figures after a reload")
+    assert page.url == address
+
+
+def test_large_and_narrow(open_page):
+    page = open_page("paper", viewport={"width": 768, "height": 1000}, color_scheme="dark")
+    for name in FIGURES:
+        page.get_by_role("figure", name=name, exact=True).wait_for()
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 768
