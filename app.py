@@ -5,8 +5,8 @@ import streamlit as st
 from pages.parts import controls, feed, formula, keys, lab, navigation, numbers, status
 from pages.parts.live import Axis, View, live_charts
 from samedge_core.fields import ConfigError
-from samedge_core.paper import ALL_PRESETS
 from samedge_core.hints import hints
+from samedge_core.paper import ALL_PRESETS
 from samedge_core.presets import DEFAULT
 from samedge_core.problems.downloads import missing
 from samedge_core.problems.registry import PROBLEMS

@@ -30,6 +30,7 @@ from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.quadratics import Quadratic, orbit_grad_norm, orbit_radius
 from samedge_core.rules import RULES, Hyperparameters
+from samedge_core.summary import Summary, summarise
 from samedge_core.training import (
     FIELDS,
     History,
@@ -66,10 +67,11 @@ _NEEDS_TORCH = {
 __all__ = [
     "FIELDS", "PROBLEMS", "RULES", "ConfigError", "EigenEstimate", "Field", "HessianOperator",
     "History", "Hyperparameters", "Intervention", "Measurement", "Problem", "Quadratic",
-    "RunConfig", "SharpnessTracker", "Stop", "StopReason", "Trajectory", "TwoWeightLandscape",
+    "RunConfig", "SharpnessTracker", "Stop", "StopReason", "Summary", "Trajectory",
+    "TwoWeightLandscape",
     "build_problem", "dense_hessian", "descend", "gd_edge", "gd_multiplier", "nesterov_edge",
     "nesterov_multiplier", "orbit_grad_norm", "orbit_radius", "polyak_edge", "polyak_multiplier",
-    "run", "sam_edge", "sam_multiplier", "sharpness", "usam_edge", "usam_multiplier",
+    "run", "sam_edge", "sam_multiplier", "sharpness", "summarise", "usam_edge", "usam_multiplier",
 ]  # fmt: skip
 
 

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from samedge_core import saved
 from samedge_core.fields import ConfigError
+from samedge_core.hints import hints
 from samedge_core.listing import aligned, presets_text, problems_text
-from samedge_core.presets import PRESETS, Preset
+from samedge_core.paper import ALL_PRESETS
+from samedge_core.presets import Preset
 from samedge_core.problems.data import DataError
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.progress import progress
@@ -94,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _presets() -> Mapping[str, Preset]:
     """All presets by name."""
-    return PRESETS
+    return ALL_PRESETS
 
 
 def _say(text: str) -> None:
@@ -227,6 +229,8 @@ def _new(options: argparse.Namespace, assigned: Mapping[str, str]) -> tuple[Path
             f"{folder} holds a run already: go on with it by --resume --out {_quoted(folder)}, or "
             "choose another folder by --out"
         )
+    for hint in hints(config):
+        print(f"note: {hint}", file=sys.stderr)
     return folder, _headless(options.threads).HeadlessRun.new(config)
 
 

@@ -55,7 +55,9 @@ def eigenvalue_figure(history: History, *, gd_edge: bool = True) -> go.Figure:
     """
     columns = _thinned(history)
     lines = [_SHARPNESS, *_further(columns), *_edges(columns, gd_edge)]
-    figure = _figure(columns, lines, y="eigenvalue of the Hessian (magnitude)")
+    note = history.config.measured_part
+    title = "eigenvalue of the Hessian (magnitude)" + (f"<br><sub>{note}</sub>" if note else "")
+    figure = _figure(columns, lines, y=title)
     _mark_unconverged(figure, columns)
     return _with_interventions(figure, history)
 

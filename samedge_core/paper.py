@@ -67,9 +67,9 @@ _FULL_TEXT = {"n": 13_000, "n_test": 2500, "length": 64, "layers": 6, "heads": 8
 _PRESETS = (
     Preset(
         "paper-mnist-small-gd", "Paper, MNIST: GD",
-        "The sharpness of the paper's MLP, reduced, climbs from 1.8 to 2/η = 2.86 in some 200 "
+        "The sharpness of the paper's MLP, reduced, climbs from 1.8 to 2/η = 2.5 in some hundred "
         "steps and stays there, with the gradient along v₁.",
-        _mnist(rule="gd", eta=0.7, steps=1500),
+        _mnist(rule="gd", eta=0.8, steps=1500),
     ),
     Preset(
         "paper-mnist-small", "Paper, MNIST: SAM, ρ = 0.03",

@@ -14,7 +14,8 @@ import pytest
 import samedge_core as se
 from samedge_core import cli, listing, saved
 from samedge_core.cli import main
-from samedge_core.presets import PRESETS, Preset
+from samedge_core.paper import ALL_PRESETS as PRESETS
+from samedge_core.presets import Preset
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.config import FIELDS
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from samedge_core.presets import DEFAULT, PRESETS, Preset
-from samedge_core.training import RunConfig, StopReason
+from samedge_core.training import RunConfig
 
 WRONG = "wrong-dead-network"
 

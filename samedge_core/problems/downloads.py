@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pooch
 
@@ -96,8 +97,8 @@ def locate(source: Source, on_bytes: Callable[[int], None] | None = None) -> Pat
     """The path of the file (checked against its sha256) or of its unpacked form; downloads it when
     neither is there.
 
-    `on_bytes` is called with the number of each piece that has come; without it, a progress bar is
-    drawn on standard error.
+    `on_bytes` is called with the bytes that have come so far; without it, a progress bar is drawn
+    on standard error.
 
     Raises:
         DataError: a file is there but is another one, or it can't be downloaded; says where to
@@ -125,11 +126,17 @@ class _Progress:
 
     def __init__(self, on_bytes: Callable[[int], None]) -> None:
         self.total = 0
-        self.update = on_bytes
+        self._received = 0
+        self._on_bytes = on_bytes
+
+    def update(self, count: int) -> None:
+        """So many more; pooch counts the last piece as a full one."""
+        self._received = min(self.total, self._received + count)
+        self._on_bytes(self._received)
 
     def reset(self) -> None:
-        """Pooch ends by a reset and an update to the total: that must not count twice."""
-        self.update = lambda count: None
+        """Pooch ends by a reset and an update by the total."""
+        self._received = 0
 
     def close(self) -> None:
         """Nothing is open."""
@@ -137,8 +144,9 @@ class _Progress:
 
 def _download(source: Source, on_bytes: Callable[[int], None] | None) -> Path:
     folder = data_folder()
-    progress = _Progress(on_bytes) if on_bytes else True
-    downloader = pooch.HTTPDownloader(progressbar=progress, timeout=TIMEOUT)
+    # pooch takes any object with these methods, but is typed for its own bar only
+    progress: Any = _Progress(on_bytes) if on_bytes else True
+    downloader: Any = pooch.HTTPDownloader(progressbar=progress, timeout=TIMEOUT)
     try:
         fetched = pooch.retrieve(
             source.url, f"sha256:{source.sha256}", source.name, folder, downloader=downloader

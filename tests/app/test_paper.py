@@ -64,6 +64,12 @@ def wait(app: AppTest, holds) -> None:
     app.run()
 
 
+def failure() -> str:
+    """Why MNIST could not be downloaded; empty while it may still be."""
+    download = downloading.state("mnist")
+    return download.failure if download else ""
+
+
 def view(app: AppTest, which: int = 0):
     return lab.registry().view(app.session_state[runs.KEY][which].run_id)
 
@@ -124,7 +130,7 @@ def test_a_link_takes_up_its_runs_and_tells_of_those_that_are_gone(page):
 def test_without_network_the_page_says_so_and_offers_the_digits(page, no_network):
     press(page, "paper:run:mnist")
     assert page.session_state[runs.KEY] == []
-    wait(page, lambda: downloading.state("mnist").failure)
+    wait(page, failure)
     assert "train-images-idx3-ubyte.gz (9.9 MB) is not in" in texts(page)
     assert str(no_network) in texts(page)
     assert downloads.SOURCES["mnist"][0].sha256 in texts(page)
@@ -138,7 +144,7 @@ def test_without_network_the_page_says_so_and_offers_the_digits(page, no_network
 
 def test_runs_start_by_themselves_when_their_data_has_come(page, no_network, paper_files):
     press(page, "paper:run:mnist")
-    wait(page, lambda: downloading.state("mnist").failure)
+    wait(page, failure)
     assert page.session_state[runs.KEY] == []
     # as if put there by hand, as the message says
     for file in paper_files.glob("*ubyte"):

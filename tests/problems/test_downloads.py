@@ -50,12 +50,14 @@ def test_a_file_is_downloaded_once_and_then_needs_no_network(folder, source):
     assert locate(replace(source, url="http://127.0.0.1:1/gone")) == folder / "play.txt"
 
 
-def test_the_pieces_of_a_download_add_up_to_it(folder, source):
-    pieces = []
-    locate(source, pieces.append)
-    assert sum(pieces) == len(CONTENT)
-    locate(source, pieces.append)  # it is there: nothing comes any more
-    assert sum(pieces) == len(CONTENT)
+def test_a_download_tells_how_far_it_is(folder, source):
+    received = []
+    locate(source, received.append)
+    assert received == sorted(received)
+    assert received[-1] == len(CONTENT)
+    received.clear()
+    locate(source, received.append)  # it is there: nothing comes any more
+    assert received == []
 
 
 def test_a_download_with_another_hash_is_refused(folder, source):

@@ -54,12 +54,15 @@ def begin(data: str) -> None:
 
 
 def _run(data: str, download: Download) -> None:
-    def came(count: int) -> None:
-        download.received += count
+    before = 0
+
+    def came(received: int) -> None:
+        download.received = before + received
 
     try:
         for source in SOURCES[data]:
             locate(source, came)
+            before = download.received
     except DataError as error:
         download.failure = str(error)
     finally:
