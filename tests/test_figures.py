@@ -144,7 +144,10 @@ def test_an_empty_history_makes_empty_figures():
 
 
 def test_a_share_of_the_data_is_named_at_the_axis():
-    whole, part = se.RunConfig(), se.RunConfig(hessian_share=0.25, batch_size=100, measure_on="fixed")
+    whole, part = (
+        se.RunConfig(),
+        se.RunConfig(hessian_share=0.25, batch_size=100, measure_on="fixed"),
+    )
     for config, note in ((whole, ""), (part, "a fixed batch of 100, Hessian of 25 %")):
         history = se.History(config)
         history.append(se.Measurement(0, loss=1.0, grad_norm=1.0, lambda_max=1.0))
