@@ -181,8 +181,23 @@ def test_a_run_in_a_thread_needs_no_signals(tmp_path):
         {"rule": "nesterov", "dtype": "float32"},
         {"problem": "two-weight", "options": {}, "eta": 0.3},
         {"problem": "chebyshev-mlp", "options": {}, "eta": 0.2},
+        {"problem": "mnist-mlp", "options": {"n": 30, "n_test": 9, "width": 5}, "measure_every": 2},
+        {
+            "problem": "cifar-cnn",
+            "options": {"n": 60, "n_test": 9, "channels": 2},
+            "eta": 0.01,
+            "hessian_share": 0.5,
+        },
+        {
+            "problem": "shakespeare-transformer",
+            "batch_size": 6,
+            "measure_on": "fixed",
+            "eta": 0.1,
+            "options": {"n": 40, "n_test": 9, "layers": 1, "heads": 2, "key": 3, "model": 6},
+        },
     ],
 )
+@pytest.mark.usefixtures("paper_files")
 def test_resuming_goes_on_to_the_very_same_bits(tmp_path, settings):
     config = small(**settings)
     expected = HeadlessRun.new(config).run(tmp_path / "whole")

@@ -217,7 +217,8 @@ _SPECS = (
         "first 256 sequences.",
         (_paper_size("n", 10_000, 200_000, "sequences"),
          _paper_size("n_test", 256, 20_000, "sequences", held_out=True), *_paper_transformer()),
-        "samedge_core.problems.paper:shakespeare_transformer", data="shakespeare",
+        # every seventh character is a space
+        "samedge_core.problems.paper:shakespeare_transformer", chance=0.15, data="shakespeare",
     ),
     ProblemSpec(
         "own-images", "Your own arrays (.npz)",

@@ -99,9 +99,9 @@ def test_run_starts_the_presets_and_fills_the_table(page):
         assert view(page, which).config == PRESETS[name].config
     wait(page, lambda: all(view(page, which).latest for which in range(3)))
     (table,) = page.table
-    assert list(table.value.index) == ["MNIST: GD", "MNIST: SAM ρ 0.03", "MNIST: SAM ρ 0.1"]
+    assert list(table.value.index) == ["MNIST: GD", "MNIST: SAM ρ 0.03", "MNIST: SAM ρ 0.05"]
     assert set(table.value["P"]) == {"239,410"}
-    assert list(table.value["ρ"]) == ["–", "0.03", "0.1"]
+    assert list(table.value["ρ"]) == ["–", "0.03", "0.05"]
     assert page.query_params["runs"].count("mnist:paper-mnist-small") == 3
 
     press(page, "paper:pause:mnist")
@@ -137,8 +137,7 @@ def test_without_network_the_page_says_so_and_offers_the_digits(page, no_network
     press(page, "paper:offline:mnist")
     assert not page.exception
     started = page.session_state[runs.KEY]
-    assert [entry.label for entry in started] == ["digits for MNIST: GD",
-                                                  "digits for MNIST: SAM ρ 0.05"]  # fmt: skip
+    assert [entry.label for entry in started] == ["MNIST: GD, digits", "MNIST: SAM ρ 0.05, digits"]
     assert not runs.waiting(TASKS["mnist"])
 
 

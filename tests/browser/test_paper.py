@@ -22,7 +22,7 @@ def test_a_task_runs_and_its_four_figures_and_table_follow(open_page):
     page = open_page("paper")
     page.get_by_role("figure", name="Loss").wait_for()
     page.get_by_role("button", name="Run", exact=True).first.click()
-    page.get_by_role("radio", name="MNIST: SAM ρ 0.1").wait_for()
+    page.get_by_role("radio", name="MNIST: SAM ρ 0.05").wait_for()
 
     def drawn() -> bool:
         return all(len(traces(page, name).get(line, {"x": []})["x"]) >= 3 for name, line in (
@@ -30,7 +30,7 @@ def test_a_task_runs_and_its_four_figures_and_table_follow(open_page):
         ))  # fmt: skip
 
     until(page, lambda: len(traces(page, "Loss").get("loss", {"x": []})["x"]) > 3, "a first run")
-    page.get_by_role("radio", name="MNIST: SAM ρ 0.1").click()
+    page.get_by_role("radio", name="MNIST: SAM ρ 0.05").click()
     until(page, lambda: "SAM-edge" in traces(page, "Eigenvalues"), "the SAM run's figures")
     until(page, drawn, "three rows in every figure")
     # 2/η is in the first figure, and not in the second
@@ -39,7 +39,7 @@ def test_a_task_runs_and_its_four_figures_and_table_follow(open_page):
     assert "SAM-edge" in traces(page, FIGURES[1])
     table = page.get_by_role("table")
     assert [cell.inner_text() for cell in table.get_by_role("rowheader").all()] == [
-        "MNIST: GD", "MNIST: SAM ρ 0.03", "MNIST: SAM ρ 0.1",
+        "MNIST: GD", "MNIST: SAM ρ 0.03", "MNIST: SAM ρ 0.05",
     ]  # fmt: skip
     assert "239,410" in table.inner_text()
     # a reload takes up the very same runs

@@ -16,7 +16,7 @@ REFERENCE_GRADIENT = 0.0025
 
 _EXPECTED = (StopReason.STEP_CAP, StopReason.CONVERGED, StopReason.STOPPED)
 _WORDS = {
-    Phase.WAITING: "waiting for a free worker",
+    Phase.WAITING: "waits for a worker",
     Phase.STARTING: "starting",
     Phase.RUNNING: "running",
     Phase.PAUSED: "paused",
@@ -26,8 +26,8 @@ _WORDS = {
 
 def draw(task: Task) -> None:
     """The card, and under its buttons a line for each of its runs."""
-    with st.container(border=True):
-        st.markdown(f"#### {task.title}")
+    with st.container(border=True, height="stretch"):
+        st.markdown(f"##### {task.title}")
         st.markdown(f"**In the paper.** {task.paper}")
         st.markdown(f"**Here.** {task.here} {_expected(task)}")
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -108,11 +108,10 @@ def _offline(task: Task) -> None:
 def _progress(entry: runs.Entry) -> None:
     view = runs.glance(entry)
     done = view.last_step + 1
-    parts = [f"**{entry.label}**", _WORDS[view.phase], f"step {done:,} of {view.config.steps:,}"]
+    parts = [f"**{entry.name}**", f"{done:,} of {view.config.steps:,} steps"]
+    parts.append(f"{left} left" if (left := _seconds_left(view)) else _WORDS[view.phase])
     if view.latest and not math.isnan(view.latest["ratio"]):
-        parts.append(f"sharpness / edge {view.latest['ratio']:.3f}")
-    if left := _seconds_left(view):
-        parts.append(f"{left} left")
+        parts.append(f"ratio {view.latest['ratio']:.2f}")
     st.progress(min(1.0, done / view.config.steps), " · ".join(parts))
     if view.stop and view.stop.reason not in _EXPECTED:
         # the remedies in `message` speak of the live lab's buttons

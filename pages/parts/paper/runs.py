@@ -27,13 +27,16 @@ class Entry:
     @property
     def label(self) -> str:
         """What tells this run from the others of all tasks."""
-        config = ALL_PRESETS[self.preset].config
+        return f"{TASKS[self.task].short}: {self.name}"
+
+    @property
+    def name(self) -> str:
+        """What tells this run from the others of its task."""
+        config, task = ALL_PRESETS[self.preset].config, TASKS[self.task]
         rule = config.rule.upper()
         name = f"{rule} ρ {config.rho:g}" if config.rule == "sam" else rule
-        task = TASKS[self.task]
-        if self.preset in task.offline:
-            return f"digits for {task.short}: {name}"
-        return f"{task.short}{', full size' if self.preset in task.full else ''}: {name}"
+        kinds = {", full size": task.full, ", digits": task.offline}
+        return name + "".join(kind for kind, presets in kinds.items() if self.preset in presets)
 
 
 def entries(task: str | None = None) -> list[Entry]:
@@ -110,7 +113,8 @@ def _start(task: Task, presets: Sequence[str]) -> None:
         Entry(task.name, preset, registry().start(ALL_PRESETS[preset].config)) for preset in presets
     ]
     _keep([entry for entry in entries() if entry not in replaced] + started)
-    st.session_state[CHOSEN] = started[0].run_id
+    # of several, SAM with its moving edge is the one to look at first
+    st.session_state[CHOSEN] = started[min(1, len(started) - 1)].run_id
 
 
 def active(task: Task) -> bool:
