@@ -24,8 +24,10 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from samedge_core.curvature import HessianOperator
+from samedge_core.paper import ALL_PRESETS
 from samedge_core.presets import PRESETS
 from samedge_core.problems.problem import Batch, Problem
+from samedge_core.summary import summarise
 from samedge_core.training import History, Intervention, RunConfig
 from samedge_core.training.loop import build_problem, measurements
 from samedge_core.training.state import TrainState
@@ -33,7 +35,7 @@ from samedge_core.training.state import TrainState
 DENSE_BELOW = 25  # ARPACK needs room for its Krylov space
 HEADER = (
     "preset", "seed", "steps", "CPU s", "ms/step", "HVPs", "worst error", "median error",
-    "not converged", "sharpness", "edge", "deviation", "accuracy",
+    "not converged", "sharpness", "edge", "deviation", "in edge phase", "accuracy",
 )  # fmt: skip
 
 
@@ -48,7 +50,7 @@ class Replay:
 
 def reference_sharpness(twin: Problem, w: Tensor, batch: Batch | None, seed: int) -> float:
     """||H||_op at w, by ARPACK (tol 1e-8, random start) on float64 Hessian-vector products."""
-    operator = HessianOperator(lambda v: twin.loss(v, batch), w.double())
+    operator = HessianOperator(twin.terms(batch), w.double())
     size = operator.size
     if size < DENSE_BELOW:
         columns = [operator.matvec(e) for e in torch.eye(size, dtype=torch.float64)]
@@ -115,6 +117,7 @@ def summary(name: str, made: Replay) -> tuple[str, ...]:
         _from_to(sharpness),
         _from_to(edge),
         f"{deviation:.3f}",
+        f"{summarise(made.history).deviation:.3f}",
         "" if np.isnan(accuracy) else f"{accuracy:.3f}",
     )
 
@@ -127,7 +130,7 @@ def _from_to(values: np.ndarray) -> str:
 def runs(names: list[str]) -> Iterator[tuple[str, RunConfig]]:
     """Each preset's run or, for a comparing one, both."""
     for name in names:
-        preset = PRESETS[name]
+        preset = ALL_PRESETS[name]
         if not preset.compare:
             yield name, preset.config
             continue
@@ -137,15 +140,15 @@ def runs(names: list[str]) -> Iterator[tuple[str, RunConfig]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("presets", nargs="*", metavar="preset", help=", ".join(PRESETS))
+    parser.add_argument("presets", nargs="*", metavar="preset", help=", ".join(ALL_PRESETS))
     parser.add_argument("--every", type=int, default=20, help="compare at every K-th measured step")
     parser.add_argument("--seed", type=int, help="instead of the presets' own seed")
     parser.add_argument("--top-k", type=int, help="eigenvalues measured (the first is compared)")
     parser.add_argument("--worst", type=int, default=0, help="list this many worst steps")
     arguments = parser.parse_args()
-    unknown = set(arguments.presets) - set(PRESETS)
+    unknown = set(arguments.presets) - set(ALL_PRESETS)
     if unknown:
-        parser.error(f"no preset {', '.join(sorted(unknown))}; there are: {', '.join(PRESETS)}")
+        parser.error(f"no preset {', '.join(sorted(unknown))}; there are: {', '.join(ALL_PRESETS)}")
     torch.set_num_threads(1)
     changes = {"seed": arguments.seed, "top_k": arguments.top_k}
     changes = {name: value for name, value in changes.items() if value is not None}

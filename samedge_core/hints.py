@@ -20,16 +20,18 @@ class _Range:
     """Where the phenomenon shows, as measured with the problem's own sizes and loss, on one seed.
 
     Attributes:
-        start: sharpness at step 0.
+        start: sharpness at step 0; None where a start above the edge does no harm.
         reach: highest sharpness seen under GD at small η, in `within` steps; None where not
             measured.
         eta: a step size that works under GD.
+        falls: the sharpness falls by itself, to `reach`.
     """
 
-    start: float
+    start: float | None
     reach: float | None
     within: int
     eta: float
+    falls: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ _RANGES = {
     ("digits-cnn", None, "torch"): _Range(1.2, None, 500, 0.5),
     ("deep-linear", None, "torch"): _Range(0.48, 0.9, 1000, 2.5),
     ("chebyshev-mlp", "tanh", "fan-in"): _Range(6.1, 21, 3000, 0.2),
+    ("mnist-mlp", None, None): _Range(1.75, 3.3, 1500, 0.8),
+    ("cifar-cnn", None, None): _Range(None, 430, 400, 0.006, falls=True),
 }
 
 _LIMITS = {
@@ -67,6 +71,11 @@ _LIMITS = {
     "digits-cnn": _Limits(breaks=math.inf, slow=0, weak=0, strong=0.1, eta=0.5, rho=0.03),
     "deep-linear": _Limits(breaks=math.inf, slow=0.1, weak=0.001, strong=1, eta=1.0, rho=0.05),
     "chebyshev-mlp": _Limits(breaks=1, slow=0, weak=0, strong=0.3, eta=0.2, rho=0.02),
+    "mnist-mlp": _Limits(breaks=math.inf, slow=0, weak=0, strong=1, eta=1.0, rho=0.03),
+    "cifar-cnn": _Limits(breaks=0.01, slow=0, weak=0, strong=math.inf, eta=0.004, rho=0.03),
+    "shakespeare-transformer": _Limits(
+        breaks=math.inf, slow=0, weak=0, strong=0.5, eta=0.02, rho=0.03
+    ),
 }
 
 LOSS_FACTOR = {"mse": 1.0, "half-mse": 0.5}
@@ -135,17 +144,18 @@ def _under_gd(config: RunConfig) -> Iterator[str]:
     scale, slack, edge = _scale(config), _slack(config), 2 / config.eta
     advice = f"Try η = {found.eta / scale:g}."
     if found.reach and edge > found.reach * scale * slack:
+        way = "fell by itself to about" if found.falls else "rose to at most about"
         yield (
             f"2/η = {edge:.3g} is out of reach: in {found.within:,} steps of GD the sharpness here "
-            f"rose to about {found.reach * scale:.2g} at most. {advice}"
+            f"{way} {found.reach * scale:.3g}. {advice}"
         )
-    if edge * slack < found.start * scale:
-        yield _starts_above(edge, found, scale, advice)
+    if found.start and edge * slack < found.start * scale:
+        yield _starts_above(edge, found.start * scale, advice)
 
 
-def _starts_above(edge: float, found: _Range, scale: float, advice: str) -> str:
+def _starts_above(edge: float, start: float, advice: str) -> str:
     return (
-        f"2/η = {edge:.3g} lies below the sharpness at the start, about {found.start * scale:.2g}: "
+        f"2/η = {edge:.3g} lies below the sharpness at the start, about {start:.3g}: "
         f"the loss jumps up first (a catapult) and may not come back. {advice}"
     )
 
@@ -159,8 +169,8 @@ def _under_sam(config: RunConfig) -> Iterator[str]:
             f"η = {config.eta:g} is too small: 2/η = {edge:.3g}, and in 1,300 steps the SAM-edge "
             f"doesn't come down to the sharpness. {smaller}"
         )
-    if found and edge * slack < found.start * scale:
-        yield _starts_above(edge, found, scale, smaller)
+    if found and found.start and edge * slack < found.start * scale:
+        yield _starts_above(edge, found.start * scale, smaller)
     if config.rho * slack <= limits.weak:
         yield (
             f"ρ = {config.rho:g} is so small that SAM hardly differs from GD: its edge stays above "
