@@ -168,7 +168,7 @@ _TASKS = (
         "The first 1,000 images, hidden layers of 200 units; all else as in the paper. Sharpness "
         "at every tenth step.",
         0.05,
-        ("paper-mnist-small-gd", "paper-mnist-small", "paper-mnist-small-wide"), (0.9, 1.5, 1.6),
+        ("paper-mnist-small-gd", "paper-mnist-small", "paper-mnist-small-wide"), (1.0, 1.5, 1.6),
         ("paper-mnist-gd", "paper-mnist"),
         "Takes 4 GB. On one CPU core a step takes 10 to 20 s and a measurement minutes, so weeks: "
         "made for a GPU.",
@@ -180,9 +180,9 @@ _TASKS = (
         "images, squared error, full batch: 12 hours on a V100 GPU.",
         "The same network on the first 100 images. Sharpness at every tenth step.",
         0.08,
-        ("paper-cifar-small-gd", "paper-cifar-small", "paper-cifar-small-wide"), (1.1, 0.9, 1.4),
+        ("paper-cifar-small-gd", "paper-cifar-small", "paper-cifar-small-wide"), (1.1, 1.0, 1.5),
         ("paper-cifar-gd", "paper-cifar"),
-        "On one CPU core about 1 s a step, so 1.5 hours.",
+        "On one CPU core a step takes half a second and a measurement 10 to 20 s: 2 to 3 hours.",
         ("gd-cnn", "sam-cnn"),
     ),
     Task(
@@ -193,9 +193,9 @@ _TASKS = (
         "at every tenth step.",
         0.15,
         ("paper-shakespeare-small-gd", "paper-shakespeare-small", "paper-shakespeare-small-wide"),
-        (2.4, 1.3, 1.3),
+        (2.2, 1.5, 1.5),
         ("paper-shakespeare-gd", "paper-shakespeare"),
-        "On one CPU core about 2 s a step, so half a day; made for a GPU.",
+        "On one CPU core a step takes 3 s and a measurement 30 s, so two days: made for a GPU.",
         ("sam-minibatch",),
     ),
 )  # fmt: skip

@@ -25,8 +25,9 @@ __all__ = [
     "shakespeare_transformer",
 ]
 
-# of examples; larger pieces leave the cache, or the allocator's fast range, and cost up to twice
-MLP_CHUNK, CNN_CHUNK, TEXT_CHUNK = 5000, 50, 128
+# examples (characters) at once: larger pieces leave the allocator's fast range, and a product of
+# the Transformer then costs up to twice
+MLP_CHUNK, CNN_CHUNK, TEXT_CHUNK = 5000, 50, 1024
 TEXT_EVALUATED = 256
 CLASSES = 10  # of MNIST and CIFAR-10, whichever of them the first n examples show
 
@@ -109,7 +110,7 @@ def _text(split: Split, module: nn.Module, dtype: str) -> ModuleProblem:
     # a look at all 15,000 sequences would cost a hundred steps
     return _problem(
         split, module.to(getattr(torch, dtype)), "cross-entropy", haiku_initialiser,
-        chunk=TEXT_CHUNK, evaluated=TEXT_EVALUATED,
+        chunk=max(1, TEXT_CHUNK // split.x.shape[1]), evaluated=TEXT_EVALUATED,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from samedge_core.paper import ALL_PRESETS, Task
 from samedge_core.training.stop import StopReason
 from samedge_core.worker.registry import Phase, RunView
 
-REFERENCE_GRADIENT = 0.0025
+REFERENCE_GRADIENT = 0.0010
 """Seconds of a gradient of the default problem where the tasks' minutes were measured."""
 
 _EXPECTED = (StopReason.STEP_CAP, StopReason.CONVERGED, StopReason.STOPPED)
