@@ -21,6 +21,12 @@ def main() -> None:
         "tasks that SAM holds the sharpness at its own edge, often far below 2/η. Run them here, "
         "and read in one table how closely."
     )
+    with st.sidebar:
+        st.number_input(
+            "Seed", 0, 2**31 - 1, 0, key=runs.SEED, persist_state="session",
+            help="Fixes the initial weights and the order of the batches of what is started from "
+            "now on. Runs with another seed stay, to compare with. Default 0.",
+        )  # fmt: skip
     if gone:
         st.warning(
             f"{gone} of the runs that the link names are not on this server any more: records are "
@@ -32,11 +38,11 @@ def main() -> None:
 def _body() -> None:
     """All that follows the runs, drawn anew at every tick."""
     runs.start_waiting()
+    watched = runs.look()
     for column, task in zip(st.columns(len(TASKS)), TASKS.values(), strict=True):
         with column:
-            cards.draw(task)
-    entries = runs.entries()
-    chosen = _choice(entries)
+            cards.draw(task, [one for one in watched if one.entry.task == task.name])
+    chosen = _choice([one.entry for one in watched])
     with st.container():
         views = feed.poll([chosen.run_id] if chosen else [], CHARTS)
         formula.show(views, "sam")
@@ -50,8 +56,8 @@ def _body() -> None:
         "measured steps, the alignments are medians over it. A ratio near 1 alone proves nothing: "
         "look at the loss and the accuracy too."
     )
-    if entries:
-        table.show(entries)
+    if watched:
+        table.show(watched)
     else:
         st.caption("A row for each run, as soon as there is one.")
 

@@ -78,7 +78,7 @@ _PRESETS = (
         _mnist(rule="sam", eta=1.0, rho=0.03, steps=900),
     ),
     Preset(
-        "paper-mnist-small-wide", "Paper, MNIST: SAM, ρ = 0.05",
+        "paper-mnist-small-more-rho", "Paper, MNIST: SAM, ρ = 0.05",
         "With a larger radius the edge falls further, to 0.6, under a third of 2/η = 2, and takes "
         "the sharpness with it.",
         _mnist(rule="sam", eta=1.0, rho=0.05, steps=900),
@@ -95,7 +95,7 @@ _PRESETS = (
         _cifar(rule="sam", eta=0.002, rho=0.01, steps=400),
     ),
     Preset(
-        "paper-cifar-small-wide", "Paper, CIFAR-10: SAM, ρ = 0.03",
+        "paper-cifar-small-more-rho", "Paper, CIFAR-10: SAM, ρ = 0.03",
         "Sharpness and SAM-edge fall together from 370 to 130, a quarter of 2/η = 500.",
         _cifar(rule="sam", eta=0.004, rho=0.03, steps=400),
     ),
@@ -111,7 +111,7 @@ _PRESETS = (
         _text(rule="sam", eta=0.02, rho=0.03, steps=500),
     ),
     Preset(
-        "paper-shakespeare-small-wide", "Paper, Shakespeare: SAM, ρ = 0.1",
+        "paper-shakespeare-small-more-rho", "Paper, Shakespeare: SAM, ρ = 0.1",
         "The same step size at three times the radius: sharpness and edge end at 20, a fifth of "
         "2/η. The SAM gradient is twice as well aligned with v₁ as g.",
         _text(rule="sam", eta=0.02, rho=0.1, steps=500),
@@ -168,7 +168,8 @@ _TASKS = (
         "The first 1,000 images, hidden layers of 200 units; all else as in the paper. Sharpness "
         "at every tenth step.",
         0.05,
-        ("paper-mnist-small-gd", "paper-mnist-small", "paper-mnist-small-wide"), (1.0, 1.5, 1.6),
+        ("paper-mnist-small-gd", "paper-mnist-small", "paper-mnist-small-more-rho"),
+        (1.0, 1.5, 1.6),
         ("paper-mnist-gd", "paper-mnist"),
         "Takes 4 GB. On one CPU core a step takes 10 to 20 s and a measurement minutes, so weeks: "
         "made for a GPU.",
@@ -180,7 +181,8 @@ _TASKS = (
         "images, squared error, full batch: 12 hours on a V100 GPU.",
         "The same network on the first 100 images. Sharpness at every tenth step.",
         0.08,
-        ("paper-cifar-small-gd", "paper-cifar-small", "paper-cifar-small-wide"), (1.1, 1.0, 1.5),
+        ("paper-cifar-small-gd", "paper-cifar-small", "paper-cifar-small-more-rho"),
+        (1.1, 1.0, 1.5),
         ("paper-cifar-gd", "paper-cifar"),
         "On one CPU core a step takes half a second and a measurement 10 to 20 s: 2 to 3 hours.",
         ("gd-cnn", "sam-cnn"),
@@ -192,7 +194,8 @@ _TASKS = (
         "2 layers of 4 heads, model size 64, sequences of 32 characters, batches of 64. Sharpness "
         "at every tenth step.",
         0.15,
-        ("paper-shakespeare-small-gd", "paper-shakespeare-small", "paper-shakespeare-small-wide"),
+        ("paper-shakespeare-small-gd", "paper-shakespeare-small",
+         "paper-shakespeare-small-more-rho"),
         (2.2, 1.5, 1.5),
         ("paper-shakespeare-gd", "paper-shakespeare"),
         "On one CPU core a step takes 3 s and a measurement 30 s, so two days: made for a GPU.",

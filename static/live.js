@@ -81,16 +81,19 @@ const LAB = [
   ALIGNMENT,
 ];
 
+// the paper draws magnitudes, and the alignments with v₁ alone
+const MAGNITUDES = TOP_K.map((line) => ({ ...line, name: `|${line.name}|`, magnitude: true }));
+
 const PAPER = [
   {
     name: "Eigenvalues", title: "eigenvalues", log: true, measured: true, marked: true,
-    lines: [SHARPNESS, ...EDGES, ...TOP_K],
+    lines: [SHARPNESS, ...EDGES, ...MAGNITUDES],
   },
   {
     name: "Eigenvalues at the edge in force", title: "eigenvalues", log: true, measured: true, ownEdge: true,
-    lines: [SHARPNESS, ...EDGES, ...TOP_K],
+    lines: [SHARPNESS, ...EDGES, ...MAGNITUDES],
   },
-  ALIGNMENT,
+  { ...ALIGNMENT, lines: ALIGNMENT.lines.slice(0, 2) },
   LOSS,
 ];
 
@@ -165,7 +168,8 @@ function rawTrace(ctx, line) {
   const stroke = STROKES[line.role];
   // A dense oscillation in a bold line is a blob.
   const width = ctx.run.rows > 800 ? Math.min(stroke.width, 1.5) : stroke.width;
-  return lineTrace(ctx, line, line.name, ctx.run.columns.get(line.column), width);
+  const values = ctx.run.columns.get(line.column);
+  return lineTrace(ctx, line, line.name, line.magnitude ? values.map(Math.abs) : values, width);
 }
 
 /** The raw line under its smoothed one: visible, and switched with it in the legend. */

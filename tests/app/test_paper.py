@@ -109,18 +109,27 @@ def test_run_starts_the_presets_and_fills_the_table(page):
     press(page, "paper:resume:mnist")
     assert view(page).phase is Phase.RUNNING
 
+    # another seed is another set of runs
+    page.number_input(key=runs.SEED).set_value(1).run()
+    press(page, "paper:run:mnist")
+    assert [entry.name for entry in page.session_state[runs.KEY]][3:] == [
+        "GD, seed 1", "SAM ρ 0.03, seed 1", "SAM ρ 0.05, seed 1",
+    ]  # fmt: skip
+    assert view(page, 5).config.seed == 1
+
     # once more replaces them
     before = {entry.run_id for entry in page.session_state[runs.KEY]}
     press(page, "paper:run:mnist")
-    assert len(page.session_state[runs.KEY]) == 3
-    assert not before & {entry.run_id for entry in page.session_state[runs.KEY]}
+    assert len(page.session_state[runs.KEY]) == 6
+    replaced = before - {entry.run_id for entry in page.session_state[runs.KEY]}
+    assert len(replaced) == 3
 
 
 def test_a_link_takes_up_its_runs_and_tells_of_those_that_are_gone(page):
     press(page, "paper:run:paper-cifar")
     (entry,) = page.session_state[runs.KEY]
     other = visit()
-    other.query_params["runs"] = page.query_params["runs"] + ",mnist:paper-mnist:gone"
+    other.query_params["runs"] = page.query_params["runs"] + ",mnist:paper-mnist:0:gone"
     other.run()
     assert not other.exception
     assert other.session_state[runs.KEY] == [entry]

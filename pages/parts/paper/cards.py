@@ -2,11 +2,13 @@
 
 import math
 import os
+from collections.abc import Sequence
 
 import streamlit as st
 
 from pages.parts.lab import registry
 from pages.parts.paper import downloading, runs
+from pages.parts.paper.runs import Watched
 from samedge_core.paper import ALL_PRESETS, Task
 from samedge_core.training.stop import StopReason
 from samedge_core.worker.registry import Phase, RunView
@@ -24,20 +26,20 @@ _WORDS = {
 }
 
 
-def draw(task: Task) -> None:
-    """The card, and under its buttons a line for each of its runs."""
+def draw(task: Task, watched: Sequence[Watched]) -> None:
+    """The card, and under its buttons a line for each of its runs, which are `watched`."""
     with st.container(border=True, height="stretch"):
         st.markdown(f"##### {task.title}")
         st.markdown(f"**In the paper.** {task.paper}")
         st.markdown(f"**Here.** {task.here} {_expected(task)}")
         with st.container(horizontal=True, vertical_alignment="center"):
-            _buttons(task)
+            _buttons(task, watched)
         _data(task)
-        for entry in runs.entries(task.name):
-            _progress(entry)
+        for one in watched:
+            _progress(one)
 
 
-def _buttons(task: Task) -> None:
+def _buttons(task: Task, watched: Sequence[Watched]) -> None:
     rules = "GD, and SAM at two radii"
     st.button(
         "Run", key=f"paper:run:{task.name}", type="primary", icon=":material/play_arrow:",
@@ -46,12 +48,12 @@ def _buttons(task: Task) -> None:
         + "; ".join(_settings(name) for name in task.reduced)
         + f". Starts anew where such a run exists. Allowed deviation: {task.band:g}.",
     )  # fmt: skip
-    if runs.active(task):
+    if any(one.active for one in watched):
         st.button("Pause", key=f"paper:pause:{task.name}", icon=":material/pause:",
-                  on_click=runs.pause, args=(task,))  # fmt: skip
-    elif runs.resumable(task):
+                  on_click=runs.pause, args=(watched,))  # fmt: skip
+    elif any(one.resumable for one in watched):
         st.button("Resume", key=f"paper:resume:{task.name}", icon=":material/play_arrow:",
-                  on_click=runs.resume, args=(task,))  # fmt: skip
+                  on_click=runs.resume, args=(watched,))  # fmt: skip
     with st.popover("Full size", icon=":material/expand_content:"):
         st.markdown(f"The paper's own size. {task.cost}")
         for name in task.full:
@@ -105,8 +107,8 @@ def _offline(task: Task) -> None:
     runs.ask(task, task.offline, needs_data=False)
 
 
-def _progress(entry: runs.Entry) -> None:
-    view = runs.glance(entry)
+def _progress(watched: Watched) -> None:
+    entry, view = watched.entry, watched.view
     done = view.last_step + 1
     parts = [f"**{entry.name}**", f"{done:,} of {view.config.steps:,} steps"]
     parts.append(f"{left} left" if (left := _seconds_left(view)) else _WORDS[view.phase])

@@ -13,15 +13,17 @@ from samedge_core.worker.registry import RunView
 KEY = "paper:runs"
 PENDING = "paper:pending"
 CHOSEN = "paper:chosen"
+SEED = "paper:seed"
 LINK = "runs"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A run of a task, by the preset that it was started from."""
+    """A run of a task, by the preset and the seed that it was started from."""
 
     task: str
     preset: str
+    seed: int
     run_id: str
 
     @property
@@ -36,19 +38,39 @@ class Entry:
         rule = config.rule.upper()
         name = f"{rule} ρ {config.rho:g}" if config.rule == "sam" else rule
         kinds = {", full size": task.full, ", digits": task.offline}
-        return name + "".join(kind for kind, presets in kinds.items() if self.preset in presets)
+        name += "".join(kind for kind, presets in kinds.items() if self.preset in presets)
+        return f"{name}, seed {self.seed}" if self.seed else name
 
 
-def entries(task: str | None = None) -> list[Entry]:
-    """The runs that the server still knows, in the order of the tasks; of one task, or all."""
+@dataclass(frozen=True)
+class Watched:
+    """A run, and how it stands now, without its rows."""
+
+    entry: Entry
+    view: RunView
+
+    @property
+    def active(self) -> bool:
+        """Whether it is on its way."""
+        return self.view.phase in ACTIVE
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it was paused or left before its end."""
+        unfinished = self.view.last_step + 1 < self.view.config.steps
+        stop = self.view.stop
+        return not self.active and unfinished and (stop is None or stop.reason.resumable)
+
+
+def entries() -> list[Entry]:
+    """The runs that the server still knows, in the order of the tasks."""
     known = [e for e in st.session_state.get(KEY, []) if e.run_id in registry()]
-    wanted = [task] if task else list(TASKS)
-    return [entry for name in wanted for entry in known if entry.task == name]
+    return [entry for task in TASKS for entry in known if entry.task == task]
 
 
-def glance(entry: Entry) -> RunView:
-    """The run without any rows; looking keeps it going."""
-    return registry().view(entry.run_id, most=0)
+def look() -> list[Watched]:
+    """All of them as of now; looking keeps them going."""
+    return [Watched(entry, registry().view(entry.run_id, most=0)) for entry in entries()]
 
 
 def attach() -> int:
@@ -62,16 +84,16 @@ def attach() -> int:
 
 def _from_link(text: str) -> Iterator[Entry]:
     for part in filter(None, text.split(",")):
-        task, _, rest = part.partition(":")
-        preset, _, run_id = rest.partition(":")
-        if task in TASKS and preset in ALL_PRESETS:
-            yield Entry(task, preset, run_id)
+        match part.split(":"):
+            case [task, preset, seed, run_id] if task in TASKS and preset in ALL_PRESETS:
+                if seed.isdecimal():
+                    yield Entry(task, preset, int(seed), run_id)
 
 
 def _keep(found: Sequence[Entry]) -> None:
     st.session_state[KEY] = list(found)
     if found:
-        parts = (f"{entry.task}:{entry.preset}:{entry.run_id}" for entry in found)
+        parts = (f"{e.task}:{e.preset}:{e.seed}:{e.run_id}" for e in found)
         st.query_params[LINK] = ",".join(parts)
     else:
         st.query_params.pop(LINK, None)
@@ -105,44 +127,30 @@ def forget_waiting(task: Task) -> None:
 
 
 def _start(task: Task, presets: Sequence[str]) -> None:
-    """Runs of the same presets are replaced; others stay."""
-    replaced = [e for e in entries(task.name) if e.preset in presets]
+    """Runs of the same presets and seed are replaced; others stay."""
+    seed = st.session_state.get(SEED, 0)
+    wanted = {(task.name, preset, seed) for preset in presets}
+    replaced = [e for e in entries() if (e.task, e.preset, e.seed) in wanted]
     for entry in replaced:
         registry().stop(entry.run_id)
-    started = [
-        Entry(task.name, preset, registry().start(ALL_PRESETS[preset].config)) for preset in presets
-    ]
+    started = []
+    for preset in presets:
+        run_id = registry().start(ALL_PRESETS[preset].config.replace(seed=seed))
+        started.append(Entry(task.name, preset, seed, run_id))
     _keep([entry for entry in entries() if entry not in replaced] + started)
     # of several, SAM with its moving edge is the one to look at first
     st.session_state[CHOSEN] = started[min(1, len(started) - 1)].run_id
 
 
-def active(task: Task) -> bool:
-    """Whether any run of the task is on its way."""
-    return any(glance(entry).phase in ACTIVE for entry in entries(task.name))
+def pause(watched: Sequence[Watched]) -> None:
+    """Pause those that are on their way."""
+    for one in watched:
+        if one.active:
+            registry().pause(one.entry.run_id)
 
 
-def resumable(task: Task) -> bool:
-    """Whether any run of the task was paused or left before its end."""
-    return any(_can_go_on(glance(entry)) for entry in entries(task.name))
-
-
-def pause(task: Task) -> None:
-    """Pause every run of the task."""
-    for entry in entries(task.name):
-        if glance(entry).phase in ACTIVE:
-            registry().pause(entry.run_id)
-
-
-def resume(task: Task) -> None:
-    """Let every run of the task go on that has not reached its end."""
-    for entry in entries(task.name):
-        if _can_go_on(glance(entry)):
-            registry().resume(entry.run_id)
-
-
-def _can_go_on(view: RunView) -> bool:
-    if view.phase in ACTIVE:
-        return False
-    unfinished = view.last_step + 1 < view.config.steps
-    return unfinished and (view.stop is None or view.stop.reason.resumable)
+def resume(watched: Sequence[Watched]) -> None:
+    """Let those go on that have not reached their end."""
+    for one in watched:
+        if one.resumable:
+            registry().resume(one.entry.run_id)

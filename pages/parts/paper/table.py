@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from pages.parts.lab import ACTIVE, registry
-from pages.parts.paper.runs import Entry, glance
+from pages.parts.lab import registry
+from pages.parts.paper.runs import Watched
 from samedge_core.paper import TASKS
 from samedge_core.summary import Summary, summarise
 
@@ -20,6 +20,7 @@ COLUMNS = {
     "edge_phase_start": "edge phase from",
     "deviation": "median |sharpness/edge − 1|",
     "verdict": "band",
+    "unconverged": "not converged",
     "align_grad": "g · v₁",
     "align_sam": "SAM g · v₁",
     "loss": "loss",
@@ -29,10 +30,10 @@ COLUMNS = {
 }
 
 
-def show(entries: Sequence[Entry]) -> None:
+def show(watched: Sequence[Watched]) -> None:
     """The table, and a download of its numbers."""
-    summaries = [(entry, summarise(registry().history(entry.run_id))) for entry in entries]
-    rows = [_row(entry, summary) for entry, summary in summaries]
+    summaries = [(one, _summary(one)) for one in watched]
+    rows = [_row(one, summary) for one, summary in summaries]
     st.table(pd.DataFrame(rows, columns=list(COLUMNS.values())).set_index("run"))
     st.download_button(
         "Download table", data=lambda: _csv(summaries), file_name="samedge-paper-tasks.csv",
@@ -41,16 +42,28 @@ def show(entries: Sequence[Entry]) -> None:
     )  # fmt: skip
 
 
-def _csv(summaries: Sequence[tuple[Entry, Summary]]) -> str:
+def _summary(watched: Watched) -> Summary:
+    """From the history, unless it has not grown since it was made."""
+    made = st.session_state.setdefault("paper:summaries", {})
+    run_id, last_step = watched.entry.run_id, watched.view.last_step
+    if made.get(run_id, (None, None))[0] != last_step:
+        made[run_id] = (last_step, summarise(registry().history(run_id)))
+    return made[run_id][1]
+
+
+def _csv(summaries: Sequence[tuple[Watched, Summary]]) -> str:
     frame = pd.DataFrame([vars(summary) for _, summary in summaries])
-    frame.insert(0, "band", [TASKS[entry.task].band for entry, _ in summaries])
+    frame.insert(0, "band", [TASKS[one.entry.task].band for one, _ in summaries])
     return frame.to_csv(index=False)
 
 
-def _row(entry: Entry, summary: Summary) -> list[str]:
-    going = glance(entry).phase in ACTIVE
-    verdict = verdict_on(summary, TASKS[entry.task].band, going=going)
-    made = vars(summary) | {"run": entry.label, "verdict": verdict}
+def _row(watched: Watched, summary: Summary) -> list[str]:
+    verdict = verdict_on(summary, TASKS[watched.entry.task].band, going=watched.active)
+    made = vars(summary) | {
+        "run": watched.entry.label,
+        "verdict": verdict,
+        "unconverged": f"{summary.unconverged:.0%}",
+    }
     if summary.rule != "sam":
         made["rho"] = math.nan
     return [_shown(made[name]) for name in COLUMNS]
