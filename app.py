@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from pages.parts import controls, feed, formula, keys, lab, navigation, numbers, status
+from pages.parts import controls, downloading, feed, formula, keys, lab, navigation, numbers, status
 from pages.parts.live import Axis, View, live_charts
 from samedge_core.fields import ConfigError
 from samedge_core.hints import hints
 from samedge_core.paper import ALL_PRESETS
 from samedge_core.presets import DEFAULT
-from samedge_core.problems.downloads import missing
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.registry import RunView
@@ -142,15 +141,26 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
         st.error(f"A setting can't be used: {complaint}. What runs goes on unchanged.")
         return
     data = PROBLEMS[config.problem].data
-    if data and (absent := missing(data)):
-        st.info(
-            f"{data} is not on this server yet: {sum(s.megabytes for s in absent):.3g} MB are "
-            "downloaded when a run starts."
-        )
+    if data and not downloading.ready(data):
+        st.fragment(_absent, run_every=POLL_SECONDS)(data)
     if views and (different := lab.restart_needed(config, views[0])):
         st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
     for hint in hints(config):
         st.warning(hint, icon=":material/lightbulb:")
+
+
+def _absent(data: str) -> None:
+    """Offers the download of a data set, and follows it."""
+    if downloading.ready(data):
+        st.rerun()  # this note stands outside of what follows the run
+    downloading.show(data)
+    if not downloading.running(data):
+        st.button(
+            f"Download {data} ({downloading.megabytes(data):.3g} MB)", key=f"download:{data}",
+            icon=":material/download:", on_click=downloading.begin, args=(data,),
+            help="Once for this server. Without it, a run of this problem can't start; digits are "
+            "always there.",
+        )  # fmt: skip
 
 
 def _chart_options() -> View:

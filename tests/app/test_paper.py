@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import lab
-from pages.parts.paper import downloading, runs
+from pages.parts import downloading, lab
+from pages.parts.paper import runs
 from samedge_core.paper import PRESETS, TASKS
 from samedge_core.problems import downloads
 from samedge_core.worker.registry import Phase
@@ -62,12 +62,6 @@ def wait(app: AppTest, holds) -> None:
         assert time.monotonic() < end, "never came true"
         time.sleep(0.05)
     app.run()
-
-
-def failure() -> str:
-    """Why MNIST could not be downloaded; empty while it may still be."""
-    download = downloading.state("mnist")
-    return download.failure if download else ""
 
 
 def view(app: AppTest, which: int = 0):
@@ -139,7 +133,7 @@ def test_a_link_takes_up_its_runs_and_tells_of_those_that_are_gone(page):
 def test_without_network_the_page_says_so_and_offers_the_digits(page, no_network):
     press(page, "paper:run:mnist")
     assert page.session_state[runs.KEY] == []
-    wait(page, failure)
+    wait(page, lambda: downloading.failure("mnist"))
     assert "train-images-idx3-ubyte.gz (9.9 MB) is not in" in texts(page)
     assert str(no_network) in texts(page)
     assert downloads.SOURCES["mnist"][0].sha256 in texts(page)
@@ -152,7 +146,7 @@ def test_without_network_the_page_says_so_and_offers_the_digits(page, no_network
 
 def test_runs_start_by_themselves_when_their_data_has_come(page, no_network, paper_files):
     press(page, "paper:run:mnist")
-    wait(page, failure)
+    wait(page, lambda: downloading.failure("mnist"))
     assert page.session_state[runs.KEY] == []
     # as if put there by hand, as the message says
     for file in paper_files.glob("*ubyte"):
@@ -171,3 +165,15 @@ def test_data_that_a_worker_refuses_ends_the_run_with_the_reason():
     wait(page, lambda: view(page).stop is not None)
     assert not page.exception
     assert "is not the published file: its sha256 must be" in texts(page)
+
+
+def test_the_live_lab_offers_the_download(no_network):
+    app = AppTest.from_file("../../app.py", default_timeout=PATIENCE)
+    app.query_params["preset"] = "paper-mnist-small"
+    app.run()
+    assert not app.exception
+    press(app, "download:mnist")
+    wait(app, lambda: downloading.failure("mnist"))
+    assert any(downloads.SOURCES["mnist"][0].sha256 in error.value for error in app.error)
+    # the button stays, to try again
+    assert any(item.key == "download:mnist" for item in app.button)

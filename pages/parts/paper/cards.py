@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from pages.parts import downloading
 from pages.parts.lab import registry
-from pages.parts.paper import downloading, runs
+from pages.parts.paper import runs
 from pages.parts.paper.runs import Watched
 from samedge_core.paper import ALL_PRESETS, Task
 from samedge_core.training.stop import StopReason
@@ -83,20 +84,14 @@ def _expected(task: Task) -> str:
 
 def _data(task: Task) -> None:
     """Where the data stands, and what to do without it."""
-    download = downloading.state(task.data)
-    if download and download.running:
-        st.progress(
-            download.share,
-            f"Downloading {task.data}: {download.received / 1e6:.1f} of {download.megabytes:g} MB",
-        )
-    elif download and download.failure:
-        st.error(download.failure)
+    downloading.show(task.data)
+    if downloading.failure(task.data):
         st.button(
             "Use the embedded digits instead", key=f"paper:offline:{task.name}",
             icon=":material/offline_bolt:", on_click=_offline, args=(task,),
             help="; ".join(ALL_PRESETS[name].title for name in task.offline),
         )  # fmt: skip
-    elif not downloading.ready(task.data):
+    elif not runs.waiting(task) and not downloading.ready(task.data):
         st.caption(
             f"Run downloads the data first, {downloading.megabytes(task.data):.3g} MB, once."
         )

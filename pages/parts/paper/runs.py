@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from pages.parts import downloading
 from pages.parts.lab import ACTIVE, registry
-from pages.parts.paper import downloading
 from samedge_core.paper import ALL_PRESETS, TASKS, Task
 from samedge_core.worker.registry import RunView
 

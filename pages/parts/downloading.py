@@ -31,7 +31,12 @@ def _downloads() -> dict[str, Download]:
 
 def ready(data: str) -> bool:
     """Whether every file is there."""
-    return not missing(data) and not (data in _downloads() and _downloads()[data].running)
+    return not missing(data) and not running(data)
+
+
+def running(data: str) -> bool:
+    """Whether it is on its way."""
+    return data in _downloads() and _downloads()[data].running
 
 
 def megabytes(data: str) -> float:
@@ -39,15 +44,25 @@ def megabytes(data: str) -> float:
     return sum(source.megabytes for source in missing(data))
 
 
-def state(data: str) -> Download | None:
-    """The download of a data set, running or failed; None when none was tried."""
-    return _downloads().get(data)
+def failure(data: str) -> str:
+    """Why the last download failed, and what to do; empty where none did, or the data is there."""
+    download = _downloads().get(data)
+    return download.failure if download and missing(data) else ""
+
+
+def show(data: str) -> None:
+    """Draw how far a download is, or why it failed; nothing otherwise."""
+    download = _downloads().get(data)
+    if download and download.running:
+        so_far = f"{download.received / 1e6:.1f} of {download.megabytes:.3g} MB"
+        st.progress(download.share, f"Downloading {data}: {so_far}")
+    elif reason := failure(data):
+        st.error(reason)
 
 
 def begin(data: str) -> None:
     """Download what is missing, unless that is going on."""
-    known = _downloads().get(data)
-    if known and known.running:
+    if running(data):
         return
     download = _downloads()[data] = Download(megabytes(data))
     threading.Thread(target=_run, args=(data, download), daemon=True).start()
