@@ -1,4 +1,4 @@
-"""Files that readers bring: kept by content, and described or refused before anything is trained."""
+"""Files that readers bring: kept by content, and described or refused before training."""
 
 import io
 from pathlib import Path
@@ -51,11 +51,11 @@ def test_what_a_file_holds_is_told_in_words():
 )
 def test_options_that_do_not_fit_the_file_are_refused(changes, field, message):
     with pytest.raises(ConfigError, match=message) as refused:
-        uploads.check(options(uploads.keep(arrays(), ".npz"), **changes))
+        uploads.check(options(uploads.keep(arrays(), ".npz")) | changes)
     assert refused.value.field == field
 
 
 def test_a_file_that_cannot_be_used_is_refused():
     path = uploads.keep(io.BytesIO(b"no archive"), ".npz")
-    with pytest.raises(ConfigError, match="must be an archive as numpy.savez writes it"):
+    with pytest.raises(ConfigError, match="must be an archive as"):
         uploads.check(options(path))
