@@ -26,7 +26,7 @@ class Task:
         band: a run passes when the median of |sharpness/edge - 1| over its edge phase is at most
             this.
         reduced: names of the presets to run side by side: GD, then SAM at two radii.
-        minutes: of one core that each of them took, on an AMD EPYC of 2023.
+        minutes: what they took side by side on two cores of an AMD EPYC, with the page open.
         full: names of the presets of the paper's own size; `cost` says what they take.
         offline: names of presets on the embedded digits, for when the data can't be had.
     """
@@ -39,7 +39,7 @@ class Task:
     here: str
     band: float
     reduced: tuple[str, ...]
-    minutes: tuple[float, ...]
+    minutes: float
     full: tuple[str, ...]
     cost: str
     offline: tuple[str, ...]
@@ -169,7 +169,7 @@ _TASKS = (
         "at every tenth step.",
         0.05,
         ("paper-mnist-small-gd", "paper-mnist-small", "paper-mnist-small-more-rho"),
-        (1.0, 1.5, 1.6),
+        2.8,
         ("paper-mnist-gd", "paper-mnist"),
         "Takes 4 GB. On one CPU core a step takes 10 to 20 s and a measurement minutes, so weeks: "
         "made for a GPU.",
@@ -182,7 +182,7 @@ _TASKS = (
         "The same network on the first 100 images. Sharpness at every tenth step.",
         0.08,
         ("paper-cifar-small-gd", "paper-cifar-small", "paper-cifar-small-more-rho"),
-        (1.1, 1.0, 1.5),
+        3.1,
         ("paper-cifar-gd", "paper-cifar"),
         "On one CPU core a step takes half a second and a measurement 10 to 20 s: 2 to 3 hours.",
         ("gd-cnn", "sam-cnn"),
@@ -196,7 +196,7 @@ _TASKS = (
         0.15,
         ("paper-shakespeare-small-gd", "paper-shakespeare-small",
          "paper-shakespeare-small-more-rho"),
-        (2.2, 1.5, 1.5),
+        3.8,
         ("paper-shakespeare-gd", "paper-shakespeare"),
         "On one CPU core a step takes 3 s and a measurement 30 s, so two days: made for a GPU.",
         ("sam-minibatch",),

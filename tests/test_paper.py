@@ -17,7 +17,6 @@ def test_a_task_has_gd_and_sam_at_two_radii(name):
     configs = [PRESETS[preset].config for preset in task.reduced]
     assert [config.rule for config in configs] == ["gd", "sam", "sam"]
     assert configs[1].rho != configs[2].rho
-    assert len(task.minutes) == len(task.reduced)
     assert {PROBLEMS[config.problem].data for config in configs} == {task.data}
     assert task.data in SOURCES
     assert {PRESETS[preset].config.problem for preset in task.full} == {configs[0].problem}

@@ -16,6 +16,7 @@ from samedge_core.worker.registry import Phase, RunView
 
 REFERENCE_GRADIENT = 0.0010
 """Seconds of a gradient of the default problem where the tasks' minutes were measured."""
+REFERENCE_CORES = 2
 
 _EXPECTED = (StopReason.STEP_CAP, StopReason.CONVERGED, StopReason.STOPPED)
 _WORDS = {
@@ -77,9 +78,9 @@ def _expected(task: Task) -> str:
     here = registry().gradient_seconds
     if here is None:
         return ":gray[About … minutes here.]"
-    cores = os.cpu_count() or 1
-    minutes = max(max(task.minutes), sum(task.minutes) / cores) * here / REFERENCE_GRADIENT
-    return f"**About {max(1, math.ceil(minutes))} min on this machine**, three runs side by side."
+    cores = min(os.cpu_count() or 1, len(task.reduced))
+    minutes = task.minutes * REFERENCE_CORES / cores * here / REFERENCE_GRADIENT
+    return f"**About {max(1, round(minutes))} min on this machine**, three runs side by side."
 
 
 def _data(task: Task) -> None:
