@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import feed, formula, navigation
+from pages.parts import downloading, feed, formula, navigation
 from pages.parts.live import View, live_charts
 from pages.parts.paper import cards, runs, table
 from samedge_core.paper import TASKS
@@ -32,13 +32,22 @@ def main() -> None:
             f"{gone} of the runs that the link names are not on this server any more: records are "
             "kept for an hour after they were last seen."
         )
-    st.fragment(_body, run_every=POLL_SECONDS)()
+    busy = _busy(runs.look())
+    st.fragment(_body, run_every=POLL_SECONDS if busy else None)(busy)
 
 
-def _body() -> None:
-    """All that follows the runs, drawn anew at every tick."""
+def _busy(watched: list[runs.Watched]) -> bool:
+    """Whether anything moves by itself."""
+    loading = any(downloading.running(t.data) or runs.waiting(t) for t in TASKS.values())
+    return loading or any(one.active for one in watched)
+
+
+def _body(busy: bool) -> None:
+    """All that follows the runs, drawn anew at every tick; `busy` is what the ticks were set by."""
     runs.start_waiting()
     watched = runs.look()
+    if _busy(watched) != busy:
+        st.rerun()  # to tick, or not to
     for column, task in zip(st.columns(len(TASKS)), TASKS.values(), strict=True):
         with column:
             cards.draw(task, [one for one in watched if one.entry.task == task.name])
