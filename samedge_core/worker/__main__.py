@@ -24,7 +24,7 @@ from samedge_core.worker.messages import Begin, Command, Ended, Ready
 from samedge_core.worker.session import Session
 
 NICENESS = 5  # the page stays responsive when runs take every core
-TIMED = 10  # gradients, some 3 ms each
+TIMED = 10  # gradients, some milliseconds each
 
 
 def _read_commands(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
