@@ -43,8 +43,8 @@ def _figures(view: RunView) -> list[str]:
         parts.append(f"{status.steps_per_second:.3g} steps/s")
     if status and not math.isnan(status.hvps):
         parts.append(
-            f"{status.hvps:.1f} Hessian-vector products, {1000 * status.measure_seconds:.3g} ms "
-            "a measurement"
+            f"{status.hvps:.1f} Hessian-vector products, {_duration(status.measure_seconds)} a "
+            "measurement"
         )
     if row:
         parts.append(f"sharpness / edge **{row['ratio']:.3f}**")
@@ -53,3 +53,8 @@ def _figures(view: RunView) -> list[str]:
         if not math.isnan(row["accuracy"]):
             parts.append(f"accuracy {row['accuracy']:.3f}")
     return parts
+
+
+def _duration(seconds: float) -> str:
+    """With three significant digits, in milliseconds below a second."""
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
