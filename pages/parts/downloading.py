@@ -58,6 +58,16 @@ def show(data: str) -> None:
         st.progress(download.share, f"Downloading {data}: {so_far}")
     elif reason := failure(data):
         st.error(reason)
+        if len(missing(data)) > 1:
+            with st.expander("All the files that are missing"):
+                files = (f"- [{s.name}]({s.url}), sha256 `{s.sha256}`" for s in missing(data))
+                st.markdown("\n".join(files))
+
+
+def forget(data: str) -> None:
+    """Drop what is known of a download that failed."""
+    if not running(data):
+        _downloads().pop(data, None)
 
 
 def begin(data: str) -> None:

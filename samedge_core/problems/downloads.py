@@ -156,13 +156,16 @@ def _download(source: Source, on_bytes: Callable[[int], None] | None) -> Path:
         also = f", or unpacked as {source.unpacked}" if source.unpacked else ""
         raise DataError(
             f"{source.name} ({source.megabytes:g} MB) is not in {folder} and could not be "
-            f"downloaded from {source.url} ({type(error).__name__}: {_short(error)}). Put the file "
+            f"downloaded from {source.url} ({_root(error)}). Put the file "
             f"there by hand{also}; its sha256 must be {source.sha256}. Another folder can be named "
             f"by the environment variable {FOLDER_VARIABLE}."
         ) from error
     return Path(fetched)
 
 
-def _short(error: Exception) -> str:
-    text = str(error)
+def _root(error: BaseException) -> str:
+    """The error at the bottom: those above it repeat its text and the address."""
+    while below := error.__cause__ or error.__context__:
+        error = below
+    text = f"{type(error).__name__}: {error}"
     return text if len(text) <= 200 else text[:197] + "..."

@@ -100,6 +100,7 @@ def _data(task: Task) -> None:
 
 def _offline(task: Task) -> None:
     runs.forget_waiting(task)
+    downloading.forget(task.data)
     runs.ask(task, task.offline, needs_data=False)
 
 
