@@ -10,7 +10,7 @@ from samedge_core.paper import ALL_PRESETS
 from samedge_core.presets import DEFAULT
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.config import RunConfig
-from samedge_core.worker.registry import RunView
+from samedge_core.worker.view import RunView
 
 POLL_SECONDS = 0.5
 CHARTS = "live"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from samedge_core.training.history import History
 
-__all__ = ["EDGE_PHASE", "Summary", "in_words", "summarise"]
+__all__ = ["EDGE_PHASE", "Summary", "in_words", "shown", "summarise"]
 
 EDGE_PHASE = 0.95
 """The edge phase begins where sharpness / edge first reaches this."""
@@ -102,14 +102,15 @@ def summarise(history: History) -> Summary:
 
 def in_words(summary: Summary) -> list[tuple[str, str]]:
     """(label, value) of all that the configuration does not say already; a dash for unknown."""
-    return [(label, _shown(getattr(summary, name))) for name, label in _LABELS.items()]
+    return [(label, shown(getattr(summary, name), digits=5)) for name, label in _LABELS.items()]
 
 
-def _shown(value: str | float | None) -> str:
+def shown(value: str | float | None, *, digits: int) -> str:
+    """A value as people read it, with so many significant digits; a dash for unknown."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):
-        return f"{value:.5g}"
+        return f"{value:.{digits}g}"
     return f"{value:,}" if isinstance(value, int) else value
 
 

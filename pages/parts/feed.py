@@ -8,7 +8,7 @@ import streamlit as st
 from pages.parts.lab import registry
 from pages.parts.live import RunUpdate
 from samedge_core.rules import RULES
-from samedge_core.worker.registry import RunView
+from samedge_core.worker.view import RunView
 
 ROWS_AN_UPDATE = 100
 ROWS_AT_FIRST = 600  # a reloaded page gets the whole run at once, thinned

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from samedge_core.worker.registry import RunView
+from samedge_core.worker.view import RunView
 
 _WIDE = {"sam": 3, "usam": 2}  # columns as wide as the formulas are long
 

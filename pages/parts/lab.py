@@ -7,7 +7,8 @@ import streamlit as st
 
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
-from samedge_core.worker.registry import Phase, RunRegistry, RunView
+from samedge_core.worker.registry import RunRegistry
+from samedge_core.worker.view import Phase, RunView
 
 Primary = Literal["Start", "Pause", "Resume"]
 ACTIVE = (Phase.WAITING, Phase.STARTING, Phase.RUNNING)

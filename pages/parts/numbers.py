@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.lab import registry
-from samedge_core.worker.registry import RunView
+from samedge_core.worker.view import RunView
 
 ROWS = 200
 

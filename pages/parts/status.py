@@ -5,7 +5,7 @@ import math
 import streamlit as st
 
 from samedge_core.training.stop import StopReason
-from samedge_core.worker.registry import Phase, RunView
+from samedge_core.worker.view import Phase, RunView
 
 _LOOK = {
     Phase.WAITING: ("orange", "hourglass_empty", "Waiting"),

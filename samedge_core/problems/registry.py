@@ -85,15 +85,17 @@ def _loss(default: str, *choices: str) -> Field:
     )  # fmt: skip
 
 
-def _paper_size(name: str, default: int, most: int, unit: str, *, held_out: bool = False) -> Field:
-    if held_out:
-        return Field(
-            name, "int", default, "Held-out size",
-            "How many examples that no step sees the held-out loss and accuracy are taken over.",
-            unit=unit, low=0, high=most,
-        )  # fmt: skip
-    return Field(name, "int", default, "Data size", "The first so many training examples are used.",
+def _first(default: int, most: int, unit: str) -> Field:
+    return Field("n", "int", default, "Data size", "The first so many training examples are used.",
                  unit=unit, low=1, high=most)  # fmt: skip
+
+
+def _held_out(default: int, most: int, unit: str) -> Field:
+    return Field(
+        "n_test", "int", default, "Held-out size",
+        "How many examples that no step sees the held-out loss and accuracy are taken over.",
+        unit=unit, low=0, high=most,
+    )  # fmt: skip
 
 
 def _count(name: str, default: int, label: str, text: str, most: int, unit: str = "") -> Field:
@@ -196,8 +198,8 @@ _SPECS = (
         "mnist-mlp", "The paper's MLP on MNIST",
         "The paper's first task: a ReLU network on 28x28 handwritten digits, squared error. The "
         "paper takes all 60,000 images at width 1000.",
-        (_paper_size("n", 1000, 60_000, "images"),
-         _paper_size("n_test", 1000, 10_000, "images", held_out=True),
+        (_first(1000, 60_000, "images"),
+         _held_out(1000, 10_000, "images"),
          *_paper_mlp(200), _loss("mse", *_CLASS_LOSSES)),
         "samedge_core.problems.paper:mnist_mlp", chance=0.1, data="mnist",
     ),
@@ -205,8 +207,8 @@ _SPECS = (
         "cifar-cnn", "The paper's CNN on CIFAR-10",
         "The paper's second task: a convolutional network with LayerNorm on 32x32 colour images, "
         "squared error. The paper takes 1,000 of them.",
-        (_paper_size("n", 100, 50_000, "images"),
-         _paper_size("n_test", 200, 10_000, "images", held_out=True),
+        (_first(100, 50_000, "images"),
+         _held_out(200, 10_000, "images"),
          *_paper_cnn(layers=True), _loss("mse", *_CLASS_LOSSES)),
         "samedge_core.problems.paper:cifar_cnn", chance=0.1, data="cifar10",
     ),
@@ -215,8 +217,8 @@ _SPECS = (
         "The paper's third task: a language model on the characters of tiny_shakespeare, "
         "cross-entropy, fresh mini-batches. The accuracy is that of the next character, over the "
         "first 256 sequences.",
-        (_paper_size("n", 10_000, 200_000, "sequences"),
-         _paper_size("n_test", 256, 20_000, "sequences", held_out=True), *_paper_transformer()),
+        (_first(10_000, 200_000, "sequences"),
+         _held_out(256, 20_000, "sequences"), *_paper_transformer()),
         # every seventh character is a space
         "samedge_core.problems.paper:shakespeare_transformer", chance=0.15, data="shakespeare",
     ),
@@ -226,8 +228,8 @@ _SPECS = (
         "classes, optionally x_test and y_test. Pixels (uint8) are divided by 256, and the "
         "training mean is taken off.",
         (_path(".npz", "As numpy.savez writes it; nothing in it is unpickled."),
-         _paper_size("n", 500, _MOST, "examples"),
-         _paper_size("n_test", 500, _MOST, "examples", held_out=True),
+         _first(500, _MOST, "examples"),
+         _held_out(500, _MOST, "examples"),
          Field("network", "choice", "mlp", "Network", "A CNN needs images (n, rows, columns) or "
                "(n, rows, columns, channels).", choices=("mlp", "cnn"),
                titles=("MLP", "CNN")),
@@ -239,8 +241,8 @@ _SPECS = (
         "The paper's Transformer on the characters of an ASCII text of yours; its last tenth is "
         "held out.",
         (_path(".txt", "Plain ASCII."),
-         _paper_size("n", 200, _MOST, "sequences"),
-         _paper_size("n_test", 256, _MOST, "sequences", held_out=True), *_paper_transformer()),
+         _first(200, _MOST, "sequences"),
+         _held_out(256, _MOST, "sequences"), *_paper_transformer()),
         "samedge_core.problems.paper:own_text_transformer",
     ),
 )  # fmt: skip

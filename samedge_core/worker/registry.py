@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from enum import Enum
 from typing import Any
-
-from numpy.typing import NDArray
 
 from samedge_core.diagnosis import diagnose
 from samedge_core.rules import Hyperparameters
@@ -37,100 +32,10 @@ from samedge_core.worker.messages import (
     Status,
 )
 from samedge_core.worker.process import WorkerProcess
+from samedge_core.worker.settings import Settings
+from samedge_core.worker.view import Phase, RunView
 
-__all__ = ["Phase", "RunRegistry", "RunView", "Settings"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Limits of a registry; `from_env` reads SAMEDGE_MAX_WORKERS, SAMEDGE_SPARES and so on.
-
-    Attributes:
-        max_workers: runs that may hold a worker at once; further ones wait.
-        spares: idle workers kept warm, so that a start need not wait for torch to load.
-        pause_after: seconds without a poll after which a run pauses.
-        end_after: seconds without a poll after which a run gives its worker back.
-        forget_after: seconds without a poll after which its record is dropped.
-        max_records: records kept at most; the longest unseen ended ones go first.
-    """
-
-    max_workers: int = max(4, os.cpu_count() or 1)
-    spares: int = 2
-    pause_after: float = 10.0
-    end_after: float = 120.0
-    forget_after: float = 3600.0
-    max_records: int = 200
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """The defaults, with SAMEDGE_<NAME> from the environment over them.
-
-        Raises:
-            ValueError: a variable that is not a number > 0 (spares: >= 0), shown with its value.
-        """
-        values = {}
-        for item in fields(cls):
-            name = f"SAMEDGE_{item.name.upper()}"
-            if name not in environ:
-                continue
-            kind = type(item.default)
-            lowest = 0 if item.name == "spares" else 1e-9
-            try:
-                values[item.name] = kind(environ[name])
-                allowed = values[item.name] >= lowest
-            except ValueError:
-                allowed = False
-            if not allowed:
-                raise ValueError(f"{name} must be a number > 0, got {environ[name]!r}")
-        return cls(**values)
-
-
-class Phase(Enum):
-    """Where a run is."""
-
-    WAITING = "waiting"  # for a free worker
-    STARTING = "starting"
-    RUNNING = "running"
-    PAUSED = "paused"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True)
-class RunView:
-    """What a page needs to show a run, as of now.
-
-    Attributes:
-        epoch: changes when the run is reset, and its history starts anew.
-        ahead: runs that wait before this one.
-        unwatched: paused because nobody was polling.
-        stretch: the step cap asked for; each Resume at the cap adds as many steps to the config's.
-        hyper: eta, rho, beta and rule as last asked for; in force from the next step on.
-        status: the worker's last report, or None.
-        stop: why it ended, or None.
-        marks: (step, label) of every intervention.
-        columns: `History.columns` of the rows asked for (thinned), all after `start`.
-        latest: the columns of the newest row at which the sharpness was measured; empty before.
-        diagnoses: what is wrong with the run, in words.
-        start, last_step: the rows asked for, and the newest row.
-    """
-
-    id: str
-    epoch: int
-    config: RunConfig
-    phase: Phase
-    ahead: int
-    unwatched: bool
-    stretch: int
-    hyper: Hyperparameters
-    status: Status | None
-    stop: Stop | None
-    worker_pid: int | None
-    marks: tuple[tuple[int, str], ...]
-    columns: dict[str, NDArray[Any]]
-    latest: dict[str, Any]
-    diagnoses: tuple[str, ...]
-    start: int
-    last_step: int
+__all__ = ["RunRegistry"]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from pages.parts import lab
 from samedge_core.presets import DEFAULT, PRESETS
 from samedge_core.training.config import FIELDS
-from samedge_core.worker.registry import Phase
+from samedge_core.worker.view import Phase
 
 PATIENCE = 60.0
 

@@ -10,7 +10,7 @@ from pages.parts import downloading, lab
 from pages.parts.paper import runs
 from samedge_core.paper import PRESETS, TASKS
 from samedge_core.problems import downloads
-from samedge_core.worker.registry import Phase
+from samedge_core.worker.view import Phase
 
 PATIENCE = 60.0
 

@@ -16,7 +16,9 @@ from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.loop import run
 from samedge_core.training.stop import StopReason
-from samedge_core.worker.registry import Phase, RunRegistry, RunView, Settings
+from samedge_core.worker.registry import RunRegistry
+from samedge_core.worker.settings import Settings
+from samedge_core.worker.view import Phase, RunView
 
 PATIENCE = 60.0  # seconds; loading torch takes 2 here and far longer on a busy machine
 FAST = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
@@ -274,7 +276,8 @@ def test_an_interventions_replay_is_what_the_record_says(registry):
 SERVER = """
 import sys, time
 from samedge_core.training.config import RunConfig
-from samedge_core.worker.registry import RunRegistry, Settings
+from samedge_core.worker.registry import RunRegistry
+from samedge_core.worker.settings import Settings
 registry = RunRegistry(Settings(spares=1))
 run = registry.start(RunConfig(steps=100_000))
 registry.wait_for_rows(run, 60)

@@ -12,7 +12,7 @@ from pages.parts.paper import runs
 from pages.parts.paper.runs import Watched
 from samedge_core.paper import ALL_PRESETS, Task
 from samedge_core.training.stop import StopReason
-from samedge_core.worker.registry import Phase, RunView
+from samedge_core.worker.view import Phase, RunView
 
 REFERENCE_GRADIENT = 0.0010
 """Seconds of a gradient of the default problem where the tasks' minutes were measured."""

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.parts import downloading
 from pages.parts.lab import ACTIVE, registry
 from samedge_core.paper import ALL_PRESETS, TASKS, Task
-from samedge_core.worker.registry import RunView
+from samedge_core.worker.view import RunView
 
 KEY = "paper:runs"
 PENDING = "paper:pending"

@@ -9,7 +9,7 @@ import streamlit as st
 from pages.parts.lab import registry
 from pages.parts.paper.runs import Watched
 from samedge_core.paper import TASKS
-from samedge_core.summary import Summary, summarise
+from samedge_core.summary import Summary, shown, summarise
 
 COLUMNS = {
     "run": "run",
@@ -66,7 +66,7 @@ def _row(watched: Watched, summary: Summary) -> list[str]:
     }
     if summary.rule != "sam":
         made["rho"] = math.nan
-    return [_shown(made[name]) for name in COLUMNS]
+    return [shown(made[name], digits=3) for name in COLUMNS]
 
 
 def verdict_on(summary: Summary, band: float, *, going: bool) -> str:
@@ -75,11 +75,3 @@ def verdict_on(summary: Summary, band: float, *, going: bool) -> str:
     if summary.edge_phase_start is None:
         return f"edge not reached{when}"
     return f"{'✓ within' if summary.deviation <= band else '✗ outside'} {band:g}{when}"
-
-
-def _shown(value: str | float | None) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else value

@@ -1,0 +1,53 @@
+"""Limits of a registry, from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of a registry; `from_env` reads SAMEDGE_MAX_WORKERS, SAMEDGE_SPARES and so on.
+
+    Attributes:
+        max_workers: runs that may hold a worker at once; further ones wait.
+        spares: idle workers kept warm, so that a start need not wait for torch to load.
+        pause_after: seconds without a poll after which a run pauses.
+        end_after: seconds without a poll after which a run gives its worker back.
+        forget_after: seconds without a poll after which its record is dropped.
+        max_records: records kept at most; the longest unseen ended ones go first.
+    """
+
+    max_workers: int = max(4, os.cpu_count() or 1)
+    spares: int = 2
+    pause_after: float = 10.0
+    end_after: float = 120.0
+    forget_after: float = 3600.0
+    max_records: int = 200
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """The defaults, with SAMEDGE_<NAME> from the environment over them.
+
+        Raises:
+            ValueError: a variable that is not a number > 0 (spares: >= 0), shown with its value.
+        """
+        values = {}
+        for item in fields(cls):
+            name = f"SAMEDGE_{item.name.upper()}"
+            if name not in environ:
+                continue
+            kind = type(item.default)
+            lowest = 0 if item.name == "spares" else 1e-9
+            try:
+                values[item.name] = kind(environ[name])
+                allowed = values[item.name] >= lowest
+            except ValueError:
+                allowed = False
+            if not allowed:
+                raise ValueError(f"{name} must be a number > 0, got {environ[name]!r}")
+        return cls(**values)

@@ -1,0 +1,64 @@
+"""What a page sees of a run; importable without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from numpy.typing import NDArray
+
+from samedge_core.rules import Hyperparameters
+from samedge_core.training.config import RunConfig
+from samedge_core.training.stop import Stop
+from samedge_core.worker.messages import Status
+
+__all__ = ["Phase", "RunView"]
+
+
+class Phase(Enum):
+    """Where a run is."""
+
+    WAITING = "waiting"  # for a free worker
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class RunView:
+    """What a page needs to show a run, as of now.
+
+    Attributes:
+        epoch: changes when the run is reset, and its history starts anew.
+        ahead: runs that wait before this one.
+        unwatched: paused because nobody was polling.
+        stretch: the step cap asked for; each Resume at the cap adds as many steps to the config's.
+        hyper: eta, rho, beta and rule as last asked for; in force from the next step on.
+        status: the worker's last report, or None.
+        stop: why it ended, or None.
+        marks: (step, label) of every intervention.
+        columns: `History.columns` of the rows asked for (thinned), all after `start`.
+        latest: the columns of the newest row at which the sharpness was measured; empty before.
+        diagnoses: what is wrong with the run, in words.
+        start, last_step: the rows asked for, and the newest row.
+    """
+
+    id: str
+    epoch: int
+    config: RunConfig
+    phase: Phase
+    ahead: int
+    unwatched: bool
+    stretch: int
+    hyper: Hyperparameters
+    status: Status | None
+    stop: Stop | None
+    worker_pid: int | None
+    marks: tuple[tuple[int, str], ...]
+    columns: dict[str, NDArray[Any]]
+    latest: dict[str, Any]
+    diagnoses: tuple[str, ...]
+    start: int
+    last_step: int
