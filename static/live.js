@@ -97,7 +97,11 @@ const PAPER = [
   LOSS,
 ];
 
-const CHART_SETS = { lab: LAB, paper: PAPER };
+/** `invitation` is what an empty chart says: each page has a button of its own to start with. */
+const CHART_SETS = {
+  lab: { set: LAB, invitation: "Press Start" },
+  paper: { set: PAPER, invitation: "Press Run" },
+};
 
 const X_TITLES = { step: "step", time: "effective time η·steps", evals: "gradient evaluations" };
 
@@ -405,10 +409,10 @@ function fixedOrAuto(range) {
   return range ? { range: [...range], autorange: false } : { autorange: true };
 }
 
-function emptyNote({ runs, theme }) {
+function emptyNote({ runs, invitation, theme }) {
   const started = [...runs.values()].some((run) => run.rows);
   return {
-    text: started ? "not measured" : "Press Start", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false,
+    text: started ? "not measured" : invitation, xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false,
     font: { size: 16, color: theme.muted }, bgcolor: theme.background, borderpad: 4,
   };
 }
@@ -709,7 +713,7 @@ export function release(parentElement) {
   });
 }
 
-function mount(host, set) {
+function mount(host, { set, invitation }) {
   addStyle("samedge-live-style", STYLE);
   const root = element("div", "samedge-live");
   const grid = element("div", "samedge-grid");
@@ -723,7 +727,7 @@ function mount(host, set) {
   host.replaceChildren(root);
   host.style.minHeight = ""; // set by the bootstrap, until the charts hold their own height
   const state = {
-    set, charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
+    set, invitation, charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
     runs: new Map(), ghost: null, replaced: false, askedAt: -Infinity,
     view: null, theme: null, palette: null, zoom: { x: null, y: new Map() }, hidden: new Set(),
     dragmode: "zoom", hover: null, dragging: false, frame: 0, queue: [], dirty: false, revision: 0, span: null,

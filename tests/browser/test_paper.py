@@ -23,6 +23,7 @@ def until(page, holds, what: str) -> None:
 def test_a_task_runs_and_its_four_figures_and_table_follow(open_page):
     page = open_page("paper")
     page.get_by_role("figure", name="Loss").wait_for()
+    page.get_by_text("Press Run").first.wait_for()
     page.get_by_role("button", name="Run", exact=True).first.click()
     page.get_by_role("radio", name="MNIST: SAM ρ 0.05").wait_for()
 
