@@ -1,14 +1,18 @@
-# Two commands: `make run` and `make test`. Each does all the set-up a fresh machine needs.
+# `make run`, `make test` and `make bench`. Each does all the set-up a fresh machine needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check format chromium
+.PHONY: run test bench check format chromium
 run: $(VENV)/run-ready
 	$(BIN)/python -m streamlit run app.py $(ARGS)
 
 test: $(VENV)/test-ready chromium check
 	$(BIN)/python -m pytest $(ARGS)
+
+# Sharpness measurement against its peers, about 10 minutes; see benchmarks/results.
+bench: $(VENV)/bench-ready
+	$(BIN)/python -m benchmarks.curvature $(ARGS)
 
 check: $(VENV)/test-ready
 	$(BIN)/ruff format --check .
@@ -29,6 +33,11 @@ $(VENV)/run-ready: requirements.txt
 $(VENV)/test-ready: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $(VENV)/run-ready $@
+
+$(VENV)/bench-ready: requirements.txt requirements-bench.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements-bench.txt
 	touch $(VENV)/run-ready $@
 
 # The browser tests drive the distribution's Chromium; installed once, with sudo where we are not root.
