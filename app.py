@@ -2,7 +2,18 @@
 
 import streamlit as st
 
-from pages.parts import controls, downloading, feed, formula, keys, lab, navigation, numbers, status
+from pages.parts import (
+    controls,
+    downloading,
+    feed,
+    formula,
+    keys,
+    lab,
+    navigation,
+    numbers,
+    spectrum,
+    status,
+)
 from pages.parts.live import Axis, View, live_charts
 from samedge_core.fields import ConfigError
 from samedge_core.hints import hints
@@ -48,6 +59,7 @@ def main() -> None:
     st.fragment(_live, run_every=POLL_SECONDS if lab.shown() else None)(
         view, config.rule if config else "sam", running
     )
+    spectrum.draw(views, every=POLL_SECONDS)
     with st.expander("Numbers", icon=":material/table:", on_change="rerun", key="numbers") as box:
         if box.open:
             numbers.show(lab.glances())

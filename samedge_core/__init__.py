@@ -30,6 +30,7 @@ from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.quadratics import Quadratic, orbit_grad_norm, orbit_radius
 from samedge_core.rules import RULES, Hyperparameters
+from samedge_core.spectra import Spectrum
 from samedge_core.summary import Summary, summarise
 from samedge_core.training import (
     FIELDS,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         SharpnessTracker,
         dense_hessian,
         sharpness,
+        spectrum,
     )
     from samedge_core.problems.problem import Problem
     from samedge_core.training.loop import build_problem, run
@@ -59,6 +61,7 @@ _NEEDS_TORCH = {
     "SharpnessTracker": "samedge_core.curvature",
     "dense_hessian": "samedge_core.curvature",
     "sharpness": "samedge_core.curvature",
+    "spectrum": "samedge_core.curvature",
     "Problem": "samedge_core.problems.problem",
     "build_problem": "samedge_core.training.loop",
     "run": "samedge_core.training.loop",
@@ -67,11 +70,12 @@ _NEEDS_TORCH = {
 __all__ = [
     "FIELDS", "PROBLEMS", "RULES", "ConfigError", "EigenEstimate", "Field", "HessianOperator",
     "History", "Hyperparameters", "Intervention", "Measurement", "Problem", "Quadratic",
-    "RunConfig", "SharpnessTracker", "Stop", "StopReason", "Summary", "Trajectory",
+    "RunConfig", "SharpnessTracker", "Spectrum", "Stop", "StopReason", "Summary", "Trajectory",
     "TwoWeightLandscape",
     "build_problem", "dense_hessian", "descend", "gd_edge", "gd_multiplier", "nesterov_edge",
     "nesterov_multiplier", "orbit_grad_norm", "orbit_radius", "polyak_edge", "polyak_multiplier",
-    "run", "sam_edge", "sam_multiplier", "sharpness", "summarise", "usam_edge", "usam_multiplier",
+    "run", "sam_edge", "sam_multiplier", "sharpness", "spectrum", "summarise", "usam_edge",
+    "usam_multiplier",
 ]  # fmt: skip
 
 

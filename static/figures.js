@@ -391,10 +391,11 @@ function arrange(state) {
     state.zoom.delete(name);
   }
   const scale = 0.5 + state.font / 28; // room for larger text
-  for (const { name, columns, rows, height } of state.figures) {
+  state.figures.forEach(({ name, columns, rows, height }, order) => {
     const gd = state.plots.get(name) ?? addPlot(state, name);
-    Object.assign(gd.style, { gridColumn: `span ${columns}`, gridRow: `span ${rows}`, height: `${height * scale}px` });
-  }
+    const place = { order, gridColumn: `span ${columns}`, gridRow: `span ${rows}` };
+    Object.assign(gd.style, { ...place, height: `${height * scale}px` });
+  });
   state.scrubber.root.style.fontSize = `${state.font}px`;
 }
 

@@ -151,5 +151,23 @@ def apply_live(values: Mapping[str, Any]) -> None:
         registry().change(run_id, **{k: v for k, v in values.items() if k not in fixed})
 
 
+def measure_spectra() -> None:
+    """Measure the Hessian's spectrum where each shown run is."""
+    for run_id in shown():
+        registry().measure_spectrum(run_id)
+
+
+def clear_spectra() -> None:
+    """Take the spectra of the shown runs away."""
+    for run_id in shown():
+        registry().clear_spectra(run_id)
+
+
+def cancel_spectra() -> None:
+    """Leave the spectra that are being measured; those in the chart stay."""
+    for run_id in shown():
+        registry().cancel_spectrum(run_id)
+
+
 def _mode_changed(views: Sequence[RunView]) -> bool:
     return comparing() != (len(views) > 1)

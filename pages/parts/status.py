@@ -43,7 +43,7 @@ def _figures(view: RunView) -> list[str]:
         parts.append(f"{status.steps_per_second:.3g} steps/s")
     if status and not math.isnan(status.hvps):
         parts.append(
-            f"{status.hvps:.1f} Hessian-vector products, {_duration(status.measure_seconds)} a "
+            f"{status.hvps:.1f} Hessian-vector products, {duration(status.measure_seconds)} a "
             "measurement"
         )
     if row:
@@ -55,6 +55,6 @@ def _figures(view: RunView) -> list[str]:
     return parts
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """With three significant digits, in milliseconds below a second."""
     return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from samedge_core.rules import Hyperparameters
+from samedge_core.spectra import Spectrum
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.stop import Stop
@@ -65,6 +67,28 @@ class Pace:
     """At most this many steps a second; None is as fast as it goes."""
 
     steps_per_second: float | None
+
+
+@dataclass(frozen=True)
+class MeasureSpectrum:
+    """Measure the spectrum at the current iterate, between two steps. One at a time."""
+
+    request: int
+
+
+@dataclass(frozen=True)
+class DropSpectrum:
+    """Never mind the spectrum that is being measured."""
+
+
+@dataclass(frozen=True)
+class Examine:
+    """Measure the spectrum at a packed TrainState, without a session around it."""
+
+    session: int
+    request: int
+    config: RunConfig
+    snapshot: bytes
 
 
 @dataclass(frozen=True)
@@ -131,6 +155,43 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class SpectrumProgress:
+    """Hessian-vector products done, of so many planned, for the spectrum at `step`."""
+
+    session: int
+    request: int
+    step: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class SpectrumMade:
+    """The spectrum at the iterate before the update of `step`.
+
+    Attributes:
+        hyper: eta, rho, beta and rule that were to be in force at that step.
+        grad_norm: of the measured batch.
+    """
+
+    session: int
+    request: int
+    step: int
+    hyper: Hyperparameters
+    grad_norm: float
+    spectrum: Spectrum
+
+
+@dataclass(frozen=True)
+class SpectrumFailed:
+    """There is no spectrum, and why, in words."""
+
+    session: int
+    request: int
+    what: str
+
+
+@dataclass(frozen=True)
 class Ended:
     """The session is over."""
 
@@ -138,5 +199,17 @@ class Ended:
     stop: Stop
 
 
-Command = Begin | Pause | Resume | Advance | Change | Pace | End
-Report = Ready | Rows | Intervened | Status | Snapshot | Ended
+Command = (
+    Begin
+    | Pause
+    | Resume
+    | Advance
+    | Change
+    | Pace
+    | MeasureSpectrum
+    | DropSpectrum
+    | Examine
+    | End
+)
+AboutSpectrum = SpectrumProgress | SpectrumMade | SpectrumFailed
+Report = Ready | Rows | Intervened | Status | Snapshot | AboutSpectrum | Ended

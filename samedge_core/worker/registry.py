@@ -29,10 +29,14 @@ from samedge_core.worker.messages import (
     Resume,
     Rows,
     Snapshot,
+    SpectrumFailed,
+    SpectrumMade,
+    SpectrumProgress,
     Status,
 )
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.settings import Settings
+from samedge_core.worker.spectra import RunSpectra
 from samedge_core.worker.view import Phase, RunView
 
 __all__ = ["RunRegistry"]
@@ -46,6 +50,7 @@ class _Run:
     wanted: Hyperparameters
     seen_at: float
     stretch: int  # steps that the step cap allows, and each Resume at the cap adds
+    spectra: RunSpectra
     epoch: int = 0
     session: int = 0
     phase: Phase = Phase.WAITING
@@ -91,6 +96,7 @@ class RunRegistry:
                 wanted=config.hyperparameters,
                 seen_at=time.monotonic(),
                 stretch=config.steps,
+                spectra=RunSpectra(self._lock),
                 paused=paused,
                 pace=pace,
             )
@@ -138,6 +144,8 @@ class RunRegistry:
                 diagnoses=tuple(diagnose(history)),
                 start=start,
                 last_step=history.last_step,
+                kept=run.snapshot.step if run.snapshot else None,
+                spectra=run.spectra.view(),
             )
 
     @property
@@ -228,6 +236,31 @@ class RunRegistry:
             if run.worker:
                 run.worker.send(Pace(steps_per_second))
 
+    def measure_spectrum(self, run_id: str) -> None:
+        """Measure the Hessian's spectrum where the run is; the view's `spectra` tell the rest."""
+        with self._lock:
+            run = self._runs[run_id]
+            if run.worker:
+                run.spectra.ask(run.worker)
+            elif run.snapshot is None:
+                run.spectra.refuse("no state of this run was kept")
+            elif self._has_room():
+                run.spectra.ask_of(run.config, run.snapshot)
+            else:
+                run.spectra.refuse("every worker is busy; try again when another run has ended")
+
+    def cancel_spectrum(self, run_id: str) -> None:
+        """Never mind the spectrum that is being measured."""
+        with self._lock:
+            run = self._runs[run_id]
+            run.spectra.cancel(run.worker)
+
+    def clear_spectra(self, run_id: str) -> None:
+        """Forget the run's spectra, and the one that is being measured."""
+        with self._lock:
+            run = self._runs[run_id]
+            run.spectra.clear(run.worker)
+
     def reset(self, run_id: str, *, paused: bool = True) -> None:
         """Back to step 0 and the same initial weights, with the settings now in force."""
         with self._lock:
@@ -236,6 +269,7 @@ class RunRegistry:
             run.config = run.config.replace(**wanted, steps=run.stretch)
             run.history = History(run.config)
             run.epoch += 1
+            run.spectra.clear(run.worker)
             run.snapshot, run.status, run.known = None, None, 0
             run.paused = paused
             if run.worker:
@@ -254,9 +288,10 @@ class RunRegistry:
                 self._end(run, StopReason.STOPPED, "stopped by hand while waiting for a worker")
 
     def live_workers(self) -> int:
-        """How many runs hold a worker."""
+        """How many workers are held by runs, or measure the spectrum of an ended one."""
         with self._lock:
-            return sum(run.worker is not None for run in self._runs.values())
+            runs = self._runs.values()
+            return sum((run.worker is not None) + run.spectra.examining for run in runs)
 
     def close(self) -> None:
         """End every worker. Records are gone with the registry."""
@@ -264,6 +299,8 @@ class RunRegistry:
             self._closed.set()
             for worker in [*self._idle, *(r.worker for r in self._runs.values() if r.worker)]:
                 worker.close()
+            for run in self._runs.values():
+                run.spectra.clear(None)
             self._idle.clear()
 
     # --- workers and the queue
@@ -345,6 +382,7 @@ class RunRegistry:
     def _end(self, run: _Run, reason: StopReason, what: str) -> None:
         run.history.stop = Stop(reason, max(0, run.history.last_step), what)
         run.phase = Phase.ENDED
+        run.spectra.worker_left(what)
 
     def _raise_cap(self, run: _Run, steps: int) -> None:
         run.config = run.config.replace(steps=steps)
@@ -372,7 +410,10 @@ class RunRegistry:
                     run.phase = Phase.PAUSED if run.paused or run.unwatched else Phase.RUNNING
                 case Snapshot():
                     run.snapshot = report
+                case SpectrumProgress() | SpectrumMade() | SpectrumFailed():
+                    run.spectra.take(report)
                 case Ended(_, stop):
+                    run.spectra.worker_left("the run ended first; ask again for its last state")
                     run.history.stop = stop
                     run.phase = Phase.ENDED
                     self._release(run, kill=stop.reason is StopReason.FAILED)

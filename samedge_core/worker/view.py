@@ -12,6 +12,7 @@ from samedge_core.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.stop import Stop
 from samedge_core.worker.messages import Status
+from samedge_core.worker.spectra import SpectraView
 
 __all__ = ["Phase", "RunView"]
 
@@ -43,6 +44,8 @@ class RunView:
         latest: the columns of the newest row at which the sharpness was measured; empty before.
         diagnoses: what is wrong with the run, in words.
         start, last_step: the rows asked for, and the newest row.
+        kept: steps taken at the last snapshot; None before there is one.
+        spectra: those that were asked for.
     """
 
     id: str
@@ -62,3 +65,5 @@ class RunView:
     diagnoses: tuple[str, ...]
     start: int
     last_step: int
+    kept: int | None
+    spectra: SpectraView

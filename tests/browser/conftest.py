@@ -33,7 +33,7 @@ FLAGS = [
 READ_TRACES = """name => {
   const chart = document.querySelector(`[role=figure][aria-label="${name}"]`);
   return Object.fromEntries((chart?.data ?? []).map(
-    ({ name, x, y }) => [name, { x: Array.from(x), y: Array.from(y) }]));
+    ({ name, x, y }) => [name, { x: Array.from(x ?? []), y: Array.from(y) }]));
 }"""
 
 READ_MARKS = """() => {

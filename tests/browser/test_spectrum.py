@@ -1,0 +1,81 @@
+"""The spectrum at a step as a person asks for it."""
+
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from playwright.sync_api import Page, expect
+
+FIGURE = '[role=figure][aria-label="Spectrum"]'
+RANGE = f"() => document.querySelector('{FIGURE}').layout.xaxis.range.map(Number)"
+
+
+def wait_for(page: Page, count: int) -> None:
+    """Until the chart holds so many spectra and the button is free again."""
+    page.wait_for_function(
+        """([figure, count]) => {
+          const lines = (document.querySelector(figure)?.data ?? []).filter(
+            ({ name, showlegend }) => /^step /.test(name) && showlegend !== false);
+          return lines.length === count;
+        }""",
+        arg=[FIGURE, count],
+    )
+    expect(page.get_by_role("button", name="Spectrum at this step")).to_be_enabled(timeout=60_000)
+
+
+def test_the_spectrum_at_a_step_appears_says_so_and_stays(open_lab):
+    lab = open_lab("?preset=sam-chebyshev")
+    page: Page = lab.page
+    page.set_default_timeout(60_000)
+    assert lab.button("Spectrum at this step").is_disabled()
+    lab.press("Start")
+    lab.until_step(30)
+    lab.press("Spectrum at this step")
+    wait_for(page, 1)
+    lab.pause()
+    lab.press("Step")
+    page.keyboard.press("e")
+    wait_for(page, 2)
+    captions = page.get_by_text(re.compile(r"^Step [\d,]+ \((solid|dashed) line\) · P = 701"))
+    assert captions.count() == 2
+    drawn = lab.traces("Spectrum")
+    steps = sorted(int(name.split()[1]) for name in drawn if name.startswith("step "))
+    words = [int(text.split()[1]) for text in captions.all_inner_texts()]
+    assert sorted(words) == steps
+    assert steps[-1] == lab.last_step() + 1  # the iterate that the next step starts from
+    assert {"2/η = 10", f"eigenvalues, step {steps[-1]}"} <= set(drawn)
+    # a single eigenvalue is 1 high, most are at 0, and the rug has all of them
+    heights = np.array(drawn[f"step {steps[-1]}"]["y"])
+    assert 300 < heights.max() <= 701.5
+    rug = np.array(drawn[f"eigenvalues, step {steps[-1]}"]["x"])
+    assert len(rug) == 701
+
+    # with the row of that step, its measured eigenvalues appear at the ends of the rug
+    lab.press("Step")
+    lab.until(lambda: "λ₁ … measured in the run" in lab.traces("Spectrum"), "measured eigenvalues")
+    measured = lab.traces("Spectrum")["λ₁ … measured in the run"]["x"]
+    assert max(measured) == pytest.approx(rug.max(), rel=1e-3)
+
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Spectrum CSV").click()
+    frame = pd.read_csv(io.StringIO(waiting.value.path().read_text()))
+    assert sorted(set(frame["step"])) == steps
+    newest = frame[frame["step"] == steps[-1]]["node"]
+    np.testing.assert_allclose(newest, rug, atol=1e-6 * rug.max())  # the chart's are float32
+
+    # zoom, and the chart itself, survive a change of a slider
+    page.evaluate(
+        f"""() => {{ window.kept = document.querySelector('{FIGURE}');
+        return window.Plotly.relayout(window.kept, {{'xaxis.range': [1, 5]}}); }}"""
+    )
+    lab.set_exact("Step size η", "0.1")
+    page.wait_for_timeout(1500)
+    assert page.evaluate(RANGE) == [1, 5]
+    assert page.evaluate(f"() => window.kept === document.querySelector('{FIGURE}')")
+    assert "2/η = 10" in lab.traces("Spectrum")
+    lab.screenshot("spectrum")
+    lab.press("Clear")
+    page.locator(FIGURE).wait_for(state="detached")
+    assert captions.count() == 0
