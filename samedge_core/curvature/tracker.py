@@ -1,33 +1,46 @@
-"""SharpnessTracker: the leading Hessian eigenvalues along a run, from a subspace carried along.
+"""SharpnessTracker: the leading Hessian eigenvalues along a run, for about two products a step.
 
-Each measurement is a Rayleigh-Ritz search: start from the leading Ritz vectors of an earlier one,
-expand by the residual of the pair that is furthest from done, stop on the residuals. From a single
-random vector this is Lanczos, which is how the first measurement starts.
+It rests on two facts, measured on runs at the edge (`benchmarks/`; P = 17,610, four eigenvalues
+within 2 %). The leading eigenvectors turn within a space of a few dimensions: all but 1e-5 to 5e-4
+of v1 lies in the span of the six leading ones of two steps before. And what the Hessian does within
+that space changes by 0.1 to 2 % in that time. So most of it need not be measured again. Carried
+along are an orthonormal basis B of some ten vectors and a model T of B H B^T (`Subspace`). A
+measurement
 
-Why this algorithm (measured on consecutive SAM steps on digits, P = 17,610, where four eigenvalues
-lie within 2 %; `benchmarks/preset_accuracy.py` repeats whole runs):
+1. multiplies the vector that should lead by T, extrapolated from the last two. This gives its
+   Rayleigh quotient, an exact row of T, and by how much T was off: the *drift*;
+2. goes on while T, thus corrected, names a leader that was not multiplied;
+3. multiplies what the leader's image has outside B, when that may hide more than `ERROR`;
+4. is optimistic about the rest: if all of T moved by the drift at every measurement since it was
+   exact, could a direction that was not multiplied lead by now? If so, that one is. So a crossing
+   within B is not missed, whatever its speed, and nothing is paid for pairs that are far below;
+5. every other time, or always when the drift is large, sends a *scout* outside B: what B does not
+   hold of the scout's last image, and of the leader's. Over some measurements this is a Lanczos
+   process outside B. Without it, an eigenvector that was never in B stays out, and its mixing with
+   v1 is invisible: near the top such a mixture has almost no residual;
+6. turns the basis where the residuals point, which costs no product.
 
-- A *block* of vectors is carried. Lanczos warm-started from one mix of them needs 9.5 products
-  there and takes, now and then, the second eigenvalue for the first (error up to 4e-3); the block
-  needs 7.2 and is within 1e-4, since a crossing inside the block can't be missed.
-- The block is that of the measurement *before last*: at the edge the iterates hop with period 2,
-  and v1 overlaps 0.99 with v1 of two steps ago, but at a ReLU kink only 0.1 with the last one.
-- Four products at least go outside the block, along the largest residual and with some noise, so
-  that a new leading eigenvector is seen when it comes from there.
-- It stops on residuals: rules that stop on the change between iterates read 3-7 % low here.
+The value is the largest Ritz value of what was multiplied *now*: a Rayleigh quotient of H at this
+w, never above the operator norm. T only decides what to multiply. When it is off by more than
+`LOST`, it is thrown away, and a block search (Davidson) starts from the three leading vectors; so
+it is at the first measurement, from noise.
 
-Limitations: |theta| is a lower bound of the operator norm, so that errors are one-sided. An
-eigenvector that overtakes at once and is orthogonal to the block can be missed for a step.
+There is a model for each of two *phases*, since at the edge the iterates hop with period 2: there
+v1 overlaps 0.99 with v1 of two steps ago, but at a ReLU kink only 0.1 with the last one.
 
-Source: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczos), SIMAX 22, 2000.
+Limitations: an eigenvector from outside B that overtakes is seen when a scout has found it, some
+measurements later; 2 of 20 synthetic ones were late, by up to three. Within B, one that moves at
+many times the drift can be late too.
+
+Sources: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczos), SIMAX 22, 2000.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,25 +48,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from samedge_core.curvature.operator import HessianOperator
+from samedge_core.curvature.subspace import Array, LinearOperator, Subspace
 
 __all__ = ["EigenEstimate", "LinearOperator", "SharpnessTracker", "sharpness"]
 
-WARM_TOLERANCE, COLD_TOLERANCE = 3e-3, 1e-4  # of a residual, relative to the sharpness
-CARRIED = 3  # Ritz vectors kept, at least
-OUTSIDE = 4  # products spent outside the carried block, at least
-COLD_MINIMUM = 20
-ROUNDING = 100  # residuals below this many units of rounding hold no direction
-NOISE = 0.1  # share of noise in an expansion of the carried block
+# relative to the sharpness
+ERROR = 3e-4  # what may be missing by the estimates below; 1e-3 is promised
+GAP = 0.1  # eigenvalues outside the basis lie this far below the leading one, or are scouted
+LOST = 0.08  # a model that is off by more is none
+WARM_TOLERANCE, COLD_TOLERANCE = 3e-3, 1e-4  # of residuals in a search without a model
+COLD_FURTHER = 1e-3  # of the other pairs that a model starts with; above it, two may pass for one
 
-
-class LinearOperator(Protocol):
-    """A symmetric linear map on vectors of length `size`, of this dtype and on this device."""
-
-    size: int
-    dtype: torch.dtype
-    device: torch.device
-
-    def matvec(self, v: Tensor, /) -> Tensor: ...
+KEPT, SLACK = 10, 4  # basis vectors kept, at least, and how many more before it is cut back
+STARTS, OUTSIDE = 3, 4  # of a warm search: vectors carried, products outside them at least
+COLD_PAIRS, COLD_MINIMUM = 6, 20
+SCOUT_MOVED, SCOUT_EVERY = 0.015, 2  # scouts go when the model has moved so far, or so often
+NEWCOMER = 0.3  # share of a leader outside the other phase's basis that makes it news there
+NOISE = 0.1  # share of noise in a scout or in an expansion of carried vectors
+SCOUT_ALONG = 3  # weight of the leader's residual in a scout, against the scout's own image
+FOLLOWED = 0.8  # least overlap of two leaders that are extrapolated
+CLOSE = 0.8  # Ritz vectors above this are improved by their residuals
+RECENT = 0.15  # weight of the newest drift in its running mean
+FIRST_DRIFT = 0.01
 
 
 @dataclass(frozen=True)
@@ -63,8 +79,8 @@ class EigenEstimate:
     Attributes:
         values: signed eigenvalues (k,), k = min(top_k, P).
         residuals: ||H v - theta v|| of each pair (k,): an eigenvalue lies within this distance.
-        vectors: orthonormal Ritz vectors (at least k, P) as rows.
-        converged: every one of the k residuals met the tolerance before the cap.
+        vectors: orthonormal Ritz vectors (k, P) as rows.
+        converged: the estimate of what is missing met its tolerance before the cap, for all k.
         products: Hessian-vector products used.
         seconds: wall time that took; the one figure here that no replay repeats.
     """
@@ -107,136 +123,270 @@ class SharpnessTracker:
         if top_k < 1:
             raise ValueError(f"top_k must be >= 1, got {top_k}")
         self._top_k = top_k
-        self._carried = max(CARRIED, top_k + 1)
         self._cap = cap or 30 + 10 * (top_k - 1)
+        self._kept = max(KEPT, top_k + 2)
+        self._room = self._kept + SLACK + self._cap
         self._generator = torch.Generator().manual_seed(seed)
-        self._blocks: list[Tensor] = []  # Ritz vectors (carried, P) of the last two measurements
+        self._phases: dict[int, _Phase] = {}
+        self._measured = 0
 
-    def measure(self, operator: LinearOperator) -> EigenEstimate:
-        """The leading eigenpairs of `operator`; NaN and not converged when it is not finite."""
+    def measure(self, operator: LinearOperator, *, step: int | None = None) -> EigenEstimate:
+        """The leading eigenpairs of `operator`; NaN and not converged when it is not finite.
+
+        `step` tells the phase, by its parity; by default, each measurement is a step.
+        """
         began = time.perf_counter()
-        cold = not self._blocks
-        search = _Search(operator, cap=2 * self._cap if cold else self._cap)
-        for vector in [self._noise(operator)] if cold else self._blocks[0].to(operator.device):
-            search.expand(vector)
-        minimum = COLD_MINIMUM if cold else search.used + OUTSIDE
-        tolerance = COLD_TOLERANCE if cold else WARM_TOLERANCE
+        phase = (self._measured if step is None else step) % 2
+        self._measured += 1
+        known, spent = self._phases.get(phase) or self._other_phase(), 0
+        if known is None:
+            starts = [self._noise(operator) for _ in range(2)]
+            known, converged = self._search(operator, starts, cold=True)
+        else:
+            converged = self._follow(operator, known)
+            if known.lost:
+                spent = known.space.products
+                starts = list(known.space.vector(known.space.pairs[:STARTS]))
+                known, converged = self._search(operator, starts, cold=False)
+        space = known.space
+        if not space.finite:
+            self._phases = {}
+            return self._nothing(operator, spent + space.products, began)
         wanted = min(self._top_k, operator.size)
-        while True:
-            values, residuals = search.values, search.residuals
-            missing = residuals[:wanted] > tolerance * np.abs(values[:1])
-            converged = search.finite and len(values) >= wanted and not np.any(missing)
-            if search.full or not search.finite or (converged and search.used >= minimum):
-                break
-            # unfinished pairs first; then where the block knows least
-            pair = np.argmax(missing) if np.any(missing) else np.argmax(residuals)
-            search.expand(self._direction(search, int(pair), cold=cold))
-        vectors = search.vectors(self._carried) if search.finite else torch.empty(0, operator.size)
-        self._blocks = [*self._blocks[-1:], vectors] if search.finite else []
-        return EigenEstimate(
-            _padded(values[:wanted], wanted),
-            _padded(residuals[:wanted], wanted),
-            vectors,
+        residuals = np.array([space.residual(i)[2] for i in range(min(wanted, space.products))])
+        estimate = EigenEstimate(
+            _padded(space.ritz[:wanted], wanted),
+            _padded(residuals, wanted),
+            space.vector(space.coordinates[:wanted]),
             converged,
-            search.used,
+            spent + space.products,
             time.perf_counter() - began,
         )
+        known.end(lambda: self._noise(operator), self._kept)
+        if known.space.room != min(self._room, operator.size):  # of a search
+            known = _Phase.restore(known.state(), self._room)
+        self._phases[phase] = known
+        if other := self._phases.get(1 - phase):
+            other.tell(estimate.vectors[0])
+        return estimate
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs: tensors only, in main memory."""
-        blocks = [block.cpu() for block in self._blocks]
-        return {"generator": self._generator.get_state(), "blocks": blocks}
+        """What `restore` needs: tensors and numbers only, in main memory."""
+        phases = {str(phase): known.state() for phase, known in self._phases.items()}
+        return {
+            "generator": self._generator.get_state(),
+            "measured": self._measured,
+            "phases": phases,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue as if every earlier measurement had been made here."""
         self._generator.set_state(state["generator"])
-        self._blocks = list(state["blocks"])
+        self._measured = state["measured"]
+        self._phases = {int(k): _Phase.restore(v, self._room) for k, v in state["phases"].items()}
 
-    def _direction(self, search: _Search, pair: int, *, cold: bool) -> Tensor:
-        """Where to expand: along the residual of `pair`, with noise where the block was carried."""
-        noise = self._noise(search.operator)
-        size = search.residuals[pair]
-        if size <= ROUNDING * torch.finfo(noise.dtype).eps * abs(search.values[0]):
-            return noise  # this pair is exact: what is left to see lies elsewhere
-        return search.residual(pair) / size + (0.0 if cold else NOISE) * noise
+    def _follow(self, operator: LinearOperator, known: _Phase) -> bool:
+        """Multiply what the model needs, in the order told above; has it converged?"""
+        space = known.space
+        known.begin(operator, self._noise)
+        while space.finite and not known.lost:
+            direction = self._next(space, known.drift)
+            if direction is None:
+                direction = known.newcomer()
+            if direction is None:
+                direction = known.scouted()
+            if direction is None:
+                return True
+            if space.products >= self._cap:
+                return False
+            space.multiply(direction)
+        return False
+
+    def _next(self, space: Subspace, drift: float) -> Array | None:
+        """Coordinates of what must be multiplied now; None when all that is asked for is known."""
+        scale, wanted = abs(space.ritz[0]), min(self._top_k, space.size)
+        known = _padded(np.abs(space.ritz[:wanted]), wanted, -np.inf)
+        for i in np.flatnonzero(np.abs(space.values[:wanted]) - known > ERROR * scale):
+            direction = space.untouched(space.pairs[i])
+            if direction is not None:
+                return direction
+        for i in range(min(wanted, space.products)):
+            outside, norm, _ = space.residual(i)
+            direction = space.grow(outside) if norm**2 > ERROR * GAP * scale**2 else None
+            if direction is not None:
+                return direction
+        reach, direction = space.unknown(drift * scale)
+        return space.untouched(direction) if reach > known[-1] + ERROR * scale else None
+
+    def _search(
+        self, operator: LinearOperator, starts: Sequence[Tensor], *, cold: bool
+    ) -> tuple[_Phase, bool]:
+        """Without a model: a block of start vectors, expanded by residuals; has it converged?"""
+        cap = 2 * self._cap if cold else self._cap
+        minimum = COLD_MINIMUM if cold else len(starts) + OUTSIDE
+        space, queue = Subspace(cap, starts[0]), list(starts)
+        space.begin(operator)
+        while space.finite and not space.full:
+            pair = None if queue else self._unfinished(space, cold=cold)
+            if not queue and pair is None and space.products >= minimum:
+                break
+            z = queue.pop(0) if queue else self._expansion(space, pair or 0, cold=cold)
+            direction = space.grow(z)
+            if direction is None:  # nothing new there: what is left to see lies elsewhere
+                direction = space.grow(self._noise(operator))
+            if direction is None:
+                break
+            space.multiply(direction)
+        unfinished = self._unfinished(space, cold=cold) if space.finite else 0
+        converged = unfinished is None or unfinished >= min(self._top_k, operator.size)
+        return _Phase(space), converged
+
+    def _unfinished(self, space: Subspace, *, cold: bool) -> int | None:
+        """The first pair whose residual is above its tolerance."""
+        wanted = min(self._top_k, space.room)
+        strict = COLD_TOLERANCE if cold else WARM_TOLERANCE
+        for i in range(min(max(wanted, COLD_PAIRS), space.room) if cold else wanted):
+            tolerance = (strict if i < wanted else COLD_FURTHER) * abs(space.ritz[0])
+            if i >= space.products or space.residual(i)[2] > tolerance:
+                return i
+        return None
+
+    def _expansion(self, space: Subspace, pair: int, *, cold: bool) -> Tensor:
+        """Where a search goes on: along a residual, with noise where the block was carried."""
+        outside, norm, _ = space.residual(min(pair, space.products - 1))
+        if norm == 0:
+            return torch.zeros_like(outside)
+        return outside if cold else outside / norm + NOISE * self._noise(space.operator)
+
+    def _other_phase(self) -> _Phase | None:
+        """What is known of the other phase, as a first guess for this one."""
+        other = next(iter(self._phases.values()), None)
+        return other and _Phase.restore(other.state(), self._room)
 
     def _noise(self, operator: LinearOperator) -> Tensor:
         # drawn in main memory, so that a seed gives the same noise on every device
         noise = torch.randn(operator.size, generator=self._generator, dtype=operator.dtype)
         return (noise / noise.norm()).to(operator.device)
 
+    def _nothing(self, operator: LinearOperator, products: int, began: float) -> EigenEstimate:
+        unknown = np.full(min(self._top_k, operator.size), np.nan)
+        none = torch.empty(0, operator.size, dtype=operator.dtype)
+        return EigenEstimate(unknown, unknown, none, False, products, time.perf_counter() - began)
 
-class _Search:
-    """Rayleigh-Ritz in a growing subspace: an orthonormal basis S, H S, and S^T H S.
+
+class _Phase:
+    """What is carried from one measurement to the next.
 
     Attributes:
-        values: Ritz values theta by magnitude, (used,).
-        residuals: ||H x - theta x|| of each pair, (used,).
-        used: products so far.
-        finite: no product has overflowed; values and residuals are NaN otherwise.
+        space: the basis and the model.
+        drift: by how much, relative to the sharpness, the model is off after one measurement.
+        lost: it was off by more than `LOST`.
     """
 
-    def __init__(self, operator: LinearOperator, *, cap: int) -> None:
-        self.operator = operator
-        self._cap = min(cap, operator.size)
-        self._basis = torch.empty(
-            self._cap, operator.size, dtype=operator.dtype, device=operator.device
-        )
-        self._images = torch.empty_like(self._basis)
-        self._projected = np.zeros((self._cap, self._cap))
-        self.values = self.residuals = np.empty(0)
-        self.used = 0
-        self.finite = True
+    def __init__(self, space: Subspace) -> None:
+        self.space = space
+        self.drift = FIRST_DRIFT
+        self.lost = False
+        self._moved = 0.0  # since the last scout
+        self._news: Tensor | None = None
+        self._leaders: list[Array] = []  # coordinates of the last two leading vectors
+        self._scout: Tensor | None = None
+        self._scouted: int | None = None  # number of the scout's product in this measurement
+        self._off = 0.0
 
-    @property
-    def full(self) -> bool:
-        return self.used == self._cap
+    def begin(self, operator: LinearOperator, noise: Callable[[LinearOperator], Tensor]) -> None:
+        """Multiply the vector that should lead, and see how far the model was off."""
+        space = self.space
+        space.begin(operator)
+        self._scouted = None
+        if self._scout is None:
+            self._scout = noise(operator)
+        off = space.multiply(self._leader())
+        if space.finite:
+            scale = abs(space.ritz[0])
+            self._off = off / scale if scale > 0 else 0.0
+            self.lost = self._off > LOST
+            self.drift = max(self.drift, self._off)
+            self._moved += max(self._off, SCOUT_MOVED / (SCOUT_EVERY - 0.5))
 
-    def expand(self, direction: Tensor) -> None:
-        """Add what of `direction` is new to the basis; one product. No more than the cap fit."""
-        if self.full:
-            return
-        j, known = self.used, self._basis[: self.used]
-        v = direction
-        for _ in range(3):  # rounding errors bring back copies of found pairs otherwise
-            v = v / v.norm()
-            v = v - known.T @ (known @ v)
-        self._basis[j] = v / v.norm()
-        self._images[j] = self.operator.matvec(self._basis[j])
-        self.used = j + 1
-        column = (self._basis[: self.used] @ self._images[j]).cpu().double().numpy()
-        self._projected[j, : self.used] = self._projected[: self.used, j] = column
-        self.finite = bool(np.isfinite(column).all())
-        if self.finite:
-            self._solve()
-        else:
-            self.values = self.residuals = np.full(self.used, np.nan)
+    def _leader(self) -> Array:
+        if len(self._leaders) < 2:
+            return self.space.pairs[0]
+        before, last = self._leaders
+        overlap = before @ last
+        # a leader that has just changed has no direction to be followed in
+        if abs(overlap) < FOLLOWED:
+            return last
+        ahead = 2 * last - np.sign(overlap) * before
+        return ahead / np.linalg.norm(ahead)
 
-    def _solve(self) -> None:
-        values, coefficients = np.linalg.eigh(self._projected[: self.used, : self.used])
-        order = np.argsort(-np.abs(values), kind="stable")
-        self.values = values[order]
-        self._coefficients = self._tensor(coefficients[:, order].T)  # a pair a row
-        differences = self._coefficients @ self._images[: self.used]
-        differences -= self._tensor(self.values[:, None]) * self.vectors(self.used)
-        self._differences = differences  # H x - theta x, (used, P)
-        self.residuals = differences.norm(dim=1).cpu().double().numpy()
+    def tell(self, leader: Tensor) -> None:
+        """The other phase has this leader (P,): to be looked at here when it is new."""
+        outside = leader - self.space.basis.T @ (self.space.basis @ leader)
+        self._news = outside if float(outside.norm()) ** 2 > NEWCOMER else None
 
-    def residual(self, pair: int) -> Tensor:
-        """H x - theta x of a Ritz pair, shape (P,)."""
-        return self._differences[pair]
+    def newcomer(self) -> Array | None:
+        """Coordinates of what the other phase found, new in the basis."""
+        news, self._news = self._news, None
+        return None if news is None else self.space.grow(news.to(self.space.basis.device))
 
-    def vectors(self, count: int) -> Tensor:
-        """The leading `count` Ritz vectors as rows, or as many as there are."""
-        return self._coefficients[:count] @ self._basis[: self.used]
+    def scouted(self) -> Array | None:
+        """Coordinates of the scout, new in the basis; None when it is not its turn."""
+        if self._scouted is not None or self._moved < SCOUT_MOVED:
+            return None
+        self._moved = 0.0
+        assert self._scout is not None
+        outside, norm, _ = self.space.residual(0)
+        along = (SCOUT_ALONG / norm) * outside if norm > 0 else 0.0
+        self._scouted = self.space.products
+        return self.space.grow(self._scout.to(outside.device) + along)
 
-    def _tensor(self, array: NDArray[np.float64]) -> Tensor:
-        # to the dtype first: not every device has float64
-        return torch.from_numpy(array.copy()).to(self.operator.dtype).to(self.operator.device)
+    def _follow_up(self) -> None:
+        """The next scout: what the image of this one has outside the basis."""
+        if self._scouted is not None and self._scouted < self.space.products:
+            image = self.space.image_outside(self._scouted)
+            norm = float(image.norm())
+            if norm > 0:
+                self._scout = image / norm
+
+    def end(self, noise: Callable[[], Tensor], kept: int) -> None:
+        """Make ready for the next measurement."""
+        space = self.space
+        self._follow_up()
+        if self._scouted is not None and self._scout is not None:
+            self._scout = self._scout + NOISE * noise()
+        for i in np.flatnonzero(np.abs(space.ritz) > CLOSE * abs(space.ritz[0])):
+            space.improve(int(i))
+        self.drift += RECENT * (self._off - self.drift)
+        self._leaders = [*self._leaders[-1:], space.pairs[0]]
+        self._leaders = [_padded(c, space.size, 0.0) for c in self._leaders]
+        if space.size > kept + SLACK:
+            pairs = space.shrink(kept)
+            self._leaders = [pairs @ c for c in self._leaders]
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and numbers only, in main memory."""
+        return {
+            **self.space.state(),
+            "drift": float(self.drift),
+            "moved": float(self._moved),
+            "news": self._news.cpu() if self._news is not None else None,
+            "leaders": [torch.from_numpy(c.copy()) for c in self._leaders],
+            "scout": self._scout.cpu() if self._scout is not None else None,
+        }
+
+    @classmethod
+    def restore(cls, state: dict[str, Any], room: int) -> _Phase:
+        """The inverse of `state`."""
+        phase = cls(Subspace.restore(state, room))
+        phase.drift, phase._moved, phase._news = state["drift"], state["moved"], state["news"]
+        phase._leaders = [c.numpy().copy() for c in state["leaders"]]
+        phase._scout = state["scout"]
+        return phase
 
 
-def _padded(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    return np.concatenate([values, np.full(length - len(values), np.nan)])
+def _padded(values: Array, length: int, filling: float = np.nan) -> Array:
+    return np.concatenate([values, np.full(length - len(values), filling)])
 
 
 def sharpness(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from samedge_core.problems.batches import Batch, Batches
+from samedge_core.problems.dense_network import DenseNetwork, DenseOperator
 
 __all__ = ["Batch", "Evaluation", "LossFunction", "ModuleProblem", "Problem"]
 
@@ -68,6 +69,10 @@ class Problem(ABC):
     def terms(self, batch: Batch | None) -> list[Callable[[Tensor], Tensor]]:
         """Functions of w whose sum is the loss on `batch`: one, or a chunk of the data each."""
         return [lambda w: self.loss(w, batch)]
+
+    def operator(self, w: Tensor, batch: Batch | None) -> DenseOperator | None:
+        """The Hessian at w where this problem has a faster one than `HessianOperator`."""
+        return None
 
     def evaluate(self, w: Tensor) -> Evaluation:
         """Loss and accuracy at w over all the data, or over as much of it as is looked at."""
@@ -151,6 +156,7 @@ class ModuleProblem(Problem):
         self._held_out = self._cast(held_out) if held_out and len(held_out.x) else None
         self._chunk = chunk
         self._evaluated = evaluated
+        self._dense = DenseNetwork.of(module, loss, self._data)
 
     def _cast(self, batch: Batch) -> Batch:
         return Batch(batch.x.to(self.dtype) if batch.x.is_floating_point() else batch.x, batch.y)
@@ -185,6 +191,16 @@ class ModuleProblem(Problem):
     def loss(self, w: Tensor, batch: Batch | None) -> Tensor:
         x, y = batch or self._data
         return self._loss(self.predict(w, x), y)
+
+    def operator(self, w: Tensor, batch: Batch | None) -> DenseOperator | None:
+        batch = batch or self._data
+        if self._dense is None or len(batch.x) > (self._chunk or len(batch.x)):
+            return None
+        return DenseOperator(self._dense, w, batch)
+
+    def loss_and_gradient(self, w: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
+        point = self.operator(w, batch)
+        return super().loss_and_gradient(w, batch) if point is None else (point.value, point.g)
 
     def terms(self, batch: Batch | None) -> list[Callable[[Tensor], Tensor]]:
         batch = batch or self._data

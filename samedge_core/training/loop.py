@@ -140,7 +140,7 @@ def _advance(
     if operator is None or shown is None:
         _step(problem, state, batch, taken.g)
         return row, stop
-    estimate = state.tracker.measure(operator)
+    estimate = state.tracker.measure(operator, step=state.step)
     _evaluate(row, problem, state.w)
     # SAM's gradient on the measured batch; where that is the step's own, the step has it
     uphill = None if shown is taken else _updated(problem, state, seen, shown.g).uphill_gradient
@@ -162,7 +162,8 @@ def _step(problem: Problem, state: TrainState, batch: Batch | None, g: Tensor) -
 
 
 def _evaluate(row: Measurement, problem: Problem, w: Tensor) -> None:
-    row.accuracy = problem.evaluate(w).accuracy
+    if problem.classes:
+        row.accuracy = problem.evaluate(w).accuracy
     row.held_out_loss, row.held_out_accuracy = problem.evaluate_held_out(w)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from samedge_core.curvature.operator import HessianOperator
 from samedge_core.problems.batches import Batch, subsample
+from samedge_core.problems.dense_network import DenseOperator
 from samedge_core.problems.problem import Problem
 
 __all__ = ["Slope", "observe"]
@@ -34,10 +35,10 @@ class Slope(NamedTuple):
 
 def observe(
     problem: Problem, w: Tensor, batch: Batch | None, share: float
-) -> tuple[Slope, HessianOperator]:
+) -> tuple[Slope, HessianOperator | DenseOperator]:
     """Loss and gradient on `batch`, and the Hessian on `share` of its examples."""
     part = subsample(batch, share) if batch else batch
-    operator = HessianOperator(problem.terms(part), w)
+    operator = problem.operator(w, part) or HessianOperator(problem.terms(part), w)
     if part is batch:
         return Slope.of(operator.value, operator.g), operator
     return Slope.of(*problem.loss_and_gradient(w, batch)), operator

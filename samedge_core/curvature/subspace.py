@@ -1,0 +1,274 @@
+"""Subspace: an orthonormal basis, a model of the Hessian on it, and what of that is known now."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["LinearOperator", "Subspace"]
+
+ROUNDING = 100  # what is left of a vector below this many units of rounding is no direction
+TOUCHED = 1e-2  # what is left of unit coordinates below this is multiplied already
+NEVER = 1e3  # measurements since a direction was multiplied that never was
+BULK = 0.3  # where, relative to the sharpness, the eigenvalues outside the basis are taken to lie
+
+Array = NDArray[np.float64]
+
+
+class LinearOperator(Protocol):
+    """A symmetric linear map on vectors of length `size`, of this dtype and on this device."""
+
+    size: int
+    dtype: torch.dtype
+    device: torch.device
+
+    def matvec(self, v: Tensor, /) -> Tensor: ...
+
+
+class Subspace:
+    """The rows of `basis` span it; vectors in it are written as coordinates (size,).
+
+    Attributes:
+        model: T, what the Hessian does within it, (size, size). Exact along every direction that
+            was multiplied since `begin`; the rest is from earlier.
+        staleness: S (size, size); the direction c was last multiplied c^T S c measurements ago.
+        values, pairs: of T by magnitude, (size,) and one a row (size, size).
+        fresh: the share of each pair that was multiplied since `begin`, (size,).
+        ritz, coordinates: the Ritz pairs of the multiplied directions alone, (n,) and (n, size):
+            Rayleigh quotients of the Hessian of now, so |ritz| is never above its norm.
+        finite: no product has overflowed.
+    """
+
+    def __init__(self, room: int, like: Tensor) -> None:
+        """Room for so many basis vectors (P,), with dtype and device of `like`."""
+        room = min(room, len(like))
+        # rows that are never written cost no memory
+        self._rows = torch.empty(room, len(like), dtype=like.dtype, device=like.device)
+        self._images = torch.empty_like(self._rows)
+        self._model, self._staleness = np.zeros((room, room)), np.zeros((room, room))
+        self.size = 0
+        self.values, self.pairs = np.empty(0), np.empty((0, 0))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._multiplied: Array = np.zeros((0, self.size))
+        self._residuals: dict[int, tuple[Tensor, float, float]] = {}
+        self.finite = True
+
+    def begin(self, operator: LinearOperator) -> None:
+        """A new Hessian: everything known ages by one."""
+        self.operator = operator
+        if self._rows.device != operator.device:
+            self._rows = self._rows.to(operator.device)
+            self._images = self._images.to(operator.device)
+        self.staleness[:] += np.eye(self.size)
+        self._forget()
+
+    @property
+    def basis(self) -> Tensor:
+        return self._rows[: self.size]
+
+    @property
+    def model(self) -> Array:
+        return self._model[: self.size, : self.size]
+
+    @property
+    def staleness(self) -> Array:
+        return self._staleness[: self.size, : self.size]
+
+    @property
+    def products(self) -> int:
+        """Since `begin`."""
+        return len(self._multiplied)
+
+    @property
+    def room(self) -> int:
+        """How many vectors the basis can hold."""
+        return len(self._rows)
+
+    @property
+    def full(self) -> bool:
+        return self.size == self.room
+
+    def grow(self, z: Tensor) -> Array | None:
+        """Add what is new of z (P,) to the basis: its coordinates, or None when nothing is."""
+        if self.full:
+            return None
+        for _ in range(3):  # rounding brings back copies of what was taken out otherwise
+            norm = float(z.norm())
+            if not norm > 0:
+                return None
+            z = z / norm
+            z = z - self.basis.T @ (self.basis @ z)
+        norm = float(z.norm())
+        if norm < 0.5:
+            return None
+        k = self.size
+        self._rows[k] = z / norm
+        self.size = k + 1
+        self._residuals = {}
+        self.model[k] = self.model[:, k] = self.staleness[k] = self.staleness[:, k] = 0
+        self.staleness[k, k] = NEVER
+        self._multiplied = _widened(self._multiplied)
+        if self.products:  # what is multiplied has its couplings to the new vector too
+            column = _array(self._images[: self.products] @ self._rows[k]) @ self._multiplied
+            self.model[k, :k] = self.model[:k, k] = column[:k]
+            self.coordinates = _widened(self.coordinates)
+        # until it is multiplied
+        self.values = np.append(self.values, 0.0)
+        self.pairs = np.vstack([_widened(self.pairs), np.eye(1, self.size, k)])
+        return np.eye(1, self.size, k)[0]
+
+    def multiply(self, c: Array) -> float:
+        """One product, along the unit coordinates c orthogonal to what is multiplied already.
+
+        Returns how far the model was off there: ||(T_new - T_old) c||.
+        """
+        image = self.operator.matvec(self.vector(c))
+        row = _array(self.basis @ image)
+        self.finite = bool(np.isfinite(row).all())
+        self._images[self.products] = image
+        self._multiplied = np.vstack([self._multiplied, c])
+        if not self.finite:
+            return np.nan
+        self._residuals = {}
+        change = row - self.model @ c
+        self.model[:] += _symmetric(c, change)
+        self.staleness[:] -= _symmetric(c, self.staleness @ c)
+        self._solve()
+        return float(np.linalg.norm(change))
+
+    def _solve(self) -> None:
+        self.values, self.pairs = _eigen(self.model)
+        known = self._multiplied
+        self.ritz, self._mix = _eigen(known @ self.model @ known.T)
+        self.coordinates = self._mix @ known
+        self.fresh = ((self.pairs @ known.T) ** 2).sum(axis=1)
+
+    def untouched(self, c: Array) -> Array | None:
+        """The part of c that is not multiplied yet, as a unit vector; None when nothing is left."""
+        for _ in range(2):
+            c = c - self._multiplied.T @ (self._multiplied @ c)
+        norm = np.linalg.norm(c)
+        return c / norm if norm > TOUCHED else None
+
+    def unknown(self, drift: float) -> tuple[float, Array]:
+        """The largest magnitude that may hide in directions not multiplied, and the direction.
+
+        A Rayleigh quotient of T moves by `drift` at each measurement, at most: the largest
+        eigenvalue of T + drift S there, or of -T + drift S.
+        """
+        rest = np.eye(self.size) - self._multiplied.T @ self._multiplied
+        model, slack = rest @ self.model @ rest, drift * self.staleness
+        found = [np.linalg.eigh(sign * model + slack) for sign in (1, -1)]
+        values, vectors = max(found, key=lambda pairs: pairs[0][-1])
+        return float(values[-1]), vectors[:, -1]
+
+    def vector(self, c: Array) -> Tensor:
+        """Coordinates (size,) or (n, size) as vectors (P,) or (n, P)."""
+        return self._tensor(c) @ self.basis
+
+    def residual(self, i: int) -> tuple[Tensor, float, float]:
+        """H x - theta x of Ritz pair i: its part outside the basis (P,), the norm of that, and of
+        the whole."""
+        if i not in self._residuals:
+            self._residuals[i] = self._residual(i)
+        return self._residuals[i]
+
+    def _residual(self, i: int) -> tuple[Tensor, float, float]:
+        image = self._tensor(self._mix[i]) @ self._images[: self.products]
+        row = self.basis @ image
+        outside = image - row @ self.basis
+        norm = float(outside.norm())
+        if norm <= ROUNDING * torch.finfo(image.dtype).eps * abs(self.ritz[0]):
+            norm = 0.0
+        inside = np.linalg.norm(_array(row) - self.ritz[i] * self.coordinates[i])
+        return outside, norm, float(np.hypot(norm, inside))
+
+    def image_outside(self, number: int) -> Tensor:
+        """What the image of the `number`-th multiplied direction has outside the basis, (P,)."""
+        image = self._images[number]
+        return image - self.basis.T @ (self.basis @ image)
+
+    def improve(self, i: int) -> None:
+        """Turn the basis where Ritz vector i should have pointed: towards H x - theta x.
+
+        One step of Davidson's method without a product: the eigenvalues outside are taken to lie
+        at `BULK`. T stays as it is, which is right to first order.
+        """
+        outside, norm, _ = self.residual(i)
+        if norm == 0:
+            return
+        c = self.coordinates[i]
+        x = self.vector(c)
+        # twice, and to unit length: rounding in x would come back magnified at each improvement
+        outside = outside - (self.basis @ outside) @ self.basis
+        step = 1 / (self.ritz[i] * (1 - BULK))
+        length = float((x + step * outside).norm())
+        self.basis.addr_(self._tensor(c), (1 / length - 1) * x + (step / length) * outside)
+        self._residuals = {}
+
+    def shrink(self, kept: int) -> Array:
+        """Keep the leading `kept` pairs of T as the basis; returns them, one a row."""
+        pairs = self.pairs[:kept]
+        basis, model = self.vector(pairs), pairs @ self.model @ pairs.T
+        staleness = pairs @ self.staleness @ pairs.T
+        # rounding has bent the basis a little by now
+        bent = np.linalg.cholesky(_array(basis @ basis.T))
+        self.size = len(pairs)
+        self._rows[: self.size] = self._tensor(np.linalg.inv(bent)) @ basis
+        self.model[:], self.staleness[:] = model, staleness
+        self.values, self.pairs = _eigen(self.model)
+        self._forget()
+        return pairs
+
+    def state(self) -> dict[str, Tensor]:
+        """Basis, model and staleness; `restore` takes them."""
+        return {
+            "basis": self.basis.cpu().clone(),
+            "model": torch.from_numpy(self.model.copy()),
+            "staleness": torch.from_numpy(self.staleness.copy()),
+        }
+
+    @classmethod
+    def restore(cls, state: dict[str, Tensor], room: int) -> Subspace:
+        """A subspace with nothing multiplied."""
+        basis = state["basis"]
+        space = cls(max(room, len(basis)), basis[0])
+        space.size = len(basis)
+        space.basis[:] = basis
+        space.model[:], space.staleness[:] = state["model"].numpy(), state["staleness"].numpy()
+        space.values, space.pairs = _eigen(space.model)
+        space._forget()
+        return space
+
+    def _tensor(self, array: NDArray[np.floating]) -> Tensor:
+        # to the dtype first: not every device has float64
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        return tensor.to(self._rows.dtype).to(self._rows.device)
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.cpu().double().numpy()
+
+
+def _widened(coordinates: Array) -> Array:
+    """Rows of coordinates in a basis of one vector more."""
+    return np.hstack([coordinates, np.zeros((len(coordinates), 1))])
+
+
+def _eigen(matrix: Array) -> tuple[Array, Array]:
+    """Eigenvalues by magnitude and eigenvectors, one a row."""
+    values, vectors = np.linalg.eigh(matrix)
+    order = np.argsort(-np.abs(values), kind="stable")
+    return values[order], vectors[:, order].T
+
+
+def _symmetric(c: Array, change: Array) -> Array:
+    """The symmetric matrix of least norm that takes the unit vector c to `change`."""
+    outer = np.outer(c, change)
+    return outer + outer.T - (c @ change) * np.outer(c, c)
