@@ -16,7 +16,7 @@ WINDOW = 50  # rows looked back on; a judgement needs at least this many measure
 
 def diagnose(history: History) -> Iterator[str]:
     """Sentences that name a fault and what to try; none for a healthy run."""
-    recent = history.recent(WINDOW * history.config.measure_every)
+    recent = history.recent(WINDOW * history.config.longest_gap)
     measured = ~np.isnan(recent["sharpness"])
     if measured.sum() < WINDOW:
         return

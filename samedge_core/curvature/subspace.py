@@ -37,7 +37,6 @@ class Subspace:
             was multiplied since `begin`; the rest is from earlier.
         staleness: S (size, size); the direction c was last multiplied c^T S c measurements ago.
         values, pairs: of T by magnitude, (size,) and one a row (size, size).
-        fresh: the share of each pair that was multiplied since `begin`, (size,).
         ritz, coordinates: the Ritz pairs of the multiplied directions alone, (n,) and (n, size):
             Rayleigh quotients of the Hessian of now, so |ritz| is never above its norm.
         finite: no product has overflowed.
@@ -49,6 +48,7 @@ class Subspace:
         # rows that are never written cost no memory
         self._rows = torch.empty(room, len(like), dtype=like.dtype, device=like.device)
         self._images = torch.empty_like(self._rows)
+        self._kind = np.float64 if like.dtype == torch.float64 else np.float32
         self._model, self._staleness = np.zeros((room, room)), np.zeros((room, room))
         self.size = 0
         self.values, self.pairs = np.empty(0), np.empty((0, 0))
@@ -98,13 +98,13 @@ class Subspace:
         """Add what is new of z (P,) to the basis: its coordinates, or None when nothing is."""
         if self.full:
             return None
-        for _ in range(3):  # rounding brings back copies of what was taken out otherwise
-            norm = float(z.norm())
+        for _ in range(2):  # rounding brings back copies of what was taken out otherwise
+            norm = _norm(z)
             if not norm > 0:
                 return None
             z = z / norm
-            z = z - self.basis.T @ (self.basis @ z)
-        norm = float(z.norm())
+            z = z - (self.basis @ z) @ self.basis
+        norm = _norm(z)
         if norm < 0.5:
             return None
         k = self.size
@@ -145,9 +145,9 @@ class Subspace:
     def _solve(self) -> None:
         self.values, self.pairs = _eigen(self.model)
         known = self._multiplied
-        self.ritz, self._mix = _eigen(known @ self.model @ known.T)
+        within = known @ self.model @ known.T
+        self.ritz, self._mix = (within[0], np.ones((1, 1))) if len(known) == 1 else _eigen(within)
         self.coordinates = self._mix @ known
-        self.fresh = ((self.pairs @ known.T) ** 2).sum(axis=1)
 
     def untouched(self, c: Array) -> Array | None:
         """The part of c that is not multiplied yet, as a unit vector; None when nothing is left."""
@@ -156,17 +156,17 @@ class Subspace:
         norm = np.linalg.norm(c)
         return c / norm if norm > TOUCHED else None
 
-    def unknown(self, drift: float) -> tuple[float, Array]:
-        """The largest magnitude that may hide in directions not multiplied, and the direction.
+    def optimistic(self, drift: float) -> tuple[Array, Array]:
+        """What the pairs of T may be by now, by magnitude: values (2 size,) and pairs, one a row.
 
-        A Rayleigh quotient of T moves by `drift` at each measurement, at most: the largest
-        eigenvalue of T + drift S there, or of -T + drift S.
+        A Rayleigh quotient of T moves by `drift` at each measurement since its direction was
+        multiplied, at most: so these are the eigenvalues of T + drift S, and of -T + drift S.
         """
-        rest = np.eye(self.size) - self._multiplied.T @ self._multiplied
-        model, slack = rest @ self.model @ rest, drift * self.staleness
-        found = [np.linalg.eigh(sign * model + slack) for sign in (1, -1)]
-        values, vectors = max(found, key=lambda pairs: pairs[0][-1])
-        return float(values[-1]), vectors[:, -1]
+        slack = drift * self.staleness
+        upper, lower = (np.linalg.eigh(signed + slack) for signed in (self.model, -self.model))
+        values = np.concatenate([upper[0], lower[0]])
+        order = np.argsort(-values, kind="stable")
+        return values[order], np.hstack([upper[1], lower[1]]).T[order]
 
     def vector(self, c: Array) -> Tensor:
         """Coordinates (size,) or (n, size) as vectors (P,) or (n, P)."""
@@ -180,19 +180,23 @@ class Subspace:
         return self._residuals[i]
 
     def _residual(self, i: int) -> tuple[Tensor, float, float]:
-        image = self._tensor(self._mix[i]) @ self._images[: self.products]
-        row = self.basis @ image
-        outside = image - row @ self.basis
-        norm = float(outside.norm())
+        image = self._image(i)
+        row = self.model @ self.coordinates[i]  # exact along what was multiplied
+        outside = image - self.vector(row)
+        norm = _norm(outside)
         if norm <= ROUNDING * torch.finfo(image.dtype).eps * abs(self.ritz[0]):
             norm = 0.0
-        inside = np.linalg.norm(_array(row) - self.ritz[i] * self.coordinates[i])
+        inside = np.linalg.norm(row - self.ritz[i] * self.coordinates[i])
         return outside, norm, float(np.hypot(norm, inside))
+
+    def _image(self, i: int) -> Tensor:
+        """H x of Ritz pair i, (P,)."""
+        return self._tensor(self._mix[i]) @ self._images[: self.products]
 
     def image_outside(self, number: int) -> Tensor:
         """What the image of the `number`-th multiplied direction has outside the basis, (P,)."""
         image = self._images[number]
-        return image - self.basis.T @ (self.basis @ image)
+        return image - (self.basis @ image) @ self.basis
 
     def improve(self, i: int) -> None:
         """Turn the basis where Ritz vector i should have pointed: towards H x - theta x.
@@ -200,17 +204,16 @@ class Subspace:
         One step of Davidson's method without a product: the eigenvalues outside are taken to lie
         at `BULK`. T stays as it is, which is right to first order.
         """
-        outside, norm, _ = self.residual(i)
-        if norm == 0:
+        if self.residual(i)[1] == 0:
             return
         c = self.coordinates[i]
-        x = self.vector(c)
-        # twice, and to unit length: rounding in x would come back magnified at each improvement
-        outside = outside - (self.basis @ outside) @ self.basis
+        x, image = self.vector(c), self._image(i)
+        outside = image - (self.basis @ image) @ self.basis  # another pair may have turned it
         step = 1 / (self.ritz[i] * (1 - BULK))
-        length = float((x + step * outside).norm())
-        self.basis.addr_(self._tensor(c), (1 / length - 1) * x + (step / length) * outside)
-        self._residuals = {}
+        turned = x + step * outside
+        # to unit length: rounding in that of x would come back magnified at each improvement
+        turned /= _norm(turned)
+        self.basis.addr_(self._tensor(c), turned - x)
 
     def shrink(self, kept: int) -> Array:
         """Keep the leading `kept` pairs of T as the basis; returns them, one a row."""
@@ -248,12 +251,16 @@ class Subspace:
 
     def _tensor(self, array: NDArray[np.floating]) -> Tensor:
         # to the dtype first: not every device has float64
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-        return tensor.to(self._rows.dtype).to(self._rows.device)
+        tensor = torch.from_numpy(array.astype(self._kind))
+        return tensor if self._rows.is_cpu else tensor.to(self._rows.device)
+
+
+def _norm(vector: Tensor) -> float:
+    return float(torch.linalg.vector_norm(vector))
 
 
 def _array(tensor: Tensor) -> Array:
-    return tensor.cpu().double().numpy()
+    return tensor.cpu().numpy().astype(np.float64)
 
 
 def _widened(coordinates: Array) -> Array:

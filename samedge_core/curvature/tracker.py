@@ -10,10 +10,11 @@ measurement
 1. multiplies the vector that should lead by T, extrapolated from the last two. This gives its
    Rayleigh quotient, an exact row of T, and by how much T was off: the *drift*;
 2. goes on while T, thus corrected, names a leader that was not multiplied;
-3. multiplies what the leader's image has outside B, when that may hide more than `ERROR`;
-4. is optimistic about the rest: if all of T moved by the drift at every measurement since it was
-   exact, could a direction that was not multiplied lead by now? If so, that one is. So a crossing
-   within B is not missed, whatever its speed, and nothing is paid for pairs that are far below;
+3. multiplies what an image has outside B, when that may raise its Ritz value by more than `ERROR`
+   above the leader's (by the residual squared over the gap to the eigenvalues outside);
+4. is optimistic about the rest: if T moved by the drift at every measurement since it was exact,
+   could another pair lead by now? If so, what of it was not multiplied is. So a crossing within B
+   is not missed, whatever its speed, and nothing is paid for pairs that are far below;
 5. every other time, or always when the drift is large, sends a *scout* outside B: what B does not
    hold of the scout's last image, and of the leader's. Over some measurements this is a Lanczos
    process outside B. Without it, an eigenvector that was never in B stays out, and its mixing with
@@ -28,9 +29,8 @@ it is at the first measurement, from noise.
 There is a model for each of two *phases*, since at the edge the iterates hop with period 2: there
 v1 overlaps 0.99 with v1 of two steps ago, but at a ReLU kink only 0.1 with the last one.
 
-Limitations: an eigenvector from outside B that overtakes is seen when a scout has found it, some
-measurements later; 2 of 20 synthetic ones were late, by up to three. Within B, one that moves at
-many times the drift can be late too.
+Limitations: an eigenvector from outside B that overtakes at once is seen when a scout finds it,
+some six measurements later. Within B, one that moves at many times the drift can be late.
 
 Sources: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczos), SIMAX 22, 2000.
 """
@@ -53,7 +53,7 @@ from samedge_core.curvature.subspace import Array, LinearOperator, Subspace
 __all__ = ["EigenEstimate", "LinearOperator", "SharpnessTracker", "sharpness"]
 
 # relative to the sharpness
-ERROR = 3e-4  # what may be missing by the estimates below; 1e-3 is promised
+ERROR = 6e-4  # what may be missing by the estimates below; 1e-3 is promised
 GAP = 0.1  # eigenvalues outside the basis lie this far below the leading one, or are scouted
 LOST = 0.08  # a model that is off by more is none
 WARM_TOLERANCE, COLD_TOLERANCE = 3e-3, 1e-4  # of residuals in a search without a model
@@ -68,7 +68,7 @@ NOISE = 0.1  # share of noise in a scout or in an expansion of carried vectors
 SCOUT_ALONG = 3  # weight of the leader's residual in a scout, against the scout's own image
 FOLLOWED = 0.8  # least overlap of two leaders that are extrapolated
 CLOSE = 0.8  # Ritz vectors above this are improved by their residuals
-RECENT = 0.15  # weight of the newest drift in its running mean
+RECENT = 0.4  # weight of the newest drift in its running mean
 FIRST_DRIFT = 0.01
 
 
@@ -166,7 +166,8 @@ class SharpnessTracker:
         if known.space.room != min(self._room, operator.size):  # of a search
             known = _Phase.restore(known.state(), self._room)
         self._phases[phase] = known
-        if other := self._phases.get(1 - phase):
+        other = self._phases.get(1 - phase)
+        if other and known.new_leader:
             other.tell(estimate.vectors[0])
         return estimate
 
@@ -210,13 +211,20 @@ class SharpnessTracker:
             direction = space.untouched(space.pairs[i])
             if direction is not None:
                 return direction
-        for i in range(min(wanted, space.products)):
+        for i in range(space.products):
             outside, norm, _ = space.residual(i)
-            direction = space.grow(outside) if norm**2 > ERROR * GAP * scale**2 else None
-            if direction is not None:
-                return direction
-        reach, direction = space.unknown(drift * scale)
-        return space.untouched(direction) if reach > known[-1] + ERROR * scale else None
+            hidden = norm**2 / (GAP * scale) if norm else 0.0
+            if abs(space.ritz[i]) + hidden > max(abs(space.ritz[i]), known[-1]) + ERROR * scale:
+                direction = space.grow(outside)
+                if direction is not None:
+                    return direction
+        values, pairs = space.optimistic(drift * scale)
+        for i in range(wanted + 1):
+            if values[i] > known[min(i, wanted - 1)] + ERROR * scale:
+                direction = space.untouched(pairs[i])
+                if direction is not None:
+                    return direction
+        return None
 
     def _search(
         self, operator: LinearOperator, starts: Sequence[Tensor], *, cold: bool
@@ -309,14 +317,19 @@ class _Phase:
             self.drift = max(self.drift, self._off)
             self._moved += max(self._off, SCOUT_MOVED / (SCOUT_EVERY - 0.5))
 
-    def _leader(self) -> Array:
+    @property
+    def new_leader(self) -> bool:
+        """Whether this measurement's leader is another than the last one's."""
         if len(self._leaders) < 2:
+            return True
+        before, last = self._leaders
+        return bool(abs(before @ last) < FOLLOWED)
+
+    def _leader(self) -> Array:
+        if self.new_leader:  # it has no direction to be followed in
             return self.space.pairs[0]
         before, last = self._leaders
         overlap = before @ last
-        # a leader that has just changed has no direction to be followed in
-        if abs(overlap) < FOLLOWED:
-            return last
         ahead = 2 * last - np.sign(overlap) * before
         return ahead / np.linalg.norm(ahead)
 

@@ -96,6 +96,7 @@ class DenseOperator:
     Attributes:
         value: L(w), a scalar tensor.
         g: grad L(w), shape (P,).
+        outputs: of the network, (n, out).
         size, dtype, device: P, and of w.
         products: Hessian-vector products computed so far.
     """
@@ -109,7 +110,8 @@ class DenseOperator:
         self._layers = network.layers(w)
         self._slopes: list[Tensor] = []  # phi'(z_l)
         self._inputs = self._forward(batch.x)
-        self.value, self._deltas = self._end(self._inputs.pop(), network.target(batch.y, w))
+        self.outputs = self._inputs.pop()
+        self.value, self._deltas = self._end(network.target(batch.y, w))
         self._sent: list[Tensor] = []  # delta_l W_l, from the last layer down
         self.g = self._backward()
 
@@ -133,8 +135,9 @@ class DenseOperator:
             return a
         return z
 
-    def _end(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _end(self, target: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The loss, and its derivative by the outputs."""
+        outputs = self.outputs
         if self._loss == "cross-entropy":
             logs = outputs - outputs.logsumexp(1, keepdim=True)
             self._shares = logs.exp()

@@ -74,8 +74,9 @@ class Problem(ABC):
         """The Hessian at w where this problem has a faster one than `HessianOperator`."""
         return None
 
-    def evaluate(self, w: Tensor) -> Evaluation:
-        """Loss and accuracy at w over all the data, or over as much of it as is looked at."""
+    def evaluate(self, w: Tensor, seen: DenseOperator | None = None) -> Evaluation:
+        """Loss and accuracy at w over all the data, or over as much of it as is looked at; `seen`
+        is the operator at w on all the data, where there is one: it knows the outputs."""
         with torch.no_grad():
             return Evaluation(float(self.loss(w, self.full_batch())), math.nan)
 
@@ -228,8 +229,11 @@ class ModuleProblem(Problem):
             return None
         return Batches(self._data, batch_size, seed=seed)
 
-    def evaluate(self, w: Tensor) -> Evaluation:
+    def evaluate(self, w: Tensor, seen: DenseOperator | None = None) -> Evaluation:
         x, y = self._data
+        if seen is not None and self._evaluated is None:
+            right = int((seen.outputs.argmax(1) == y).sum()) if self.classes else 0
+            return Evaluation(float(seen.value), right / len(y) if self.classes else math.nan)
         return self._evaluate(w, Batch(x[: self._evaluated], y[: self._evaluated]))
 
     def evaluate_held_out(self, w: Tensor) -> Evaluation:

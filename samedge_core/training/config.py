@@ -13,9 +13,10 @@ from samedge_core.fields import ConfigError, Field, check_all
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.rules import RULES, Hyperparameters
 
-__all__ = ["FIELDS", "LIVE_FIELDS", "SCHEMA", "RunConfig"]
+__all__ = ["FIELDS", "LIVE_FIELDS", "LONGEST_GAP", "SCHEMA", "RunConfig"]
 
 SCHEMA = 1
+LONGEST_GAP = 20  # steps without a measurement, when these are adaptive
 
 _FIELDS = (
     Field("problem", "choice", "digits-mlp", "Model and data", "What is trained, on what.",
@@ -37,9 +38,13 @@ _FIELDS = (
           unit="examples", low=0, high=1_000_000),
     Field("seed", "int", 0, "Seed", "Fixes the initial weights and the order of the batches.",
           low=0, high=2**31 - 1),
+    Field("cadence", "choice", "every", "Measure",
+          "When the sharpness is measured; training itself is not affected. adaptive measures "
+          "pairs of steps, as far apart as it takes the sharpness to move by 1 %, 20 steps at "
+          "most.",
+          choices=("every", "adaptive"), titles=("every k-th step", "adaptive")),
     Field("measure_every", "int", 1, "Measure every",
-          "Sharpness is measured at every k-th step; training itself is not affected.",
-          unit="steps", low=1, high=100_000),
+          "Sharpness is measured at every k-th step.", unit="steps", low=1, high=100_000),
     Field("measure_on", "choice", "step", "Measured batch",
           "With mini-batches: the batch of the current step, whose edge that step meets, or one "
           "fixed batch of the same size, drawn once. Then loss, gradient norm, sharpness and edge "
@@ -49,9 +54,9 @@ _FIELDS = (
           "Below 1, the sharpness is that of a fixed part of the examples, which is cheaper and "
           "reads higher: by 1-3 % with a quarter of the data, by up to 16 % with a tenth.",
           low=0, open_low=True, high=1),
-    Field("top_k", "int", 2, "Eigenvalues",
+    Field("top_k", "int", 1, "Eigenvalues",
           "How many leading Hessian eigenvalues are measured, and the dimension of the leading "
-          "subspace that the alignments refer to; beyond 2 they cost more products.",
+          "subspace that the alignments refer to; each costs about one more product.",
           low=1, high=10),
     Field("steps", "int", 1300, "Step cap", "The run stops after this many steps.", unit="steps",
           low=1, high=10_000_000),
@@ -92,6 +97,7 @@ class RunConfig:
     beta: float = FIELDS["beta"].default
     batch_size: int = FIELDS["batch_size"].default
     seed: int = FIELDS["seed"].default
+    cadence: str = FIELDS["cadence"].default
     measure_every: int = FIELDS["measure_every"].default
     measure_on: str = FIELDS["measure_on"].default
     hessian_share: float = FIELDS["hessian_share"].default
@@ -130,6 +136,11 @@ class RunConfig:
         if self.hessian_share < 1:
             parts.append(f"Hessian of {100 * self.hessian_share:.3g} % of the examples")
         return ", ".join(parts)
+
+    @property
+    def longest_gap(self) -> int:
+        """At least one of so many steps in a row is measured."""
+        return self.measure_every if self.cadence == "every" else LONGEST_GAP
 
     @property
     def hyperparameters(self) -> Hyperparameters:

@@ -205,7 +205,7 @@ class History:
 
     def latest(self) -> dict[str, Any]:
         """All columns of the newest row whose sharpness was measured; empty when there is none."""
-        recent = self._rows[max(0, self._used - self.config.measure_every) : self._used]
+        recent = self._rows[max(0, self._used - self.config.longest_gap) : self._used]
         measured = np.flatnonzero(~np.isnan(recent["lambda_max"]))
         if not len(measured):
             return {}

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from samedge_core.curvature.tracker import EigenEstimate
 from samedge_core.optimizers import Step, update
+from samedge_core.problems.dense_network import DenseOperator
 from samedge_core.problems.problem import Batch, Problem
 from samedge_core.problems.registry import build
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, Measurement, check_changes
-from samedge_core.training.observe import Slope, observe
+from samedge_core.training.observe import Operator, Slope, observe
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 
@@ -116,6 +117,7 @@ def _intervene(state: TrainState, change: Changes) -> Intervention | None:
     if not new:
         return None
     state.hyper = replace(state.hyper, **new)
+    state.cadence.changed(state.step)
     return Intervention(state.step, new, {name: before[name] for name in new})
 
 
@@ -126,7 +128,7 @@ def _advance(
     batch = state.batches.next() if state.batches else problem.full_batch()
     seen = state.fixed or batch  # what is measured need not be what the step is taken on
     shown = operator = None
-    if state.step % config.measure_every == 0:
+    if state.cadence.due(state.step):
         shown, operator = observe(problem, state.w, seen, config.hessian_share)
     taken = shown if seen is batch else None
     taken = taken or Slope.of(*problem.loss_and_gradient(state.w, batch))
@@ -138,10 +140,13 @@ def _advance(
     if not taken.finite:
         return row, stop
     if operator is None or shown is None:
+        state.cadence.saw(state.step, taken.norm)
         _step(problem, state, batch, taken.g)
         return row, stop
     estimate = state.tracker.measure(operator, step=state.step)
-    _evaluate(row, problem, state.w)
+    state.cadence.measured(state.step, estimate.sharpness, taken.norm)
+    whole = not config.batch_size and config.hessian_share == 1
+    _evaluate(row, problem, state.w, operator if whole else None)
     # SAM's gradient on the measured batch; where that is the step's own, the step has it
     uphill = None if shown is taken else _updated(problem, state, seen, shown.g).uphill_gradient
     step = _step(problem, state, batch, taken.g)
@@ -161,9 +166,10 @@ def _step(problem: Problem, state: TrainState, batch: Batch | None, g: Tensor) -
     return taken
 
 
-def _evaluate(row: Measurement, problem: Problem, w: Tensor) -> None:
+def _evaluate(row: Measurement, problem: Problem, w: Tensor, whole: Operator | None) -> None:
     if problem.classes:
-        row.accuracy = problem.evaluate(w).accuracy
+        seen = whole if isinstance(whole, DenseOperator) else None
+        row.accuracy = problem.evaluate(w, seen).accuracy
     row.held_out_loss, row.held_out_accuracy = problem.evaluate_held_out(w)
 
 

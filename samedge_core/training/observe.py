@@ -12,7 +12,9 @@ from samedge_core.problems.batches import Batch, subsample
 from samedge_core.problems.dense_network import DenseOperator
 from samedge_core.problems.problem import Problem
 
-__all__ = ["Slope", "observe"]
+__all__ = ["Operator", "Slope", "observe"]
+
+Operator = HessianOperator | DenseOperator
 
 
 class Slope(NamedTuple):
@@ -35,7 +37,7 @@ class Slope(NamedTuple):
 
 def observe(
     problem: Problem, w: Tensor, batch: Batch | None, share: float
-) -> tuple[Slope, HessianOperator | DenseOperator]:
+) -> tuple[Slope, Operator]:
     """Loss and gradient on `batch`, and the Hessian on `share` of its examples."""
     part = subsample(batch, share) if batch else batch
     operator = problem.operator(w, part) or HessianOperator(problem.terms(part), w)

@@ -12,6 +12,7 @@ from samedge_core.curvature.tracker import SharpnessTracker
 from samedge_core.problems.batches import Batch, Batches
 from samedge_core.problems.problem import Problem
 from samedge_core.rules import Hyperparameters
+from samedge_core.training.cadence import Cadence
 from samedge_core.training.config import RunConfig
 
 __all__ = ["TrainState"]
@@ -33,6 +34,7 @@ class TrainState:
     hyper: Hyperparameters
     batches: Batches | None
     tracker: SharpnessTracker
+    cadence: Cadence
     fixed: Batch | None = None
     first_loss: float | None = None
     first_grad_norm: float | None = None
@@ -50,6 +52,7 @@ class TrainState:
             hyper=config.hyperparameters,
             batches=problem.batches(seed=config.seed + 1, batch_size=config.batch_size),
             tracker=SharpnessTracker(top_k=config.top_k, seed=config.seed + 2),
+            cadence=Cadence(config),
             fixed=measured.next() if measured else None,
         )
 
@@ -64,6 +67,7 @@ class TrainState:
                 "hyper": asdict(self.hyper),
                 "batches": self.batches.state() if self.batches else None,
                 "tracker": self.tracker.state(),
+                "cadence": self.cadence.state(),
                 "first_loss": self.first_loss,
                 "first_grad_norm": self.first_grad_norm,
             },
@@ -79,6 +83,7 @@ class TrainState:
         if state.batches:
             state.batches.restore(saved["batches"])
         state.tracker.restore(saved["tracker"])
+        state.cadence.restore(saved["cadence"])
         state.hyper = Hyperparameters(**saved["hyper"])
         state.w, state.velocity = (saved[n].to(problem.device) for n in ("w", "velocity"))
         for name in ("step", "first_loss", "first_grad_norm"):

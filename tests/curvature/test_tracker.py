@@ -160,11 +160,8 @@ def test_the_tracker_sees_two_eigenvalues_cross(speed, seeds):
             estimate = tracker.measure(operator)
             assert estimate.converged
             errors[seed, i] = 1 - estimate.value / (1 + abs(gap))
-    missed = errors > PROMISED
-    # the follower starts within the bulk, where no search can tell it from its neighbours: it is
-    # an eigenvector outside the basis that overtakes, the module's stated limitation
-    assert missed.mean() <= 0.02
-    assert not np.any(missed[:, 3:] & missed[:, 2:-1] & missed[:, 1:-2] & missed[:, :-3])
+    # the follower starts within the bulk, where no search can tell it from its neighbours
+    assert errors.max() <= PROMISED
 
 
 @pytest.mark.parametrize("speed", [0.001, 0.003, 0.01, 0.03, 0.1])

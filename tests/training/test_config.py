@@ -101,6 +101,7 @@ BAD = {
     "beta": [-0.1, 1.0, "x"],
     "batch_size": [-1, 1.5, 1_000_001],
     "seed": [-1, 2**31, 0.5],
+    "cadence": ["often", None],
     "measure_every": [0, 100_001],
     "measure_on": ["batch", None],
     "hessian_share": [0, 1.1, "all"],
