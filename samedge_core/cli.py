@@ -214,7 +214,7 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> ConfigError:
 def _run(options: argparse.Namespace) -> Exit:
     prepare = _resumed if options.resume else _new
     folder, run = prepare(options, _assigned(options.assignments))
-    with progress(run.history, quiet=options.quiet) as on_row:
+    with progress(run.history, run.costs, quiet=options.quiet) as on_row:
         history = run.run(folder, on_row=on_row)
     assert history.stop is not None
     _say(_conclusion(history, history.stop, folder))

@@ -35,6 +35,7 @@ class _Line:
 
 
 _SHARPNESS = _Line("sharpness", "sharpness |λ₁|", "#3d7fe0")
+_BAND, _BAND_COLOUR = "± residual: an eigenvalue lies within", "rgba(61, 127, 224, 0.3)"
 _GD_EDGE = _Line("gd_edge", "2/η", "#c0504d", "dot")
 _EDGE_STYLE = ("#dd7a00", "dash")
 _ALIGNMENTS = (
@@ -50,14 +51,16 @@ _LOSSES = (
 def eigenvalue_figure(history: History, *, gd_edge: bool = True) -> go.Figure:
     """Sharpness, further eigenvalues by magnitude, and the edge in force, over steps.
 
-    Estimates that have not converged, which are lower bounds, stand out as open markers. `gd_edge`
-    draws 2/eta too, which may lie so far above that it flattens the rest.
+    The residual is a band around the sharpness: an eigenvalue lies within. Estimates that have not
+    converged, which are lower bounds, stand out as open markers. `gd_edge` draws 2/eta too, which
+    may lie so far above that it flattens the rest.
     """
     columns = _thinned(history)
     lines = [_SHARPNESS, *_further(columns), *_edges(columns, gd_edge)]
     note = history.config.measured_part
     title = "eigenvalue of the Hessian (magnitude)" + (f"<br><sub>{note}</sub>" if note else "")
     figure = _figure(columns, lines, y=title)
+    _add_residual(figure, columns)
     _mark_unconverged(figure, columns)
     return _with_interventions(figure, history)
 
@@ -129,6 +132,25 @@ def _known(columns: Columns, name: str) -> tuple[NDArray, NDArray]:
     values = np.abs(columns.get(name, np.full(len(columns["step"]), np.nan)))
     known = np.isfinite(values)
     return columns["step"][known], values[known]
+
+
+def _add_residual(figure: go.Figure, columns: Columns) -> None:
+    """|lambda_1| +- its residual, as a band and in the hover text of the sharpness."""
+    known = np.isfinite(columns["sharpness"])
+    steps, values = columns["step"][known], columns["sharpness"][known]
+    residual = columns["residual"][known]
+    if not np.isfinite(residual).any():
+        return
+    figure.update_traces(
+        customdata=residual,
+        hovertemplate="%{y:.5~g} ± %{customdata:.2~g}",
+        selector={"name": _SHARPNESS.name},
+    )
+    # two rims of a line each: as one closed outline, a thinned run would have twice the points
+    rim = {"x": steps, "mode": "none", "hoverinfo": "skip", "legendgroup": _BAND}
+    figure.add_scatter(y=values - residual, name=f"{_BAND}, lower rim", showlegend=False, **rim)
+    fill = {"fill": "tonexty", "fillcolor": _BAND_COLOUR}
+    figure.add_scatter(y=values + residual, name=_BAND, **rim, **fill)
 
 
 def _mark_unconverged(figure: go.Figure, columns: Columns) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from samedge_core import saved
+from samedge_core.costs import Costs
 from samedge_core.problems.problem import Problem
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, Measurement, check_changes
@@ -35,6 +36,7 @@ class HeadlessRun:
         planned: interventions to make on the way, those that a lost stretch had made included.
         until: first step that the folder has no row of; before it, an interruption leaves the
             folder as it is, since that holds more than this run.
+        costs: what measuring takes.
     """
 
     history: History
@@ -42,6 +44,7 @@ class HeadlessRun:
     state: TrainState
     planned: list[Intervention] = field(default_factory=list)
     until: int = 0
+    costs: Costs = field(default_factory=Costs)
 
     @classmethod
     def new(cls, config: RunConfig) -> HeadlessRun:
@@ -142,13 +145,17 @@ class HeadlessRun:
         self, loop: Generator[Measurement | Intervention, None, Stop]
     ) -> Measurement | Intervention | Stop:
         """What happens next; a failure is an end too."""
+        began = time.perf_counter()
         try:
-            return next(loop)
+            item = next(loop)
         except StopIteration as end:
             return end.value
         except Exception as error:  # noqa: BLE001 - whatever failed, the rows are worth saving
             what = f"the run failed: {type(error).__name__}: {error}"
             return Stop(StopReason.FAILED, self.state.step, what)
+        if isinstance(item, Measurement):
+            self.costs.add(time.perf_counter() - began, item.seconds, item.hvps)
+        return item
 
     def _planned_at(self, step: int) -> Iterator[Changes]:
         return (item.changes for item in self.planned if item.step == step)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+from samedge_core.costs import Costs
 from samedge_core.training.history import History, Measurement
 
 __all__ = ["progress"]
@@ -19,15 +20,15 @@ OnRow = Callable[[Measurement], None]
 
 
 @contextmanager
-def progress(history: History, *, quiet: bool = False) -> Iterator[OnRow]:
+def progress(history: History, costs: Costs, *, quiet: bool = False) -> Iterator[OnRow]:
     """Yields what is to be called with each row, after it was appended to `history`."""
     if quiet:
         yield lambda row: None
     elif sys.stderr.isatty():
         with _bar(history) as bar:
-            yield _in_bar(history, bar)
+            yield _in_bar(history, costs, bar)
     else:
-        yield _in_lines(history)
+        yield _in_lines(history, costs)
 
 
 def _bar(history: History) -> tqdm:
@@ -35,23 +36,23 @@ def _bar(history: History) -> tqdm:
     return tqdm(initial=done, total=cap, unit="step", dynamic_ncols=True, file=sys.stderr)
 
 
-def _in_bar(history: History, bar: tqdm) -> OnRow:
+def _in_bar(history: History, costs: Costs, bar: tqdm) -> OnRow:
     due = _every(BAR_SECONDS)
 
     def on_row(row: Measurement) -> None:
         if due():
-            bar.set_postfix_str(_figures(history), refresh=False)
+            bar.set_postfix_str(_figures(history, costs), refresh=False)
         bar.update()
 
     return on_row
 
 
-def _in_lines(history: History) -> OnRow:
+def _in_lines(history: History, costs: Costs) -> OnRow:
     due = _every(LINE_SECONDS)
 
     def on_row(row: Measurement) -> None:
         if due():
-            line = f"step {row.step + 1:,} of {history.config.steps:,}: {_figures(history)}"
+            line = f"step {row.step + 1:,} of {history.config.steps:,}: {_figures(history, costs)}"
             print(line, file=sys.stderr, flush=True)
 
     return on_row
@@ -72,9 +73,10 @@ def _every(seconds: float) -> Callable[[], bool]:
     return due
 
 
-def _figures(history: History) -> str:
-    """Loss, sharpness and edge at the newest measured step."""
+def _figures(history: History, costs: Costs) -> str:
+    """Loss, sharpness and edge at the newest measured step, and what measuring costs."""
     row = history.latest()
     if not row:
         return "not measured yet"
-    return f"loss {row['loss']:.4g}, sharpness {row['sharpness']:.4g}, edge {row['edge']:.4g}"
+    parts = [f"{name} {row[name]:.4g}" for name in ("loss", "sharpness", "edge")]
+    return ", ".join([*parts, *filter(None, [costs.recent().words])])

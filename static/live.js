@@ -37,6 +37,13 @@ const SHARPNESS = {
   column: "sharpness", name: "sharpness", role: "sharpness", connect: true, smooth: true, always: true,
 };
 
+const RATIO = {
+  column: "ratio", name: "sharpness / edge", role: "sharpness", connect: true, smooth: true, always: true,
+};
+
+const BAND = "± residual";
+const BAND_MEANS = "an eigenvalue lies within";
+
 const LOSS = {
   name: "Loss", title: "loss", log: true,
   lines: [
@@ -58,19 +65,20 @@ const ALIGNMENT = {
 };
 
 /**
- * One entry per chart. `log`: the y axis follows the log switch; `measured`: shows how sure the
- * sharpness is, and what it was measured on; `marked`: interventions are named; `unitLine`: a line at 1;
- * `ownEdge`: 2/η only where it is the edge in force.
+ * One entry per chart. `log`: the y axis follows the log switch; `measured`: shows what the sharpness
+ * was measured on, and where it has not converged; `band`: the line that gets the residual's band, as its
+ * hover text does; `marked`: interventions are named; `unitLine`: a line at 1; `ownEdge`: 2/η only where
+ * it is the edge in force.
  */
 const LAB = [
   {
-    name: "Sharpness", title: "sharpness", log: true, wide: true, measured: true, marked: true,
+    name: "Sharpness", title: "sharpness", log: true, wide: true, measured: true, marked: true, band: SHARPNESS,
     lines: [SHARPNESS, ...EDGES, ...TOP_K], // edges dashed and on top, or the sharpness would hide its edge
     ghost: { column: "sharpness", name: "previous sharpness" },
   },
   {
-    name: "Sharpness / edge", title: "sharpness / edge", log: true, unitLine: true,
-    lines: [{ column: "ratio", name: "sharpness / edge", role: "sharpness", connect: true, smooth: true, always: true }],
+    name: "Sharpness / edge", title: "sharpness / edge", log: true, unitLine: true, band: RATIO,
+    lines: [RATIO],
     ghost: { column: "ratio", name: "previous ratio" },
   },
   {
@@ -86,11 +94,12 @@ const MAGNITUDES = TOP_K.map((line) => ({ ...line, name: `|${line.name}|`, magni
 
 const PAPER = [
   {
-    name: "Eigenvalues", title: "eigenvalues", log: true, measured: true, marked: true,
+    name: "Eigenvalues", title: "eigenvalues", log: true, measured: true, marked: true, band: SHARPNESS,
     lines: [SHARPNESS, ...EDGES, ...MAGNITUDES],
   },
   {
     name: "Eigenvalues at the edge in force", title: "eigenvalues", log: true, measured: true, ownEdge: true,
+    band: SHARPNESS,
     lines: [SHARPNESS, ...EDGES, ...MAGNITUDES],
   },
   { ...ALIGNMENT, lines: ALIGNMENT.lines.slice(0, 2) },
@@ -149,12 +158,17 @@ function chartTraces(state, chart) {
 function runTraces(ctx, chart) {
   const lines = chart.lines.filter((line) => isDrawn(line, ctx) && !(chart.ownEdge && isOther(line, ctx)));
   const smoothed = ctx.view.smooth > 0 ? lines.filter((line) => line.smooth) : [];
-  const traces = [
-    ...lines.map((line) => (smoothed.includes(line) ? faintTrace(ctx, line) : rawTrace(ctx, line))),
+  const widths = chart.band ? residuals(ctx, chart.band) : null;
+  const raw = (line) => {
+    const trace = rawTrace(ctx, line);
+    return widths && line === chart.band ? { ...trace, ...residualHover(chart, widths) } : trace;
+  };
+  return [
+    ...(widths ? [residualBand(ctx, chart, widths)] : []),
+    ...lines.map((line) => (smoothed.includes(line) ? faintTrace(ctx, line) : raw(line))),
     ...smoothed.map((line) => smoothTrace(ctx, line)),
+    ...(chart.measured ? notConverged(ctx) : []),
   ];
-  if (!chart.measured) return traces;
-  return [...errorBand(ctx), ...traces, ...notConverged(ctx)];
 }
 
 function isDrawn(line, { run, view }) {
@@ -239,33 +253,46 @@ function movingAverage(values, w) {
   });
 }
 
-/** The honest error band around the sharpness; none when it is thinner than the line itself. */
-function errorBand(ctx) {
+/**
+ * ||Hv - θv|| in the units of a line, one a row (NaN where not measured): an eigenvalue lies within that
+ * distance of the sharpness. Null where none is known.
+ */
+function residuals({ run }, { column }) {
+  const [values, sharpness, known] = [column, "sharpness", "residual"].map((name) => run.columns.get(name));
+  if (!values || !sharpness || !known?.some(Number.isFinite)) return null;
+  return column === "sharpness" ? known : known.map((width, i) => width * (values[i] / sharpness[i]));
+}
+
+/** The hover text of a line with a band; it is explained once, where the sharpness itself is drawn. */
+function residualHover({ measured }, widths) {
+  const meaning = measured ? ` <i>(${BAND_MEANS})</i>` : "";
+  return { customdata: widths, hovertemplate: `%{y:.5~g} ± %{customdata:.2~g}${meaning}` };
+}
+
+/**
+ * The residual as a band around a line; most are thinner than the line itself, until one zooms in. All
+ * bands are switched together, by one entry in the legend of the chart that explains them: legends of
+ * small charts have no room.
+ */
+function residualBand(ctx, { band: line, measured }, widths) {
   const { run, view } = ctx;
-  const bounds = run.columns.get("error_bound");
-  const values = run.columns.get("sharpness");
-  if (!bounds || !values) return [];
+  const values = run.columns.get(line.column);
   const rows = [];
-  let wide = false;
-  for (let i = 0; i < run.rows; i++) {
-    if (!Number.isFinite(bounds[i]) || !Number.isFinite(values[i])) continue;
-    rows.push(i);
-    wide ||= bounds[i] > 2e-3 * Math.abs(values[i]);
-  }
-  if (!wide) return [];
+  for (let i = 0; i < run.rows; i++) if (Number.isFinite(widths[i]) && Number.isFinite(values[i])) rows.push(i);
   const back = [...rows].reverse();
   const xs = run.x(view.x);
   // A log axis has no place for 0, so the lower rim stays a thousandth of the value.
-  const lower = (i) => (view.log_y ? Math.max(values[i] - bounds[i], values[i] * 1e-3) : values[i] - bounds[i]);
-  return [{
-    type: "scatter", mode: "lines", fill: "toself", line: { width: 0 },
-    name: suffixed(ctx, "error band"), legendgroup: groupOf(ctx, "sharpness"),
-    showlegend: false, hoverinfo: "skip",
-    fillcolor: translucent(lineColor(ctx, "sharpness"), 0.2),
+  const lower = (i) => (view.log_y ? Math.max(values[i] - widths[i], values[i] * 1e-3) : values[i] - widths[i]);
+  const color = lineColor(ctx, line.role);
+  return {
+    type: "scatter", mode: "lines", fill: "toself",
+    line: { width: 0, color }, fillcolor: translucent(color, 0.3),
+    name: BAND, legendgroup: BAND, legendrank: 1001, showlegend: Boolean(measured) && !ctx.place, hoverinfo: "skip",
     x: [...rows, ...back].map((i) => xs[i]),
-    y: [...rows.map((i) => values[i] + bounds[i]), ...back.map(lower)],
-    visible: visibility(ctx, "sharpness"),
-  }];
+    y: [...rows.map((i) => values[i] + widths[i]), ...back.map(lower)],
+    // without its line it would mean nothing
+    visible: visibility(ctx, line.name) === true && (ctx.hidden.has(BAND) ? "legendonly" : true),
+  };
 }
 
 function notConverged(ctx) {
@@ -590,12 +617,13 @@ function visibleRange(traces, [from, to], log) {
   return [low - margin, high + margin];
 }
 
-/** Remember which legend entries are off; a group (raw and smoothed line, error band) goes together. */
+/** Remember which legend entries are off; a group (raw and smoothed line) goes together. */
 function onLegendChange(state, chart) {
   for (const trace of state.charts.get(chart.name).data) {
     if (trace.visible === "legendonly") state.hidden.add(trace.legendgroup);
-    else state.hidden.delete(trace.legendgroup);
+    else if (trace.visible !== false) state.hidden.delete(trace.legendgroup);
   }
+  scheduleDraw(state); // the residual's band goes with its line
 }
 
 function onHover(state, chart, event) {

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import samedge_core as se
-from samedge_core import cli, listing, saved
+from samedge_core import cli, listing, progress, saved
 from samedge_core.cli import main
 from samedge_core.paper import ALL_PRESETS as PRESETS
 from samedge_core.presets import Preset
@@ -69,6 +69,14 @@ def test_progress_is_plain_lines_where_standard_error_is_no_terminal(out, capsys
     row = saved.read(out).to_frame().iloc[0]
     line = f"step 1 of 10: loss {row.loss:.4g}, sharpness {row.sharpness:.4g}, edge {row.edge:.4g}"
     assert capsys.readouterr().err == line + "\n"
+
+
+def test_progress_says_what_measuring_costs(out, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    run(out)
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert "curvature costs" not in first  # the first measurement is a cold one
+    assert re.search(r", curvature costs [\d.]+ × training$", last)
 
 
 def test_progress_is_a_bar_in_a_terminal(out, capsys, monkeypatch):

@@ -16,11 +16,14 @@ from samedge_core.figures import (
 )
 
 STEPS = 6
+BAND = "± residual: an eigenvalue lies within"
 
 
 def record(steps: int = STEPS, **settings) -> se.History:
     """Every second step is measured; step 2 has a negative eigenvalue and has not converged."""
-    history = se.History(se.RunConfig(**{"rule": "sam", "eta": 0.5, "rho": 0.1, **settings}))
+    history = se.History(
+        se.RunConfig(**{"rule": "sam", "eta": 0.5, "rho": 0.1, "top_k": 2, **settings})
+    )
     for step in range(steps):
         row = se.Measurement(step, loss=2.0**-step, grad_norm=0.5)
         if step % 2 == 0:
@@ -81,6 +84,29 @@ def test_estimates_that_have_not_converged_are_open_markers():
     np.testing.assert_array_equal(marks.x, [2])
     np.testing.assert_array_equal(marks.y, [3.0])
     assert marks.marker.symbol == "circle-open"
+
+
+def test_the_residual_is_a_band_around_the_measured_sharpness():
+    history = record()
+    assert BAND not in names(eigenvalue_figure(history))  # none is known
+    for step in (STEPS, STEPS + 1, STEPS + 2):
+        measured = step != STEPS + 1
+        history.append(
+            se.Measurement(step, loss=1.0, grad_norm=0.5, lambda_max=-4.0, residual=0.25)
+            if measured else se.Measurement(step, loss=1.0, grad_norm=0.5)
+        )  # fmt: skip
+    figure = eigenvalue_figure(history)
+    upper, lower = trace(figure, BAND), trace(figure, f"{BAND}, lower rim")
+    for rim, y in ((lower, 3.75), (upper, 4.25)):
+        np.testing.assert_array_equal(rim.x, [0, 2, 4, STEPS, STEPS + 2])
+        np.testing.assert_array_equal(rim.y, [np.nan] * 3 + [y] * 2)
+    # filled down to the trace before it, with one entry in the legend
+    drawn = names(figure)
+    assert drawn.index(BAND) == drawn.index(f"{BAND}, lower rim") + 1
+    assert (upper.fill, upper.showlegend, lower.showlegend) == ("tonexty", None, False)
+    sharpness = trace(figure, "sharpness |λ₁|")
+    np.testing.assert_array_equal(sharpness.customdata[-2:], [0.25] * 2)
+    assert "± %{customdata" in sharpness.hovertemplate
 
 
 def test_interventions_are_dotted_lines_with_a_label():

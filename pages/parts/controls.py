@@ -20,8 +20,16 @@ from samedge_core.rules import RULES
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 
 PER_DECADE = 20
-BATCHES = ("batch_size", "measure_on", "measure_every", "hessian_share", "top_k", "steps", "dtype",
-           "device")  # fmt: skip
+MORE = ("batch_size", "measure_on", "hessian_share", "top_k", "steps", "dtype", "device")
+
+CADENCE, STRIDE = FIELDS["cadence"], FIELDS["measure_every"]
+CADENCES = {
+    "every step": "1.5 to 4 Hessian-vector products a step; about 10 with mini-batches.",
+    "adaptive": "Pairs of steps, as far apart as it takes the sharpness to move by 1 %. Saves "
+    "little where it swings.",
+    "every k-th step": "Cheapest, but at the edge the sharpness swings between the measured steps.",
+}
+FIRST_STRIDE = 10  # of "every k-th step", before another is entered
 
 
 def load(config: RunConfig) -> None:
@@ -30,6 +38,7 @@ def load(config: RunConfig) -> None:
         _enter(field, _key(field), getattr(config, field.name))
     for field in PROBLEMS[config.problem].options:
         _enter(field, _key(field, config.problem), config.options[field.name])
+    st.session_state[_cadence_key()] = _cadence(config.cadence, config.measure_every)
 
 
 def current() -> RunConfig:
@@ -71,6 +80,7 @@ def draw(on_live_change: Callable[[], None], *, rule_fixed: bool = False) -> Non
         _draw(FIELDS["beta"], on_live_change)
     else:
         _draw(FIELDS["rho"], on_live_change, disabled="rho" not in uses and not rule_fixed)
+    _draw_cadence()
     problem = st.session_state[_key(FIELDS["problem"])]
     options = PROBLEMS[problem].options
     asks = any(field.kind == "path" for field in options)
@@ -81,7 +91,7 @@ def draw(on_live_change: Callable[[], None], *, rule_fixed: bool = False) -> Non
         _draw(FIELDS["seed"])
     with st.expander("Batches and measurement", icon=":material/straighten:"):
         st.caption("Changes here need a Reset.")
-        for name in BATCHES:
+        for name in MORE:
             _draw(FIELDS[name])
 
 
@@ -133,6 +143,42 @@ def _draw(
     else:
         st.text_input(label, key=key, **shared)
     _complain(field, key)
+
+
+def _draw_cadence() -> None:
+    """One choice in words for cadence and measure_every, and what it costs."""
+    key = _cadence_key()
+    for field in (CADENCE, STRIDE):
+        if _key(field) not in st.session_state:
+            _enter(field, _key(field), field.default)
+    if key not in st.session_state:
+        st.session_state[key] = _cadence(*(st.session_state[_key(f)] for f in (CADENCE, STRIDE)))
+
+    def chosen() -> None:
+        choice = st.session_state[key]
+        st.session_state[_key(CADENCE)] = "adaptive" if choice == "adaptive" else "every"
+        st.session_state[_key(STRIDE)] = FIRST_STRIDE if choice == "every k-th step" else 1
+
+    place = st.container()
+    choice = place.selectbox(
+        CADENCE.label, list(CADENCES), key=key, on_change=chosen, persist_state="session",
+        help=f"{CADENCE.help}\n\nAllowed: one of {', '.join(CADENCES)}; default "
+        f"{_cadence(CADENCE.default, STRIDE.default)}. A change needs a Reset.",
+    )  # fmt: skip
+    if choice == "every k-th step":
+        _draw(STRIDE)
+    st.caption(f"{CADENCES[choice]} What that costs in a run stands above its charts.")
+
+
+def _cadence_key() -> str:
+    return f"{_key(CADENCE)}:choice"
+
+
+def _cadence(cadence: str, every: int) -> str:
+    """The choice in words that stands for the values of both fields."""
+    if cadence == "adaptive":
+        return "adaptive"
+    return "every step" if every == 1 else "every k-th step"
 
 
 def _upload(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:

@@ -48,8 +48,6 @@ def update(view: RunView) -> RunUpdate:
     for rule, spec in RULES.items():
         if rule != "gd":
             columns[spec.column] = np.where(rules == rule, columns[spec.column], np.nan)
-    # an eigenvalue lies within the residual; that is the width to show while there is doubt
-    columns["error_bound"] = np.where(columns["converged"], 0.0, columns["residual"])
     return RunUpdate(
         id=f"{view.id}:{view.epoch}",
         label=view.config.rule.upper(),

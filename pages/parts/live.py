@@ -21,7 +21,7 @@ Charts = Literal["lab", "paper"]
 
 # Columns that the charts draw; a run may record more, which need not travel.
 _DRAWN = re.compile(
-    r"step|time|evals|sharpness|converged|error_bound|(gd|sam|usam|polyak|nesterov)_edge|ratio"
+    r"step|time|evals|sharpness|converged|residual|(gd|sam|usam|polyak|nesterov)_edge|ratio"
     r"|grad_norm|(held_out_)?(loss|accuracy)|align_(grad|sam)(_k)?|lambda_([2-9]|10)"
 )
 # The x quantities grow without bound. Sent as Float32 offsets from their first value they stay

@@ -29,7 +29,13 @@ def show(views: list[RunView]) -> None:
             icon=":material/download:",
             help="Every recorded step, all columns.",
         )
-        st.dataframe(pd.DataFrame(thinned.columns), height=300, key=f"table:{view.id}")
+        st.dataframe(table(thinned), height=300, key=f"table:{view.id}")
+
+
+def table(view: RunView) -> pd.DataFrame:
+    """The rows of a view; what this run has none of, like held-out data, takes no column."""
+    frame = pd.DataFrame(view.columns)
+    return frame.dropna(axis="columns", how="all") if len(frame) else frame
 
 
 def _csv(run_id: str) -> str:

@@ -41,11 +41,12 @@ def _figures(view: RunView) -> list[str]:
     status, row = view.status, view.latest
     if status and view.phase is Phase.RUNNING and status.steps_per_second:
         parts.append(f"{status.steps_per_second:.3g} steps/s")
-    if status and not math.isnan(status.hvps):
+    if status and not math.isnan(status.cost.hvps):
         parts.append(
-            f"{status.hvps:.1f} Hessian-vector products, {duration(status.measure_seconds)} a "
+            f"{status.cost.hvps:.1f} Hessian-vector products, {duration(status.cost.seconds)} a "
             "measurement"
         )
+        parts.extend(filter(None, [status.cost.words]))
     if row:
         parts.append(f"sharpness / edge **{row['ratio']:.3f}**")
         if not row["converged"]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from samedge_core.costs import Cost
 from samedge_core.rules import Hyperparameters
 from samedge_core.spectra import Spectrum
 from samedge_core.training.config import RunConfig
@@ -132,7 +133,7 @@ class Status:
 
     Attributes:
         steps_per_second: over the last second of stepping.
-        measure_seconds, hvps: means a measurement over the same time; NaN without one.
+        cost: of the curvature, over the last measurements.
         parameters: P of the problem.
     """
 
@@ -140,8 +141,7 @@ class Status:
     running: bool
     step: int
     steps_per_second: float
-    measure_seconds: float
-    hvps: float
+    cost: Cost
     parameters: int
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from samedge_core.costs import Costs
 from samedge_core.training.history import Intervention, Measurement, row_dtype
 from samedge_core.training.loop import Changes, build_problem, measurements
 from samedge_core.training.state import TrainState
@@ -59,7 +60,7 @@ class Session:
         self._ended = False
         self._dtype = row_dtype(begin.config.top_k)
         self._rows: list[tuple] = []
-        self._costs: list[tuple[float, int]] = []
+        self._costs = Costs()
         self._steps_since, self._flushed_at = 0, time.monotonic()
         self._snapshot_due = time.monotonic() + SNAPSHOT_SECONDS
         self._due = 0.0
@@ -84,7 +85,8 @@ class Session:
                 stop = Stop(StopReason.STOPPED, self._state.step, "stopped by hand")
                 break
             try:
-                self._record(next(loop))
+                began = time.perf_counter()
+                self._record(next(loop), began)
             except StopIteration as end:
                 stop = end.value
                 break
@@ -166,7 +168,8 @@ class Session:
         if self._spectrum is wanted:
             self._spectrum = None
 
-    def _record(self, item: Measurement | Intervention) -> None:
+    def _record(self, item: Measurement | Intervention, began: float) -> None:
+        took = time.perf_counter() - began  # waiting for the pace or in a pause is not part of it
         now = time.monotonic()
         if isinstance(item, Intervention):
             self._flush()
@@ -179,8 +182,7 @@ class Session:
             self._due = max(self._due, now - 1 / self._pace) + 1 / self._pace
         self._rows.append(item.row(self._dtype))
         self._steps_since += 1
-        if item.hvps:
-            self._costs.append((item.seconds, item.hvps))
+        self._costs.add(took, item.seconds, item.hvps)
         if now - self._flushed_at >= FLUSH_SECONDS:
             self._flush()
         if now >= self._snapshot_due:
@@ -198,9 +200,6 @@ class Session:
             # flushes are short: average over about a second
             weight = min(1.0, elapsed) if self._speed else 1.0
             self._speed += weight * (current - self._speed)
-        recent = self._costs[-50:]
-        seconds, hvps = np.mean(recent, axis=0) if recent else (math.nan, math.nan)
-        self._costs = recent
         self._steps_since, self._flushed_at = 0, now
         running = self._budget > 0
         self._channel.send(
@@ -209,8 +208,7 @@ class Session:
                 running,
                 self._state.step,
                 self._speed if running else 0.0,
-                float(seconds),
-                float(hvps),
+                self._costs.recent(),
                 self._parameters,
             )
         )

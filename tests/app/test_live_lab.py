@@ -11,7 +11,7 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import lab
+from pages.parts import lab, numbers
 from samedge_core.presets import DEFAULT, PRESETS
 from samedge_core.training.config import FIELDS
 from samedge_core.worker.view import Phase
@@ -69,10 +69,16 @@ def test_first_visit_shows_the_default_preset_and_waits(page):
     assert "SAM-edge" in page.latex[0].value
 
 
+def cadence(app: AppTest, choice: str) -> AppTest:
+    return app.selectbox(key="set::cadence:choice").set_value(choice).run()
+
+
 def test_every_setting_has_a_control_with_help_and_its_allowed_values(page):
+    cadence(page, "every k-th step")
     widgets = [*page.selectbox, *page.number_input, *page.text_input, *page.select_slider]
     for field in FIELDS.values():
-        if field.name == "beta":  # stands in for rho when a momentum rule is chosen
+        # beta stands in for rho when a momentum rule is chosen; cadence is drawn in words
+        if field.name in ("beta", "cadence"):
             continue
         found = [w for w in widgets if (w.label or "").startswith(field.label)]
         assert found, field.label
@@ -133,6 +139,88 @@ def test_a_setting_that_needs_a_restart_says_so(page):
     press(page, "reset")
     assert page.session_state["runs"] != old
     assert "in force after a Reset" not in texts(page)
+
+
+@pytest.mark.parametrize(
+    ("choice", "stride", "expected"),
+    [
+        ("every step", None, ("every", 1)),
+        ("adaptive", None, ("adaptive", 1)),
+        ("every k-th step", None, ("every", 10)),
+        ("every k-th step", 25, ("every", 25)),
+    ],
+)
+def test_one_choice_in_words_says_when_is_measured(page, choice, stride, expected):
+    choose(page, "sam-two-weights")
+    cadence(page, "every k-th step")  # from somewhere else
+    page.number_input(key="set::measure_every").set_value(7).run()
+    cadence(page, choice)
+    shown = [w.label for w in page.number_input if "Measure every" in w.label]
+    assert bool(shown) == (choice == "every k-th step")
+    if choice == "every k-th step":
+        # chosen again it was no change: the 7 stays
+        assert page.number_input(key="set::measure_every").value == 7
+        page.number_input(key="set::measure_every").set_value(stride or 10).run()
+    press(page, "step")
+    config = lab.registry().view(page.session_state["runs"][0]).config
+    assert (config.cadence, config.measure_every) == expected
+    # another page and back; and the same run in another browser
+    page.switch_page("pages/quadratic.py").run()
+    page.switch_page("app.py").run()
+    again = AppTest.from_file("../../app.py", default_timeout=PATIENCE)
+    again.query_params["run"] = page.session_state["runs"][0]
+    again.run()
+    for app in (page, again):
+        assert app.selectbox(key="set::cadence:choice").value == choice
+        if choice == "every k-th step":
+            assert app.number_input(key="set::measure_every").value == expected[1]
+        assert "in force after a Reset" not in texts(app)
+    choose(page, "gd-two-weights")
+    assert page.selectbox(key="set::cadence:choice").value == "every step"
+
+
+def test_k_of_every_kth_step_starts_at_10_and_a_bad_one_is_named_beside_it(page):
+    choose(page, "sam-two-weights")
+    press(page, "step")
+    cadence(page, "every k-th step")
+    assert page.number_input(key="set::measure_every").value == 10
+    assert "in force after a Reset: Measure every" in texts(page)
+    page.number_input(key="set::measure_every").set_value(0).run()
+    assert "measure_every must be a whole number >= 1 and <= 100000, got 0" in texts(page)
+    assert button(page, "step").disabled
+    cadence(page, "adaptive")
+    assert "measure_every must be" not in texts(page)
+    assert "in force after a Reset: Measure." in texts(page)
+    cadence(page, "every step")
+    assert "in force after a Reset" not in texts(page)
+    assert not button(page, "step").disabled
+
+
+def test_the_line_says_what_measuring_costs_and_nothing_before_it_is_known(page):
+    choose(page, "sam-two-weights")
+    press(page, "step")
+    wait(page, lambda v: v.phase is Phase.PAUSED and v.last_step == 0)
+    page.run()
+    assert "Hessian-vector products" in texts(page)
+    assert "curvature costs" not in texts(page)
+    for step in (1, 2):
+        press(page, "step")
+        wait(page, lambda v, step=step: v.status and v.status.step == step + 1)
+    page.run()
+    assert re.search(r"curvature costs [\d.]+ × training", texts(page))
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 10])
+def test_numbers_have_a_column_for_each_eigenvalue_and_no_empty_ones(page, top_k):
+    choose(page, "sam-quadratic")
+    page.number_input(key="set::top_k").set_value(top_k).run()
+    press(page, "step")
+    wait(page, lambda v: v.phase is Phase.PAUSED and v.last_step == 0)
+    (view,) = [lab.registry().view(run_id) for run_id in page.session_state["runs"]]
+    frame = numbers.table(view)
+    assert ("lambda_2" in frame) == ("align_grad_k" in frame) == (top_k > 1)
+    assert not frame.isna().all().any()
+    assert {"step", "sharpness", "residual", "ratio"} <= set(frame)
 
 
 def test_compare_starts_gd_and_sam_from_the_same_weights(page):

@@ -61,7 +61,7 @@ def measure(app: AppTest) -> None:
 
 
 def facts(app: AppTest) -> list[str]:
-    return [item.value for item in app.caption if "Hessian-vector products" in item.value]
+    return [item.value for item in app.main.caption if "Hessian-vector products" in item.value]
 
 
 def test_without_a_run_the_button_is_off_and_says_why(page):

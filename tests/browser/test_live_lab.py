@@ -1,6 +1,7 @@
 """The live lab as a person uses it: a real server, real workers, a real browser."""
 
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ def test_start_shows_sharpness_rising_to_a_moving_sam_edge(open_lab):
     lab.until_step(130)
     lab.pause()
     traces = lab.traces()
-    assert set(traces) == {"sharpness", "2/η", "SAM-edge"}
+    assert set(traces) == {"sharpness", "2/η", "SAM-edge", "± residual"}
     sharpness, edge = traces["sharpness"]["y"], traces["SAM-edge"]["y"]
     assert sharpness[-1] > 1.5 * sharpness[0]
     assert edge[-1] < 0.8 * edge[0]
@@ -32,6 +33,54 @@ def test_start_shows_sharpness_rising_to_a_moving_sam_edge(open_lab):
     ratio = lab.traces("Sharpness / edge")["sharpness / edge"]["y"]
     np.testing.assert_allclose(ratio, np.divide(sharpness, edge), rtol=1e-6)
     lab.screenshot("sam-light")
+
+
+def band(lab, chart: str) -> np.ndarray:
+    """x, lower and upper rim (3, rows) of the residual's band in a chart."""
+    trace = lab.traces(chart)["± residual"]
+    x, y = np.array(trace["x"]), np.array(trace["y"])
+    half = len(x) // 2
+    np.testing.assert_array_equal(x[:half], x[half:][::-1])  # there along the top, and back
+    return np.array([x[:half], y[half:][::-1], y[:half]])
+
+
+def test_the_residual_is_a_band_that_hovers_and_goes_with_its_line(open_lab):
+    lab = open_lab("?preset=sam-chebyshev")
+    lab.press("Start")
+    lab.until_step(100)
+    lab.page.get_by_text(
+        re.compile(r"a measurement · curvature costs [\d.]+ × training")
+    ).wait_for()
+    lab.pause()
+    lab.page.get_by_text("Numbers", exact=True).click()
+    with lab.page.expect_download() as waiting:
+        lab.page.get_by_role("button", name="Download CSV").click()
+    rows = pd.read_csv(waiting.value.path()).set_index("step")
+    for chart, column, unit in (
+        ("Sharpness", "sharpness", 1.0), ("Sharpness / edge", "ratio", rows["edge"]),
+    ):  # fmt: skip
+        x, lower, upper = band(lab, chart)
+        assert len(x) > 50
+        drawn = pd.DataFrame({"low": rows[column] - rows["residual"] / unit,
+                              "high": rows[column] + rows["residual"] / unit}).loc[x]  # fmt: skip
+        assert (upper > lower).all()
+        # what was drawn went through float32
+        np.testing.assert_allclose(lower, drawn["low"], rtol=1e-6)
+        np.testing.assert_allclose(upper, drawn["high"], rtol=1e-6)
+    area = lab.page.locator('[aria-label="Sharpness"] .nsewdrag').first.bounding_box()
+    assert area is not None
+    lab.page.mouse.move(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+    said = re.compile(r"^sharpness : [\d.]+ ± [\d.e−-]+ \(an eigenvalue lies within\)$")
+    lab.page.locator('[aria-label="Sharpness"] .hoverlayer').get_by_text(said).first.wait_for()
+    toggle = """name => {
+      const items = [...document.querySelectorAll('[aria-label="Sharpness"] .legend .traces')];
+      const item = items.find((one) => one.textContent === name).querySelector(".legendtoggle");
+      for (const type of ["mousedown", "mouseup"]) item.dispatchEvent(new MouseEvent(type));
+    }"""
+    shown = f"() => {CHART}.data.find((trace) => trace.name === '± residual').visible"
+    for name, visible in (("± residual", "legendonly"), ("± residual", True), ("sharpness", False)):
+        lab.page.evaluate(toggle, name)
+        lab.until(lambda visible=visible: lab.page.evaluate(shown) == visible, f"{name}: {visible}")
 
 
 def test_first_screen_needs_no_scrolling(open_lab):

@@ -1,7 +1,6 @@
 """SharpnessTracker against ARPACK along real runs, and on spectra made to mislead it."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -14,33 +13,10 @@ import samedge_core as se
 from samedge_core.curvature import HessianOperator, SharpnessTracker, sharpness
 from samedge_core.training.loop import measurements
 from samedge_core.training.state import TrainState
+from tests.curvature.matrices import Matrix, rotation, with_spectrum
 
 PROMISED = 1e-3  # relative error of the sharpness (DESIGN.md, Budgets)
 WARM_RESIDUAL, COLD_RESIDUAL = 3e-3, 1e-4  # CURVATURE.md, "The tracker that worked"
-
-
-class Matrix:
-    """A symmetric matrix as an operator."""
-
-    def __init__(self, matrix: torch.Tensor) -> None:
-        self.matrix, self.size = matrix, len(matrix)
-        self.dtype, self.device = matrix.dtype, matrix.device
-
-    def matvec(self, v: torch.Tensor, /) -> torch.Tensor:
-        return self.matrix @ v
-
-
-def rotation(size: int, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))[0]
-
-
-def with_spectrum(values: Sequence[float] | np.ndarray, q: torch.Tensor | None = None) -> Matrix:
-    """A rotated matrix with these eigenvalues."""
-    diagonal = torch.as_tensor(np.asarray(values, dtype=np.float64))
-    q = rotation(len(diagonal)) if q is None else q
-    matrix = q @ torch.diag(diagonal) @ q.T
-    return Matrix((matrix + matrix.T) / 2)
 
 
 def true_residuals(operator: Matrix, estimate: se.EigenEstimate) -> np.ndarray:
