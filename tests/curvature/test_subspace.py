@@ -328,6 +328,10 @@ def test_no_direction_is_above_the_optimistic_value_and_its_own_pair_reaches_it(
 
         close(np.linalg.norm(pairs, axis=1), 1)
         assert reach(pairs[0]) == pytest.approx(values[0], abs=bound)
+        models = np.einsum("ij,jk,ik->i", pairs, space.model, pairs)
+        slacks = drift * np.einsum("ij,jk,ik->i", pairs, space.staleness, pairs)
+        # each is an eigenvalue of T + drift S or of -T + drift S
+        close(np.abs(values - slacks), np.abs(models), bound)
         for _ in range(20):
             c = now.rng.standard_normal(space.size)
             assert reach(c / np.linalg.norm(c)) <= values[0] + bound

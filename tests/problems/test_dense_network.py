@@ -417,6 +417,8 @@ OTHERS: dict[str, tuple[Callable[[], nn.Module], Tensor, Tensor, str | LossFunct
     "trailing activation": (
         lambda: nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2), nn.Tanh()), X, Y, "mse"
     ),
+    "trailing activation, one missing": (
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2), nn.Tanh()), X, Y, "mse"),
     "leading activation": (lambda: nn.Sequential(nn.Tanh(), nn.Linear(3, 2)), X, Y, "mse"),
     "convolution": (
         lambda: nn.Sequential(nn.Conv1d(1, 2, 2), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2)),
@@ -544,6 +546,7 @@ def test_targets_that_do_not_fit_are_refused_as_before(y):
 
 def test_inputs_that_do_not_fit_and_losses_without_a_name_here():
     assert DenseNetwork.of(linear(), "mse", Batch(noise(6, 4), Y)) is None
+    assert DenseNetwork.of(linear(), "mse", Batch(X[:, None], Y)) is None
     assert DenseNetwork.of(linear(), "hinge", Batch(X, Y)) is None
     assert DenseNetwork.of(linear(), "cross-entropy", Batch(X, Y)) is None  # not classes
 
