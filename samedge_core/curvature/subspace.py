@@ -98,15 +98,20 @@ class Subspace:
         """Add what is new of z (P,) to the basis: its coordinates, or None when nothing is."""
         if self.full:
             return None
+        norm, least = (
+            0.0,
+            10 * torch.finfo(self._rows.dtype).eps,
+        )  # below that, what is left is rounding
         for _ in range(2):  # rounding brings back copies of what was taken out otherwise
             norm = _norm(z)
             if not norm > 0:
                 return None
             z = z / norm
             z = z - (self.basis @ z) @ self.basis
-        norm = _norm(z)
-        if norm < 0.5:
-            return None
+            norm = _norm(z)
+            if not norm > least:
+                return None
+            least = 0.5
         k = self.size
         self._rows[k] = z / norm
         self.size = k + 1

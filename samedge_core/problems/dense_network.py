@@ -50,7 +50,7 @@ class DenseNetwork:
     @classmethod
     def of(cls, module: nn.Module, loss: object, data: Batch) -> DenseNetwork | None:
         """The network that `module` is, trained on `data`; None when it is no such network."""
-        if not isinstance(module, nn.Sequential) or loss not in LOSSES:
+        if type(module) is not nn.Sequential or loss not in LOSSES or _hooked(module):
             return None
         linear = [layer for layer in module if type(layer) is nn.Linear and layer.bias is not None]
         kinds = {type(layer) for layer in module if layer not in linear}
@@ -60,19 +60,28 @@ class DenseNetwork:
         # layers in turn, each its own, the last without an activation
         if len(set(linear)) * step - (step - 1) != len(module) or list(module)[::step] != linear:
             return None
+        # neither tied nor computed from others
+        own = [p for layer in linear for p in (layer.weight, layer.bias)]
+        if [id(p) for p in own] != [id(p) for p in module.parameters()]:
+            return None
         network = cls(
             [linear[0].in_features, *(layer.out_features for layer in linear)],
             ACTIVATIONS[kinds.pop()] if kinds else None,
             str(loss),
         )
-        return network if network._fits(data) else None
+        return network if network._fits(data, own[0].dtype) else None
 
-    def _fits(self, data: Batch) -> bool:
-        if data.x.shape[1:] != (self.sizes[0],):
+    def _fits(self, data: Batch, dtype: torch.dtype) -> bool:
+        """Whether inputs and targets are such as the formulas take; what is wrong with others is
+        for torch to say."""
+        x, y, outputs = data.x, data.y, self.sizes[-1]
+        if x.shape[1:] != (self.sizes[0],):
             return False
-        if data.y.is_floating_point():
-            return self.loss != "cross-entropy" and data.y.shape[1:] == (self.sizes[-1],)
-        return data.y.ndim == 1
+        if y.is_floating_point():
+            return self.loss != "cross-entropy" and y.shape[1:] == (outputs,) and y.dtype == dtype
+        return (
+            y.ndim == 1 and y.dtype == torch.int64 and 0 <= int(y.min()) <= int(y.max()) < outputs
+        )
 
     def layers(self, w: Tensor) -> list[_Layer]:
         """Views into w (P,)."""
@@ -88,6 +97,11 @@ class DenseNetwork:
             return y
         rows = torch.zeros(len(y), self.sizes[-1], dtype=like.dtype, device=like.device)
         return rows.scatter_(1, y[:, None], 1)
+
+
+def _hooked(module: nn.Module) -> bool:
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(part, name) for part in module.modules() for name in hooks)
 
 
 class DenseOperator:

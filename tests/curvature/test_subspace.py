@@ -552,7 +552,6 @@ def test_a_full_basis_and_zero_do_not_grow():
     assert space.size == 4
 
 
-@pytest.mark.xfail(strict=True, reason="the rounding of what is left is taken for a direction")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", [5, 50, 2000])
 def test_a_vector_in_the_span_does_not_grow(dtype, size):
