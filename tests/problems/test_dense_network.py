@@ -450,8 +450,10 @@ def plain_loss(outputs: Tensor, y: Tensor, loss: str | LossFunction) -> Tensor:
 
 def same_gradient(module: nn.Module, x: Tensor, y: Tensor, loss: str | LossFunction) -> None:
     """`loss_and_gradient` is the module's own backward pass."""
-    # first: `functional_call` leaves its own tensors in a layer that is used twice
+    for seed, p in enumerate(module.parameters()):
+        p.data.copy_(0.7 * noise(*p.shape, seed=seed))
     module.zero_grad()
+    # first: `functional_call` leaves its own tensors in a layer that is used twice
     expected = plain_loss(module(x), y, loss)
     expected.backward()
     gradients = [p.grad.reshape(-1) for p in module.parameters() if p.grad is not None]
@@ -528,6 +530,7 @@ def test_the_class_that_cross_entropy_ignores(outputs):
 def test_a_class_out_of_range_is_refused(wrong, loss):
     y = torch.tensor([0, 1, wrong, 0, 1, 0])
     problem = ModuleProblem(linear(nn.ReLU()).double(), X, y, loss)
+    assert problem.operator(noise(problem.size), None) is None
     with pytest.raises((IndexError, RuntimeError)):
         problem.loss_and_gradient(noise(problem.size), None)
 
