@@ -37,7 +37,7 @@ def test_the_spectrum_at_a_step_appears_says_so_and_stays(open_lab):
     lab.pause()
     before = lab.last_step()
     lab.press("Step")
-    # pressed at once, both commands can arrive together, and the spectrum is that of before the step
+    # at once, both commands can arrive together, and the spectrum is that before the step
     lab.until(lambda: lab.last_step() > before, "the step")
     page.keyboard.press("e")
     wait_for(page, 2)
