@@ -1,15 +1,27 @@
-"""HessianOperator: loss, gradient and Hessian-vector products at one w from retained graphs."""
+"""HessianOperator: loss, gradient and Hessian-vector products at one w from retained graphs; and
+LinearOperator, what the tracker and the spectrum need of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-__all__ = ["HessianOperator"]
+__all__ = ["HessianOperator", "LinearOperator"]
 
 RETAINED = 24  # graphs kept at once; the products of further terms build theirs anew
+
+
+class LinearOperator(Protocol):
+    """A symmetric linear map on vectors of length `size`, of this dtype and on this device."""
+
+    size: int
+    dtype: torch.dtype
+    device: torch.device
+
+    def matvec(self, v: Tensor, /) -> Tensor: ...
 
 
 class HessianOperator:

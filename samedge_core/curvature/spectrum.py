@@ -41,7 +41,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samedge_core.curvature.tracker import LinearOperator
+from samedge_core.curvature.operator import LinearOperator
 from samedge_core.spectra import Array, Spectrum
 
 __all__ = ["Spectrum", "spectrum"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["LinearOperator", "Subspace"]
+from samedge_core.curvature.operator import LinearOperator
+
+__all__ = ["Array", "Subspace"]
 
 ROUNDING = 100  # what is left of a vector below this many units of rounding is no direction
 TOUCHED = 1e-2  # what is left of unit coordinates below this is multiplied already
@@ -17,16 +17,6 @@ NEVER = 1e3  # measurements since a direction was multiplied that never was
 BULK = 0.3  # where, relative to the sharpness, the eigenvalues outside the basis are taken to lie
 
 Array = NDArray[np.float64]
-
-
-class LinearOperator(Protocol):
-    """A symmetric linear map on vectors of length `size`, of this dtype and on this device."""
-
-    size: int
-    dtype: torch.dtype
-    device: torch.device
-
-    def matvec(self, v: Tensor, /) -> Tensor: ...
 
 
 class Subspace:
@@ -98,12 +88,9 @@ class Subspace:
         """Add what is new of z (P,) to the basis: its coordinates, or None when nothing is."""
         if self.full:
             return None
-        norm, least = (
-            0.0,
-            10 * torch.finfo(self._rows.dtype).eps,
-        )  # below that, what is left is rounding
+        least = 10 * torch.finfo(self._rows.dtype).eps  # below that, what is left is rounding
+        norm = _norm(z)
         for _ in range(2):  # rounding brings back copies of what was taken out otherwise
-            norm = _norm(z)
             if not norm > 0:
                 return None
             z = z / norm
@@ -111,7 +98,6 @@ class Subspace:
             norm = _norm(z)
             if not norm > least:
                 return None
-            least = 0.5
         k = self.size
         self._rows[k] = z / norm
         self.size = k + 1

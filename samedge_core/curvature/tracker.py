@@ -39,18 +39,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from samedge_core.curvature.operator import HessianOperator
-from samedge_core.curvature.subspace import Array, LinearOperator, Subspace
+from samedge_core.curvature.estimate import EigenEstimate
+from samedge_core.curvature.operator import HessianOperator, LinearOperator
+from samedge_core.curvature.subspace import Array, Subspace
 
-__all__ = ["EigenEstimate", "LinearOperator", "SharpnessTracker", "sharpness"]
+__all__ = ["SharpnessTracker", "sharpness"]
 
 # relative to the sharpness
 ERROR = 6e-4  # what may be missing by the estimates below; 1e-3 is promised
@@ -70,42 +69,6 @@ FOLLOWED = 0.8  # least overlap of two leaders that are extrapolated
 CLOSE = 0.8  # Ritz vectors above this are improved by their residuals
 RECENT = 0.4  # weight of the newest drift in its running mean
 FIRST_DRIFT = 0.01
-
-
-@dataclass(frozen=True)
-class EigenEstimate:
-    """Leading eigenpairs, largest magnitude first.
-
-    Attributes:
-        values: signed eigenvalues (k,), k = min(top_k, P).
-        residuals: ||H v - theta v|| of each pair (k,): an eigenvalue lies within this distance.
-        vectors: orthonormal Ritz vectors (k, P) as rows.
-        converged: the estimate of what is missing met its tolerance before the cap, for all k.
-        products: Hessian-vector products used.
-        seconds: wall time that took; the one figure here that no replay repeats.
-    """
-
-    values: NDArray[np.float64]
-    residuals: NDArray[np.float64]
-    vectors: Tensor
-    converged: bool
-    products: int
-    seconds: float = 0.0
-
-    @property
-    def value(self) -> float:
-        """The signed eigenvalue of largest magnitude."""
-        return float(self.values[0])
-
-    @property
-    def sharpness(self) -> float:
-        """The operator norm |lambda_1|, what the paper plots."""
-        return abs(self.value)
-
-    @property
-    def residual(self) -> float:
-        """Residual of the leading pair."""
-        return float(self.residuals[0])
 
 
 class SharpnessTracker:

@@ -50,7 +50,7 @@ class DenseNetwork:
     @classmethod
     def of(cls, module: nn.Module, loss: object, data: Batch) -> DenseNetwork | None:
         """The network that `module` is, trained on `data`; None when it is no such network."""
-        if type(module) is not nn.Sequential or loss not in LOSSES or _hooked(module):
+        if type(module) is not nn.Sequential or loss not in LOSSES or _altered(module):
             return None
         linear = [layer for layer in module if type(layer) is nn.Linear and layer.bias is not None]
         kinds = {type(layer) for layer in module if layer not in linear}
@@ -99,9 +99,13 @@ class DenseNetwork:
         return rows.scatter_(1, y[:, None], 1)
 
 
-def _hooked(module: nn.Module) -> bool:
+def _altered(module: nn.Module) -> bool:
+    """Whether hooks, or a `forward` set on an instance, make layers other than their types say."""
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return any(getattr(part, name) for part in module.modules() for name in hooks)
+    return any(
+        "forward" in vars(part) or any(getattr(part, name) for name in hooks)
+        for part in module.modules()
+    )
 
 
 class DenseOperator:

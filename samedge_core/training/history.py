@@ -52,8 +52,9 @@ class Measurement:
 
     NaN stands where a quantity was not measured at this step. With mini-batches, loss, grad_norm
     and curvature belong to the current batch, or to a fixed one (`RunConfig.measure_on`); accuracy
-    is over all the data, or over the part that `Problem.evaluate` looks at. `seconds`, the time
-    spent on Hessian-vector products, is for status lines and not recorded: no replay repeats it.
+    is over all the data, or over the part that `Problem.evaluate` looks at. `seconds`, what
+    measuring took beyond the step itself, is for status lines and not recorded: no replay repeats
+    it.
     """
 
     step: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from samedge_core.curvature.tracker import EigenEstimate
+from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.optimizers import Step, update
 from samedge_core.problems.dense_network import DenseOperator
 from samedge_core.problems.problem import Batch, Problem
@@ -128,8 +129,10 @@ def _advance(
     batch = state.batches.next() if state.batches else problem.full_batch()
     seen = state.fixed or batch  # what is measured need not be what the step is taken on
     shown = operator = None
+    watch = _Stopwatch()
     if state.cadence.due(state.step):
         shown, operator = observe(problem, state.w, seen, config.hessian_share)
+    apart = watch.lap()
     taken = shown if seen is batch else None
     taken = taken or Slope.of(*problem.loss_and_gradient(state.w, batch))
     shown = taken if seen is batch else shown
@@ -143,16 +146,31 @@ def _advance(
         state.cadence.saw(state.step, taken.norm)
         _step(problem, state, batch, taken.g)
         return row, stop
+    watch.lap()
     estimate = state.tracker.measure(operator, step=state.step)
     state.cadence.measured(state.step, estimate.sharpness, taken.norm)
     whole = not config.batch_size and config.hessian_share == 1
     _evaluate(row, problem, state.w, operator if whole else None)
     # SAM's gradient on the measured batch; where that is the step's own, the step has it
     uphill = None if shown is taken else _updated(problem, state, seen, shown.g).uphill_gradient
+    row.seconds = watch.lap()
     step = _step(problem, state, batch, taken.g)
+    watch.lap()
     uphill = step.uphill_gradient if shown is taken else uphill
     _record(row, estimate, config.top_k, shown.g, uphill)
+    # where the step needs the gradient that came with it, the operator is no cost of measuring
+    row.seconds += watch.lap() + (0.0 if shown is taken else apart)
     return row, stop
+
+
+class _Stopwatch:
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Seconds since the last lap."""
+        last, self._last = self._last, time.perf_counter()
+        return self._last - last
 
 
 def _updated(problem: Problem, state: TrainState, batch: Batch | None, g: Tensor) -> Step:
@@ -180,7 +198,6 @@ def _record(
     row.residual = estimate.residual
     row.converged = estimate.converged
     row.hvps = estimate.products
-    row.seconds = estimate.seconds
     row.others = tuple(float(v) for v in estimate.values[1:])
     row.align_grad, row.align_grad_k = _alignments(g, estimate.vectors, top_k)
     if uphill is not None:

@@ -6,7 +6,6 @@ The registry is real, its workers are real; what the charts draw is tested in te
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -15,45 +14,9 @@ from pages.parts import lab, numbers
 from samedge_core.presets import DEFAULT, PRESETS
 from samedge_core.training.config import FIELDS
 from samedge_core.worker.view import Phase
+from tests.app.harness import PATIENCE, button, press, texts, wait
 
-PATIENCE = 60.0
-
-
-@pytest.fixture
-def page():
-    app = AppTest.from_file("../../app.py", default_timeout=PATIENCE).run()
-    yield app
-    for run_id in app.session_state["runs"]:
-        if run_id in lab.registry():
-            lab.registry().stop(run_id)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _workers():
-    yield
-    lab.registry().close()
-    lab.registry.clear()
-
-
-def button(app: AppTest, key: str):
-    return next(item for item in app.button if item.key == key)
-
-
-def press(app: AppTest, key: str) -> AppTest:
-    return button(app, key).click().run()
-
-
-def wait(app: AppTest, holds, which: int = 0) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds(lab.registry().view(app.session_state["runs"][which])):
-        assert time.monotonic() < end, "never came true"
-        time.sleep(0.02)
-
-
-def texts(app: AppTest) -> str:
-    boxes = [*app.markdown, *app.info, *app.error, *app.warning, *app.caption]
-    # what a person has typed is escaped, so that it can't act as Markdown
-    return re.sub(r"\\(.)", r"\1", "\n".join(item.value for item in boxes))
+pytestmark = pytest.mark.usefixtures("workers")
 
 
 def choose(app: AppTest, preset: str) -> AppTest:
@@ -229,8 +192,7 @@ def test_compare_starts_gd_and_sam_from_the_same_weights(page):
     views = [lab.registry().view(run_id) for run_id in page.session_state["runs"]]
     assert [view.config.rule for view in views] == ["gd", "sam"]
     assert views[0].config.replace(rule="sam") == views[1].config
-    for which in (0, 1):
-        wait(page, lambda v: v.last_step > 5, which)
+    wait(page, lambda v: v.last_step > 5)
     losses = [lab.registry().history(v.id).columns()["loss"] for v in views]
     assert losses[0][0] == losses[1][0]
     assert page.selectbox(key="set::rule").disabled

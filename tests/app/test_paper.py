@@ -11,8 +11,7 @@ from pages.parts.paper import runs
 from samedge_core.paper import PRESETS, TASKS
 from samedge_core.problems import downloads
 from samedge_core.worker.view import Phase
-
-PATIENCE = 60.0
+from tests.app.harness import PATIENCE, press, texts
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,15 +44,6 @@ def no_network(monkeypatch, tmp_path):
     monkeypatch.setitem(downloads.SOURCES, "mnist", tuple(sources))
     yield tmp_path
     downloading._downloads.clear()  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def press(app: AppTest, key: str) -> AppTest:
-    return next(item for item in app.button if item.key == key).click().run()
-
-
-def texts(app: AppTest) -> str:
-    boxes = [*app.markdown, *app.error, *app.warning, *app.caption]
-    return "\n".join(item.value for item in boxes)
 
 
 def wait(app: AppTest, holds) -> None:

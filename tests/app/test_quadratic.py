@@ -6,19 +6,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.parts.quadratic.settings import DEFAULTS, PARTS, PRESETS
-
-PATIENCE = 60.0
+from tests.app.harness import PATIENCE, texts
 
 
 @pytest.fixture
 def page():
     app = AppTest.from_file("../../app.py", default_timeout=PATIENCE).run()
     return app.switch_page("pages/quadratic.py").run()
-
-
-def texts(app: AppTest) -> str:
-    boxes = [*app.markdown, *app.info, *app.error, *app.warning, *app.caption]
-    return "\n".join(item.value for item in boxes)
 
 
 def values(app: AppTest) -> dict:

@@ -1,48 +1,15 @@
 """The spectrum on the live lab's page in every state, through Streamlit's own test harness."""
 
 import re
-import time
 
-import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import lab
 from samedge_core.worker.view import Phase
-
-PATIENCE = 60.0
-
-
-@pytest.fixture
-def page():
-    app = AppTest.from_file("../../app.py", default_timeout=PATIENCE).run()
-    yield app
-    for run_id in app.session_state["runs"]:
-        if run_id in lab.registry():
-            lab.registry().stop(run_id)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _workers():
-    yield
-    lab.registry().close()
-    lab.registry.clear()
+from tests.app.harness import button, press, wait
 
 
 def buttons(app: AppTest) -> dict[str, str]:
     return {item.key: item.label for item in app.button if item.key}
-
-
-def press(app: AppTest, key: str) -> AppTest:
-    return next(item for item in app.button if item.key == key).click().run()
-
-
-def wait(app: AppTest, holds) -> None:
-    """Until it is true of every shown run."""
-    end = time.monotonic() + PATIENCE
-    for run_id in app.session_state["runs"]:
-        while not holds(lab.registry().view(run_id, most=0)):
-            assert time.monotonic() < end, "never came true"
-            time.sleep(0.02)
 
 
 def start(app: AppTest, preset: str, steps: int) -> None:
@@ -65,12 +32,10 @@ def facts(app: AppTest) -> list[str]:
 
 
 def test_without_a_run_the_button_is_off_and_says_why(page):
-    button = next(item for item in page.button if item.key == "spectrum")
-    assert button.disabled
+    assert button(page, "spectrum").disabled
     assert any("Start a run first" in item.value for item in page.caption)
     start(page, "sam-two-weights", 1)
-    button = next(item for item in page.button if item.key == "spectrum")
-    assert not button.disabled
+    assert not button(page, "spectrum").disabled
     assert not any("Start a run first" in item.value for item in page.caption)
 
 

@@ -1,6 +1,7 @@
 """Fully connected networks by hand against autograd, the dense Hessian and JAX."""
 
 import math
+import types
 import warnings
 from collections.abc import Callable
 from itertools import pairwise, product
@@ -376,6 +377,15 @@ def hooked_whole() -> nn.Module:
     return module
 
 
+def replaced() -> nn.Module:
+    def doubled(self: nn.Linear, input: Tensor) -> Tensor:
+        return 2 * nn.functional.linear(input, self.weight, self.bias)
+
+    layer = nn.Linear(3, 2)
+    layer.forward = types.MethodType(doubled, layer)
+    return nn.Sequential(layer)
+
+
 def normed() -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecated, and still in use
@@ -484,6 +494,7 @@ STRANGE: dict[str, Callable[[], nn.Module]] = {
     "tied biases": lambda: tied("bias"),
     "forward hook": hooked,
     "forward hook of the whole": hooked_whole,
+    "forward of an instance": replaced,
     "weight norm by hooks": normed,
 }
 

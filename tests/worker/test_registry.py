@@ -19,19 +19,10 @@ from samedge_core.training.stop import StopReason
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import Phase, RunView
+from tests.worker.harness import PATIENCE, until
 
-PATIENCE = 60.0  # seconds; loading torch takes 2 here and far longer on a busy machine
 FAST = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
 SMALL = RunConfig(problem="digits-mlp", options={"n": 50, "width": 10}, steps=200, batch_size=25)
-
-
-def until(registry: RunRegistry, run_id: str, holds) -> RunView:
-    """The first view for which `holds(view)`; fails after PATIENCE seconds."""
-    end = time.monotonic() + PATIENCE
-    while not holds(view := registry.view(run_id, most=0)):
-        assert time.monotonic() < end, f"never came true; last seen: {view}"
-        time.sleep(0.01)
-    return view
 
 
 def in_phase(phase: Phase):

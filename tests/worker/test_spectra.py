@@ -16,9 +16,9 @@ from samedge_core.training.stop import StopReason
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.spectra import KEPT
-from samedge_core.worker.view import Phase, RunView
+from samedge_core.worker.view import Phase
+from tests.worker.harness import until
 
-PATIENCE = 60.0
 ENDLESS = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
 # P = 250 (exact), every epoch ends within a few steps: a batch too many taken would show
 BATCHES = RunConfig(
@@ -32,14 +32,6 @@ def registry():
     registry = RunRegistry(Settings(max_workers=6, spares=1))
     yield registry
     registry.close()
-
-
-def until(registry: RunRegistry, run_id: str, holds) -> RunView:
-    end = time.monotonic() + PATIENCE
-    while not holds(view := registry.view(run_id, most=0)):
-        assert time.monotonic() < end, f"never came true; last seen: {view}"
-        time.sleep(0.005)
-    return view
 
 
 def paused_at(registry: RunRegistry, config: RunConfig, step: int) -> str:

@@ -1,0 +1,47 @@
+"""EigenEstimate: what one measurement of the leading eigenvalues gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["EigenEstimate"]
+
+
+@dataclass(frozen=True)
+class EigenEstimate:
+    """Leading eigenpairs, largest magnitude first.
+
+    Attributes:
+        values: signed eigenvalues (k,), k = min(top_k, P).
+        residuals: ||H v - theta v|| of each pair (k,): an eigenvalue lies within this distance.
+        vectors: orthonormal Ritz vectors (k, P) as rows.
+        converged: the estimate of what is missing met its tolerance before the cap, for all k.
+        products: Hessian-vector products used.
+        seconds: wall time that took; the one figure here that no replay repeats.
+    """
+
+    values: NDArray[np.float64]
+    residuals: NDArray[np.float64]
+    vectors: Tensor
+    converged: bool
+    products: int
+    seconds: float = 0.0
+
+    @property
+    def value(self) -> float:
+        """The signed eigenvalue of largest magnitude."""
+        return float(self.values[0])
+
+    @property
+    def sharpness(self) -> float:
+        """The operator norm |lambda_1|, what the paper plots."""
+        return abs(self.value)
+
+    @property
+    def residual(self) -> float:
+        """Residual of the leading pair."""
+        return float(self.residuals[0])

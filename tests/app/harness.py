@@ -1,0 +1,33 @@
+"""Using the pages through Streamlit's own test harness."""
+
+import re
+import time
+
+from streamlit.testing.v1 import AppTest
+
+from pages.parts import lab
+
+PATIENCE = 60.0
+
+
+def button(app: AppTest, key: str):
+    return next(item for item in app.button if item.key == key)
+
+
+def press(app: AppTest, key: str) -> AppTest:
+    return button(app, key).click().run()
+
+
+def wait(app: AppTest, holds) -> None:
+    """Until it is true of every run that the live lab shows; fails after PATIENCE seconds."""
+    end = time.monotonic() + PATIENCE
+    for run_id in app.session_state["runs"]:
+        while not holds(lab.registry().view(run_id)):
+            assert time.monotonic() < end, "never came true"
+            time.sleep(0.02)
+
+
+def texts(app: AppTest) -> str:
+    boxes = [*app.markdown, *app.info, *app.error, *app.warning, *app.caption]
+    # what a person has typed is escaped, so that it can't act as Markdown
+    return re.sub(r"\\(.)", r"\1", "\n".join(item.value for item in boxes))
