@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from samedge_core import saved
 from samedge_core.costs import Costs
 from samedge_core.problems.problem import Problem
@@ -89,7 +87,8 @@ class HeadlessRun:
                 f"the run in {folder} has taken all of its {config.steps:,} steps: raise the cap "
                 "(steps)"
             )
-        history = _before(state.step, recorded, config)
+        history = recorded.before(state.step)
+        history.config = config
         if history.last_step + 1 != state.step:
             raise saved.SavedError(
                 f"{folder} lacks rows: the state is at step {state.step:,}, and the last row "
@@ -207,18 +206,3 @@ def _state(folder: Path, config: RunConfig, problem: Problem) -> TrainState:
         if state.w.shape != (problem.size,):
             raise ValueError(f"w must have {problem.size:,} entries, got {tuple(state.w.shape)}")
     return state
-
-
-def _before(step: int, recorded: History, config: RunConfig) -> History:
-    """The record of what was done before `step`."""
-    columns = recorded.columns()
-    rows = np.empty(np.searchsorted(columns["step"], step), dtype=recorded.dtype)
-    for name in rows.dtype.names or ():
-        rows[name] = columns[name][: len(rows)]
-    history = History(config)
-    history.parameters = recorded.parameters
-    history.extend(rows)
-    for item in recorded.interventions:
-        if item.step < step:
-            history.intervene(item)
-    return history

@@ -41,10 +41,13 @@ __all__ = [
     "FILES",
     "ResumeError",
     "SavedError",
+    "checked_archive",
     "holds_run",
     "read",
     "read_state",
     "reading",
+    "replace",
+    "rows_of",
     "write",
 ]
 
@@ -85,15 +88,15 @@ def write(folder: Path, history: History, state: bytes | None, *, results: bool)
         OSError: the folder can't be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / ROWS, _parquet(history))
+    replace(folder / ROWS, _parquet(history))
     if results:
-        _replace(folder / TABLE, _csv(history))
-        _replace(folder / SUMMARY, _summary_json(history).encode())
-        _replace(folder / REPORT, report_html(history).encode())
+        replace(folder / TABLE, _csv(history))
+        replace(folder / SUMMARY, _summary_json(history).encode())
+        replace(folder / REPORT, report_html(history).encode())
     if state is not None:
-        _replace(folder / STATE, state)
+        replace(folder / STATE, state)
     # last: a folder without it holds no run yet
-    _replace(folder / CONFIG, history.config.to_json().encode())
+    replace(folder / CONFIG, history.config.to_json().encode())
 
 
 def read(folder: Path) -> History:
@@ -108,7 +111,7 @@ def read(folder: Path) -> History:
     with reading(folder / ROWS) as file:
         names = list(history.dtype.names or ())
         table = pq.read_table(file, columns=names, page_checksum_verification=True)
-        history.extend(_rows(table, history.dtype))
+        history.extend(rows_of(table, history.dtype))
         _restore(history, json.loads((table.schema.metadata or {})[METADATA]))
     return history
 
@@ -120,11 +123,19 @@ def read_state(folder: Path) -> bytes:
         SavedError: it is missing or damaged.
     """
     with reading(folder / STATE) as file:
-        packed = file.read_bytes()
-        # torch's files are zip archives; torch itself doesn't look at the checksums
-        damaged = zipfile.ZipFile(io.BytesIO(packed)).testzip()
-        if damaged:
-            raise ValueError(f"{damaged} in it is damaged")
+        return checked_archive(file.read_bytes())
+
+
+def checked_archive(packed: bytes) -> bytes:
+    """The same bytes, if they are an undamaged file of torch's.
+
+    Raises:
+        ValueError, zipfile.BadZipFile: they are not.
+    """
+    # torch's files are zip archives; torch itself doesn't look at the checksums
+    damaged = zipfile.ZipFile(io.BytesIO(packed)).testzip()
+    if damaged:
+        raise ValueError(f"{damaged} in it is damaged")
     return packed
 
 
@@ -140,7 +151,7 @@ def reading(file: Path) -> Iterator[Path]:
         raise SavedError(f"{file} is damaged or not part of a saved run ({what})") from error
 
 
-def _replace(file: Path, content: bytes) -> None:
+def replace(file: Path, content: bytes) -> None:
     """Write the whole file or, if killed on the way, nothing of it."""
     new = file.with_name(f".{file.name}.new")
     with new.open("wb") as stream:
@@ -168,7 +179,7 @@ def _csv(history: History) -> bytes:
     return buffer.getvalue()
 
 
-def _rows(table: pa.Table, dtype: np.dtype) -> NDArray[np.void]:
+def rows_of(table: pa.Table, dtype: np.dtype) -> NDArray[np.void]:
     """Stored rows; columns of another type are refused, since a conversion could lose bits."""
     rows = np.empty(table.num_rows, dtype=dtype)
     for name in dtype.names or ():

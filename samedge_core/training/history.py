@@ -174,6 +174,21 @@ class History:
         self._rows[self._used : needed] = rows
         self._used = needed
 
+    def rows_after(self, step: int) -> NDArray[np.void]:
+        """A copy of the stored rows (n,) after `step`."""
+        first = int(np.searchsorted(self._rows["step"][: self._used], step, side="right"))
+        return self._rows[first : self._used].copy()
+
+    def before(self, step: int) -> History:
+        """The record of what was done before `step`, as if the run had come so far only."""
+        past = History(self.config)
+        past.parameters = self.parameters
+        past.extend(self._rows[: np.searchsorted(self._rows["step"][: self._used], step)])
+        for item in self.interventions:
+            if item.step < step:
+                past.intervene(item)
+        return past
+
     def intervene(self, intervention: Intervention) -> None:
         """Record an intervention; it must not lie before an earlier one."""
         if self.interventions and intervention.step < self.interventions[-1].step:

@@ -17,6 +17,7 @@ class StopReason(Enum):
     STOPPED = "stopped"
     WORKER_LOST = "worker lost"
     UNWATCHED = "unwatched"
+    INTERRUPTED = "interrupted"
     FAILED = "failed"
 
     @property
@@ -38,6 +39,7 @@ _REMEDIES = {
     StopReason.STOPPED: _RESUME,
     StopReason.WORKER_LOST: _RESUME,
     StopReason.UNWATCHED: _RESUME,
+    StopReason.INTERRUPTED: _RESUME,
     StopReason.FAILED: "change the setting that the message names, then Reset",
 }
 

@@ -1,0 +1,400 @@
+"""Catalogue: one row for each run, to list, search and sort thousands without opening any."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from samedge_core.store.tables import runs, servers, tags
+
+__all__ = ["ALIVE_SECONDS", "SORTABLE", "Catalogue", "CatalogueError", "Entry", "Listing", "Query"]
+
+ALIVE_SECONDS = 15.0  # without a heartbeat for so long, a server is taken for dead
+LONGEST_TITLE, LONGEST_NOTE, LONGEST_TAG, MOST_TAGS = 200, 10_000, 64, 30
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+Status = Literal["recording", "interrupted", "ended", "removed"]
+
+SORTABLE = (
+    "created", "updated", "problem", "rule", "eta", "rho", "beta", "batch_size", "seed", "steps",
+    "last_step", "parameters", "loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio",
+    "deviation", "title", "stop_reason", "row_bytes", "snapshot_bytes",
+)  # fmt: skip
+_LABELS = ("title", "note", "starred", "pinned")
+
+
+class CatalogueError(RuntimeError):
+    """The catalogue can't be used; the message says which one and why."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run as the catalogue knows it; NaN (None for whole numbers) where nothing is known.
+
+    Attributes:
+        config: as JSON, for `RunConfig.from_json`.
+        eta, rho, beta, rule: in force at the newest row.
+        group_key: equal for runs whose configurations and interventions differ in the seed alone.
+        interventions: how many changes were made on the way.
+        root: the run that the whole family goes back to; a run's own id without a parent.
+        parent, parent_step, branch: see `Origin`.
+        status: recording by a live server; interrupted: its server is gone; ended; or removed: the
+            quota took the rows, and only this entry is left.
+        loss, ..., ratio: of the newest measured row.
+        deviation: median of |ratio - 1| over the edge phase, once the run has ended.
+        spark: sharpness / edge, thinned to a few dozen values (n,).
+        row_bytes, snapshot_bytes: on disk.
+    """
+
+    id: str
+    created: float
+    updated: float
+    problem: str
+    rule: str
+    eta: float
+    rho: float
+    beta: float
+    batch_size: int
+    seed: int
+    config: str
+    group_key: str
+    interventions: int
+    root: str
+    parent: str | None
+    parent_step: int | None
+    branch: str | None
+    server: str | None
+    stop_reason: str | None
+    stop_what: str | None
+    steps: int
+    last_step: int
+    parameters: int | None
+    loss: float
+    accuracy: float
+    grad_norm: float
+    sharpness: float
+    edge: float
+    ratio: float
+    deviation: float
+    spark: NDArray[np.float32] = field(compare=False)
+    row_bytes: int
+    snapshot_bytes: int
+    snapshots: int
+    title: str
+    note: str
+    starred: bool
+    pinned: bool
+    removed: float | None
+    status: Status
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to list. Every condition that is given must hold.
+
+    Attributes:
+        text: each of its words must occur in the title, note, id, problem, rule or a tag.
+        tags: all of them.
+        root: a whole family of forks.
+        group_key: runs that differ in the seed alone.
+        removed: list what the quota took, too.
+        sort: one of SORTABLE; runs that lack it come last.
+    """
+
+    text: str = ""
+    problem: str | None = None
+    rule: str | None = None
+    status: Status | None = None
+    tags: Sequence[str] = ()
+    starred: bool | None = None
+    pinned: bool | None = None
+    root: str | None = None
+    group_key: str | None = None
+    ids: Sequence[str] | None = None
+    removed: bool = False
+    sort: str = "created"
+    descending: bool = True
+    offset: int = 0
+    limit: int | None = 100
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The entries asked for, and how many there are without offset and limit."""
+
+    entries: tuple[Entry, ...]
+    total: int
+
+
+class Catalogue:
+    """Behind `url` (SQLAlchemy's form: sqlite or postgresql). Thread-safe."""
+
+    def __init__(self, url: str) -> None:
+        """Connects, and brings the tables up to date.
+
+        Raises:
+            CatalogueError: it can't be reached, or a newer version of this program made it.
+        """
+        self._engine = _engine(url)
+        self._where = sa.make_url(url).render_as_string(hide_password=True)
+        try:
+            self._upgrade()
+        except (SQLAlchemyError, ImportError) as error:
+            raise CatalogueError(f"the catalogue {self._where} can't be used: {error}") from error
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._engine.dispose()
+
+    # --- writing
+
+    def put(self, run: str, values: Mapping[str, Any]) -> None:
+        """Add the run or change what is known of it; numbers that are not finite become unknown."""
+        known = {name: _storable(value) for name, value in values.items()}
+        update = runs.update().where(runs.c.id == run).values(**known)
+        unsaid = {"title": "", "note": "", "starred": False, "pinned": False}
+        with self._engine.begin() as connection:
+            if connection.execute(update).rowcount:
+                return
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(runs.insert().values(id=run, **{**unsaid, **known}))
+        except IntegrityError:  # another server has just added it
+            with self._engine.begin() as connection:
+                connection.execute(update)
+
+    def label(self, run: str, **labels: Any) -> None:
+        """Change what people say about a run: title, note, starred, pinned, tags.
+
+        Raises:
+            ValueError: a text too long, or no such label.
+        """
+        words = labels.pop("tags", None)
+        unknown = set(labels) - set(_LABELS)
+        if unknown:
+            raise ValueError(f"labels are {', '.join(_LABELS)} and tags, got {sorted(unknown)}")
+        _check_length("title", labels.get("title", ""), LONGEST_TITLE)
+        _check_length("note", labels.get("note", ""), LONGEST_NOTE)
+        with self._engine.begin() as connection:
+            if labels:
+                connection.execute(runs.update().where(runs.c.id == run).values(**labels))
+            if words is not None:
+                checked = _checked_tags(words)
+                connection.execute(tags.delete().where(tags.c.run == run))
+                if checked:
+                    rows = [{"run": run, "tag": word} for word in checked]
+                    connection.execute(tags.insert(), rows)
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Forget these runs."""
+        with self._engine.begin() as connection:
+            connection.execute(runs.delete().where(runs.c.id.in_(list(ids))))
+
+    # --- servers
+
+    def beat(self, server: str, host: str, pid: int) -> None:
+        """This server is alive."""
+        alive = {"host": host, "pid": pid, "seen": time.time()}
+        with self._engine.begin() as connection:
+            update = servers.update().where(servers.c.id == server).values(**alive)
+            if not connection.execute(update).rowcount:
+                connection.execute(servers.insert().values(id=server, **alive))
+
+    def leave(self, server: str) -> None:
+        """This server ends; what it still records counts as interrupted at once."""
+        with self._engine.begin() as connection:
+            connection.execute(servers.update().where(servers.c.id == server).values(seen=0.0))
+
+    def claim(self, run: str, server: str) -> bool:
+        """Make `server` the one that records the run; False while another live one does."""
+        dead = sa.select(servers.c.id).where(servers.c.seen < time.time() - ALIVE_SECONDS)
+        free = sa.or_(runs.c.server.is_(None), runs.c.server == server, runs.c.server.in_(dead))
+        with self._engine.begin() as connection:
+            update = runs.update().where(runs.c.id == run, free).values(server=server)
+            return connection.execute(update).rowcount == 1
+
+    # --- reading
+
+    def entry(self, run: str) -> Entry | None:
+        """What is known of a run, or None."""
+        listing = self.find(Query(ids=[run], removed=True))
+        return listing.entries[0] if listing.entries else None
+
+    def find(self, query: Query) -> Listing:
+        """The runs that a query asks for.
+
+        Raises:
+            ValueError: a sort key that is none.
+        """
+        if query.sort not in SORTABLE:
+            raise ValueError(f"sort must be one of {', '.join(SORTABLE)}, got {query.sort!r}")
+        conditions = list(_conditions(query))
+        column = runs.c[query.sort]
+        order = column.desc() if query.descending else column.asc()
+        joined = runs.outerjoin(servers, runs.c.server == servers.c.id)
+        chosen = (
+            sa.select(runs, servers.c.seen).select_from(joined).where(*conditions)
+            .order_by(order.nulls_last(), runs.c.created.desc(), runs.c.id)
+            .offset(query.offset).limit(query.limit)
+        )  # fmt: skip
+        count = sa.select(sa.func.count()).select_from(joined).where(*conditions)
+        with self._engine.connect() as connection:
+            rows = connection.execute(chosen).mappings().all()
+            total = connection.execute(count).scalar_one()
+            words = self._tags(connection, [row["id"] for row in rows])
+        return Listing(tuple(_entry(row, words.get(row["id"], ())) for row in rows), total)
+
+    def known_tags(self) -> list[str]:
+        """Every tag in use, in order."""
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(tags.c.tag).distinct().order_by(tags.c.tag))
+            return list(found.scalars())
+
+    def ids(self) -> set[str]:
+        """Of all runs, the removed ones included."""
+        with self._engine.connect() as connection:
+            return set(connection.execute(sa.select(runs.c.id)).scalars())
+
+    def bytes_used(self) -> int:
+        """By the rows and snapshots of all runs."""
+        total = sa.func.sum(runs.c.row_bytes + runs.c.snapshot_bytes)
+        with self._engine.connect() as connection:
+            return int(connection.execute(sa.select(total)).scalar() or 0)
+
+    @staticmethod
+    def _tags(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {}
+        wanted = sa.select(tags).where(tags.c.run.in_(ids)).order_by(tags.c.tag)
+        for run, word in connection.execute(wanted):
+            found.setdefault(run, []).append(word)
+        return {run: tuple(words) for run, words in found.items()}
+
+    def _upgrade(self) -> None:
+        from alembic import command
+        from alembic.config import Config
+        from alembic.runtime.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+        from alembic.util import CommandError
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        newest = ScriptDirectory.from_config(config).get_current_head()
+        with self._alone() as connection:
+            if MigrationContext.configure(connection).get_current_revision() == newest:
+                return
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise CatalogueError(
+                    f"the catalogue {self._where} was made by a newer version: {error}"
+                ) from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[sa.Connection]:
+        """A transaction that no second server is in at the same time."""
+        with self._engine.begin() as connection:
+            if self._engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(2309124880)"))
+            else:
+                connection.execute(sa.text("BEGIN IMMEDIATE"))
+            yield connection
+
+
+def _engine(url: str) -> sa.Engine:
+    engine = sa.create_engine(url, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def prepare(connection: Any, record: object) -> None:
+            connection.execute("PRAGMA journal_mode = WAL")  # readers don't wait for a writer
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA busy_timeout = 10000")
+            connection.execute("PRAGMA foreign_keys = ON")
+
+    return engine
+
+
+def _conditions(query: Query) -> Iterator[sa.ColumnElement[bool]]:
+    for word in query.text.split():
+        like = f"%{_escaped(word)}%"
+        places = [runs.c[n].ilike(like, escape="\\") for n in ("title", "note", "problem", "rule")]
+        tagged = sa.select(tags.c.run).where(tags.c.tag.ilike(like, escape="\\"))
+        begins = runs.c.id.like(f"{_escaped(word)}%", escape="\\")
+        yield sa.or_(*places, begins, runs.c.id.in_(tagged))
+    for word in query.tags:
+        yield runs.c.id.in_(sa.select(tags.c.run).where(tags.c.tag == word))
+    for name in ("problem", "rule", "starred", "pinned", "root", "group_key"):
+        value = getattr(query, name)
+        if value is not None:
+            yield runs.c[name] == value
+    if query.ids is not None:
+        yield runs.c.id.in_(list(query.ids))
+    if query.status:
+        yield _having(query.status)
+    elif not query.removed:
+        yield runs.c.removed.is_(None)
+
+
+def _having(status: Status) -> sa.ColumnElement[bool]:
+    alive = servers.c.seen >= time.time() - ALIVE_SECONDS
+    kept = runs.c.removed.is_(None)
+    return {
+        "removed": runs.c.removed.is_not(None),
+        "recording": sa.and_(kept, runs.c.server.is_not(None), alive),
+        "interrupted": sa.and_(kept, runs.c.server.is_not(None), sa.not_(alive)),
+        "ended": sa.and_(kept, runs.c.server.is_(None)),
+    }[status]
+
+
+def _entry(row: sa.RowMapping, words: tuple[str, ...]) -> Entry:
+    values = {item.name: row[item.name] for item in fields(Entry) if item.name in row}
+    for name in ("loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio", "deviation"):
+        values[name] = math.nan if values[name] is None else values[name]
+    values["spark"] = np.frombuffer(values["spark"] or b"", dtype="<f4")
+    if row["removed"] is not None:
+        status: Status = "removed"
+    elif row["server"] is None:
+        status = "ended"
+    else:
+        alive = row["seen"] >= time.time() - ALIVE_SECONDS
+        status = "recording" if alive else "interrupted"
+    return Entry(**values, status=status, tags=words)
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.astype("<f4").tobytes()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _check_length(name: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise ValueError(f"{name} must have at most {most:,} characters, got {len(text):,}")
+
+
+def _checked_tags(words: Iterable[str]) -> list[str]:
+    checked = sorted({word.strip() for word in words} - {""})
+    if len(checked) > MOST_TAGS:
+        raise ValueError(f"a run has at most {MOST_TAGS} tags, got {len(checked)}")
+    for word in checked:
+        _check_length("a tag", word, LONGEST_TAG)
+    return checked

@@ -1,0 +1,138 @@
+"""RunRecord: what a run's folder says about the run, its rows and states apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, Literal
+
+from samedge_core.training.config import RunConfig
+from samedge_core.training.history import History, Intervention, check_changes
+from samedge_core.training.stop import Stop, StopReason
+
+__all__ = ["Origin", "RunRecord", "machine", "versions"]
+
+SCHEMA = 1
+
+Branch = Literal["fork", "rewind"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run left another one: it shares all rows before `step` with the run `parent`.
+
+    A rewind takes the place of its parent, whose later rows are an abandoned branch; a fork stands
+    beside it.
+    """
+
+    parent: str
+    step: int
+    branch: Branch = "fork"
+
+
+def versions() -> dict[str, str]:
+    """Of what decides a run's numbers: a replay is exact with the same ones only."""
+    names = ("torch", "numpy")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def machine() -> dict[str, Any]:
+    """What computes the run."""
+    return {"system": platform.platform(), "processor": platform.machine(), "cpus": os.cpu_count()}
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything of a run that is neither a row nor a state.
+
+    Attributes:
+        config: what the run started with, its step cap as last raised.
+        stretch: the step cap at first; each Resume at the cap adds as many steps.
+        created: seconds since 1970, UTC.
+        parameters: P, once the problem was built.
+    """
+
+    id: str
+    config: RunConfig
+    stretch: int
+    created: float = field(default_factory=time.time)
+    origin: Origin | None = None
+    parameters: int | None = None
+    interventions: tuple[Intervention, ...] = ()
+    stop: Stop | None = None
+    versions: Mapping[str, str] = field(default_factory=versions)
+    machine: Mapping[str, Any] = field(default_factory=machine)
+
+    def empty_history(self) -> History:
+        """The run's History, still without its rows."""
+        history = History(self.config)
+        history.parameters = self.parameters
+        return history
+
+    def to_json(self) -> str:
+        """All of it, with the schema version."""
+        stop, origin = self.stop, self.origin
+        return json.dumps(
+            {
+                "schema": SCHEMA,
+                "id": self.id,
+                "config": json.loads(self.config.to_json()),
+                "stretch": self.stretch,
+                "created": self.created,
+                "origin": origin and vars(origin),
+                "parameters": self.parameters,
+                "interventions": [
+                    {"step": i.step, "changes": dict(i.changes), "before": dict(i.before)}
+                    for i in self.interventions
+                ],
+                "stop": stop
+                and {"reason": stop.reason.value, "step": stop.step, "what": stop.what},
+                "versions": dict(self.versions),
+                "machine": dict(self.machine),
+            },
+            indent=1,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> RunRecord:
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError, LookupError, TypeError: it is no such record, or of a newer schema.
+        """
+        values = json.loads(text)
+        schema = values.pop("schema")
+        if schema != SCHEMA:
+            raise ValueError(f"schema must be {SCHEMA}, got {schema!r}: made by a newer version")
+        origin, stop = values["origin"], values["stop"]
+        return cls(
+            id=_name(values["id"]),
+            config=RunConfig.from_json(json.dumps(values["config"])),
+            stretch=int(values["stretch"]),
+            created=float(values["created"]),
+            origin=origin
+            and Origin(_name(origin["parent"]), int(origin["step"]), origin["branch"]),
+            parameters=None if values["parameters"] is None else int(values["parameters"]),
+            interventions=tuple(map(_intervention, values["interventions"])),
+            stop=stop and Stop(StopReason(stop["reason"]), int(stop["step"]), str(stop["what"])),
+            versions={str(k): str(v) for k, v in values["versions"].items()},
+            machine=dict(values["machine"]),
+        )
+
+
+def _intervention(item: Mapping[str, Any]) -> Intervention:
+    return Intervention(
+        int(item["step"]), check_changes(item["changes"]), check_changes(item["before"])
+    )
+
+
+def _name(value: Any) -> str:
+    """An id; it becomes the name of a folder, so nothing that could lead out of one."""
+    if not isinstance(value, str) or not value.isascii() or not value.isalnum() or len(value) > 64:
+        raise ValueError(f"a run's id must be up to 64 letters and digits, got {value!r:.80}")
+    return value

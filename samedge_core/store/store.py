@@ -1,0 +1,173 @@
+"""Store: the folders of all runs and their catalogue, as one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from samedge_core import saved
+from samedge_core.store.catalogue import Catalogue, Entry, Listing, Query
+from samedge_core.store.folder import RunFolder
+from samedge_core.store.record import RunRecord
+from samedge_core.store.settings import StoreSettings
+from samedge_core.store.writer import about, on_disk
+from samedge_core.training.history import History
+from samedge_core.training.stop import Stop, StopReason
+
+__all__ = ["Store", "open_store"]
+
+_log = logging.getLogger(__name__)
+
+
+class Store:
+    """Opens what `settings` name and takes in folders that the catalogue does not know.
+
+    Attributes:
+        server: id under which this process records runs.
+        damaged: folder name -> what is wrong with it, for those that could not be taken in.
+    """
+
+    def __init__(self, settings: StoreSettings) -> None:
+        """Raises:
+        OSError: the home can't be made.
+        CatalogueError: the catalogue can't be used.
+        """
+        self.settings = settings
+        self._runs = settings.home / "runs"
+        self._runs.mkdir(parents=True, exist_ok=True)
+        self.catalogue = Catalogue(settings.database)
+        self.server = secrets.token_hex(8)
+        self.damaged: dict[str, str] = {}
+        self.beat()
+        self._adopt()
+
+    def close(self) -> None:
+        """This process records nothing any more."""
+        self.catalogue.leave(self.server)
+        self.catalogue.close()
+
+    def beat(self) -> None:
+        """This process is alive: what it records is not interrupted."""
+        self.catalogue.beat(self.server, socket.gethostname()[:255], os.getpid())
+
+    @staticmethod
+    def new_id() -> str:
+        """Not to be guessed, and fit for the name of a folder."""
+        return secrets.token_hex(8)
+
+    def folder(self, run: str) -> RunFolder:
+        """Where a run is; it need not exist."""
+        if not run.isalnum():
+            raise ValueError(f"a run's id must be letters and digits, got {run!r:.80}")
+        return RunFolder(self._runs / run)
+
+    def find(self, query: Query | None = None) -> Listing:
+        """See `Catalogue.find`."""
+        return self.catalogue.find(query or Query())
+
+    def __contains__(self, run: str) -> bool:
+        return run.isalnum() and (self._runs / run).is_dir()
+
+    def load(self, run: str) -> tuple[RunRecord, History]:
+        """A run as it was recorded; one without a stop that nobody records was interrupted.
+
+        Raises:
+            SavedError: its folder is missing or damaged.
+        """
+        folder = self.folder(run)
+        record = folder.record()
+        history = folder.history(record)
+        entry = self.catalogue.entry(run)
+        if history.stop is None and not (entry and entry.status == "recording"):
+            what = f"the server ended at step {history.last_step + 1:,}"
+            history.stop = Stop(StopReason.INTERRUPTED, max(0, history.last_step), what)
+        return record, history
+
+    def state_before(self, run: str, step: int) -> tuple[int, bytes] | None:
+        """The last kept state after at most `step` steps; None: begin at step 0.
+
+        A damaged one is passed over for the one before it.
+        """
+        folder = self.folder(run)
+        for taken in reversed([s for s in folder.snapshots() if s <= step]):
+            try:
+                return taken, folder.snapshot(taken)
+            except saved.SavedError as error:
+                _log.warning("%s", error)
+        return None
+
+    def take_in(self, record: RunRecord, history: History) -> None:
+        """Enter a run into the catalogue whose folder is there already."""
+        values = about(record, history, ended=True) | on_disk(self.folder(record.id))
+        ratio = history.columns(history.select(most=64))["ratio"]
+        root = self.root(record)
+        self.catalogue.put(record.id, {**values, "spark": ratio, "root": root, "server": None})
+
+    def delete(self, runs: Iterable[str]) -> list[str]:
+        """Delete runs for good, pinned ones and those still recorded apart; returns the deleted."""
+        gone = []
+        for run in runs:
+            entry = self.catalogue.entry(run)
+            if entry and (entry.pinned or entry.status == "recording"):
+                continue
+            shutil.rmtree(self.folder(run).path, ignore_errors=True)
+            self.damaged.pop(run, None)
+            gone.append(run)
+        self.catalogue.delete(gone)
+        return gone
+
+    def keep_quota(self) -> list[Entry]:
+        """Delete the oldest runs until the rest fits; returns them. Their entries stay, as removed.
+
+        Never a pinned or starred one, nor one that is still recorded.
+        """
+        excess = self.catalogue.bytes_used() - self.settings.quota
+        removed = []
+        if excess > 0:
+            oldest = Query(
+                pinned=False, starred=False, sort="updated", descending=False, limit=None
+            )
+            for entry in self.find(oldest).entries:
+                if excess <= 0:
+                    break
+                if entry.status == "recording":
+                    continue
+                shutil.rmtree(self.folder(entry.id).path, ignore_errors=True)
+                nothing = {"row_bytes": 0, "snapshot_bytes": 0, "snapshots": 0}
+                self.catalogue.put(entry.id, {**nothing, "removed": time.time(), "server": None})
+                excess -= entry.row_bytes + entry.snapshot_bytes
+                removed.append(entry)
+                _log.warning("run %s removed: over the quota of %s", entry.id, self.settings.quota)
+        return removed
+
+    def root(self, record: RunRecord) -> str:
+        """The run that the whole family goes back to."""
+        if record.origin is None:
+            return record.id
+        parent = self.catalogue.entry(record.origin.parent)
+        return parent.root if parent else record.origin.parent
+
+    def _adopt(self) -> None:
+        known = self.catalogue.ids()
+        for path in sorted(self._runs.iterdir()):
+            if path.name in known or not path.is_dir():
+                continue
+            try:
+                if not path.name.isalnum():
+                    raise saved.SavedError(f"{path} is no run: its name must be letters and digits")
+                self.take_in(*self.load(path.name))
+            except saved.SavedError as error:
+                self.damaged[path.name] = str(error)
+                _log.warning("skipped: %s", error)
+
+
+def open_store(home: Path | str | None = None) -> Store:
+    """The store in the folder `home`, or the one that the environment names (`StoreSettings`)."""
+    settings = StoreSettings.at(Path(home)) if home is not None else StoreSettings.from_env()
+    return Store(settings)

@@ -1,0 +1,155 @@
+"""RunWriter: brings a run's folder and its catalogue row up to what has happened by now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from samedge_core.store.folder import RunFolder
+from samedge_core.store.record import RunRecord
+from samedge_core.summary import summarise
+from samedge_core.training.history import History
+
+if TYPE_CHECKING:
+    from samedge_core.store.store import Store
+
+__all__ = ["News", "RunWriter", "about", "group_key", "on_disk"]
+
+SPARK_POINTS = 64
+SPARK_GROWTH = 1.1  # a picture of a few dozen points changes slowly
+
+
+@dataclass(frozen=True)
+class News:
+    """What is not on disk yet: copies, so that the run can go on while they are written.
+
+    Attributes:
+        rows: (n,), of the History's dtype.
+        state: steps taken and the packed TrainState, or None for none that is newer.
+        values: for the catalogue.
+    """
+
+    record: RunRecord
+    rows: NDArray[np.void]
+    state: tuple[int, bytes] | None
+    values: Mapping[str, Any]
+
+
+class RunWriter:
+    """Of one run; the only one that writes into its folder."""
+
+    def __init__(self, store: Store, record: RunRecord, *, written: int = -1) -> None:
+        """`written` is the last step whose row is on disk already."""
+        self._store = store
+        self._folder = store.folder(record.id)
+        self._record = record
+        self._saved: RunRecord | None = None
+        self._written = written
+        self._state = -1
+        self._drawn = 0  # rows that the sparkline was made of
+        self._root: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Of the run."""
+        return self._record.id
+
+    def take(self, history: History, state: tuple[int, bytes] | None = None) -> News | None:
+        """What has happened since the last time; None when nothing has. Quick: the run waits."""
+        record = replace(
+            self._record,
+            config=history.config,
+            parameters=history.parameters,
+            interventions=tuple(history.interventions),
+            stop=history.stop,
+        )
+        if state and state[0] <= self._state:
+            state = None
+        rows = history.rows_after(self._written)
+        if not len(history) or not (len(rows) or state or record != self._saved):
+            return None
+        values = about(record, history, ended=record.stop is not None)
+        if len(history) > SPARK_GROWTH * self._drawn or record.stop:
+            values["spark"] = history.columns(history.select(most=SPARK_POINTS))["ratio"]
+            self._drawn = len(history)
+        return News(record, rows, state, values)
+
+    def save(self, news: News) -> None:
+        """Write it: rows first, so that nothing is ever ahead of them.
+
+        Raises:
+            OSError: the folder can't be written to.
+        """
+        if self._saved is None:
+            self._folder.create()
+        if len(news.rows):
+            self._folder.append(news.rows)
+            self._written = int(news.rows["step"][-1])
+        if news.record != self._saved:
+            self._folder.write_record(news.record)
+            self._saved = self._record = news.record
+        if news.state:
+            self._folder.write_snapshot(*news.state)
+            self._folder.thin(self._store.settings.snapshots)
+            self._state = news.state[0]
+        store = self._store
+        self._root = self._root or store.root(news.record)
+        standing = {"root": self._root, "server": None if news.record.stop else store.server}
+        store.catalogue.put(self.id, {**news.values, **on_disk(self._folder), **standing})
+
+
+def on_disk(folder: RunFolder) -> dict[str, Any]:
+    """The catalogue's columns about the files."""
+    row_bytes, snapshot_bytes = folder.sizes()
+    return {
+        "row_bytes": row_bytes,
+        "snapshot_bytes": snapshot_bytes,
+        "snapshots": len(folder.snapshots()),
+    }
+
+
+def about(record: RunRecord, history: History, *, ended: bool) -> dict[str, Any]:
+    """The catalogue's columns about a run and its newest row."""
+    config, hyper, origin = record.config, history.hyperparameters, record.origin
+    row = history.latest()
+    return {
+        "created": record.created,
+        "updated": time.time(),
+        "problem": config.problem,
+        "rule": hyper.rule,
+        "eta": hyper.eta,
+        "rho": hyper.rho,
+        "beta": hyper.beta,
+        "batch_size": config.batch_size,
+        "seed": config.seed,
+        "config": config.to_json(),
+        "group_key": group_key(record),
+        "interventions": sum(bool(item.changes) for item in record.interventions),
+        "parent": origin and origin.parent,
+        "parent_step": origin and origin.step,
+        "branch": origin and origin.branch,
+        "stop_reason": record.stop and record.stop.reason.value,
+        "stop_what": record.stop and record.stop.what,
+        "steps": config.steps,
+        "last_step": history.last_step,
+        "parameters": record.parameters,
+        **{name: row.get(name) for name in
+           ("loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio")},
+        "deviation": summarise(history).deviation if ended else None,
+    }  # fmt: skip
+
+
+def group_key(record: RunRecord) -> str:
+    """Equal for runs that differ in the seed (and step cap) alone."""
+    config = json.loads(record.config.to_json())
+    same = {name: value for name, value in config.items() if name not in ("seed", "steps")}
+    changes = [(item.step, dict(item.changes)) for item in record.interventions if item.changes]
+    text = json.dumps([same, changes], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

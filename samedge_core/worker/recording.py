@@ -1,0 +1,111 @@
+"""Recorder: writes what the registry's runs do to the store, on a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from samedge_core.store import RunRecord, Store
+from samedge_core.store.writer import RunWriter
+from samedge_core.training.history import History
+
+__all__ = ["Recorder"]
+
+WRITE_SECONDS = 0.5  # a killed server loses what came since, and what it takes to write
+BEAT_SECONDS = 3.0
+QUOTA_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Followed:
+    writer: RunWriter
+    history: History
+    state: tuple[int, bytes] | None = None
+    failure: str = ""
+
+
+class Recorder:
+    """Follows histories that grow elsewhere. The caller holds `lock` while it changes them."""
+
+    def __init__(self, store: Store, lock: threading.RLock) -> None:
+        self._store = store
+        self._lock = lock
+        self._followed: dict[str, _Followed] = {}
+        self._closed = threading.Event()
+        self._writing = threading.Lock()  # one thread writes at a time
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def follow(self, record: RunRecord, history: History, *, written: int = -1) -> None:
+        """Record a run from now on; rows up to the step `written` are on disk already."""
+        writer = RunWriter(self._store, record, written=written)
+        with self._lock:
+            self._followed[record.id] = _Followed(writer, history)
+
+    def keep(self, run: str, step: int, packed: bytes) -> None:
+        """A newer state of the run, after `step` steps."""
+        with self._lock:
+            if run in self._followed:
+                self._followed[run].state = step, packed
+
+    def failure(self, run: str) -> str:
+        """Why the run is not being recorded, in words; empty while all is well."""
+        followed = self._followed.get(run)
+        return followed.failure if followed else ""
+
+    def forget(self, run: str) -> None:
+        """Stop following, once all is written."""
+        self.write(run)
+        with self._lock:
+            self._followed.pop(run, None)
+
+    def write(self, run: str) -> None:
+        """Write now what there is."""
+        with self._lock:
+            followed = self._followed.get(run)
+        if followed:
+            with self._writing:
+                self._write(followed)
+
+    def close(self) -> None:
+        """Write what is left, and end."""
+        self._closed.set()
+        self._thread.join()
+        for run in list(self._followed):
+            self.write(run)
+
+    def _work(self) -> None:
+        beat_due = quota_due = time.monotonic()
+        while not self._closed.wait(WRITE_SECONDS):
+            now = time.monotonic()
+            with self._lock:
+                followed = list(self._followed.values())
+            for one in followed:
+                with self._writing:
+                    self._write(one)
+            if now >= beat_due:
+                beat_due = now + BEAT_SECONDS
+                self._try(self._store.beat)
+            if now >= quota_due:
+                quota_due = now + QUOTA_SECONDS
+                self._try(self._store.keep_quota)
+
+    def _write(self, followed: _Followed) -> None:
+        with self._lock:
+            news = followed.writer.take(followed.history, followed.state)
+        if news:
+            followed.failure = self._try(lambda: followed.writer.save(news))
+
+    @staticmethod
+    def _try(act) -> str:
+        """What went wrong, or nothing: a full disk must not end the runs, nor stop the next try."""
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - told on the page and in the log, tried again
+            _log.exception("the store can't be written to")
+            return f"{type(error).__name__}: {error}"
+        return ""
