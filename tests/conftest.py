@@ -26,6 +26,15 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory) -> Iterator[Path]:
+    """The store of everything that is tested: nobody's own runs are touched."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("home")
+        patch.setenv("SAMEDGE_HOME", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def paper_files(tmp_path_factory) -> Iterator[Path]:
     """A data folder with small files in the formats of the paper's three data sets."""

@@ -22,11 +22,10 @@ def poll(run_ids: Sequence[str], charts: str) -> list[RunView]:
     """
     views, told = [], _told(charts)
     for run_id in run_ids:
-        epoch, start, newest = told.get(run_id, (-1, -1, -1))
+        start, newest = told.get(run_id, (-1, -1))
         most = ROWS_AN_UPDATE if start >= 0 else ROWS_AT_FIRST
-        view = registry().view(run_id, epoch=epoch, start=start, most=most)
-        sent = newest if view.epoch == epoch else -1
-        told[run_id] = (view.epoch, sent, view.last_step)
+        view = registry().view(run_id, start=start, most=most)
+        told[run_id] = (newest, view.last_step)
         views.append(view)
     return views
 
@@ -36,8 +35,8 @@ def forget_sent(charts: str) -> None:
     _told(charts).clear()
 
 
-def _told(charts: str) -> dict[str, tuple[int, int, int]]:
-    """By run: its epoch, the newest step at the poll before the last one, and at the last one."""
+def _told(charts: str) -> dict[str, tuple[int, int]]:
+    """By run: the newest step at the poll before the last one, and at the last one."""
     return st.session_state.setdefault(f"sent:{charts}", {})
 
 
@@ -49,7 +48,7 @@ def update(view: RunView) -> RunUpdate:
         if rule != "gd":
             columns[spec.column] = np.where(rules == rule, columns[spec.column], np.nan)
     return RunUpdate(
-        id=f"{view.id}:{view.epoch}",
+        id=view.id,
         label=view.config.rule.upper(),
         rule=view.hyper.rule,
         start=view.start,

@@ -1,11 +1,15 @@
 """The runs that this browser session shows, and what its buttons do with them; draws nothing."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import streamlit as st
 
 from samedge_core.problems.registry import PROBLEMS
+from samedge_core.saved import SavedError
+from samedge_core.store import open_store
+from samedge_core.store.catalogue import CatalogueError
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.view import Phase, RunView
@@ -14,16 +18,31 @@ Primary = Literal["Start", "Pause", "Resume"]
 ACTIVE = (Phase.WAITING, Phase.STARTING, Phase.RUNNING)
 COMPARED = ("gd", "sam")
 
+_log = logging.getLogger(__name__)
+
 
 @st.cache_resource(show_spinner=False)
 def registry() -> RunRegistry:
     """All runs of this server. One for everybody: a session's own would die with its websocket."""
-    return RunRegistry()
+    try:
+        return RunRegistry(store=open_store())
+    except (CatalogueError, OSError) as error:
+        _log.warning("runs are not recorded: %s", error)
+        return RunRegistry()
+
+
+def known(run_id: str) -> bool:
+    """Whether the run can be shown; one that only the store has is taken up from there."""
+    try:
+        return registry().open(run_id)
+    except SavedError as error:
+        st.session_state["notice"] = f"The run {run_id} can't be shown: {error}"
+        return False
 
 
 def shown() -> list[str]:
     """Ids of the runs on the charts that the server still knows."""
-    return [run_id for run_id in st.session_state.get("runs", []) if run_id in registry()]
+    return [run_id for run_id in st.session_state.get("runs", []) if known(run_id)]
 
 
 def glances() -> list[RunView]:
@@ -46,10 +65,10 @@ def attach() -> list[str]:
     if "runs" in st.session_state:
         return []
     wanted = [part for part in st.query_params.get("run", "").split(",") if part]
-    known = [run_id for run_id in wanted if run_id in registry()]
-    st.session_state["comparing"] = len(known) > 1
-    show(known)
-    return [run_id for run_id in wanted if run_id not in known]
+    found = [run_id for run_id in wanted if known(run_id)]
+    st.session_state["comparing"] = len(found) > 1
+    show(found)
+    return [run_id for run_id in wanted if run_id not in found]
 
 
 def comparing() -> bool:
@@ -117,12 +136,7 @@ def step(config: RunConfig) -> None:
 
 def reset(config: RunConfig) -> None:
     """Back to step 0 with the settings as entered; paused."""
-    views = glances()
-    if not views or restart_needed(config, views[0]) or _mode_changed(views):
-        start(config, paused=True)
-        return
-    for view in views:
-        registry().reset(view.id)
+    start(config, paused=True)
 
 
 def compare(config: RunConfig | None) -> None:

@@ -203,6 +203,10 @@ class History:
         """What is in force now."""
         return self._segments()[-1][1]
 
+    def in_force(self, step: int) -> Hyperparameters:
+        """What was in force at a step."""
+        return [hyper for start, hyper in self._segments() if start <= step][-1]
+
     def columns(self, indices: NDArray[np.int64] | slice = slice(None)) -> dict[str, NDArray]:
         """Every column, stored and derived, at the chosen rows (all by default).
 

@@ -18,6 +18,7 @@ class StopReason(Enum):
     WORKER_LOST = "worker lost"
     UNWATCHED = "unwatched"
     INTERRUPTED = "interrupted"
+    ELSEWHERE = "elsewhere"
     FAILED = "failed"
 
     @property
@@ -28,7 +29,7 @@ class StopReason(Enum):
     @property
     def resumable(self) -> bool:
         """Whether the run can be taken up where it is."""
-        return self not in (StopReason.DIVERGED, StopReason.CONVERGED, StopReason.FAILED)
+        return self not in _FINAL
 
 
 _RESUME = "press Resume to go on from the last snapshot; nothing recorded is lost"
@@ -40,8 +41,12 @@ _REMEDIES = {
     StopReason.WORKER_LOST: _RESUME,
     StopReason.UNWATCHED: _RESUME,
     StopReason.INTERRUPTED: _RESUME,
+    StopReason.ELSEWHERE: "fork it here, or wait until it has stopped there",
     StopReason.FAILED: "change the setting that the message names, then Reset",
 }
+
+
+_FINAL = (StopReason.DIVERGED, StopReason.CONVERGED, StopReason.FAILED, StopReason.ELSEWHERE)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class _Followed:
     history: History
     state: tuple[int, bytes] | None = None
     failure: str = ""
+    leaving: bool = False
 
 
 class Recorder:
@@ -52,6 +53,10 @@ class Recorder:
             if run in self._followed:
                 self._followed[run].state = step, packed
 
+    def follows(self, run: str) -> bool:
+        """Whether it is being recorded."""
+        return run in self._followed
+
     def failure(self, run: str) -> str:
         """Why the run is not being recorded, in words; empty while all is well."""
         followed = self._followed.get(run)
@@ -59,12 +64,12 @@ class Recorder:
 
     def forget(self, run: str) -> None:
         """Stop following, once all is written."""
-        self.write(run)
         with self._lock:
-            self._followed.pop(run, None)
+            if run in self._followed:
+                self._followed[run].leaving = True
 
     def write(self, run: str) -> None:
-        """Write now what there is."""
+        """Write now what there is. Not while holding the lock: what is being written needs it."""
         with self._lock:
             followed = self._followed.get(run)
         if followed:
@@ -83,10 +88,13 @@ class Recorder:
         while not self._closed.wait(WRITE_SECONDS):
             now = time.monotonic()
             with self._lock:
-                followed = list(self._followed.values())
-            for one in followed:
+                followed = list(self._followed.items())
+            for run, one in followed:
+                leaving = one.leaving
                 with self._writing:
                     self._write(one)
+                if leaving:
+                    self._followed.pop(run, None)
             if now >= beat_due:
                 beat_due = now + BEAT_SECONDS
                 self._try(self._store.beat)

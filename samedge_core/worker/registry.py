@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import secrets
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
-from samedge_core.diagnosis import diagnose
 from samedge_core.rules import Hyperparameters
+from samedge_core.store import Origin, RunRecord, Store
+from samedge_core.store.record import Branch
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, check_changes
 from samedge_core.training.stop import Stop, StopReason
+from samedge_core.worker.live_run import LiveRun
 from samedge_core.worker.messages import (
     Advance,
-    Begin,
     Change,
     End,
     Ended,
@@ -34,34 +35,17 @@ from samedge_core.worker.messages import (
     SpectrumProgress,
     Status,
 )
+from samedge_core.worker.pool import WorkerPool
 from samedge_core.worker.process import WorkerProcess
+from samedge_core.worker.recording import Recorder
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.spectra import RunSpectra
 from samedge_core.worker.view import Phase, RunView
 
 __all__ = ["RunRegistry"]
 
-
-@dataclass
-class _Run:
-    id: str
-    config: RunConfig
-    history: History
-    wanted: Hyperparameters
-    seen_at: float
-    stretch: int  # steps that the step cap allows, and each Resume at the cap adds
-    spectra: RunSpectra
-    epoch: int = 0
-    session: int = 0
-    phase: Phase = Phase.WAITING
-    paused: bool = False
-    unwatched: bool = False
-    pace: float | None = None
-    worker: WorkerProcess | None = None
-    snapshot: Snapshot | None = None
-    status: Status | None = None
-    known: int = 0  # interventions still to come again in a replay
-    changed: threading.Condition = field(default_factory=threading.Condition)
+NOT_RECORDED = "there is no store"
+LOST_WORKER = (StopReason.WORKER_LOST, StopReason.UNWATCHED, StopReason.INTERRUPTED)
 
 
 class RunRegistry:
@@ -70,48 +54,114 @@ class RunRegistry:
     Thread-safe. A method given an id that is not (or no longer) known raises KeyError.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, store: Store | None = None) -> None:
+        """With a `store`, every run is recorded there as it happens; without, in memory alone."""
         self.settings = settings or Settings.from_env()
+        self.store = store
         self._lock = threading.RLock()
         self._news = threading.Condition(self._lock)
-        self._runs: dict[str, _Run] = {}
+        self._recorder = Recorder(store, self._lock) if store else None
+        self._runs: dict[str, LiveRun] = {}
         self._queue: deque[str] = deque()
         self._sessions = itertools.count(1)  # never repeated: workers go from run to run
-        self._idle: list[WorkerProcess] = []
         self._gradient_seconds: float | None = None
         self._closed = threading.Event()
-        self._fill_spares()
+        self._pool = WorkerPool(self.settings.spares, self._on_report, self._on_lost)
+        self._pool.fill(all_of_them=True)
         threading.Thread(target=self._keep_house, daemon=True).start()
 
     # --- what a page does
 
-    def start(self, config: RunConfig, *, paused: bool = False, pace: float | None = None) -> str:
-        """Start a run (or queue it) and return its id."""
+    def start(
+        self,
+        config: RunConfig,
+        *,
+        paused: bool = False,
+        pace: float | None = None,
+        planned: Sequence[Intervention] = (),
+        watched: bool = True,
+    ) -> str:
+        """Start a run (or queue it) and return its id.
+
+        Args:
+            planned: interventions to make at their steps.
+            watched: False lets it go on when nobody looks.
+        """
+        run = LiveRun(
+            RunRecord(Store.new_id(), config, config.steps), History(config),
+            RunSpectra(self._lock), config.hyperparameters, paused=paused, pace=pace,
+            planned=tuple(planned), attended=watched,
+        )  # fmt: skip
+        return self._add(run)
+
+    def fork(
+        self,
+        run_id: str,
+        step: int,
+        *,
+        branch: Branch = "fork",
+        paused: bool = False,
+        pace: float | None = None,
+        **changes: Any,
+    ) -> str:
+        """A new run that shares everything before `step` with this one and goes its own way from
+        there, with `changes` of eta, rho, beta or rule; returns its id. See `Origin`.
+
+        Raises:
+            ValueError: a step that is not recorded.
+            ConfigError: a change outside its range.
+        """
+        checked = check_changes(changes)
         with self._lock:
-            run_id = secrets.token_urlsafe(16)
-            run = _Run(
-                id=run_id,
-                config=config,
-                history=History(config),
-                wanted=config.hyperparameters,
-                seen_at=time.monotonic(),
-                stretch=config.steps,
-                spectra=RunSpectra(self._lock),
-                paused=paused,
-                pace=pace,
-            )
-            self._runs[run_id] = run
-            self._enqueue(run)
-            return run_id
+            source = self._runs[run_id]
+            history = source.history
+            if not 0 <= step <= history.last_step + 1:
+                allowed = f"from 0 to {history.last_step + 1:,}"
+                raise ValueError(f"step must be {allowed}, the recorded ones, got {step:,}")
+            config, stretch = source.config, source.record.stretch
+            if step >= config.steps:
+                config = config.replace(steps=step + stretch)
+            past, in_force = history.before(step), history.in_force(step)
+            kept = source.snapshot
+        past.config = config
+        if not kept or kept.step > step:
+            kept = self._stored_state(run_id, step)
+        origin = Origin(run_id, step, branch)
+        run = LiveRun(
+            RunRecord(Store.new_id(), config, stretch, origin=origin), past,
+            RunSpectra(self._lock), Hyperparameters(**{**vars(in_force), **checked}),
+            paused=paused, pace=pace, snapshot=kept,
+        )  # fmt: skip
+        return self._add(run)
+
+    def open(self, run_id: str) -> bool:
+        """Take up a run of the store, as it was recorded; False when there is none of this id.
+
+        Raises:
+            SavedError: it is damaged.
+        """
+        if run_id in self:
+            return True
+        if self.store is None or run_id not in self.store:
+            return False
+        record, history = self.store.load(run_id)
+        if history.stop is None:
+            what = "another server goes on with this run; this is what it had recorded"
+            history.stop = Stop(StopReason.ELSEWHERE, max(0, history.last_step), what)
+        run = LiveRun(
+            record, history, RunSpectra(self._lock), history.hyperparameters, phase=Phase.ENDED,
+            snapshot=self._stored_state(run_id, history.last_step + 1),
+        )  # fmt: skip
+        with self._lock:
+            self._runs.setdefault(run_id, run)
+        return True
 
     def __contains__(self, run_id: str) -> bool:
         with self._lock:
             return run_id in self._runs
 
-    def view(
-        self, run_id: str, *, epoch: int = -1, start: int = -1, most: int | None = 100
-    ) -> RunView:
-        """The run as of now, with the rows after step `start` of `epoch` (all, if that is over).
+    def view(self, run_id: str, *, start: int = -1, most: int | None = 100) -> RunView:
+        """The run as of now, with the rows after step `start`.
 
         Looking renews the lease; a run that had paused because nobody looked goes on.
         """
@@ -123,30 +173,9 @@ class RunRegistry:
                 if not run.paused and run.worker:
                     run.worker.send(Resume())
                     run.phase = Phase.RUNNING
-            if epoch != run.epoch:
-                start = -1
-            history = run.history
-            return RunView(
-                id=run.id,
-                epoch=run.epoch,
-                config=history.config,
-                phase=run.phase,
-                ahead=self._queue.index(run.id) if run.phase is Phase.WAITING else 0,
-                unwatched=run.unwatched,
-                stretch=run.stretch,
-                hyper=run.wanted,
-                status=run.status,
-                stop=history.stop,
-                worker_pid=run.worker.pid if run.worker else None,
-                marks=tuple((item.step, item.label) for item in history.interventions),
-                columns=history.columns(history.select(start, most)),
-                latest=history.latest(),
-                diagnoses=tuple(diagnose(history)),
-                start=start,
-                last_step=history.last_step,
-                kept=run.snapshot.step if run.snapshot else None,
-                spectra=run.spectra.view(),
-            )
+            ahead = self._queue.index(run.id) if run.phase is Phase.WAITING else 0
+            failure = self._recorder.failure(run_id) if self._recorder else NOT_RECORDED
+            return run.view(start, most, ahead, failure)
 
     @property
     def gradient_seconds(self) -> float | None:
@@ -192,12 +221,13 @@ class RunRegistry:
             stop = run.history.stop
             if stop and not stop.reason.resumable:
                 raise ValueError(f"this run can't be resumed: {stop.message}")
+            self._record_again(run)
             if stop and stop.reason is StopReason.STEP_CAP:
-                self._raise_cap(run, stop.step + run.stretch)
+                run.raise_cap(stop.step + run.record.stretch)
             run.paused = False
             if stop:
                 run.history.stop = None
-                if stop.reason in (StopReason.WORKER_LOST, StopReason.UNWATCHED):
+                if stop.reason in LOST_WORKER:
                     run.history.intervene(Intervention(run.history.last_step + 1))
                 self._enqueue(run)
             elif run.worker:
@@ -261,22 +291,6 @@ class RunRegistry:
             run = self._runs[run_id]
             run.spectra.clear(run.worker)
 
-    def reset(self, run_id: str, *, paused: bool = True) -> None:
-        """Back to step 0 and the same initial weights, with the settings now in force."""
-        with self._lock:
-            run = self._runs[run_id]
-            wanted = {item.name: getattr(run.wanted, item.name) for item in fields(run.wanted)}
-            run.config = run.config.replace(**wanted, steps=run.stretch)
-            run.history = History(run.config)
-            run.epoch += 1
-            run.spectra.clear(run.worker)
-            run.snapshot, run.status, run.known = None, None, 0
-            run.paused = paused
-            if run.worker:
-                self._begin(run, run.worker)
-            elif run.id not in self._queue:
-                self._enqueue(run)
-
     def stop(self, run_id: str) -> None:
         """End the run; its record and last snapshot stay."""
         with self._lock:
@@ -285,7 +299,7 @@ class RunRegistry:
                 run.worker.send(End())
             elif run.phase is Phase.WAITING:
                 self._queue.remove(run.id)
-                self._end(run, StopReason.STOPPED, "stopped by hand while waiting for a worker")
+                run.end(StopReason.STOPPED, "stopped by hand while waiting for a worker")
 
     def live_workers(self) -> int:
         """How many workers are held by runs, or measure the spectrum of an ended one."""
@@ -294,18 +308,21 @@ class RunRegistry:
             return sum((run.worker is not None) + run.spectra.examining for run in runs)
 
     def close(self) -> None:
-        """End every worker. Records are gone with the registry."""
+        """End every worker and the recording."""
         with self._lock:
             self._closed.set()
-            for worker in [*self._idle, *(r.worker for r in self._runs.values() if r.worker)]:
-                worker.close()
+            self._pool.close()
             for run in self._runs.values():
+                if run.worker:
+                    run.worker.close()
                 run.spectra.clear(None)
-            self._idle.clear()
+        if self._recorder and self.store:
+            self._recorder.close()
+            self.store.close()
 
     # --- workers and the queue
 
-    def _enqueue(self, run: _Run) -> None:
+    def _enqueue(self, run: LiveRun) -> None:
         run.phase = Phase.WAITING
         self._queue.append(run.id)
         self._start_waiting()
@@ -313,80 +330,66 @@ class RunRegistry:
     def _start_waiting(self) -> None:
         while self._queue and self._has_room():
             run = self._runs[self._queue.popleft()]
-            self._begin(run, self._take_worker())
-        self._fill_spares()
+            self._begin(run, self._pool.take())
+        self._pool.fill()
 
     def _has_room(self) -> bool:
         """Whether one more run may have a worker; takes one from a run that nobody watches."""
         if self.live_workers() < self.settings.max_workers:
             return True
         latest = time.monotonic() - self.settings.pause_after
-        unseen = [r for r in self._runs.values() if r.worker and r.seen_at < latest]
+        unseen = [r for r in self._runs.values() if r.worker and r.attended and r.seen_at < latest]
         if not unseen:
             return False
         # a closed page must not make the next reader wait until its lease ends
         run = min(unseen, key=lambda run: run.seen_at)
         self._release(run, kill=True)
-        self._end(run, StopReason.UNWATCHED, "nobody watched, and another run needed the worker")
+        run.end(StopReason.UNWATCHED, "nobody watched, and another run needed the worker")
         return True
 
-    def _take_worker(self) -> WorkerProcess:
-        ready = [worker for worker in self._idle if worker.ready.is_set()]
-        chosen = ready[0] if ready else self._idle[0] if self._idle else self._spawn()
-        if chosen in self._idle:
-            self._idle.remove(chosen)
-        return chosen
-
-    def _spawn(self) -> WorkerProcess:
-        return WorkerProcess(self._on_report, self._on_lost)
-
-    def _fill_spares(self) -> None:
-        while not self._closed.is_set() and len(self._idle) < self.settings.spares:
-            self._idle.append(self._spawn())
-
-    def _begin(self, run: _Run, worker: WorkerProcess) -> None:
-        """Hand the run to the worker: from its last snapshot, repeating what came after it."""
-        history = run.history
-        taken = run.snapshot.step if run.snapshot else 0
-        replay = [item for item in history.interventions if item.step >= taken and item.changes]
-        run.known = len(replay)
-        resume_at = history.last_step + 1
-        wanted = _difference(history.hyperparameters, run.wanted)
-        if wanted:
-            replay.append(Intervention(resume_at, wanted))
+    def _begin(self, run: LiveRun, worker: WorkerProcess) -> None:
+        """Hand the run to the worker."""
         run.session = next(self._sessions)
         run.worker = worker
         run.phase = Phase.STARTING
         run.status = None
-        worker.send(
-            Begin(
-                session=run.session,
-                config=run.config,
-                snapshot=run.snapshot.packed if run.snapshot else None,
-                replay=tuple(replay),
-                until=resume_at,
-                paused=run.paused,
-                pace=run.pace,
-            )
-        )
+        worker.send(run.begin(run.session))
 
-    def _release(self, run: _Run, *, kill: bool = False) -> None:
+    def _release(self, run: LiveRun, *, kill: bool = False) -> None:
         worker, run.worker = run.worker, None
-        if worker is None:
+        if worker:
+            self._pool.give_back(worker, kill=kill)
+
+    # --- the store
+
+    def _add(self, run: LiveRun) -> str:
+        with self._lock:
+            self._runs[run.id] = run
+            if self._recorder:
+                self._recorder.follow(run.record, run.history)
+            self._enqueue(run)
+            return run.id
+
+    def _stored_state(self, run_id: str, step: int) -> Snapshot | None:
+        """The last state that the store keeps of a run, after at most `step` steps."""
+        if not self._recorder or not self.store:
+            return None
+        self._recorder.write(run_id)  # what is still on its way there, too
+        kept = self.store.state_before(run_id, step)
+        return Snapshot(0, *kept) if kept else None
+
+    def _record_again(self, run: LiveRun) -> None:
+        """A run that was opened goes on.
+
+        Raises:
+            ValueError: another server records it.
+        """
+        if not self._recorder or not self.store or self._recorder.follows(run.id):
             return
-        if kill or len(self._idle) >= self.settings.spares or self._closed.is_set():
-            worker.close()
-        else:
-            self._idle.append(worker)
-
-    def _end(self, run: _Run, reason: StopReason, what: str) -> None:
-        run.history.stop = Stop(reason, max(0, run.history.last_step), what)
-        run.phase = Phase.ENDED
-        run.spectra.worker_left(what)
-
-    def _raise_cap(self, run: _Run, steps: int) -> None:
-        run.config = run.config.replace(steps=steps)
-        run.history.config = run.history.config.replace(steps=steps)
+        if not self.store.catalogue.claim(run.id, self.store.server):
+            raise ValueError("another server goes on with this run; it can be forked here")
+        self.store.folder(run.id).drop_from(run.history.last_step + 2)
+        self._recorder.follow(run.record, run.history, written=run.history.last_step)
 
     # --- what workers report, on their listening threads
 
@@ -402,14 +405,16 @@ class RunRegistry:
                 case Rows(_, rows):
                     run.history.extend(rows[rows["step"] > run.history.last_step])
                 case Intervened(_, intervention):
-                    self._record_intervention(run, intervention)
+                    run.intervened(intervention)
                 case Status():
                     run.status = report
                     run.history.parameters = report.parameters
                     # what was asked for last: this report may have crossed with a Pause or Resume
                     run.phase = Phase.PAUSED if run.paused or run.unwatched else Phase.RUNNING
-                case Snapshot():
+                case Snapshot(_, step, packed):
                     run.snapshot = report
+                    if self._recorder:
+                        self._recorder.keep(run.id, step, packed)
                 case SpectrumProgress() | SpectrumMade() | SpectrumFailed():
                     run.spectra.take(report)
                 case Ended(_, stop):
@@ -420,23 +425,15 @@ class RunRegistry:
                     self._start_waiting()
             self._news.notify_all()
 
-    @staticmethod
-    def _record_intervention(run: _Run, intervention: Intervention) -> None:
-        if run.known:
-            run.known -= 1  # a replay repeats what is already recorded
-        else:
-            run.history.intervene(intervention)
-
     def _on_lost(self, worker: WorkerProcess) -> None:
         with self._news:
-            if worker in self._idle:
-                self._idle.remove(worker)
+            self._pool.lost(worker)
             for run in self._runs.values():
                 if run.worker is worker:
                     run.worker = None
                     step = run.history.last_step + 1
                     what = f"the worker process was lost at step {step:,}"
-                    self._end(run, StopReason.WORKER_LOST, what)
+                    run.end(StopReason.WORKER_LOST, what)
             self._start_waiting()
             self._news.notify_all()
 
@@ -452,15 +449,17 @@ class RunRegistry:
                 self._drop_oldest()
                 self._start_waiting()
 
-    def _check_lease(self, run: _Run, unseen: float) -> None:
+    def _check_lease(self, run: LiveRun, unseen: float) -> None:
         limits = self.settings
         if unseen > limits.forget_after and run.phase is Phase.ENDED:
-            del self._runs[run.id]
+            self._forget(run)
+        elif not run.attended:
+            return
         elif unseen > limits.end_after and run.phase is not Phase.ENDED:
             if run.id in self._queue:
                 self._queue.remove(run.id)
             self._release(run, kill=True)
-            self._end(run, StopReason.UNWATCHED, f"nobody watched for {limits.end_after:g} s")
+            run.end(StopReason.UNWATCHED, f"nobody watched for {limits.end_after:g} s")
         elif unseen > limits.pause_after and run.worker and run.phase is Phase.RUNNING:
             run.unwatched = True
             run.worker.send(Pause())
@@ -470,9 +469,10 @@ class RunRegistry:
         ended = [run for run in self._runs.values() if run.phase is Phase.ENDED]
         excess = len(self._runs) - self.settings.max_records
         for run in sorted(ended, key=lambda run: run.seen_at)[: max(0, excess)]:
-            del self._runs[run.id]
+            self._forget(run)
 
-
-def _difference(old: Hyperparameters, new: Hyperparameters) -> dict[str, Any]:
-    names = (item.name for item in fields(new))
-    return {n: getattr(new, n) for n in names if getattr(new, n) != getattr(old, n)}
+    def _forget(self, run: LiveRun) -> None:
+        """The store keeps what is recorded; `open` brings it back."""
+        del self._runs[run.id]
+        if self._recorder:
+            self._recorder.forget(run.id)

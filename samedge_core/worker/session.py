@@ -214,6 +214,7 @@ class Session:
         )
 
     def _snapshot(self) -> None:
+        self._flush()  # a state must not arrive before the rows that lead to it
         began = time.monotonic()
         # nothing to keep from a state that has left the finite range
         if bool(self._state.w.isfinite().all()):

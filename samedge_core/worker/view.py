@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from samedge_core.rules import Hyperparameters
+from samedge_core.store import Origin
 from samedge_core.training.config import RunConfig
 from samedge_core.training.stop import Stop
 from samedge_core.worker.messages import Status
@@ -32,7 +33,6 @@ class RunView:
     """What a page needs to show a run, as of now.
 
     Attributes:
-        epoch: changes when the run is reset, and its history starts anew.
         ahead: runs that wait before this one.
         unwatched: paused because nobody was polling.
         stretch: the step cap asked for; each Resume at the cap adds as many steps to the config's.
@@ -46,10 +46,11 @@ class RunView:
         start, last_step: the rows asked for, and the newest row.
         kept: steps taken at the last snapshot; None before there is one.
         spectra: those that were asked for.
+        origin: the run that it left, and where; None for one from step 0.
+        unrecorded: why it is not being recorded in the store; empty while it is.
     """
 
     id: str
-    epoch: int
     config: RunConfig
     phase: Phase
     ahead: int
@@ -67,3 +68,5 @@ class RunView:
     last_step: int
     kept: int | None
     spectra: SpectraView
+    origin: Origin | None
+    unrecorded: str

@@ -1,0 +1,135 @@
+"""LiveRun: what the registry knows of one run, and what follows from that alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from samedge_core.diagnosis import diagnose
+from samedge_core.rules import Hyperparameters
+from samedge_core.store import RunRecord
+from samedge_core.training.config import RunConfig
+from samedge_core.training.history import History, Intervention
+from samedge_core.training.stop import Stop, StopReason
+from samedge_core.worker.messages import Begin, Snapshot, Status
+from samedge_core.worker.process import WorkerProcess
+from samedge_core.worker.spectra import RunSpectra
+from samedge_core.worker.view import Phase, RunView
+
+__all__ = ["LiveRun"]
+
+
+@dataclass
+class LiveRun:
+    """A run of the registry, whose lock is held by whoever touches it.
+
+    Attributes:
+        record: what the store's record begins with.
+        wanted: eta, rho, beta and rule as last asked for.
+        attended: it pauses when nobody looks.
+        planned: interventions to make on the way.
+        snapshot: the last one, from which a new worker would go on.
+    """
+
+    record: RunRecord
+    history: History
+    spectra: RunSpectra
+    wanted: Hyperparameters
+    seen_at: float = field(default_factory=time.monotonic)
+    attended: bool = True
+    planned: tuple[Intervention, ...] = ()
+    session: int = 0
+    phase: Phase = Phase.WAITING
+    paused: bool = False
+    unwatched: bool = False
+    pace: float | None = None
+    worker: WorkerProcess | None = None
+    snapshot: Snapshot | None = None
+    status: Status | None = None
+
+    @property
+    def id(self) -> str:
+        """Of the run."""
+        return self.record.id
+
+    @property
+    def config(self) -> RunConfig:
+        """What the run started with, and the step cap that is in force."""
+        return self.history.config
+
+    def begin(self, session: int) -> Begin:
+        """What a worker needs to go on: the last snapshot, and what came after it to repeat."""
+        history, snapshot = self.history, self.snapshot
+        taken, resume_at = snapshot.step if snapshot else 0, history.last_step + 1
+        replay = [item for item in history.interventions if item.step >= taken and item.changes]
+        replay += [i for i in self.planned if i.step >= resume_at and not self.has(i)]
+        wanted = _difference(history.hyperparameters, self.wanted)
+        if wanted:
+            replay.append(Intervention(resume_at, wanted))
+        return Begin(
+            session=session,
+            config=self.config,
+            snapshot=snapshot.packed if snapshot else None,
+            replay=tuple(replay),
+            until=resume_at,
+            paused=self.paused,
+            pace=self.pace,
+        )
+
+    def has(self, intervention: Intervention) -> bool:
+        """Whether it is recorded; a replay repeats what is."""
+        step, changes = intervention.step, dict(intervention.changes)
+        return any(
+            i.step == step and dict(i.changes) == changes for i in self.history.interventions
+        )
+
+    def intervened(self, intervention: Intervention) -> None:
+        """A worker reports a change that has taken effect."""
+        if self.has(intervention):
+            return
+        self.history.intervene(intervention)
+        if any(item.step == intervention.step for item in self.planned):
+            self.wanted = self.history.hyperparameters
+
+    def end(self, reason: StopReason, what: str) -> None:
+        """The run stops here, by the server's doing."""
+        self.history.stop = Stop(reason, max(0, self.history.last_step), what)
+        self.phase = Phase.ENDED
+        self.spectra.worker_left(what)
+
+    def raise_cap(self, steps: int) -> None:
+        """Allow so many steps."""
+        self.history.config = self.config.replace(steps=steps)
+
+    def view(self, start: int, most: int | None, ahead: int, failure: str) -> RunView:
+        """As a page sees it."""
+        history = self.history
+        return RunView(
+            id=self.id,
+            config=history.config,
+            phase=self.phase,
+            ahead=ahead,
+            unwatched=self.unwatched,
+            stretch=self.record.stretch,
+            hyper=self.wanted,
+            status=self.status,
+            stop=history.stop,
+            worker_pid=self.worker.pid if self.worker else None,
+            marks=tuple((item.step, item.label) for item in history.interventions),
+            columns=history.columns(history.select(start, most)),
+            latest=history.latest(),
+            diagnoses=tuple(diagnose(history)),
+            start=start,
+            last_step=history.last_step,
+            kept=self.snapshot.step if self.snapshot else None,
+            spectra=self.spectra.view(),
+            origin=self.record.origin,
+            unrecorded=failure,
+        )
+
+
+def _difference(old: Hyperparameters, new: Hyperparameters) -> dict[str, Any]:
+    names: Sequence[str] = [item.name for item in fields(new)]
+    return {n: getattr(new, n) for n in names if getattr(new, n) != getattr(old, n)}
