@@ -102,13 +102,14 @@ def _table(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def _figure(name: str, figure: go.Figure) -> str:
-    # the id is otherwise random, and equal runs should give equal files
+    # the id is otherwise random, and equal runs should give equal files; without the last setting
+    # a button would offer to upload the chart to Plotly
     div_id = "figure-" + "".join(c if c.isalnum() else "-" for c in name.lower())
     body = figure.to_html(
         full_html=False,
         include_plotlyjs=False,
         div_id=div_id,
         default_height="420px",
-        config={"displaylogo": False, "responsive": True},
+        config={"displaylogo": False, "responsive": True, "showSendToCloud": False},
     )
     return _section(name, body)
