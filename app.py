@@ -1,8 +1,11 @@
 """SAMEdge, the live lab: watch gradient descent and SAM at the edge of stability."""
 
+from dataclasses import dataclass
+
 import streamlit as st
 
 from pages.parts import (
+    branches,
     controls,
     downloading,
     feed,
@@ -11,10 +14,12 @@ from pages.parts import (
     lab,
     navigation,
     numbers,
+    share,
     spectrum,
     status,
 )
-from pages.parts.live import Axis, View, live_charts
+from pages.parts.live import Axis, View, cursor_step, live_charts
+from pages.parts.names import names
 from samedge_core.fields import ConfigError
 from samedge_core.hints import hints
 from samedge_core.paper import ALL_PRESETS
@@ -39,13 +44,10 @@ def main() -> None:
     gone = lab.attach()
     if "preset" not in st.session_state:
         _first_visit()
-    with st.sidebar:
-        controls.draw(_live_changed, rule_fixed=lab.comparing())
-        st.select_slider(
-            "Speed limit (steps/s)", PACES, format_func=lambda v: "none" if v is None else str(v),
-            key="pace", value=None, on_change=_pace_changed, persist_state="session",
-            help="Slow the run down to watch single steps. The training itself does not change.",
-        )  # fmt: skip
+    elif st.session_state.pop("adopt", False) and (shown := lab.glances()):
+        controls.load(lab.in_force(shown[-1]))
+    if not navigation.embedded():
+        _sidebar()
     config, complaint = _config()
     # read once: the buttons and what the fragment compares with must tell of the same moment
     views = lab.glances()
@@ -55,14 +57,32 @@ def main() -> None:
     with st.container():
         _notes(config, complaint, views, gone)
     view = _chart_options()
-    running = any(item.phase in lab.ACTIVE for item in views)
+    seen = _Seen(any(item.phase in lab.ACTIVE for item in views), cursor_step(CHARTS))
     st.fragment(_live, run_every=POLL_SECONDS if lab.shown() else None)(
-        view, config.rule if config else "sam", running
+        view, config.rule if config else "sam", seen
     )
+    branches.draw(views, seen.cursor)
+    if not navigation.embedded():
+        _further(config, views)
+
+
+def _further(config: RunConfig | None, views: list[RunView]) -> None:
+    """What most readers do not need at once."""
     spectrum.draw(views, every=POLL_SECONDS)
+    share.draw(config, views)
     with st.expander("Numbers", icon=":material/table:", on_change="rerun", key="numbers") as box:
         if box.open:
             numbers.show(lab.glances())
+
+
+def _sidebar() -> None:
+    with st.sidebar:
+        controls.draw(_live_changed, rule_fixed=lab.comparing())
+        st.select_slider(
+            "Speed limit (steps/s)", PACES, format_func=lambda v: "none" if v is None else str(v),
+            key="pace", value=None, on_change=_pace_changed, persist_state="session",
+            help="Slow the run down to watch single steps. The training itself does not change.",
+        )  # fmt: skip
 
 
 def _first_visit() -> None:
@@ -77,7 +97,7 @@ def _first_visit() -> None:
     st.session_state["preset"] = preset.name
     if shown:
         controls.load(lab.in_force(shown[-1]))
-    else:
+    elif not share.arrive():
         controls.load(preset.config)
         st.session_state["comparing"] = preset.compare
 
@@ -93,6 +113,7 @@ def _config() -> tuple[RunConfig | None, str]:
 def _preset_chosen() -> None:
     preset = ALL_PRESETS[st.session_state["preset"]]
     lab.leave()  # the controls would no longer say what is in force in the run
+    share.drop_planned()
     controls.load(preset.config)
     st.session_state["comparing"] = preset.compare
     st.query_params["preset"] = preset.name
@@ -108,14 +129,9 @@ def _pace_changed() -> None:
 
 
 def _head(config: RunConfig | None, views: list[RunView]) -> None:
-    """Preset picker with what to see, and the buttons."""
-    left, right = st.columns([1.1, 2], vertical_alignment="center")
-    left.selectbox(
-        "Preset", list(ALL_PRESETS), format_func=lambda name: ALL_PRESETS[name].title, key="preset",
-        on_change=_preset_chosen, persist_state="session",
-        help="A setting that shows something; every control can be changed from there.",
-    )  # fmt: skip
-    right.markdown(f"**What you should see.** {ALL_PRESETS[st.session_state['preset']].see}")
+    """Preset picker with what to see, and the buttons; the buttons alone in a frame."""
+    if not navigation.embedded():
+        _presets()
     action = lab.primary(config, views)
     blocked = config is None
     icons = {"Start": "play_arrow", "Pause": "pause", "Resume": "play_arrow"}
@@ -141,6 +157,16 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
     keys.bind(r="reset")
 
 
+def _presets() -> None:
+    left, right = st.columns([1.1, 2], vertical_alignment="center")
+    left.selectbox(
+        "Preset", list(ALL_PRESETS), format_func=lambda name: ALL_PRESETS[name].title, key="preset",
+        on_change=_preset_chosen, persist_state="session",
+        help="A setting that shows something; every control can be changed from there.",
+    )  # fmt: skip
+    right.markdown(f"**What you should see.** {ALL_PRESETS[st.session_state['preset']].see}")
+
+
 def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone: list[str]) -> None:
     if gone:
         st.warning(
@@ -149,6 +175,8 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
         )
     if notice := st.session_state.pop("notice", None):
         st.warning(notice)
+    share.note()
+    branches.draw_ways_back(views)
     if config is None:
         st.error(f"A setting can't be used: {complaint}. What runs goes on unchanged.")
         return
@@ -198,21 +226,47 @@ def _chart_options() -> View:
     return View(x=AXES[title or "Step"], log_y=log_y, smooth=smooth, top_k=top_k, previous=previous)
 
 
-def _live(view: View, rule: str, running: bool) -> None:
+@dataclass(frozen=True)
+class _Seen:
+    """What the part of the page outside of the fragment was drawn for."""
+
+    running: bool
+    cursor: int | None
+
+
+def _live(view: View, rule: str, seen: _Seen) -> None:
     """The part that is drawn anew at every tick."""
     views = feed.poll(lab.shown(), CHARTS)
-    if running != any(item.phase in lab.ACTIVE for item in views):
+    now = _Seen(any(item.phase in lab.ACTIVE for item in views), cursor_step(CHARTS))
+    if now != seen:
         st.rerun()  # the buttons stand outside this fragment and must follow
+    if _behind(views):
+        st.session_state["adopt"] = True
+        st.rerun()
+    called = names(views)
     with st.container():  # keeps the charts in their place, however many lines there are
-        for item in views:
-            status.show(item, several=len(views) > 1)
+        for item, name in zip(views, called, strict=True):
+            status.show(item, name)
         if not views:
             st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
         formula.show(views, rule)
+    updates = [feed.update(item, name) for item, name in zip(views, called, strict=True)]
     live_charts(
-        [feed.update(item) for item in views], view, key=CHARTS,
-        on_resync=lambda: feed.forget_sent(CHARTS),
+        [*updates, *feed.abandoned(views, CHARTS)], view, key=CHARTS,
+        on_resync=lambda: feed.forget_sent(CHARTS), on_cursor=_moved, cursor=branches.place(),
     )  # fmt: skip
+
+
+def _behind(views: list[RunView]) -> bool:
+    """Whether a planned intervention has changed what the controls say."""
+    if not views or lab.comparing():
+        return False
+    entered = controls.live_values()
+    return any(getattr(views[-1].hyper, name) != value for name, value in entered.items())
+
+
+def _moved() -> None:
+    """The cursor is elsewhere: what belongs to its step follows in the next run of the page."""
 
 
 main()

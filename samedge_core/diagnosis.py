@@ -8,8 +8,9 @@ import numpy as np
 
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.history import History
+from samedge_core.training.stop import StopReason
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "last_stable"]
 
 WINDOW = 50  # rows looked back on; a judgement needs at least this many measured ones
 
@@ -23,6 +24,16 @@ def diagnose(history: History) -> Iterator[str]:
     rows = {name: column[measured] for name, column in recent.items()}
     yield from _dead_network(history, rows)
     yield from _unconverged(rows)
+
+
+def last_stable(history: History) -> int | None:
+    """The step to go back to after a divergence: the last one whose loss was no larger than at the
+    start. None for a run that has not diverged."""
+    if history.stop_reason is not StopReason.DIVERGED:
+        return None
+    columns = history.columns()
+    calm = np.flatnonzero(columns["loss"] <= columns["loss"][0])
+    return int(columns["step"][calm[-1]])
 
 
 def _dead_network(history: History, rows: dict[str, np.ndarray]) -> Iterator[str]:

@@ -99,6 +99,36 @@ export class RunBuffer {
     const share = (step - steps[after - 1]) / (steps[after] - steps[after - 1]);
     return xs[after - 1] + share * (xs[after] - xs[after - 1]);
   }
+
+  /** The inverse of `locate`: the step, a whole number, that lies at an x; null before any row. */
+  stepAt(x, quantity) {
+    const steps = this.columns.get("step");
+    if (!steps?.length) return null;
+    const xs = this.x(quantity);
+    const after = lowerBound(xs, x);
+    if (after === 0) return steps[0];
+    if (after === xs.length) return steps[after - 1];
+    const share = (x - xs[after - 1]) / (xs[after] - xs[after - 1]);
+    return Math.round(steps[after - 1] + share * (steps[after] - steps[after - 1]));
+  }
+
+  /** Step of the newest row; -1 before any. */
+  get lastStep() {
+    return this.columns.get("step")?.at(-1) ?? -1;
+  }
+
+  /** Index of the newest row at or before a step; -1 where there is none. */
+  rowAt(step) {
+    return lowerBound(this.columns.get("step") ?? [], step + 1) - 1;
+  }
+
+  /** Index of the newest row up to `row` in which a column was measured; -1 where there is none. */
+  measuredAt(column, row) {
+    const values = this.columns.get(column);
+    let at = values ? row : -1;
+    while (at >= 0 && !Number.isFinite(values[at])) at--;
+    return at;
+  }
 }
 
 /** Decode a column of live.py's `encode`: null, a constant, Float32, even spacing, or offsets. */

@@ -8,7 +8,7 @@
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
 const { DARK, LIGHT, axisStyle, channels, readTheme, translucent } = await part("theme.js");
 const { lowerBound } = await part("buffer.js");
-const { addStyle, element, loadPlotly, memory } = await part("page.js");
+const { addStyle, element, loadPlotly, memory, onClick, shownNumber } = await part("page.js");
 
 /* ---------------------------------------------------------------- what the server sends */
 
@@ -194,32 +194,13 @@ function listenToPlot(state, name, gd) {
   gd.on("plotly_doubleclick", () => {
     if (!figureOf(state, name)?.click) resetZoom(state, name); // there, each click has set a point
   });
-  listenToClicks(state, name, gd);
+  onClick(gd, state.abort.signal, (at) => {
+    if (figureOf(state, name)?.click) state.send("clicked", { figure: name, ...at });
+  });
 }
 
 function figureOf(state, name) {
   return state.figures.find((figure) => figure.name === name);
-}
-
-const CLICK_SLACK = 4; // pixels that a hand may move while it clicks
-
-/** Tell the server where an empty spot was clicked; Plotly itself only reports points of traces. */
-function listenToClicks(state, name, gd) {
-  let down = null;
-  gd.addEventListener("pointerdown", (event) => {
-    down = event.target.classList.contains("nsewdrag") ? [event.clientX, event.clientY] : null;
-  }, { capture: true });
-  window.addEventListener("pointerup", (event) => {
-    const still = down && Math.hypot(event.clientX - down[0], event.clientY - down[1]) < CLICK_SLACK;
-    down = null;
-    if (still && figureOf(state, name)?.click) state.send("clicked", { figure: name, ...dataAt(gd, event) });
-  }, { signal: state.abort.signal });
-}
-
-function dataAt(gd, event) {
-  const { xaxis, yaxis } = gd._fullLayout;
-  const box = gd.getBoundingClientRect();
-  return { x: xaxis.p2d(event.clientX - box.left - xaxis._offset), y: yaxis.p2d(event.clientY - box.top - yaxis._offset) };
 }
 
 /* ---------------------------------------------------------------- the scrubber */
@@ -299,12 +280,6 @@ function readout({ scrub, look }, index) {
     return row;
   });
   return [head, ...rows];
-}
-
-function shownNumber(value) {
-  if (value === undefined || !Number.isFinite(value)) return "–";
-  if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6)) return value.toExponential(3);
-  return Number(value.toPrecision(5)).toString();
 }
 
 /* ---------------------------------------------------------------- mounting */

@@ -12,7 +12,8 @@
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
 const { DARK, LIGHT, axisStyle, escapeHtml, readTheme, textWidth, translucent } = await part("theme.js");
 const { RunBuffer } = await part("buffer.js");
-const { addStyle, element, loadPlotly, memory } = await part("page.js");
+const { addStyle, element, loadPlotly, memory, onClick } = await part("page.js");
+const { SCRUBBER_STYLE, drawScrubber, makeScrubber } = await part("scrubber.js");
 
 /* ---------------------------------------------------------------- what is drawn */
 
@@ -43,6 +44,7 @@ const RATIO = {
 
 const BAND = "± residual";
 const BAND_MEANS = "an eigenvalue lies within";
+const ABANDONED = "abandoned";
 
 const LOSS = {
   name: "Loss", title: "loss", log: true,
@@ -52,6 +54,7 @@ const LOSS = {
     { column: "held_out_loss", name: "held-out loss", role: "heldOutLoss", connect: true, smooth: true },
     { column: "loss", name: "loss", role: "loss", connect: true, smooth: true, always: true },
   ],
+  ghost: { column: "loss", name: "previous loss" },
 };
 
 const ALIGNMENT = {
@@ -84,6 +87,7 @@ const LAB = [
   {
     name: "Gradient norm", title: "gradient norm", log: true,
     lines: [{ column: "grad_norm", name: "‖g‖", role: "grad", connect: true, smooth: true, always: true }],
+    ghost: { column: "grad_norm", name: "previous ‖g‖" },
   },
   LOSS,
   ALIGNMENT,
@@ -147,12 +151,21 @@ function context(state, run, place) {
 function chartTraces(state, chart) {
   const runs = [...state.runs.values()];
   const pair = runs.length > 1;
-  const traces = chart.ghost ? ghostOf(state).map((ghost) => ghostTrace(state, chart, ghost)) : [];
+  const traces = [...branchTraces(state, chart), ...(chart.ghost ? ghostOf(state) : []).map((ghost) => ghostTrace(state, chart, ghost))];
   runs.forEach((run, index) => {
     if (run.rows) traces.push(...runTraces(context(state, run, pair ? index : null), chart));
   });
+  if (runs.length > 2 && !chart.wide) shortenLegend(traces, chart);
   if (chart.unitLine) traces.unshift(unitLine(state));
   return traces;
+}
+
+/** With many runs, only their main lines have an entry in the small charts, which have no room for all. */
+function shortenLegend(traces, { lines }) {
+  const minor = lines.filter((line) => !line.always).map((line) => ` ${line.name}`);
+  for (const trace of traces) {
+    if (minor.some((ending) => trace.legendgroup.endsWith(ending))) trace.showlegend = false;
+  }
 }
 
 function runTraces(ctx, chart) {
@@ -206,9 +219,11 @@ function smoothTrace(ctx, line) {
 
 function lineTrace(ctx, line, name, y, width) {
   const color = lineColor(ctx, line.role);
+  const short = ctx.run.rows < 40; // a single point draws no line
+  const seldom = !short && ctx.place > 1 && Boolean(line.always); // six colours alone are hard to tell apart
   return {
     type: "scatter",
-    mode: ctx.run.rows < 40 ? "lines+markers" : "lines", // a single point draws no line
+    mode: short || seldom ? "lines+markers" : "lines",
     name: suffixed(ctx, name),
     legendgroup: groupOf(ctx, line.name),
     x: ctx.run.x(ctx.view.x),
@@ -217,7 +232,7 @@ function lineTrace(ctx, line, name, y, width) {
     connectgaps: Boolean(line.connect),
     opacity: line.fade ?? 1,
     line: { color, width, dash: STROKES[line.role].dash, shape: line.shape ?? "linear" },
-    marker: { color, size: 5, symbol: ctx.place === 1 ? "diamond" : "circle" },
+    marker: { color, size: 5, symbol: symbolOf(ctx), ...(seldom && { size: 7, maxdisplayed: MARKERS_A_LINE }) },
     hovertemplate: "%{y:.5~g}",
     visible: visibility(ctx, line.name),
   };
@@ -225,7 +240,18 @@ function lineTrace(ctx, line, name, y, width) {
 
 function lineColor({ place, palette }, role) {
   // 2/η is the same line for both runs of a pair: in one neutral colour they don't fight for it
-  return place === null || role === "gd" ? palette[role] : palette.families[place % 2][FAMILY_SHADES[role] ?? "strong"];
+  return place === null || role === "gd" ? palette[role] : familyOf(palette, place)[FAMILY_SHADES[role] ?? "strong"];
+}
+
+function familyOf({ families }, place) {
+  return families[place % families.length];
+}
+
+const SYMBOLS = ["circle", "diamond", "square", "triangle-up", "x", "star"];
+const MARKERS_A_LINE = 12;
+
+function symbolOf({ place }) {
+  return SYMBOLS[(place ?? 0) % SYMBOLS.length];
 }
 
 function suffixed({ run, place }, name) {
@@ -307,7 +333,7 @@ function notConverged(ctx) {
     type: "scatter", mode: "markers", name: suffixed(ctx, "not converged"),
     legendgroup: groupOf(ctx, "not converged"), hoverinfo: "skip",
     x: rows.map((i) => xs[i]), y: rows.map((i) => values[i]),
-    marker: { symbol: ctx.place === 1 ? "diamond-open" : "circle-open", size: 8, color: ctx.palette.bad, line: { width: 1.6 } },
+    marker: { symbol: `${symbolOf(ctx)}-open`, size: 8, color: ctx.palette.bad, line: { width: 1.6 } },
     visible: visibility(ctx, "not converged"),
   }];
 }
@@ -319,12 +345,25 @@ function ghostOf({ ghost, view, runs }) {
 
 function ghostTrace(state, chart, run) {
   const { column, name } = chart.ghost;
-  const y = run.columns.get(column) ?? [];
+  return greyTrace(state, run, column, name, `0 ${name}`);
+}
+
+/** The branches that were left by rewinding: one entry in the legend switches them in all charts. */
+function branchTraces(state, chart) {
+  const { column } = chart.ghost ?? chart.lines.find((line) => line.always);
+  const branches = [...state.branches.values()].filter((run) => run.rows);
+  return branches.map((run, index) => ({
+    ...greyTrace(state, run, column, ABANDONED, ABANDONED), showlegend: index === 0,
+  }));
+}
+
+function greyTrace(state, run, column, name, group) {
+  const stroke = group === ABANDONED ? { width: 2, dash: "4px,2px" } : { width: 1.6 };
   return {
-    type: "scatter", mode: "lines", name, legendgroup: `0 ${name}`, connectgaps: true, hoverinfo: "skip",
-    x: run.x(state.view.x), y, opacity: 0.65,
-    line: { color: state.palette.ghost, width: 1.6 },
-    visible: state.hidden.has(`0 ${name}`) ? "legendonly" : true,
+    type: "scatter", mode: "lines", name, legendgroup: group, connectgaps: true, hoverinfo: "skip",
+    x: run.x(state.view.x), y: run.columns.get(column) ?? [], opacity: 0.65,
+    line: { color: state.palette.ghost, ...stroke },
+    visible: state.hidden.has(group) ? "legendonly" : true,
   };
 }
 
@@ -345,9 +384,9 @@ function xSpan(runs, quantity) {
   return [Math.min(...columns.map((xs) => xs[0])), Math.max(...columns.map((xs) => xs.at(-1)))];
 }
 
-/** First and last x of all that is drawn, the ghost included. */
+/** First and last x of all that is drawn, the ghost and abandoned branches included. */
 function fullSpan(state) {
-  return xSpan([...state.runs.values(), ...ghostOf(state)], state.view.x);
+  return xSpan([...state.runs.values(), ...state.branches.values(), ...ghostOf(state)], state.view.x);
 }
 
 /* ---------------------------------------------------------------- layout */
@@ -383,8 +422,7 @@ function chartLayout(state, chart, traces) {
       ...axis,
       title: { text: X_TITLES[state.view.x], standoff: 6 },
       exponentformat: state.view.x === "time" ? "e" : "SI", // 200k steps, but never "m" for milli
-      ...(span ? fixedOrAuto(zoom.x) : { range: [0, 100] }),
-      ...(span && { autorangeoptions: sharedRange(span) }),
+      range: span ? [...(zoom.x ?? withRoom(span))] : [0, 100],
       hoverformat: state.view.x === "time" ? ".5~g" : ",.0f",
       unifiedhovertitle: { text: `${X_TITLES[state.view.x]} %{x}` },
       showspikes: true, spikemode: "across", spikesnap: "hovered data", spikethickness: 1,
@@ -392,7 +430,7 @@ function chartLayout(state, chart, traces) {
     },
     yaxis: yAxis(state, chart, axis, empty),
     ...(right && { yaxis2: rightAxis(axis) }),
-    shapes: marks.map((mark) => markLine(mark, theme)),
+    shapes: [...marks.map((mark) => markLine(mark, theme)), ...cursorLines(state)],
     annotations: empty
       ? [emptyNote(state)]
       : chart.marked ? markLabels(state, marks, state.charts.get(chart.name)) : [],
@@ -422,10 +460,9 @@ function rightAxis(axis) {
   return { ...axis, title, overlaying: "y", side: "right", range: [0, 1.02], fixedrange: true, showgrid: false, dtick: 0.25 };
 }
 
-/** The same x range in every chart, also where the ghost is not drawn, and no margin for markers. */
-function sharedRange([from, to]) {
-  if (from === to) return {}; // a single point needs room around it
-  return { include: [from, to], clipmin: from, clipmax: to };
+/** A single point needs room around it. */
+function withRoom([from, to]) {
+  return from === to ? [from - 1, to + 1] : [from, to];
 }
 
 function isLog(state, chart) {
@@ -533,8 +570,9 @@ function beginPass(state) {
   state.revision += 1;
   state.queue = [...state.set];
   state.span = fullSpan(state); // for the whole pass: rows may arrive between two charts
-  dropStrandedZoom(state);
+  dropStranded(state);
   state.follow.hidden = !isZoomed(state);
+  showNumbers(state);
 }
 
 function drawChart(state, chart) {
@@ -556,7 +594,7 @@ function chartConfig(state, chart) {
   return { ...CONFIG, toImageButtonOptions: file, modeBarButtons };
 }
 
-/* ---------------------------------------------------------------- zoom, legend, cursor */
+/* ---------------------------------------------------------------- zoom, legend, hover */
 
 function isZoomed({ zoom }) {
   return Boolean(zoom.x) || zoom.y.size > 0;
@@ -568,17 +606,22 @@ function follow(state) {
   scheduleDraw(state);
 }
 
-/** A new run that does not reach the zoomed range would be drawn outside of the view. */
-function dropStrandedZoom(state) {
+/** New runs that do not reach the zoomed range, or the cursor, would be drawn outside of the view. */
+function dropStranded(state) {
   if (!state.replaced) return;
   const span = xSpan([...state.runs.values()], state.view.x);
   if (!span) return;
   state.replaced = false;
   if (state.zoom.x && span[1] < state.zoom.x[0]) state.zoom = { x: null, y: new Map() };
+  if (state.cursor > lastStep(state)) {
+    state.cursor = null;
+    tell(state);
+  }
 }
 
 /** Take over what the user did to one chart, and link the x axes. */
 function onRelayout(state, chart, change) {
+  if (Object.keys(change).every((key) => key.startsWith("shapes"))) return; // the cursor's line, moved by us
   const touched = (axis) => Object.keys(change).some((key) => key.startsWith(`${axis}.range`));
   const { layout } = state.charts.get(chart.name);
   if ("dragmode" in change) state.dragmode = change.dragmode;
@@ -648,6 +691,99 @@ function onUnhover(state, chart) {
   for (const other of state.set) if (other !== chart) state.plotly.Fx.unhover(state.charts.get(other.name));
 }
 
+/* ---------------------------------------------------------------- the cursor */
+
+const CURSOR = "cursor";
+const DOUBLE_CLICK_MS = 300; // as Plotly has it
+
+/** Last step of the shown runs. */
+function lastStep({ runs }) {
+  return Math.max(...[...runs.values()].map((run) => run.lastStep));
+}
+
+/** Shown runs that have come to the cursor, with their place. */
+function runsAtCursor({ runs, cursor }) {
+  const placed = [...runs.values()].map((run, place) => ({ run, place }));
+  return cursor === null ? [] : placed.filter(({ run }) => run.rowAt(cursor) >= 0 && run.lastStep >= cursor);
+}
+
+/** The lines at the cursor: one, but for runs that came to this step at another time or cost. */
+function cursorLines(state) {
+  const places = new Map();
+  for (const { run, place } of runsAtCursor(state)) {
+    const x = run.locate(state.cursor, state.view.x);
+    if (!places.has(x)) places.set(x, place);
+  }
+  const color = (place) => (places.size > 1 ? familyOf(state.palette, place).strong : state.theme.text);
+  return [...places].map(([x, place]) => ({
+    type: "line", name: CURSOR, xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1,
+    line: { color: color(place), width: 1.5 },
+  }));
+}
+
+/**
+ * Put the lines of one chart where they are now. All shapes at once: a new place for one of them would
+ * make Plotly compute the whole chart anew, at ten times the cost.
+ */
+function moveLines(plotly, gd, lines) {
+  const others = (gd.layout.shapes ?? []).filter(({ name }) => name !== CURSOR);
+  plotly.relayout(gd, { shapes: [...others, ...lines] });
+}
+
+/** Put the cursor at a step, or nowhere (null); its lines and numbers follow in the next frame. */
+function moveCursor(state, step) {
+  state.cursor = step;
+  state.cursorFrame ||= requestAnimationFrame(() => {
+    state.cursorFrame = 0;
+    showNumbers(state);
+    if (!state.revision) return; // not drawn yet
+    const lines = cursorLines(state);
+    for (const gd of state.charts.values()) moveLines(state.plotly, gd, lines);
+  });
+}
+
+function showNumbers(state) {
+  if (!state.scrubber) return;
+  const runs = [...state.runs.values()];
+  const colour = (place) => (runs.length > 1 ? familyOf(state.palette, place).strong : "");
+  const rows = runs.map((run, place) => ({ run, color: colour(place) })).filter(({ run }) => run.rows);
+  drawScrubber(state.scrubber, rows, state.cursor);
+}
+
+/** The first of two clicks sets the cursor at once; the second takes that back: it undoes zooming. */
+function onChartClick(state, x) {
+  const { click } = state;
+  clearTimeout(click?.timer);
+  state.click = null;
+  if (click) {
+    moveCursor(state, click.before);
+    return;
+  }
+  const runs = [...state.runs.values()].filter((run) => run.rows);
+  if (!runs.length) return;
+  const reached = runs.find((run) => run.x(state.view.x).at(-1) >= x) ?? runs[0];
+  const timer = setTimeout(() => {
+    state.click = null;
+    tell(state);
+  }, DOUBLE_CLICK_MS);
+  state.click = { before: state.cursor, timer };
+  moveCursor(state, reached.stepAt(x, state.view.x));
+}
+
+/** Tell the server where the cursor has come to rest. */
+function tell(state) {
+  if (state.told === state.cursor) return;
+  state.told = state.cursor;
+  state.send("cursor", state.cursor);
+}
+
+/** The server may place the cursor too: each new count is obeyed once. */
+function adoptCursor(state, cursor) {
+  if (!cursor || cursor.count === state.obeyed) return;
+  state.obeyed = cursor.count;
+  moveCursor(state, cursor.step);
+}
+
 /* ---------------------------------------------------------------- messages from the server */
 
 const RESYNC_AGAIN_MS = 3000; // an answer can be lost like any other message
@@ -655,11 +791,15 @@ const RESYNC_AGAIN_MS = 3000; // an answer can be lost like any other message
 /** Take in a message; returns whether there is anything new to draw. */
 function receive(state, data, askForAll) {
   const viewChanged = applyView(state, data.view);
-  const runsChanged = adoptRuns(state, data.runs.map((run) => run.id));
-  const outcomes = data.runs.map((update) => state.runs.get(update.id).accept(update));
+  const ids = (abandoned) => data.runs.filter((run) => run.abandoned === abandoned).map((run) => run.id);
+  const branchesChanged = adoptBranches(state, ids(true));
+  const runsChanged = adoptRuns(state, ids(false));
+  adoptCursor(state, data.cursor);
+  const bufferOf = ({ abandoned, id }) => (abandoned ? state.branches : state.runs).get(id);
+  const outcomes = data.runs.map((update) => bufferOf(update).accept(update));
   if (outcomes.includes("gap")) requestAll(state, askForAll);
   else state.askedAt = -Infinity;
-  return viewChanged || runsChanged || outcomes.includes("new");
+  return viewChanged || branchesChanged || runsChanged || outcomes.includes("new");
 }
 
 function applyView(state, view) {
@@ -674,12 +814,20 @@ function applyView(state, view) {
   return true;
 }
 
+/** Make the abandoned branches those of the message; each has a buffer apart from the run's own. */
+function adoptBranches(state, ids) {
+  const same = ids.length === state.branches.size && ids.every((id) => state.branches.has(id));
+  state.branches = new Map(ids.map((id) => [id, state.branches.get(id) ?? new RunBuffer(id)]));
+  if (ids.includes(state.ghost?.id)) state.ghost = null;
+  return !same;
+}
+
 /** Make the shown runs those of the message; a replaced run becomes the ghost, others are forgotten. */
 function adoptRuns(state, ids) {
   const gone = [...state.runs.values()].filter((run) => !ids.includes(run.id));
   const come = ids.filter((id) => !state.runs.has(id));
   if (!gone.length && !come.length) return false;
-  const leaving = gone.findLast((run) => run.rows > 1);
+  const leaving = gone.findLast((run) => run.rows > 1 && !state.branches.has(run.id));
   // No run at all is a pause between two runs: the one that left is the ghost of the next.
   if (leaving && (come.length || !ids.length)) state.ghost = leaving;
   state.replaced = come.length > 0;
@@ -693,7 +841,7 @@ function requestAll(state, askForAll) {
   const now = performance.now();
   if (now - state.askedAt < RESYNC_AGAIN_MS) return;
   state.askedAt = now;
-  askForAll([...state.runs.values()].map(({ id, have }) => ({ id, have })));
+  askForAll([...state.runs.values(), ...state.branches.values()].map(({ id, have }) => ({ id, have })));
 }
 
 /* ---------------------------------------------------------------- mounting */
@@ -709,23 +857,27 @@ const STYLE = `
   font: inherit; font-size: 13px; border-radius: 999px; cursor: pointer; color: var(--st-text-color, inherit);
   background: var(--st-secondary-background-color, #eee); border: 1px solid var(--st-border-color, #999); }
 .samedge-follow[hidden] { display: none; }
-`;
+${SCRUBBER_STYLE}`;
 
 /** State of each mounted component; Streamlit keeps the element while it stays mounted. */
 const mounted = new WeakMap();
 
-const takeOver = memory(["runs", "ghost", "view", "zoom", "hidden", "dragmode"]);
+const takeOver = memory([
+  "runs", "branches", "ghost", "view", "zoom", "hidden", "dragmode", "cursor", "obeyed",
+]);
 
 /** Called by Streamlit through the bootstrap of assets.py, at every message and change of theme. */
-export function update({ parentElement, data, setTriggerValue }) {
+export function update({ parentElement, data, setStateValue, setTriggerValue }) {
   let state = mounted.get(parentElement);
-  if (!state) mounted.set(parentElement, (state = takeOver(data.key, mount(parentElement, CHART_SETS[data.charts]))));
+  if (!state) mounted.set(parentElement, (state = takeOver(data.key, mount(parentElement, data))));
+  state.send = setStateValue;
   const theme = readTheme(parentElement);
   const themed = JSON.stringify(theme) !== JSON.stringify(state.theme);
   state.theme = theme;
   state.palette = theme.dark ? DARK : LIGHT;
   const news = receive(state, data, (have) => setTriggerValue("resync", have));
   if (news || themed) scheduleDraw(state);
+  if (!state.click && !state.scrubber?.held) tell(state); // after a remount, or when the server placed it
 }
 
 /** Clean up. Streamlit may call this while the element stays: only what has left the page is purged. */
@@ -736,12 +888,15 @@ export function release(parentElement) {
     state.abort.abort();
     state.observer?.disconnect();
     cancelAnimationFrame(state.frame);
+    cancelAnimationFrame(state.cursorFrame);
+    clearTimeout(state.click?.timer);
     for (const gd of state.charts.values()) state.plotly?.purge(gd);
     mounted.delete(parentElement);
   });
 }
 
-function mount(host, { set, invitation }) {
+function mount(host, { charts: name, cursor }) {
+  const { set, invitation } = CHART_SETS[name];
   addStyle("samedge-live-style", STYLE);
   const root = element("div", "samedge-live");
   const grid = element("div", "samedge-grid");
@@ -756,10 +911,12 @@ function mount(host, { set, invitation }) {
   host.style.minHeight = ""; // set by the bootstrap, until the charts hold their own height
   const state = {
     set, invitation, charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
-    runs: new Map(), ghost: null, replaced: false, askedAt: -Infinity,
+    runs: new Map(), branches: new Map(), ghost: null, replaced: false, askedAt: -Infinity,
     view: null, theme: null, palette: null, zoom: { x: null, y: new Map() }, hidden: new Set(),
     dragmode: "zoom", hover: null, dragging: false, frame: 0, queue: [], dirty: false, revision: 0, span: null,
+    cursor: null, obeyed: 0, told: null, click: null, cursorFrame: 0, scrubber: null, send: null,
   };
+  if (cursor) addScrubber(state, root);
   listen(state, grid);
   loadPlotly().then((plotly) => start(state, plotly), () => {
     root.textContent = "The charts could not be loaded: plotly.min.js is missing. Restart the app.";
@@ -772,6 +929,21 @@ function figure(chart) {
   gd.setAttribute("role", "figure");
   gd.setAttribute("aria-label", chart.name);
   return gd;
+}
+
+function addScrubber(state, root) {
+  state.scrubber = makeScrubber({
+    moved: (step) => moveCursor(state, step),
+    settled: () => tell(state),
+    signal: state.abort.signal,
+  });
+  root.append(state.scrubber.root);
+  document.addEventListener("keydown", (event) => {
+    const ours = event.target === document.body || root.contains(event.target);
+    if (event.key !== "Escape" || !ours || state.cursor === null) return;
+    moveCursor(state, null);
+    tell(state);
+  }, { signal: state.abort.signal });
 }
 
 function listen(state, grid) {
@@ -801,6 +973,7 @@ function start(state, plotly) {
     gd.on("plotly_doubleclick", () => follow(state));
     gd.on("plotly_hover", (event) => onHover(state, chart, event));
     gd.on("plotly_unhover", () => onUnhover(state, chart));
+    if (state.scrubber) onClick(gd, state.abort.signal, ({ x }) => onChartClick(state, x));
   }
   state.observer = new ResizeObserver((entries) => {
     for (const { target } of entries) if (target.offsetParent) plotly.Plots.resize(target);

@@ -1,4 +1,4 @@
-/** What every component needs of the page: Plotly.js once, style once, elements. */
+/** What every component needs of the page: Plotly.js once, style once, elements, clicks, numbers. */
 
 let plotlyLoad = null;
 
@@ -28,6 +28,36 @@ export function element(tag, className = "") {
   const node = document.createElement(tag);
   node.className = className;
   return node;
+}
+
+const CLICK_SLACK = 4; // pixels that a hand may move while it clicks
+
+/** Hear of clicks anywhere in the plot area: Plotly itself only reports points of traces. */
+export function onClick(gd, signal, clicked) {
+  let down = null;
+  gd.addEventListener("pointerdown", (event) => {
+    const left = event.button === 0 && event.target.classList.contains("nsewdrag");
+    down = left ? [event.clientX, event.clientY] : null;
+  }, { signal, capture: true });
+  window.addEventListener("pointerup", (event) => {
+    const still = down && Math.hypot(event.clientX - down[0], event.clientY - down[1]) < CLICK_SLACK;
+    down = null;
+    if (still) clicked(dataAt(gd, event));
+  }, { signal });
+}
+
+/** Where an event lies in a chart, in data units. */
+function dataAt(gd, event) {
+  const { xaxis, yaxis } = gd._fullLayout;
+  const box = gd.getBoundingClientRect();
+  return { x: xaxis.p2d(event.clientX - box.left - xaxis._offset), y: yaxis.p2d(event.clientY - box.top - yaxis._offset) };
+}
+
+/** Five digits, and a dash where there is no number. */
+export function shownNumber(value) {
+  if (value === undefined || !Number.isFinite(value)) return "–";
+  if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6)) return value.toExponential(3);
+  return Number(value.toPrecision(5)).toString();
 }
 
 /**

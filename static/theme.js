@@ -5,10 +5,15 @@ export const LIGHT = {
   polyak: "#2e7d32", nesterov: "#856404", grad: "#007a87", gradK: "#007a87", samK: "#cf4307",
   loss: "#5f3dc4", heldOutLoss: "#5f3dc4", accuracy: "#b0336e", heldOutAccuracy: "#b0336e",
   bad: "#d6006c", ghost: "#8b8f98",
-  // one family per run when two are shown: strong = the measured lines, deep = edges, mid = the rest
+  // one family per run when several are shown: strong = the measured lines, deep = edges, mid = the rest;
+  // chosen to differ from each other and from the ghost without red or green vision too
   families: [
     { strong: "#0a58ca", deep: "#052c65", mid: "#4c8fe8" },
     { strong: "#d9480f", deep: "#862e06", mid: "#f08c3a" },
+    { strong: "#00875a", deep: "#00472f", mid: "#3aa981" },
+    { strong: "#c2298a", deep: "#6b124a", mid: "#dc6bb2" },
+    { strong: "#1f2937", deep: "#05080d", mid: "#55606f" },
+    { strong: "#6b3a1e", deep: "#3a1d0c", mid: "#9a6a4c" },
   ],
 };
 
@@ -20,6 +25,10 @@ export const DARK = {
   families: [
     { strong: "#6cb2ff", deep: "#b5d8ff", mid: "#3f8fe8" },
     { strong: "#ff9a5c", deep: "#ffd0b0", mid: "#e8752a" },
+    { strong: "#45d3a0", deep: "#a6ecd2", mid: "#1fa677" },
+    { strong: "#d4307a", deep: "#f08bb8", mid: "#a8235f" },
+    { strong: "#f4f4f5", deep: "#ffffff", mid: "#c3c6cc" },
+    { strong: "#8b5cf6", deep: "#c4adfb", mid: "#6d3fd8" },
   ],
 };
 

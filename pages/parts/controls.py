@@ -7,6 +7,7 @@ into a RunConfig or says what is wrong, next to where it was entered.
 import contextlib
 import math
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,11 +30,14 @@ CADENCES = {
     "little where it swings.",
     "every k-th step": "Cheapest, but at the edge the sharpness swings between the measured steps.",
 }
+_REPLACED = "set:replaced"
+ON_ITS_WAY = 3.0  # seconds that a message from the browser may take
 FIRST_STRIDE = 10  # of "every k-th step", before another is entered
 
 
 def load(config: RunConfig) -> None:
     """Set every control to `config`. Before the controls are drawn, so in a callback."""
+    st.session_state[_REPLACED] = {"at": time.monotonic()}
     for field in FIELDS.values():
         _enter(field, _key(field), getattr(config, field.name))
     for field in PROBLEMS[config.problem].options:
@@ -102,9 +106,30 @@ def _key(field: Field, problem: str = "") -> str:
 def _enter(field: Field, key: str, value: Any) -> None:
     """Put a valid value into the widgets of a field."""
     as_text = field.kind in ("float", "floats")
-    st.session_state[key] = field.text(value) if as_text else value
+    _put(key, field.text(value) if as_text else value)
     if field.suggested:
-        st.session_state[f"{key}:slider"] = _nearest(field, value)
+        _put(f"{key}:slider", _nearest(field, value))
+
+
+def _put(key: str, value: Any) -> None:
+    """Set a widget, and remember what it replaces."""
+    replaced = st.session_state.get(_REPLACED, {})
+    if key in st.session_state and st.session_state[key] != value:
+        replaced[key] = st.session_state[key], value
+    st.session_state[key] = value
+
+
+def _outdated(key: str) -> bool:
+    """Whether a widget has come back with the very value that was replaced a moment ago: the
+    browser had sent it before it heard of the new one, which is put back."""
+    replaced = st.session_state.get(_REPLACED, {})
+    if key not in replaced or time.monotonic() - replaced["at"] > ON_ITS_WAY:
+        return False
+    old, new = replaced[key]
+    if st.session_state[key] != old:
+        return False
+    st.session_state[key] = new
+    return True
 
 
 def _entered(field: Field, key: str) -> Any:
@@ -123,10 +148,15 @@ def _draw(
     if key not in st.session_state:
         _enter(field, key, field.default)
     label = f"{field.label} ({field.unit})" if field.unit else field.label
+
+    def changed() -> None:
+        if not _outdated(key) and on_change:
+            on_change()
+
     shared: dict[str, Any] = {
         "help": f"{field.help}\n\nAllowed: {field.allowed()}; default {field.text(field.default)}.",
         "disabled": disabled,
-        "on_change": on_change,
+        "on_change": changed,
         "persist_state": "session",
     }
     if field.kind == "choice":
@@ -139,7 +169,7 @@ def _draw(
     elif field.kind == "int":
         st.number_input(label, step=1, key=key, **shared)
     elif field.suggested:
-        _slider_and_text(field, key, label, shared)
+        _slider_and_text(field, key, label, shared | {"on_change": on_change})
     else:
         st.text_input(label, key=key, **shared)
     _complain(field, key)
@@ -200,11 +230,15 @@ def _slider_and_text(field: Field, key: str, label: str, shared: dict[str, Any])
     help_text = shared.pop("help")
 
     def slid() -> None:
+        if _outdated(f"{key}:slider"):
+            return
         st.session_state[key] = field.text(st.session_state[f"{key}:slider"])
         if on_change:
             on_change()
 
     def typed() -> None:
+        if _outdated(key):
+            return
         try:
             value = field.check(st.session_state[key])
         except ConfigError:

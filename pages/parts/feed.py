@@ -1,11 +1,12 @@
 """From the registry to the charts: what each run has recorded since the browser last heard."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
 
-from pages.parts.lab import registry
+from pages.parts.lab import known, registry
 from pages.parts.live import RunUpdate
 from samedge_core.rules import RULES
 from samedge_core.worker.view import RunView
@@ -30,6 +31,21 @@ def poll(run_ids: Sequence[str], charts: str) -> list[RunView]:
     return views
 
 
+def abandoned(views: Sequence[RunView], charts: str) -> list[RunUpdate]:
+    """What the runs that these have left by rewinding did after that."""
+    updates = []
+    for view in views:
+        left, told = view.origin, _told(charts)
+        while left and left.branch == "rewind" and known(left.parent):
+            start, newest = told.get(left.parent, (left.step - 1, left.step - 1))
+            first = left.parent not in told
+            parent = registry().view(left.parent, start=start, most=ROWS_AT_FIRST)
+            told[left.parent] = newest, parent.last_step
+            updates.append(replace(update(parent), abandoned=True, full=first))
+            left = parent.origin
+    return updates
+
+
 def forget_sent(charts: str) -> None:
     """The browser lacks rows in these charts: send everything again."""
     _told(charts).clear()
@@ -40,7 +56,7 @@ def _told(charts: str) -> dict[str, tuple[int, int]]:
     return st.session_state.setdefault(f"sent:{charts}", {})
 
 
-def update(view: RunView) -> RunUpdate:
+def update(view: RunView, label: str = "") -> RunUpdate:
     """The rows of a view as the charts want them: each rule's edge only where it was in force."""
     columns = dict(view.columns)
     rules = columns.pop("rule")
@@ -49,7 +65,7 @@ def update(view: RunView) -> RunUpdate:
             columns[spec.column] = np.where(rules == rule, columns[spec.column], np.nan)
     return RunUpdate(
         id=view.id,
-        label=view.config.rule.upper(),
+        label=label or view.config.rule.upper(),
         rule=view.hyper.rule,
         start=view.start,
         stop=view.last_step,

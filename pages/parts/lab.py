@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from samedge_core.exchange import Replay
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.saved import SavedError
 from samedge_core.store import open_store
@@ -17,6 +18,8 @@ from samedge_core.worker.view import Phase, RunView
 Primary = Literal["Start", "Pause", "Resume"]
 ACTIVE = (Phase.WAITING, Phase.STARTING, Phase.RUNNING)
 COMPARED = ("gd", "sam")
+PLANNED = "planned"  # in the session: the Replay that new runs repeat
+KEPT = ("preset", "embed")  # parameters of the page's link that outlive a change of runs
 
 _log = logging.getLogger(__name__)
 
@@ -52,12 +55,15 @@ def glances() -> list[RunView]:
 
 def show(run_ids: Sequence[str]) -> None:
     """Put these runs on the charts and into the link."""
+    _put(run_ids)
+    # a link's setting has done its part
+    kept = {name: st.query_params[name] for name in KEPT if name in st.query_params}
+    st.query_params.from_dict(kept | ({"run": ",".join(run_ids)} if run_ids else {}))
+
+
+def _put(run_ids: Sequence[str]) -> None:
     st.session_state["runs"] = list(run_ids)
     st.session_state["sent:live"] = {}
-    if run_ids:
-        st.query_params["run"] = ",".join(run_ids)
-    else:
-        st.query_params.pop("run", None)
 
 
 def attach() -> list[str]:
@@ -66,14 +72,25 @@ def attach() -> list[str]:
         return []
     wanted = [part for part in st.query_params.get("run", "").split(",") if part]
     found = [run_id for run_id in wanted if known(run_id)]
-    st.session_state["comparing"] = len(found) > 1
-    show(found)
+    _put(found)
+    st.session_state["comparing"] = len(found) > 1 and not forked(glances())
     return [run_id for run_id in wanted if run_id not in found]
 
 
 def comparing() -> bool:
     """Whether GD and SAM run side by side."""
     return st.session_state.get("comparing", False)
+
+
+def forked(views: Sequence[RunView]) -> bool:
+    """Whether one of them was forked off another."""
+    ids = [view.id for view in views]
+    return any(view.origin and view.origin.parent in ids for view in views)
+
+
+def steered(views: Sequence[RunView]) -> Sequence[RunView]:
+    """The runs that the controls act on: both of a comparison, else the newest."""
+    return views if comparing() else views[-1:]
 
 
 def restart_needed(config: RunConfig, view: RunView) -> list[str]:
@@ -94,7 +111,7 @@ def primary(config: RunConfig | None, views: Sequence[RunView]) -> Primary:
     """What the first button does now."""
     if any(view.phase in ACTIVE for view in views):
         return "Pause"
-    if not views or (config and restart_needed(config, views[0])) or _mode_changed(views):
+    if not views or (config and restart_needed(config, views[-1])) or _mode_changed(views):
         return "Start"
     stops = [view.stop for view in views if view.stop]
     return "Resume" if all(stop.reason.resumable for stop in stops) else "Start"
@@ -114,15 +131,26 @@ def press_primary(config: RunConfig | None) -> None:
 
 
 def start(config: RunConfig, *, paused: bool = False) -> None:
-    """Replace the shown runs by new ones from `config`; the old ones end, their records stay."""
+    """Replace the shown runs by new ones from `config`, or, where a replay is planned, from its
+    eta, rho, beta and rule, with its interventions; the old ones end, their records stay."""
     for run_id in shown():
         registry().stop(run_id)
     rules = COMPARED if comparing() else (config.rule,)
     pace = st.session_state.get("pace")
-    show([registry().start(config.replace(rule=r), paused=paused, pace=pace) for r in rules])
+    configs, interventions = [config.replace(rule=rule) for rule in rules], ()
+    if not comparing() and (replay := planned()):
+        configs = [config.replace(**{n: getattr(replay.config, n) for n in LIVE_FIELDS})]
+        interventions = replay.interventions
+    begin = registry().start
+    show([begin(c, paused=paused, pace=pace, planned=interventions) for c in configs])
     if not paused:
         # a warm worker has its first rows within moments: the first picture then shows them
         registry().wait_for_rows(shown()[0], timeout=0.3)
+
+
+def planned() -> Replay | None:
+    """What a new run repeats: where it starts, and the interventions on its way."""
+    return st.session_state.get(PLANNED)
 
 
 def step(config: RunConfig) -> None:
@@ -159,10 +187,10 @@ def in_force(view: RunView) -> RunConfig:
 
 
 def apply_live(values: Mapping[str, Any]) -> None:
-    """Pass eta, rho, beta and rule on to the shown runs, from their next step on."""
+    """Pass eta, rho, beta and rule on to the steered runs, from their next step on."""
     fixed = ("rule",) if comparing() else ()
-    for run_id in shown():
-        registry().change(run_id, **{k: v for k, v in values.items() if k not in fixed})
+    for view in steered(glances()):
+        registry().change(view.id, **{k: v for k, v in values.items() if k not in fixed})
 
 
 def measure_spectra() -> None:
@@ -183,5 +211,23 @@ def cancel_spectra() -> None:
         registry().cancel_spectrum(run_id)
 
 
+def rewind(step: int, **changes: Any) -> None:
+    """Continue every shown run from `step`; what came after it stays, as an abandoned branch."""
+    pace, new = st.session_state.get("pace"), []
+    for view in glances():
+        registry().stop(view.id)
+        # a run that was not yet as far goes on from where it was
+        at = min(step, view.last_step + 1)
+        new.append(registry().fork(view.id, at, branch="rewind", pace=pace, **changes))
+    show(new)
+
+
+def fork(run_id: str, step: int, changes: Mapping[str, Any]) -> None:
+    """A second run beside this one, which shares its past up to `step`."""
+    pace = st.session_state.get("pace")
+    st.session_state["comparing"] = False
+    show([*shown(), registry().fork(run_id, step, pace=pace, **changes)])
+
+
 def _mode_changed(views: Sequence[RunView]) -> bool:
-    return comparing() != (len(views) > 1)
+    return comparing() != (len(views) > 1 and not forked(views))

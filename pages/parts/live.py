@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+import streamlit as st
 from streamlit.components.v2 import component
 
 from pages.parts import assets
@@ -22,7 +23,7 @@ Charts = Literal["lab", "paper"]
 # Columns that the charts draw; a run may record more, which need not travel.
 _DRAWN = re.compile(
     r"step|time|evals|sharpness|converged|residual|(gd|sam|usam|polyak|nesterov)_edge|ratio"
-    r"|grad_norm|(held_out_)?(loss|accuracy)|align_(grad|sam)(_k)?|lambda_([2-9]|10)"
+    r"|grad_norm|(held_out_)?(loss|accuracy)|align_(grad|sam)(_k)?|lambda_([2-9]|10)|eta|rho|edge"
 )
 # The x quantities grow without bound. Sent as Float32 offsets from their first value they stay
 # exact for integers over a span of 2**24, at half the size of Float64.
@@ -38,6 +39,9 @@ class RunUpdate:
     of shape (rows,), NaN where a quantity was not measured; only `step` is required, and it grows.
     `interventions` are (step, text) pairs; sending old ones again does no harm.
     `note` says what was measured, where that is not the whole of a step's batch.
+    `abandoned` marks a branch that was left by rewinding: its rows from there on, drawn in grey and
+    not counted as a run. It keeps the `id` that the run had while it was shown, so that it is not
+    drawn as the previous run too; its first update is a full one.
     """
 
     id: str
@@ -49,6 +53,7 @@ class RunUpdate:
     columns: Mapping[str, np.ndarray]
     interventions: Sequence[tuple[int, str]] = ()
     note: str = ""
+    abandoned: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,22 @@ class View:
     fit: int = 0
 
 
-def encode(updates: Sequence[RunUpdate], view: View) -> dict[str, Any]:
-    """Make the JSON-able message for the browser: the shown runs and how to draw them.
+@dataclass(frozen=True)
+class Cursor:
+    """Where the page puts the cursor: at `step`, or nowhere (None).
+
+    `count` is a counter: the browser obeys each new one once, and then it is the reader's again.
+    """
+
+    step: int | None = None
+    count: int = 0
+
+
+def encode(
+    updates: Sequence[RunUpdate], view: View, cursor: Cursor | None = None
+) -> dict[str, Any]:
+    """Make the JSON-able message for the browser: the shown runs and how to draw them; without a
+    `cursor` there is no scrubber.
 
     A column of shape (rows,) becomes null (all NaN), a number (constant) or base64 of little-endian
     Float32. An x quantity becomes {"from": a, "by": b} if it is evenly spaced, else {"from": a,
@@ -79,7 +98,11 @@ def encode(updates: Sequence[RunUpdate], view: View) -> dict[str, Any]:
     >>> message["runs"][0]["columns"]
     {'step': {'from': 0.0, 'by': 1.0}, 'loss': 'AAAAPwAAwH8=', 'gd_edge': 20.0}
     """
-    return {"runs": [_encode_run(update) for update in updates], "view": asdict(view)}
+    return {
+        "runs": [_encode_run(update) for update in updates],
+        "view": asdict(view),
+        "cursor": asdict(cursor) if cursor else None,
+    }
 
 
 def _encode_run(update: RunUpdate) -> dict[str, Any]:
@@ -90,6 +113,7 @@ def _encode_run(update: RunUpdate) -> dict[str, Any]:
         "start": int(update.start),
         "stop": int(update.stop),
         "note": update.note,
+        "abandoned": update.abandoned,
         "full": bool(update.full),
         "rows": len(update.columns.get("step", ())),
         "columns": {
@@ -138,6 +162,8 @@ def live_charts(
     key: str = "live",
     charts: Charts = "lab",
     on_resync: Callable[[], None],
+    on_cursor: Callable[[], None] | None = None,
+    cursor: Cursor | None = None,
 ) -> None:
     """Show the runs in `updates`, all of them in every call, and feed them their new rows, in the
     five charts of the lab or the four figures of the paper.
@@ -145,7 +171,18 @@ def live_charts(
     Call it at every tick, also without new rows (then with empty `columns` and start = stop): a run
     that is missing from `updates` is no longer shown. `on_resync` is called when the browser lacks
     rows, for instance after a lost message: answer with `full=True` and the whole decimated run.
+
+    With `on_cursor` there is a scrubber below the charts. `on_cursor` is called when the reader has
+    put the cursor at another step or let it go, and when the browser has obeyed `cursor`;
+    `cursor_step` tells where it is.
     """
     assets.ensure_plotly_js()
-    data = encode(updates, view) | {"key": key, "charts": charts}
-    _mount(key=key, data=data, on_resync_change=on_resync)
+    placed = (cursor or Cursor()) if on_cursor else None
+    data = encode(updates, view, placed) | {"key": key, "charts": charts}
+    _mount(key=key, data=data, on_resync_change=on_resync, on_cursor_change=on_cursor)
+
+
+def cursor_step(key: str = "live") -> int | None:
+    """The step of the cursor in these charts, as the browser has last told; None without one."""
+    step = st.session_state.get(key, {}).get("cursor")
+    return None if step is None else int(step)

@@ -6,6 +6,7 @@ PAGES = (
     ("app.py", "Live lab", ":material/monitoring:"),
     ("pages/quadratic.py", "Quadratic intuition", ":material/architecture:"),
     ("pages/paper.py", "The paper's tasks", ":material/science:"),
+    ("pages/runs.py", "Runs", ":material/list_alt:"),
 )
 
 # Streamlit's own spacing pushes the first chart below the fold at 1400x900.
@@ -16,15 +17,32 @@ _COMPACT = """
   [data-testid="stSidebarHeader"] { height: 2.2rem; padding-bottom: 0; margin-bottom: 0; }
   [data-testid="stMain"] [data-testid="stVerticalBlock"] { gap: 0.5rem; }
   [data-testid="stSidebar"] [data-testid="stVerticalBlock"] { gap: 0.6rem; }
+  /* formulas are as wide as they are: smaller where there is less room */
+  [data-testid="stMain"] .katex-display > .katex { font-size: clamp(11px, 1.55vw, 19px); }
   [data-testid="stHeader"] { height: 2.2rem; min-height: 2.2rem; background: transparent; }
 </style>
 """
 
 
+# In a frame of a slide or a course page there is room for the charts alone.
+_EMBEDDED = """
+<style>
+  [data-testid="stSidebar"], [data-testid="stSidebarCollapsedControl"],
+  [data-testid="stExpandSidebarButton"] { display: none; }
+  [data-testid="stMainBlockContainer"] { padding: 0.5rem 1rem; }
+</style>
+"""
+
+
+def embedded() -> bool:
+    """Whether the page stands in a frame of another one (`?embed=true`)."""
+    return bool(st.context.is_embedded)
+
+
 def begin(title: str) -> bool:
     """Set up the page; call it first. Returns whether the reader comes from another page."""
     st.set_page_config(page_title=f"SAMEdge · {title}", page_icon="📈", layout="wide")
-    st.html(_COMPACT)
+    st.html(_COMPACT + (_EMBEDDED if embedded() else ""))
     st.sidebar.markdown("## SAMEdge :small[:gray[see the edge of stability]]")
     with st.sidebar:
         for file, label, icon in PAGES:

@@ -4,6 +4,7 @@ import math
 
 import streamlit as st
 
+from pages.parts.controls import plain
 from samedge_core.training.stop import StopReason
 from samedge_core.worker.view import Phase, RunView
 
@@ -17,10 +18,10 @@ _LOOK = {
 _EXPECTED = (StopReason.STEP_CAP, StopReason.STOPPED, StopReason.CONVERGED)
 
 
-def show(view: RunView, *, several: bool) -> None:
-    """Draw the line of a run and its messages; `several` adds which run it is."""
+def show(view: RunView, called: str) -> None:
+    """Draw the line of a run and its messages; `called` says which run it is, among several."""
     colour, icon, word = _LOOK[view.phase]
-    name = f"**{view.config.rule.upper()}** " if several else ""
+    name = f"**{called}** " if called else ""
     parts = [f":{colour}[:material/{icon}: **{word}**]", *_figures(view)]
     st.markdown(name + " · ".join(parts))
     if view.phase is Phase.WAITING:
@@ -31,6 +32,8 @@ def show(view: RunView, *, several: bool) -> None:
     if view.stop:
         box = st.info if view.stop.reason in _EXPECTED else st.error
         box(name + view.stop.message)
+    if view.unrecorded:
+        st.warning(f"{name}This run is not being saved: {plain(view.unrecorded)}.")
     for diagnosis in view.diagnoses:
         st.warning(name + diagnosis)
 

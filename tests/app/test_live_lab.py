@@ -60,7 +60,7 @@ def test_start_pause_resume_and_reset(page):
     assert "Paused" in texts(page)
     run = page.session_state["runs"]
     press(page, "reset")
-    assert page.session_state["runs"] == run
+    assert page.session_state["runs"] != run
     wait(page, lambda v: v.phase is Phase.PAUSED and v.last_step == -1)
 
 

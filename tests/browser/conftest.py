@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 
@@ -110,16 +111,26 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory) -> Iterator[tuple[str, psutil.Process]]:
-    ARTEFACTS.mkdir(exist_ok=True)
     data = tmp_path_factory.mktemp("data")
     originals.write_mnist(data, 1000, 50)
+    # a closed page holds its workers until its lease ends; the next tests must not wait for them
+    environ = {"SAMEDGE_MAX_WORKERS": "8", "SAMEDGE_END_AFTER": "15", "SAMEDGE_DATA": str(data)}
+    with serve("app.py", "server.log", environ) as served:
+        yield served
+
+
+@contextmanager
+def serve(
+    script: str | Path, log_name: str, environ: dict[str, str]
+) -> Iterator[tuple[str, psutil.Process]]:
+    """A Streamlit server of `script`, which may lie outside of the repository: its address, and
+    its process."""
+    ARTEFACTS.mkdir(exist_ok=True)
     url = f"http://127.0.0.1:{_free_port()}"
     options = ["--server.port", url.rsplit(":", 1)[1], "--server.headless", "true"]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
-    # a closed page holds its workers until its lease ends; the next tests must not wait for them
-    environ = {**os.environ, "SAMEDGE_MAX_WORKERS": "8", "SAMEDGE_END_AFTER": "15",
-               "SAMEDGE_DATA": str(data)}  # fmt: skip
-    with (ARTEFACTS / "server.log").open("w") as log:
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
+    with (ARTEFACTS / log_name).open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environ)
         try:
             _wait_for(f"{url}/_stcore/health")

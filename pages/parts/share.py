@@ -1,0 +1,174 @@
+"""Links, files and embedding: what it takes to show a run elsewhere, or to bring one here."""
+
+from collections.abc import Callable
+from html import escape
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from pages.parts import controls, lab
+from pages.parts.controls import plain
+from pages.parts.names import names
+from samedge_core import exchange, links, report, scripts
+from samedge_core.exchange import ExchangeError, Replay
+from samedge_core.rules import RULES
+from samedge_core.training.config import RunConfig
+from samedge_core.training.history import SYMBOLS, History, Intervention
+from samedge_core.worker.view import RunView
+
+OURS = ("run", "preset", "embed", "embed_options")  # parameters of the page, not of a setting
+FRAME = 900  # height of an embedded page, in pixels
+
+
+def arrive() -> bool:
+    """Take up the setting that the link holds, if it holds one; with what could not be taken as it
+    stands as a notice."""
+    query = st.query_params.to_dict()
+    if not links.is_link(query):
+        return False
+    found = links.from_query(query, ignore=OURS)
+    _take(found.config, found.interventions)
+    if found.complaints:
+        listed = "\n".join(f"- {plain(text)}" for text in found.complaints)
+        st.session_state["notice"] = f"Not all of this link could be used as it stands:\n{listed}"
+    return True
+
+
+def drop_planned() -> None:
+    """New runs do what the sidebar says."""
+    st.session_state[lab.PLANNED] = None
+
+
+def note() -> None:
+    """What a new run repeats, and how to be rid of it."""
+    if not (replay := lab.planned()):
+        return
+    config = replay.config
+    used = [f"{SYMBOLS[name]} = {getattr(config, name):g}" for name in RULES[config.rule].uses]
+    listed = "; ".join(f"step {item.step:,}: {item.label}" for item in replay.interventions)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(
+            f"Planned: a new run starts with {config.rule.upper()}, {', '.join(used)}; {listed}."
+        )
+        st.button("Without this plan", key="unplanned", on_click=drop_planned,
+                  help="New runs then do what the sidebar says.")  # fmt: skip
+
+
+def draw(config: RunConfig | None, views: list[RunView]) -> None:
+    """The expander."""
+    label, icon = "Share and export", ":material/share:"
+    with st.expander(label, icon=icon, on_change="rerun", key="share") as box:
+        if box.open:
+            _import()
+            if views:
+                view = _choice(views)
+                _share_run(view, lab.registry().history(view.id))
+            elif config:
+                _share_setting(config)
+
+
+def _take(config: RunConfig, interventions: tuple[Intervention, ...]) -> None:
+    controls.load(config)
+    st.session_state["comparing"] = False
+    st.session_state[lab.PLANNED] = Replay(config, interventions) if interventions else None
+
+
+def _choice(views: list[RunView]) -> RunView:
+    labels = names(views)
+    if len(views) == 1:
+        return views[0]
+    index = st.segmented_control(
+        "Run", range(len(views)), default=len(views) - 1, format_func=lambda i: labels[i],
+        required=True, key="share:run", help="Which of the runs in the charts.",
+    )  # fmt: skip
+    return views[index if index is not None else -1]
+
+
+# --- out
+
+
+def _share_setting(config: RunConfig) -> None:
+    _links(config, (), None)
+
+
+def _share_run(view: RunView, history: History) -> None:
+    changes = tuple(item for item in history.interventions if item.changes)
+    _links(history.config, changes, view.id)
+    st.markdown("**Files of this run**")
+    name = f"samedge-{history.config.problem}-{history.config.rule}-{view.id[:6]}"
+    title = f"{history.config.rule.upper()} on {history.config.problem}, run {view.id}"
+
+    def replay() -> str:
+        return exchange.to_json(history.config, changes, about={"title": title})
+
+    with st.container(horizontal=True):
+        _file("CSV", lambda: history.to_frame().to_csv(index=False), f"{name}.csv", "text/csv",
+              "Every recorded step, all columns, as text.")  # fmt: skip
+        _file("Parquet", lambda: history.to_frame().to_parquet(index=False), f"{name}.parquet",
+              "application/vnd.apache.parquet",
+              "The same, with every bit and type kept.")  # fmt: skip
+        _file("JSON", replay, f"{name}.json", "application/json",
+              "Settings and changes on the way: enough to replay the run, here (Import) or on the "
+              "command line.")  # fmt: skip
+        _file("Report", lambda: report.report_html(history), f"{name}.html", "text/html",
+              "One page with summary and interactive charts, which works offline.")  # fmt: skip
+        _file("Python script", lambda: scripts.script(history.config, changes, title),
+              f"{name}.py", "text/x-python",
+              "A short script that repeats the run with the library.")  # fmt: skip
+    st.caption("Each chart is saved as PNG or SVG by the buttons in its upper right corner.")
+
+
+def _file(label: str, make: Callable[[], str | bytes], name: str, kind: str, about: str) -> None:
+    st.download_button(
+        label, data=make, file_name=name, mime=kind, key=f"share:{label}", on_click="ignore",
+        icon=":material/download:", help=about,
+    )  # fmt: skip
+
+
+def _links(config: RunConfig, changes: tuple[Intervention, ...], run_id: str | None) -> None:
+    base = (st.context.url or "").partition("?")[0].rstrip("/") + "/"
+    try:
+        setting = links.to_url(base, config, changes)
+    except links.LinkError as error:
+        st.warning(f"This setting does not fit into a link: {plain(str(error))}")
+        setting = None
+    if setting:
+        what = "with its changes on the way" if changes else "of the run" if run_id else "entered"
+        st.markdown(f"**Link to the setting** {what}; whoever opens it presses Start")
+        st.code(setting, language=None, wrap_lines=True)
+    if run_id:
+        st.markdown("**Link to this run** with all its rows, while this server keeps it")
+        st.code(f"{base}?{urlencode({'run': run_id})}", language=None, wrap_lines=True)
+    shown = f"{base}?{urlencode({'run': run_id})}" if run_id else setting
+    if shown:
+        st.markdown("**For slides and course pages**: only the charts and the buttons")
+        source = escape(f"{shown}&embed=true")
+        frame = f'<iframe src="{source}" width="100%" height="{FRAME}" style="border:0"></iframe>'
+        st.code(frame, language="html", wrap_lines=True)
+
+
+# --- in
+
+
+def _import() -> None:
+    st.file_uploader(
+        "Import a replay file (JSON)", type=["json"], key="share:import", on_change=_came,
+        help="As saved by the JSON button: settings and changes on the way. Start then repeats "
+        "that run, to the bit on the same machine and versions.",
+    )  # fmt: skip
+    if complaint := st.session_state.pop("share:complaint", ""):
+        st.error(f"This file can't be used: {plain(complaint)}")
+
+
+def _came() -> None:
+    file = st.session_state["share:import"]
+    if file is None:
+        return
+    try:
+        found = exchange.from_json(file.getvalue())
+    except ExchangeError as error:
+        st.session_state["share:complaint"] = str(error)
+        return
+    lab.leave()
+    _take(found.config, found.interventions)
+    st.session_state["notice"] = f"{plain(file.name)} is loaded; press Start to repeat its run."

@@ -1,0 +1,228 @@
+/**
+ * The scrubber under the live charts: a slider over the recorded steps, a box for an exact one, and the
+ * numbers of that step, looked up in the rows that the browser keeps.
+ */
+
+const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
+const { element, shownNumber } = await part("page.js");
+
+/**
+ * What is shown of a step. `optional`: only when a shown run has it; `only`: where one of these columns
+ * has a number, which tells the rule in force.
+ */
+const NUMBERS = [
+  { name: "sharpness", column: "sharpness" },
+  { name: "edge in force", column: "edge" },
+  { name: "sharpness / edge", column: "ratio" },
+  { name: "‖g‖", column: "grad_norm" },
+  { name: "loss", column: "loss" },
+  { name: "accuracy", column: "accuracy", optional: true },
+  { name: "η", column: "eta" },
+  { name: "ρ", column: "rho", optional: true, only: ["sam_edge", "usam_edge"] },
+];
+
+const PAGE = 1 / 20; // of all steps, by PageUp and PageDown
+
+export const SCRUBBER_STYLE = `
+.samedge-cursor { padding: 12px 4px 2px; color: var(--st-text-color); font-size: 14px; }
+.samedge-cursor[hidden], .samedge-cursor [hidden] { display: none; }
+.samedge-cursor-row { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 12px; min-height: 34px; }
+.samedge-cursor input[type=range] { flex: 1 1 220px; min-width: 0; accent-color: var(--st-primary-color); }
+.samedge-cursor input[type=number] { width: 7.5em; font: inherit; padding: 3px 8px; border-radius: 8px;
+  color: inherit; background: var(--st-secondary-background-color); border: 1px solid var(--st-border-color, #999);
+  font-variant-numeric: tabular-nums; }
+.samedge-cursor button { font: inherit; font-size: 16px; line-height: 1; width: 30px; height: 30px; border-radius: 8px;
+  cursor: pointer; color: inherit; background: var(--st-secondary-background-color);
+  border: 1px solid var(--st-border-color, #999); }
+.samedge-cursor :focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
+.samedge-cursor output { min-width: 9em; font-variant-numeric: tabular-nums; }
+.samedge-cursor table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 2px 0 4px; }
+.samedge-cursor th, .samedge-cursor td { text-align: left; padding: 3px 20px 3px 0; vertical-align: top; font-weight: 400; }
+.samedge-cursor thead th { opacity: 0.75; white-space: nowrap; }
+.samedge-cursor tbody th { font-weight: 600; }
+.samedge-cursor tbody > * > * { border-top: 1px solid var(--st-border-color, #9994); }
+.samedge-cursor small { display: block; font-size: 12px; opacity: 0.75; }
+@container (max-width: 899px) {
+  .samedge-cursor thead { display: none; }
+  .samedge-cursor tbody tr { display: flex; flex-wrap: wrap; gap: 2px 18px; padding: 4px 0;
+    border-top: 1px solid var(--st-border-color, #9994); }
+  .samedge-cursor tbody > * > * { border: 0; padding: 0; }
+  .samedge-cursor td::before { content: attr(data-name) " "; opacity: 0.75; }
+  .samedge-cursor small { display: inline; margin-left: 4px; }
+}
+`;
+
+/** Make a scrubber; `moved(step)` hears of each move, null lets go; `settled()` follows when it rests. */
+export function makeScrubber({ moved, settled, signal }) {
+  const root = element("div", "samedge-cursor");
+  const row = element("div", "samedge-cursor-row");
+  const [range, exact] = [element("input"), element("input")];
+  const [button, note, table] = [element("button"), element("output"), element("table")];
+  Object.assign(range, { type: "range", min: 0, step: 1 });
+  Object.assign(exact, { type: "number", min: 0, step: 1, placeholder: "step" });
+  Object.assign(button, { type: "button", textContent: "×", title: "Let the cursor go (Escape)" });
+  root.setAttribute("role", "group");
+  root.setAttribute("aria-label", "Cursor");
+  range.setAttribute("aria-label", "Cursor step");
+  exact.setAttribute("aria-label", "Cursor step, exact");
+  button.setAttribute("aria-label", "Let the cursor go");
+  table.setAttribute("aria-label", "Numbers at the cursor");
+  root.hidden = true;
+  row.append(range, exact, button, note);
+  root.append(row, table);
+  const scrubber = { root, range, exact, button, note, table, rows: [], cursor: null, written: null, held: false };
+  listen(scrubber, { moved, settled, signal });
+  return scrubber;
+}
+
+function listen(scrubber, { moved, settled, signal }) {
+  const { range, exact, button } = scrubber;
+  const move = (step) => {
+    scrubber.cursor = step; // the next key may come before the next frame
+    moved(step);
+  };
+  const rest = () => {
+    scrubber.held = false;
+    settled();
+  };
+  range.addEventListener("input", () => move(Number(range.value)));
+  range.addEventListener("change", rest);
+  range.addEventListener("pointerdown", () => { scrubber.held = true; });
+  for (const type of ["pointerup", "pointercancel"]) {
+    window.addEventListener(type, () => scrubber.held && rest(), { signal });
+  }
+  range.addEventListener("keydown", (event) => {
+    const step = stepByKey(scrubber, event.key);
+    if (step === null || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault(); // its own steps would be numbers, not recorded rows
+    move(step);
+  });
+  range.addEventListener("keyup", settled);
+  exact.addEventListener("change", () => {
+    const step = Math.round(Number(exact.value));
+    scrubber.written = null; // what was typed may lie outside
+    move(exact.value === "" ? null : Math.min(Math.max(step, 0), Number(exact.max)));
+    settled();
+  });
+  button.addEventListener("click", () => {
+    move(null);
+    settled();
+    range.focus(); // the button is gone
+  });
+}
+
+/** Where a key leads to from the cursor, or null if the key is not ours. */
+function stepByKey({ rows, cursor }, key) {
+  const last = lastOf(rows);
+  const from = cursor ?? last;
+  const page = Math.max(1, Math.round(last * PAGE));
+  switch (key) {
+    case "Home": return 0;
+    case "End": return last;
+    case "PageDown": return Math.max(from - page, 0);
+    case "PageUp": return Math.min(from + page, last);
+    case "ArrowLeft": case "ArrowDown": return recordedBefore(rows, from);
+    case "ArrowRight": case "ArrowUp": return recordedAfter(rows, from);
+    default: return null;
+  }
+}
+
+function lastOf(rows) {
+  return Math.max(...rows.map(({ run }) => run.lastStep));
+}
+
+function recordedBefore(rows, from) {
+  const before = rows.map(({ run }) => run.columns.get("step")[run.rowAt(from - 1)] ?? 0);
+  return Math.max(...before);
+}
+
+function recordedAfter(rows, from) {
+  const after = rows.map(({ run }) => run.columns.get("step")[run.rowAt(from) + 1] ?? Infinity);
+  return Math.min(...after, lastOf(rows));
+}
+
+/** Show the cursor (a step, or null) and its numbers in each of `rows`: a run and its colour. */
+export function drawScrubber(scrubber, rows, cursor) {
+  Object.assign(scrubber, { rows, cursor });
+  const { root, range, exact, button, note, table } = scrubber;
+  root.hidden = !rows.length;
+  if (!rows.length) return;
+  const last = lastOf(rows);
+  // A slider that grows under the hand would move away from it.
+  if (!scrubber.held) range.max = last;
+  range.value = cursor ?? range.max;
+  range.setAttribute("aria-valuetext", cursor === null ? "follows the run" : `step ${count(cursor)} of ${count(last)}`);
+  exact.max = last;
+  const value = cursor === null ? "" : String(cursor);
+  if (scrubber.written !== value) exact.value = scrubber.written = value; // else it may be typed in just now
+  button.hidden = cursor === null;
+  note.textContent = cursor === null ? "follows the run" : `of ${count(last)}`;
+  table.hidden = cursor === null;
+  table.replaceChildren(...(cursor === null ? [] : readout(rows, cursor)));
+}
+
+function count(step) {
+  return step.toLocaleString("en");
+}
+
+/** The table of numbers at the cursor: a row for each run. */
+function readout(rows, cursor) {
+  const found = rows.map(({ run, color }) => ({ run, color, row: run.rowAt(cursor) }));
+  const shown = NUMBERS.filter((number) => !number.optional || found.some(({ run, row }) => find(number, run, row) >= 0));
+  const head = element("tr");
+  head.append(...["run", "step", ...shown.map(({ name }) => name)].map((name) => cell("th", name, "col")));
+  const body = found.map(({ run, color, row }) => {
+    const line = element("tr");
+    const label = cell("th", run.label, "row");
+    label.style.color = color;
+    line.append(label, stepCell(run, row, cursor), ...shown.map((number) => numberCell(number, run, row)));
+    return line;
+  });
+  const [thead, tbody] = [element("thead"), element("tbody")];
+  thead.append(head);
+  tbody.append(...body);
+  return [thead, tbody];
+}
+
+function cell(tag, text, scope = "") {
+  const made = Object.assign(element(tag), { textContent: text });
+  if (scope) made.scope = scope;
+  return made;
+}
+
+/** Which row is shown: long runs are thinned here, and a shorter run has come to its last one. */
+function stepCell(run, row, cursor) {
+  if (row < 0) return named(cell("td", "–"), "step");
+  const step = run.columns.get("step")[row];
+  const why = run.lastStep < cursor ? "the last one" : "nearest kept row";
+  return named(noted(count(step), step === cursor ? [] : [why]), "step");
+}
+
+function numberCell(number, run, row) {
+  const at = find(number, run, row);
+  const value = run.columns.get(number.column)?.[at];
+  const notes = at < 0 || at === row ? [] : [`at step ${count(run.columns.get("step")[at])}`];
+  if (number.column !== "sharpness" || at < 0) return named(noted(shownNumber(value), notes), number.name);
+  const residual = run.columns.get("residual")?.[at];
+  const width = Number.isFinite(residual) ? ` ± ${Number(residual.toPrecision(2))}` : "";
+  if (run.columns.get("converged")?.[at] === 0) notes.push("not converged");
+  return named(noted(shownNumber(value) + width, notes), number.name);
+}
+
+/** Index of the row that holds a number at `row`: what is not measured there was measured before. */
+function find({ column, only }, run, row) {
+  if (only && !only.some((name) => Number.isFinite(run.columns.get(name)?.[row]))) return -1;
+  return run.measuredAt(column, row);
+}
+
+function noted(text, notes) {
+  const made = cell("td", text);
+  if (notes.length) made.append(cell("small", notes.join(", ")));
+  return made;
+}
+
+/** A narrow page has no head above the numbers: each then carries its name. */
+function named(made, name) {
+  made.dataset.name = name;
+  return made;
+}

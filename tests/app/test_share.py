@@ -1,0 +1,116 @@
+"""Links, replay files and the way back, through Streamlit's own test harness."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import samedge_core as se
+from pages.parts import lab
+from samedge_core import links
+from samedge_core.training.config import RunConfig
+from samedge_core.training.history import Intervention
+from samedge_core.worker.view import Phase
+from tests.app.harness import PATIENCE, press, texts, wait
+
+pytestmark = pytest.mark.usefixtures("workers")
+
+CONFIG = RunConfig(eta=0.5, steps=30, options={"n": 40, "width": 8})
+CHANGES = (
+    Intervention(10, {"eta": 0.25}, {"eta": 0.5}),
+    Intervention(20, {"rule": "gd"}, {"rule": "sam"}),
+)
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_file("../../app.py", default_timeout=PATIENCE)
+    app.query_params.update(query)
+    return app.run()
+
+
+def bits(history: se.History) -> bytes:
+    return history.rows_after(-1).tobytes()
+
+
+def shown(app: AppTest) -> se.History:
+    (run_id,) = app.session_state["runs"]
+    return lab.registry().history(run_id)
+
+
+def test_a_link_repeats_the_run_it_was_made_of():
+    app = opened(**links.to_query(CONFIG, CHANGES))
+    assert not app.exception
+    assert "step 10: η 0.5 → 0.25; step 20: SAM → GD" in texts(app)
+    press(app, "primary")
+    wait(app, lambda view: view.phase is Phase.ENDED)
+    assert bits(shown(app)) == bits(se.run(CONFIG, interventions=CHANGES))
+
+
+def test_and_again_after_the_controls_have_followed_the_run():
+    app = opened(**links.to_query(CONFIG, CHANGES))
+    press(app, "primary")
+    wait(app, lambda view: view.phase is Phase.ENDED)
+    app.run()
+    assert app.session_state["set::rule"] == "gd"
+    press(app, "reset")
+    press(app, "primary")
+    wait(app, lambda view: view.phase is Phase.ENDED)
+    assert bits(shown(app)) == bits(se.run(CONFIG, interventions=CHANGES))
+
+
+def test_a_plan_can_be_dropped():
+    app = opened(**links.to_query(CONFIG, CHANGES))
+    press(app, "unplanned")
+    press(app, "primary")
+    wait(app, lambda view: view.phase is Phase.ENDED)
+    assert bits(shown(app)) == bits(se.run(CONFIG))
+
+
+def test_what_a_link_says_wrong_is_told_and_the_nearest_setting_taken():
+    app = opened(v="1", eta="-4", width="50", colour="<b>red</b>", rho="0.2")
+    assert not app.exception
+    told = texts(app)
+    assert "eta must be a number > 0 and <= 1e+06, got '-4'" in told
+    assert "colour" in told
+    assert app.session_state["set::rho"] == "0.2"
+    assert app.session_state["set:digits-mlp:width"] == 50
+
+
+def test_a_stored_run_is_shown_again_in_another_session():
+    app = opened(**links.to_query(CONFIG))
+    press(app, "primary")
+    wait(app, lambda view: view.phase is Phase.ENDED)
+    (run_id,) = app.session_state["runs"]
+    # as after a restart: the registry has forgotten it, the store has not
+    lab.registry()._recorder.write(run_id)
+    del lab.registry()._runs[run_id]
+    again = opened(run=run_id)
+    assert not again.exception
+    assert bits(shown(again)) == bits(se.run(CONFIG))
+    assert again.session_state["set::eta"] == "0.5"
+
+
+def test_a_damaged_stored_run_is_named_and_the_page_stands(home):
+    damaged = home / "runs" / "0123456789abcdef"
+    damaged.mkdir(parents=True)
+    (damaged / "run.json").write_text("{")
+    app = opened(run=damaged.name)
+    assert not app.exception
+    assert "run.json is damaged or not part of a saved run" in texts(app)
+
+
+def test_after_a_divergence_one_click_goes_back_with_half_the_step_size():
+    app = opened(**links.to_query(CONFIG.replace(eta=40, rule="gd", steps=200)))
+    press(app, "primary")
+    wait(app, lambda view: view.phase is Phase.ENDED)
+    app.run()
+    (run_id,) = app.session_state["runs"]
+    view = lab.registry().view(run_id)
+    losses = lab.registry().history(run_id).columns()["loss"]
+    assert view.stable is not None
+    assert losses[view.stable] <= losses[0] < losses[view.stable + 1 :].min()
+    press(app, f"rescue:{run_id}")
+    (child,) = app.session_state["runs"]
+    origin = lab.registry().view(child).origin
+    assert origin is not None
+    assert (origin.parent, origin.step, origin.branch) == (run_id, view.stable, "rewind")
+    assert lab.registry().view(child).hyper.eta == 20
+    assert app.session_state["set::eta"] == "20"

@@ -1,0 +1,108 @@
+"""Rewinding, forking, links and embedding in a real browser."""
+
+import re
+from urllib.parse import urlencode, urlsplit
+
+from playwright.sync_api import expect
+
+from samedge_core import links
+from samedge_core.training.config import RunConfig
+from samedge_core.training.history import Intervention
+
+CONFIG = RunConfig(eta=0.5, steps=60, options={"n": 40, "width": 8})
+
+
+def link(config: RunConfig, *changes: Intervention, **more: str) -> str:
+    return f"?{urlencode({**links.to_query(config, changes), **more})}"
+
+
+def query_of(url: str) -> str:
+    return f"?{urlsplit(url).query}"
+
+
+def put_cursor(lab, step: int) -> None:
+    box = lab.page.get_by_role("spinbutton", name="step")
+    box.fill(str(step))
+    box.press("Enter")
+
+
+def whole_run(lab) -> None:
+    lab.press("Start")
+    lab.until_step(CONFIG.steps - 1)
+
+
+def test_continue_from_here_leaves_the_later_rows_as_a_grey_branch(open_lab):
+    lab = open_lab(link(CONFIG))
+    whole_run(lab)
+    before = lab.traces()["sharpness"]
+    lab.set_exact("Step size η", "0.2")
+    put_cursor(lab, 25)
+    lab.page.get_by_role("button", name="Continue from step 25").click()
+    lab.until(lambda: "abandoned" in lab.traces(), "an abandoned branch")
+    lab.until_step(CONFIG.steps - 1)
+    after = lab.traces()
+    assert after["abandoned"]["x"] == before["x"][25:]
+    assert after["abandoned"]["y"] == before["y"][25:]
+    # Float32 on the way to the browser, of the same bits
+    assert after["sharpness"]["y"][:26] == before["y"][:26]
+    assert after["sharpness"]["y"][30:] != before["y"][30:]
+    assert "η 0.5 → 0.2" in lab.marks()
+    assert "previous sharpness" not in after
+    # all of it comes back with the link, in a browser that knows nothing of it
+    again = open_lab(query_of(lab.page.url))
+    again.until(lambda: "abandoned" in again.traces(), "the branch after a reload")
+    assert again.traces()["abandoned"]["y"] == before["y"][25:]
+
+
+def test_a_fork_runs_beside_its_parent_and_unchanged_repeats_it(open_lab):
+    lab = open_lab(link(CONFIG))
+    whole_run(lab)
+    put_cursor(lab, 30)
+    lab.page.get_by_role("button", name="Fork from step 30").click()
+    lab.page.get_by_role("button", name="Fork", exact=True).click()
+    names = [f"sharpness (SAM η 0.5 ρ 0.05{more})" for more in ("", " #2")]
+    lab.until(
+        lambda: all(lab.traces().get(n, {"x": [0]})["x"][-1] == 59 for n in names), "both runs"
+    )
+    first, second = (lab.traces()[name] for name in names)
+    assert first == second
+
+
+def test_a_forks_settings_are_checked_beside_their_box(open_lab):
+    lab = open_lab(link(CONFIG))
+    whole_run(lab)
+    put_cursor(lab, 10)
+    lab.page.get_by_role("button", name="Fork from step 10").click()
+    eta = lab.page.get_by_test_id("stPopoverBody").get_by_role("textbox", name="Step size η")
+    eta.fill("-2")
+    eta.press("Enter")
+    # Streamlit sets "<=" as one sign
+    complaint = re.compile(r"eta must be a number > 0 and .+ 1e\+06, got '-2'")
+    expect(lab.page.get_by_text(complaint)).to_be_visible()
+    expect(lab.page.get_by_role("button", name="Fork", exact=True)).to_be_disabled()
+    eta.fill("0.25")
+    eta.press("Enter")
+    lab.page.get_by_role("button", name="Fork", exact=True).click()
+    lab.until_step(59, "sharpness (SAM η 0.25 ρ 0.05)")
+    assert "η 0.5 → 0.25" in lab.marks()
+
+
+def test_a_link_in_a_fresh_browser_repeats_a_run_with_its_interventions(open_lab):
+    lab = open_lab(link(CONFIG, Intervention(20, {"eta": 0.1}, {"eta": 0.5})))
+    whole_run(lab)
+    lab.page.get_by_text("Share and export").click()
+    shared = lab.page.get_by_test_id("stCode").first.inner_text().strip()
+    assert re.search(r"\?v=1&.*at=20_eta_0\.1$", shared), shared
+    other = open_lab(query_of(shared))
+    whole_run(other)
+    assert other.traces()["sharpness"] == lab.traces()["sharpness"]
+    assert other.marks() == lab.marks()
+
+
+def test_an_embedded_page_has_charts_and_buttons_alone(open_lab):
+    lab = open_lab(link(CONFIG, embed="true"))
+    expect(lab.button("Start")).to_be_visible()
+    expect(lab.page.get_by_test_id("stSidebar")).to_be_hidden()
+    assert lab.page.get_by_role("combobox").count() == 0
+    assert lab.page.get_by_text("Share and export").count() == 0
+    whole_run(lab)
