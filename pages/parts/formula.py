@@ -11,11 +11,13 @@ _WIDE = {"sam": 3, "usam": 2}  # columns as wide as the formulas are long
 
 
 def show(views: Sequence[RunView], rule: str) -> None:
-    """Draw the formula of each run, before its first measurement without numbers; without any run
-    that of `rule`."""
+    """Draw the formula of each run, before its first measurement without numbers; of the newest
+    only, where several have the same rule; without any run that of `rule`."""
     if not views:
         st.latex(_FORMULAS[rule][0])
         return
+    if len({view.hyper.rule for view in views}) < len(views):
+        views = views[-1:]
     widths = [_WIDE.get(view.hyper.rule, 1) for view in views]
     for column, view in zip(st.columns(widths), views, strict=True):
         column.latex(_formula(view))

@@ -29,7 +29,7 @@ def registry() -> RunRegistry:
     """All runs of this server. One for everybody: a session's own would die with its websocket."""
     try:
         return RunRegistry(store=open_store())
-    except (CatalogueError, OSError) as error:
+    except (CatalogueError, OSError, ValueError) as error:
         _log.warning("runs are not recorded: %s", error)
         return RunRegistry()
 

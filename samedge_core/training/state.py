@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from samedge_core import packing
 from samedge_core.curvature.tracker import SharpnessTracker
 from samedge_core.problems.batches import Batch, Batches
 from samedge_core.problems.problem import Problem
@@ -16,6 +20,8 @@ from samedge_core.training.cadence import Cadence
 from samedge_core.training.config import RunConfig
 
 __all__ = ["TrainState"]
+
+_TORCH = b"PK"  # how a state of the first version begins, written by torch.save
 
 
 @dataclass
@@ -57,28 +63,38 @@ class TrainState:
         )
 
     def pack(self) -> bytes:
-        """The state as bytes; `unpack` takes them."""
-        buffer = io.BytesIO()
-        torch.save(
-            {
-                "step": self.step,
-                "w": self.w.cpu(),
-                "velocity": self.velocity.cpu(),
-                "hyper": asdict(self.hyper),
-                "batches": self.batches.state() if self.batches else None,
-                "tracker": self.tracker.state(),
-                "cadence": self.cadence.state(),
-                "first_loss": self.first_loss,
-                "first_grad_norm": self.first_grad_norm,
-            },
-            buffer,
+        """The state as bytes without any code in them; `unpack` takes them."""
+        return packing.pack(
+            _mapped(
+                {
+                    "step": self.step,
+                    "w": self.w,
+                    "velocity": self.velocity,
+                    "hyper": asdict(self.hyper),
+                    "batches": self.batches.state() if self.batches else None,
+                    "tracker": self.tracker.state(),
+                    "cadence": self.cadence.state(),
+                    "first_loss": self.first_loss,
+                    "first_grad_norm": self.first_grad_norm,
+                },
+                Tensor,
+                lambda tensor: tensor.detach().cpu().numpy(),
+            )
         )
-        return buffer.getvalue()
 
     @classmethod
     def unpack(cls, packed: bytes, config: RunConfig, problem: Problem) -> TrainState:
-        """The state that `pack` wrote, for the same configuration and problem."""
-        saved = torch.load(io.BytesIO(packed), weights_only=True)
+        """The state that `pack` wrote, for the same configuration and problem.
+
+        Raises:
+            PackError: the bytes are something else, or damaged.
+        """
+        if packed.startswith(_TORCH):
+            saved = torch.load(io.BytesIO(packed), weights_only=True)
+        else:
+            # arrays of a file can't be written to
+            whole = packing.unpack(packed)
+            saved = _mapped(whole, np.ndarray, lambda array: torch.from_numpy(array.copy()))
         state = cls.initial(config, problem)
         if state.batches:
             state.batches.restore(saved["batches"])
@@ -89,3 +105,14 @@ class TrainState:
         for name in ("step", "first_loss", "first_grad_norm"):
             setattr(state, name, saved[name])
         return state
+
+
+def _mapped(tree: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """A copy of nested values with those of one kind changed."""
+    if isinstance(tree, kind):
+        return change(tree)
+    if isinstance(tree, Mapping):
+        return {key: _mapped(value, kind, change) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_mapped(value, kind, change) for value in tree)
+    return tree

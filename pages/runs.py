@@ -1,0 +1,133 @@
+"""SAMEdge, runs: find what was recorded, compare any of it, and start it again."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.parts import navigation
+from pages.parts.runs import (
+    actions,
+    deleting,
+    differences,
+    editing,
+    family,
+    filters,
+    overlay,
+    records,
+    repeating,
+    selection,
+    source,
+    storage,
+    table,
+)
+from samedge_core.store import Entry, Listing, Query
+
+POLL_SECONDS = 2.0
+BUSY = "runs:busy"
+
+
+def main() -> None:
+    """Compose the page."""
+    navigation.begin("Runs")
+    if source.store() is None:
+        st.error(
+            "The store of runs could not be opened, so nothing is recorded; the server's log says "
+            "why. `SAMEDGE_HOME` and `SAMEDGE_DATABASE_URL` say where it is."
+        )
+        return
+    selection.attach()
+    if run := st.session_state.pop(table.OPEN, None):
+        _open(run)
+    storage.show_damage()
+    busy = st.session_state.get(BUSY, False)
+    st.fragment(_body, run_every=POLL_SECONDS if busy else None)(busy)
+
+
+def _open(run: str) -> None:
+    """Go to the live lab as a first visit with this run in its link."""
+    for name in ("runs", "preset"):
+        st.session_state.pop(name, None)
+    st.switch_page("app.py", query_params={"run": run})
+
+
+def _body(busy: bool) -> None:
+    """What follows the store, drawn anew at every tick; `busy` is what the ticks were set by."""
+    if table.OPEN in st.session_state:
+        st.rerun()  # pages are switched by the whole script
+    if not source.opened().find(Query(removed=True, limit=0)).total:
+        _nothing_yet()
+        return
+    listing = _find()
+    chosen = selection.entries()
+    alive = any(entry.status == "recording" for entry in (*listing.entries, *chosen))
+    st.session_state[BUSY] = alive or bool(repeating.pending())
+    if st.session_state[BUSY] != busy:
+        st.rerun()  # to tick, or not to
+    # lines come and go in containers, so that what is below keeps its place and its zoom
+    with st.container():
+        _list(listing)
+    with st.container():
+        if chosen:
+            actions.draw(chosen)
+        deleting.draw()
+    with st.container():
+        if len(chosen) == 1:
+            _about(chosen[0])
+    if chosen:
+        _compare(chosen)
+
+
+def _nothing_yet() -> None:
+    st.info("Nothing is recorded yet. Every run of the live lab is, from its first step on.")
+    st.page_link("app.py", label="Start one in the live lab", icon=":material/monitoring:")
+
+
+def _find() -> Listing:
+    """What the boxes over the table ask for."""
+    query = filters.draw(storage.removed())
+    listing = source.opened().find(query)
+    if listing.total and not listing.entries:
+        filters.to_first_page()
+        st.rerun()  # runs have gone, and with them this page of the table
+    return listing
+
+
+def _list(listing: Listing) -> None:
+    if listing.entries:
+        table.draw(listing.entries)
+    else:
+        st.info("No run is like this: change the search or the filters.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        filters.draw_pages(listing.total)
+        storage.show_use()
+    if not selection.ids():
+        st.markdown(
+            ":gray[Tick runs to compare, tag, repeat or delete them; Shift ticks all in between.]"
+        )
+
+
+def _about(entry: Entry) -> None:
+    """What can be done with one run alone."""
+    left, right = st.columns(2, vertical_alignment="top")
+    with left, st.expander("Title, note and tags", icon=":material/edit:", key="runs:edit"):
+        editing.draw(entry)
+    with right:
+        repeating.draw(entry)
+
+
+def _compare(chosen: Sequence[Entry]) -> None:
+    """Charts, differences, and the family of the run that was selected last."""
+    runs = records.compared(chosen)
+    if not runs:
+        st.info("There is nothing to draw: the rows of these runs were removed by the quota.")
+        return
+    overlay.draw(runs, len(chosen))
+    st.markdown("##### What differs")
+    differences.draw(runs)
+    relatives = family.relatives(chosen[-1])
+    if len(relatives) > 1:
+        st.markdown("##### Family")
+        family.draw([entry.id for entry in chosen], relatives)
+
+
+main()
