@@ -1,0 +1,93 @@
+"""What can be done with the selected runs, all at once."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.parts.runs import deleting, selection, source, table
+from pages.parts.runs.columns import megabytes
+from samedge_core.store import Entry
+
+COMPLAINT = "runs:tag-complaint"
+
+
+def draw(entries: Sequence[Entry]) -> None:
+    """The bar of buttons, and under it what they have to say."""
+    count = f"{len(entries):,} run{'s' if len(entries) > 1 else ''}"
+    size = megabytes(sum(entry.row_bytes + entry.snapshot_bytes for entry in entries))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{count} selected** :gray[· {size}]", width="content")
+        _toggle(entries, "starred", "Star", "Unstar", "star")
+        _toggle(entries, "pinned", "Pin", "Unpin", "keep")
+        with st.popover("Tags", icon=":material/label:", help="Add or remove tags."):
+            _tags(entries)
+        _open(entries)
+        st.button("Delete …", key="runs:delete", icon=":material/delete:", on_click=deleting.ask,
+                  args=([entry.id for entry in entries],),
+                  help="Delete the selected runs for good; asks first.")  # fmt: skip
+        st.button("Select none", key="runs:none", icon=":material/close:", type="tertiary",
+                  on_click=selection.put, args=((),), help="Clear the selection.")  # fmt: skip
+    if complaint := st.session_state.get(COMPLAINT):
+        st.error(complaint)
+
+
+def _toggle(entries: Sequence[Entry], name: str, do: str, undo: str, icon: str) -> None:
+    """One button that sets a label on all of them, or takes it away when all have it."""
+    on = not all(getattr(entry, name) for entry in entries)
+    means = {"starred": "Starred runs are never removed by the quota.",
+             "pinned": "Pinned runs are neither removed by the quota nor deleted."}  # fmt: skip
+    st.button(do if on else undo, key=f"runs:{name}-all", icon=f":material/{icon}:",
+              on_click=_label, args=(entries, name, on), help=means[name])  # fmt: skip
+
+
+def _label(entries: Sequence[Entry], name: str, on: bool) -> None:
+    for entry in entries:
+        source.opened().catalogue.label(entry.id, **{name: on})
+
+
+def _open(entries: Sequence[Entry]) -> None:
+    several = len(entries) > 1
+    removed = any(entry.status == "removed" for entry in entries)
+    st.button(
+        "Open in the live lab", key="runs:open-button", icon=":material/monitoring:",
+        disabled=several or removed, on_click=_to_open, args=(entries[0],),
+        help="To scrub through it, to resume it or to fork it. One run at a time."
+        + (" Its rows have been removed." if removed else ""),
+    )  # fmt: skip
+
+
+def _to_open(entry: Entry) -> None:
+    st.session_state[table.OPEN] = entry.id
+
+
+def _tags(entries: Sequence[Entry]) -> None:
+    used = sorted({word for entry in entries for word in entry.tags})
+    known = source.opened().catalogue.known_tags()
+    st.multiselect(
+        "Tags to add", known, accept_new_options=True, key="runs:tags-to-add",
+        placeholder="choose, or type a new one", help="Given to all selected runs.",
+    )  # fmt: skip
+    st.button("Add", key="runs:add-tags", on_click=_add, args=(entries,))
+    if used:
+        st.multiselect("Tags to remove", used, key="runs:tags-to-remove",
+                       help="Taken from all selected runs that have them.")  # fmt: skip
+        st.button("Remove", key="runs:remove-tags", on_click=_remove, args=(entries,))
+
+
+def _add(entries: Sequence[Entry]) -> None:
+    added = st.session_state.pop("runs:tags-to-add", [])
+    _tag(entries, lambda tags: {*tags, *added})
+
+
+def _remove(entries: Sequence[Entry]) -> None:
+    gone = st.session_state.pop("runs:tags-to-remove", [])
+    _tag(entries, lambda tags: set(tags) - set(gone))
+
+
+def _tag(entries: Sequence[Entry], change) -> None:
+    try:
+        for entry in entries:
+            source.opened().catalogue.label(entry.id, tags=change(entry.tags))
+        st.session_state.pop(COMPLAINT, None)
+    except ValueError as error:
+        st.session_state[COMPLAINT] = f"Tags: {error}."

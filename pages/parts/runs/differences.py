@@ -1,0 +1,62 @@
+"""What differs between the compared runs, and what does not."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts.controls import plain
+from pages.parts.runs import records
+from pages.parts.runs.records import Compared
+from samedge_core import compare
+from samedge_core.fields import Field
+from samedge_core.saved import SavedError
+
+CHANGES = "Changes on the way"
+
+
+def draw(runs: Sequence[Compared]) -> None:
+    """A row a run, a column for each setting whose values are not all equal; the rest folded."""
+    configs = [one.config for one in runs]
+    fields = compare.settings_of(configs)
+    different = compare.differing(configs)
+    columns = {label(fields[name]): [_text(fields, one, name) for one in runs]
+               for name in different}  # fmt: skip
+    made = [_changes(one) for one in runs]
+    if any(made):
+        columns[CHANGES] = [text or "none" for text in made]
+    if columns:
+        names = pd.Index([one.name for one in runs], name="Run")
+        wide = {"Run": st.column_config.TextColumn(width=250)}
+        st.dataframe(pd.DataFrame(columns, index=names), key="runs:different", column_config=wide)
+    else:
+        st.caption(_nothing(runs))
+    equal = {label(field): _text(fields, runs[0], name)
+             for name, field in fields.items() if name not in different}  # fmt: skip
+    title = "Settings that are the same" if len(runs) > 1 else "All settings"
+    with st.expander(f"{title} ({len(equal)})", key="runs:equal"):
+        st.dataframe(pd.DataFrame({"Setting": list(equal), "Value": list(equal.values())}),
+                     hide_index=True, key="runs:same")  # fmt: skip
+
+
+def _nothing(runs: Sequence[Compared]) -> str:
+    if len(runs) == 1:
+        return "Select more runs to see what differs."
+    return "Nothing: these runs have the same settings, seeds included."
+
+
+def label(field: Field) -> str:
+    """A setting with its unit."""
+    return f"{field.label} ({field.unit})" if field.unit else field.label
+
+
+def _text(fields: Mapping[str, Field], one: Compared, name: str) -> str:
+    return compare.as_text(fields[name], compare.setting(one.config, name))
+
+
+def _changes(one: Compared) -> str:
+    try:
+        return records.changes(one)
+    except SavedError as error:
+        st.error(f"{plain(one.name)}: {plain(str(error))}")
+        return "?"

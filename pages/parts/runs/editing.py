@@ -1,0 +1,49 @@
+"""Title, note and tags of one run; each with its message where it can't be used."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from pages.parts.runs import source
+from samedge_core.store import Entry
+
+COMPLAINTS = "runs:complaints"
+
+
+def draw(entry: Entry) -> None:
+    """A form with what people say about the run."""
+    complaints: Mapping[str, str] = st.session_state.get(COMPLAINTS, {}).get(entry.id, {})
+    with st.form(f"runs:edit:{entry.id}", border=False):
+        st.text_input("Title", entry.title, key=_key(entry, "title"),
+                      help="At most 200 characters. Names the run.")  # fmt: skip
+        _complain(complaints, "title")
+        st.text_area("Note", entry.note, key=_key(entry, "note"), height=110,
+                     help="At most 10,000 characters.")  # fmt: skip
+        _complain(complaints, "note")
+        known = source.opened().catalogue.known_tags()
+        st.multiselect("Tags", known, list(entry.tags), accept_new_options=True,
+                       key=_key(entry, "tags"), placeholder="choose, or type a new one",
+                       help="At most 30 tags of at most 64 characters each.")  # fmt: skip
+        _complain(complaints, "tags")
+        st.form_submit_button("Save", key=f"runs:save:{entry.id}", on_click=_save, args=(entry,))
+
+
+def _key(entry: Entry, name: str) -> str:
+    return f"runs:edit:{entry.id}:{name}"
+
+
+def _complain(complaints: Mapping[str, str], name: str) -> None:
+    if name in complaints:
+        st.error(complaints[name])
+
+
+def _save(entry: Entry) -> None:
+    """Keep what can be used, and say what can't."""
+    complaints = {}
+    for name in ("title", "note", "tags"):
+        value = st.session_state[_key(entry, name)]
+        try:
+            source.opened().catalogue.label(entry.id, **{name: value})
+        except ValueError as error:
+            complaints[name] = f"Not saved: {error}."
+    st.session_state[COMPLAINTS] = {entry.id: complaints}

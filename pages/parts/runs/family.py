@@ -1,0 +1,149 @@
+"""The family of a run: where forks and rewinds left it, as a tree over steps."""
+
+import html
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import streamlit as st
+
+from pages.parts.figures import Figure, Trace, figures
+from pages.parts.runs import source
+from pages.parts.runs.columns import name_of
+from samedge_core.rules import RULES
+from samedge_core.store import Entry, Query
+
+KEY = "runs:family"
+NAME = "Family tree"
+LANE = 34  # pixels
+POINTS = 40  # of a line, for the mouse to find
+
+
+def relatives(entry: Entry) -> Sequence[Entry]:
+    """The whole family, the run itself among it."""
+    query = Query(root=entry.root, removed=True, sort="created", descending=False, limit=200)
+    return source.opened().find(query).entries
+
+
+def draw(selected: Collection[str], family: Sequence[Entry]) -> None:
+    """The tree, the selected runs marked."""
+    st.caption(
+        "Each line is a run, from the step at which it left its parent; what was abandoned by "
+        "rewinding is grey. Selected ones are orange."
+    )
+    figures([figure(selected, family)], scene=family[0].root, key=KEY, on_click=lambda: None)
+
+
+def lanes(family: Sequence[Entry]) -> dict[str, int]:
+    """A lane for each run, from the top: children below their parents, late branches first.
+
+    Then no vertical connection crosses a line that belongs to another branch of the same parent.
+    """
+    ids = {entry.id for entry in family}
+    children: dict[str | None, list[Entry]] = {}
+    for entry in family:
+        children.setdefault(entry.parent if entry.parent in ids else None, []).append(entry)
+    for siblings in children.values():
+        siblings.sort(key=lambda entry: -(entry.parent_step or 0))
+    found: dict[str, int] = {}
+    waiting = children.get(None, [])[::-1]
+    while waiting:
+        entry = waiting.pop()
+        found[entry.id] = len(found)
+        waiting += children.get(entry.id, [])[::-1]
+    return found
+
+
+def abandoned_from(family: Sequence[Entry]) -> dict[str, int]:
+    """By run, the step from which on it was abandoned by rewinding."""
+    found: dict[str, int] = {}
+    for entry in family:
+        if entry.branch == "rewind" and entry.parent and entry.parent_step is not None:
+            found[entry.parent] = min(entry.parent_step, found.get(entry.parent, entry.parent_step))
+    return found
+
+
+def figure(selected: Collection[str], family: Sequence[Entry]) -> Figure:
+    """The tree as a figure."""
+    place, left = lanes(family), abandoned_from(family)
+    by_id = {entry.id: entry for entry in family}
+    traces: list[Trace] = []
+    for entry in family:
+        if entry.parent in by_id:
+            traces.append(_connection(entry, place))
+        traces += _run(entry, place[entry.id], left.get(entry.id), chosen=entry.id in selected)
+    labels = {
+        "tickmode": "array", "tickvals": list(place.values()),
+        "ticktext": [_label(by_id[run], run in selected) for run in place],
+        "range": [len(place) - 0.5, -0.5], "showgrid": False, "automargin": True,
+    }  # fmt: skip
+    layout = {
+        "xaxis": {"title": {"text": "step"}, "rangemode": "tozero"}, "yaxis": labels,
+        "showlegend": False, "hovermode": "closest",
+    }  # fmt: skip
+    return Figure(NAME, traces, layout, columns=6, height=90 + LANE * max(2, len(place)))
+
+
+def _label(entry: Entry, chosen: bool) -> str:
+    name = name_of(entry)
+    short = html.escape(name if len(name) <= 28 else f"{name[:27]}…", quote=False)
+    return f"<b>{short}</b>" if chosen else short
+
+
+def _connection(entry: Entry, place: Mapping[str, int]) -> Trace:
+    step = entry.parent_step or 0
+    return {
+        "type": "scatter", "mode": "lines", "x": [step, step], "hoverinfo": "skip",
+        "y": [place[entry.parent or ""], place[entry.id]],
+        "line": {"color": "@mark", "width": 1.5, "dash": "3px,3px"},
+    }  # fmt: skip
+
+
+def _run(entry: Entry, lane: int, left: int | None, *, chosen: bool) -> list[Trace]:
+    """A run's line, grey from where it was abandoned, and a mark at its end."""
+    start = entry.parent_step or 0
+    end = max(entry.last_step, start)
+    turn = end if left is None else min(max(left, start), end)
+    colour = "@sam" if chosen else "@sharpness"
+    lines = [_stretch(entry, lane, (start, turn, colour), chosen)]
+    if turn < end:
+        lines.append(_stretch(entry, lane, (turn, end, "@ghost"), chosen))
+    mark = {
+        "color": colour if turn == end else "@ghost", "size": 11 if chosen else 8,
+        "symbol": "x" if entry.stop_reason == "diverged" else "circle",
+    }  # fmt: skip
+    end_mark: Trace = {
+        "type": "scatter", "mode": "markers", "x": [end], "y": [lane], "marker": mark,
+        **_tip(entry),
+    }  # fmt: skip
+    return [*lines, end_mark]
+
+
+def _stretch(entry: Entry, lane: int, part: tuple[int, int, str], chosen: bool) -> Trace:
+    first, last, colour = part
+    x = np.linspace(first, last, POINTS)
+    return {
+        "type": "scatter", "mode": "lines", "x": x, "y": np.full(POINTS, lane),
+        "line": {"color": colour, "width": 5 if chosen else 3}, **_tip(entry),
+    }  # fmt: skip
+
+
+def _tip(entry: Entry) -> Trace:
+    # not in the template itself: a title may hold what a template would fill in
+    return {"name": entry.id, "meta": [_hover(entry)],
+            "hovertemplate": "%{meta[0]}<extra></extra>"}  # fmt: skip
+
+
+def _hover(entry: Entry) -> str:
+    uses = RULES[entry.rule].uses
+    symbols = {"eta": "η", "rho": "ρ", "beta": "β"}
+    values = " ".join(f"{symbols[name]} {getattr(entry, name):.4g}" for name in uses)
+    came = ""
+    if entry.parent:
+        verb = "rewound" if entry.branch == "rewind" else "forked"
+        came = f"<br>{verb} at step {entry.parent_step or 0:,}"
+    end = entry.stop_reason or entry.status
+    name = html.escape(name_of(entry), quote=False)
+    return (
+        f"<b>{name}</b><br>{entry.rule.upper()} {values} at the end{came}"
+        f"<br>to step {entry.last_step:,}: {end}"
+    )

@@ -1,0 +1,194 @@
+"""The selected runs in the same charts."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from pages.parts.controls import plain
+from pages.parts.figures import Figure, Trace, figures
+from pages.parts.runs import grouping, records
+from pages.parts.runs.grouping import Group
+from pages.parts.runs.records import Compared
+from samedge_core.compare import AXES, QUANTITIES, Line
+from samedge_core.saved import SavedError
+
+KEY = "runs:charts"
+RATIO, SHARPNESS, GRADIENT, LOSS = "Sharpness / edge", "Sharpness", "Gradient norm", "Loss"
+# cycled together they make twelve lines, each unlike its neighbours in colour and in dash
+COLOURS = ("sharpness", "sam", "polyak", "usam", "nesterov", "grad")
+DASHES = ("solid", "10px,4px", "3px,3px", "10px,3px,2px,3px")
+EDGE_DASH = "2px,2px"
+
+FAR = 50  # times the usual largest value: a line that goes beyond is cut off
+
+Drawn = tuple[Group, Mapping[str, Line]]
+
+
+def draw(runs: Sequence[Compared], selected: int) -> None:
+    """The choices, and the charts; `selected` runs were asked for."""
+    by, axis, log_y, edges = _choices(runs)
+    with st.container():  # messages come and go in here, so that the charts keep their place
+        if selected > len(runs):
+            st.info(_left_out(runs, selected))
+        drawn = _read(grouping.groups(runs, by), axis)
+        if any(len(group.runs) > 1 for group, _ in drawn):
+            st.caption(_means(axis))
+        if not log_y and any(_ceiling(drawn, name) for name in QUANTITIES):
+            st.caption("A line leaves its chart: on the log scale all of it is seen.")
+    figures(_figures(drawn, axis, log_y=log_y, edges=edges), scene=f"{axis}", key=KEY,
+            on_click=lambda: None)  # fmt: skip
+
+
+def _choices(runs: Sequence[Compared]) -> tuple[str, str, bool, bool]:
+    """How to group, the horizontal axis, and whether with logarithms and with edges."""
+    ways = grouping.choices(runs)
+    if st.session_state.get("runs:group") not in ways:
+        st.session_state["runs:group"] = grouping.EACH
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        by = st.selectbox(
+            "Lines", list(ways), format_func=lambda name: ways[name], key="runs:group", width=300,
+            persist_state="session",
+            help="Each run, or the mean and the range of all those that differ in the seed alone, "
+            "or of all those with the same value of a setting. Those that differ come first.",
+        )  # fmt: skip
+        title = st.segmented_control(
+            "Horizontal axis", list(AXES), default="Step", required=True, key="runs:axis",
+            persist_state="session",
+            help="Effective time is the sum of η over the steps. Gradient evaluations count two a "
+            "step for SAM, one for GD.",
+        )  # fmt: skip
+        with st.container(width="content", gap=None):
+            log_y = st.toggle("Log scale", key="runs:log", persist_state="session",
+                              help="Logarithmic vertical axes.")  # fmt: skip
+            edges = st.toggle("Edges", True, key="runs:edges", persist_state="session",
+                              help="Each run's own edge, dotted, with its sharpness.")  # fmt: skip
+    return by, AXES[title or "Step"], log_y, edges
+
+
+def _left_out(runs: Sequence[Compared], selected: int) -> str:
+    if len(runs) == records.MOST:
+        return (
+            f"The charts show the first {records.MOST} of the {selected} selected runs: more lines "
+            "can't be told apart. Buttons act on all of them."
+        )
+    left = selected - len(runs)
+    return (
+        f"{left} of the selected runs {'is' if left == 1 else 'are'} not drawn: the rows were "
+        "removed by the quota, or a newer version of SAMEdge recorded them."
+    )
+
+
+def _means(axis: str) -> str:
+    if axis == "step":
+        return "Means are taken at the steps that all runs of a group have measured."
+    return (
+        "Means are taken where all runs of a group have values; between their measured points, "
+        "runs are interpolated linearly."
+    )
+
+
+def _read(groups: Sequence[Group], axis) -> list[Drawn]:
+    """What can be read, and a message for each group that can't."""
+    found = []
+    for group in groups:
+        try:
+            found.append((group, records.lines(group.runs, axis)))
+        except SavedError as error:
+            st.error(f"{plain(group.name)} can't be drawn: {plain(str(error))}")
+    return found
+
+
+def _figures(drawn: Sequence[Drawn], axis: str, *, log_y: bool, edges: bool) -> list[Figure]:
+    """Sharpness / edge large and with the legend, the rest small."""
+    title = next(name for name, value in AXES.items() if value == axis).lower()
+
+    def figure(name: str, quantity: str, label: str, **rest: Any) -> Figure:
+        traces = [t for i, one in enumerate(drawn) for t in _traces(i, one, quantity, log_y)]
+        if quantity == "sharpness" and edges:
+            traces += [_edge(i, one, log_y) for i, one in enumerate(drawn)]
+        layout = _layout(title, label, log_y=log_y, legend=quantity == "ratio")
+        if not log_y and (top := _ceiling(drawn, quantity)):
+            layout["yaxis"]["range"] = [0, top]
+        return Figure(name, traces, layout, **rest)
+
+    small = {"columns": 2, "height": 270}
+    return [
+        figure(RATIO, "ratio", "sharpness / edge", columns=6, height=340 + 10 * len(drawn)),
+        figure(SHARPNESS, "sharpness", "sharpness", **small),
+        figure(GRADIENT, "grad_norm", "‖g‖", **small),
+        figure(LOSS, "loss", "loss", **small),
+    ]
+
+
+def _ceiling(drawn: Sequence[Drawn], quantity: str) -> float | None:
+    """Where to cut a linear axis so that a line that diverges does not flatten all others."""
+    tops = sorted(float(lines[quantity].y.max()) for _, lines in drawn if len(lines[quantity].y))
+    if len(tops) < 2:
+        return None
+    edge = 1.0 if quantity == "ratio" else 0.0  # the line at 1 is always seen
+    far = FAR * max(tops[(len(tops) - 1) // 2], 0.2 * edge)
+    near = [top for top in tops if top <= far]
+    return 1.05 * max(*near, edge) if len(near) < len(tops) else None
+
+
+def _layout(title: str, label: str, *, log_y: bool, legend: bool) -> dict[str, Any]:
+    # small charts have no room for the digits between the powers of ten
+    kind = {"type": "log", "minorloglabels": "small digits" if legend else "none"} if log_y else {}
+    layout: dict[str, Any] = {
+        "xaxis": {"title": {"text": title}},
+        "yaxis": {"title": {"text": label}, "automargin": True, **kind},
+        "showlegend": legend,
+        "hovermode": "x" if legend else "closest",
+    }
+    if legend:  # the edge of every run
+        layout["shapes"] = [{
+            "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1, "y1": 1,
+            "line": {"color": "@text", "width": 1.2, "dash": "dash"},
+        }]  # fmt: skip
+    return layout
+
+
+def _traces(index: int, drawn: Drawn, quantity: str, log_y: bool) -> list[Trace]:
+    """A line, and its band under it."""
+    group, lines = drawn
+    line, colour = lines[quantity], COLOURS[index % len(COLOURS)]
+    name = html.escape(group.name, quote=False)
+    style = {"color": f"@{colour}", "dash": DASHES[index % len(DASHES)], "width": 1.8}
+    main = {
+        "type": "scatter", "mode": "lines" if len(line.x) > 1 else "markers", "name": name,
+        "legendgroup": name, "x": line.x, "y": _drawable(line.y, log_y), "line": style,
+        "marker": {"color": f"@{colour}"}, "hovertemplate": "%{y:.4~g}",
+    }  # fmt: skip
+    return [*_band(line, name, colour, log_y), main]
+
+
+def _band(line: Line, name: str, colour: str, log_y: bool) -> list[Trace]:
+    if line.low is None or line.high is None:
+        return []
+    around = {
+        "type": "scatter", "name": name, "legendgroup": name, "showlegend": False, "mode": "lines",
+        "fill": "toself", "fillcolor": f"@{colour}/0.2", "line": {"width": 0},
+        "hoverinfo": "skip",
+        "x": np.concatenate([line.x, line.x[::-1]]),
+        "y": _drawable(np.concatenate([line.high, line.low[::-1]]), log_y),
+    }  # fmt: skip
+    return [around]
+
+
+def _edge(index: int, drawn: Drawn, log_y: bool) -> Trace:
+    group, lines = drawn
+    colour, line = COLOURS[index % len(COLOURS)], lines["edge"]
+    return {
+        "type": "scatter", "mode": "lines", "showlegend": False,
+        "name": f"{html.escape(group.name, quote=False)}, edge", "x": line.x,
+        "y": _drawable(line.y, log_y), "hovertemplate": "edge %{y:.4~g}",
+        "line": {"color": f"@{colour}/0.75", "dash": EDGE_DASH, "width": 1.3},
+    }  # fmt: skip
+
+
+def _drawable(values: np.ndarray, log_y: bool) -> np.ndarray:
+    """A logarithmic axis has no place for 0."""
+    return np.where(values > 0, values, np.nan) if log_y else values

@@ -1,0 +1,89 @@
+"""The selected runs as they were recorded, read once for each state of theirs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages.parts.runs import source
+from samedge_core import compare
+from samedge_core.fields import ConfigError
+from samedge_core.store import Entry
+from samedge_core.training.config import RunConfig
+
+MOST = 12
+"""So many runs can be told apart in a chart."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A selected run that can be compared, with what it started with and its name here."""
+
+    entry: Entry
+    config: RunConfig
+    name: str
+
+
+def compared(entries: Sequence[Entry]) -> list[Compared]:
+    """The first MOST of the entries whose settings can be read and whose rows are there."""
+    readable = []
+    for entry in entries:
+        config = _config(entry.config)
+        if config and entry.status != "removed":
+            readable.append((entry, config))
+    readable = readable[:MOST]
+    names = _names(readable)
+    return [
+        Compared(entry, config, name) for (entry, config), name in zip(readable, names, strict=True)
+    ]
+
+
+def _names(runs: Sequence[tuple[Entry, RunConfig]]) -> list[str]:
+    """Titles, where people gave one; what tells equal ones apart is added."""
+    own = compare.names([config for _, config in runs])
+    titles = [entry.title or name for (entry, _), name in zip(runs, own, strict=True)]
+    fuller = [
+        f"{title} ({name})" if titles.count(title) > 1 and title != name else title
+        for title, name in zip(titles, own, strict=True)
+    ]
+    return [
+        f"{name} · {entry.id[:6]}" if fuller.count(name) > 1 else name
+        for (entry, _), name in zip(runs, fuller, strict=True)
+    ]
+
+
+def _config(text: str) -> RunConfig | None:
+    try:
+        return RunConfig.from_json(text)
+    except ConfigError:  # of a newer version
+        return None
+
+
+def lines(runs: Sequence[Compared], axis: compare.Axis) -> dict[str, compare.Line]:
+    """The lines of one run, or of the mean of several.
+
+    Raises:
+        SavedError: a folder is missing or damaged.
+    """
+    return _lines(tuple((one.entry.id, one.entry.updated) for one in runs), axis)
+
+
+@st.cache_resource(show_spinner=False, max_entries=300)
+def _lines(runs: tuple[tuple[str, float], ...], axis: compare.Axis) -> dict[str, compare.Line]:
+    # keyed by the last change, too: a run that is being recorded grows
+    return compare.lines([source.opened().load(run)[1] for run, _ in runs], axis)
+
+
+def changes(one: Compared) -> str:
+    """What was changed on the run's way, in words.
+
+    Raises:
+        SavedError: its folder is missing or damaged.
+    """
+    return _changes(one.entry.id, one.entry.updated) if one.entry.interventions else ""
+
+
+@st.cache_data(show_spinner=False, max_entries=300)
+def _changes(run: str, updated: float) -> str:
+    record = source.opened().folder(run).record()
+    return compare.interventions_in_words(record.interventions)

@@ -1,0 +1,98 @@
+"""Repeat a run with other seeds: the same settings and changes, from other initial weights."""
+
+import itertools
+from collections.abc import Collection
+
+import streamlit as st
+
+from pages.parts.controls import plain
+from pages.parts.lab import registry
+from pages.parts.runs import source
+from samedge_core.fields import ConfigError
+from samedge_core.saved import SavedError
+from samedge_core.store import Entry, Query
+from samedge_core.training.config import FIELDS, RunConfig
+from samedge_core.worker.view import Phase
+
+STARTED = "runs:repeated"
+COMPLAINT = "runs:repeat-complaint"
+MOST = 20
+_LARGEST = int(FIELDS["seed"].high or 0)
+
+
+def draw(entry: Entry) -> None:
+    """How many, and the button."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.number_input(
+            "Repeat with other seeds", 1, MOST, 4, key="runs:repeats", persist_state="session",
+            width=200, help="How many runs to start with the settings of this one and the changes "
+            "made on its way, each from another seed that has not been used yet.",
+        )  # fmt: skip
+        st.button(
+            "Start them", key="runs:repeat", icon=":material/repeat:", on_click=_pressed,
+            args=(entry,), help="They are recorded and go on without a page; those beyond the "
+            "number of workers wait for their turn.",
+        )  # fmt: skip
+    if complaint := st.session_state.get(COMPLAINT):
+        st.error(complaint)
+    if waiting := len(pending()):
+        st.info(f"{waiting} of the repeats are not listed yet: they wait for a worker.",
+                icon=":material/hourglass_empty:")  # fmt: skip
+
+
+def _pressed(entry: Entry) -> None:
+    try:
+        repeat(entry, st.session_state["runs:repeats"])
+        st.session_state.pop(COMPLAINT, None)
+    except (ConfigError, SavedError) as error:
+        st.session_state[COMPLAINT] = f"This run can't be repeated: {plain(str(error))}"
+
+
+def repeat(entry: Entry, n: int) -> list[str]:
+    """Start `n` runs that differ from the entry's in the seed alone; returns their ids.
+
+    Raises:
+        ConfigError: its settings are of a newer version.
+        SavedError: its folder is damaged.
+    """
+    config = RunConfig.from_json(entry.config)
+    planned = ()
+    if entry.interventions:
+        record = source.opened().folder(entry.id).record()
+        planned = tuple(item for item in record.interventions if item.changes)
+    started: dict[str, dict[str, int]] = st.session_state.setdefault(STARTED, {})
+    group = started.setdefault(entry.group_key, {})
+    ids = []
+    for seed in next_seeds(config.seed, n, {*_seeds(entry.group_key), *group.values()}):
+        again = config.replace(seed=seed)
+        run = registry().start(again, planned=planned, watched=False)
+        group[run] = seed
+        ids.append(run)
+    return ids
+
+
+def next_seeds(after: int, n: int, taken: Collection[int]) -> list[int]:
+    """The next `n` seeds after one that are not taken; 0 follows the largest."""
+    candidates = (seed % (_LARGEST + 1) for seed in itertools.count(after + 1))
+    return list(itertools.islice((seed for seed in candidates if seed not in taken), n))
+
+
+def _seeds(group_key: str) -> set[int]:
+    group = source.opened().find(Query(group_key=group_key, removed=True, limit=None)).entries
+    return {entry.seed for entry in group}
+
+
+def pending() -> list[str]:
+    """Ids of the repeats started here that the store does not know yet."""
+    started = [run for group in st.session_state.get(STARTED, {}).values() for run in group]
+    if not started:
+        return []
+    found = source.opened().find(Query(ids=started, removed=True, limit=None)).entries
+    known = {entry.id for entry in found}
+    return [run for run in started if run not in known and run in registry() and _comes(run)]
+
+
+def _comes(run: str) -> bool:
+    """Whether it will be recorded: one that failed at once leaves nothing."""
+    view = registry().view(run, most=0)
+    return view.phase is not Phase.ENDED or view.last_step >= 0

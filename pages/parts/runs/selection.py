@@ -1,0 +1,65 @@
+"""Which runs are selected: kept for the session and in the link, over pages and filters."""
+
+from collections.abc import Iterable, Sequence
+
+import streamlit as st
+
+from pages.parts.runs import source
+from samedge_core.store import Entry, Query
+
+IDS = "runs:selected"
+VERSION = "runs:selection-version"
+LINK = "select"
+MOST = 1000  # selected at once
+LINKED = 50  # a longer address is refused by some servers
+
+
+def attach() -> None:
+    """On a first visit, select what the link names."""
+    if IDS not in st.session_state:
+        put(part for part in st.query_params.get(LINK, "").split(",") if part)
+
+
+def put(ids: Iterable[str]) -> None:
+    """Select these runs and no others."""
+    st.session_state[VERSION] = version() + 1
+    _keep(ids)
+
+
+def version() -> int:
+    """Goes up whenever the server, not the reader, changes the selection."""
+    return st.session_state.get(VERSION, 0)
+
+
+def heard(message: dict) -> None:
+    """Take in what the reader has ticked, unless the server has changed it meanwhile."""
+    if message["version"] == version():
+        _keep(message["ids"])
+
+
+def ids() -> list[str]:
+    """In the order in which they were selected."""
+    return st.session_state.get(IDS, [])
+
+
+def entries() -> list[Entry]:
+    """The selected runs that there still are, in the order in which they were selected."""
+    if not ids():
+        return []
+    found = source.opened().find(Query(ids=ids(), removed=True, limit=None)).entries
+    place = {run: index for index, run in enumerate(ids())}
+    return sorted(found, key=lambda entry: place[entry.id])
+
+
+def drop(gone: Sequence[str]) -> None:
+    """These runs are no more."""
+    put(run for run in ids() if run not in gone)
+
+
+def _keep(chosen: Iterable[str]) -> None:
+    kept = list(dict.fromkeys(chosen))[:MOST]
+    st.session_state[IDS] = kept
+    if kept:
+        st.query_params[LINK] = ",".join(kept[:LINKED])
+    else:
+        st.query_params.pop(LINK, None)

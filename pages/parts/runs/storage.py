@@ -1,0 +1,64 @@
+"""What the store holds: how full it is, and what is wrong in it."""
+
+import streamlit as st
+
+from pages.parts.controls import plain
+from pages.parts.runs import source
+from pages.parts.runs.columns import megabytes
+from samedge_core.store import Query
+
+NAMED = 5  # damaged folders
+
+
+def show_damage() -> None:
+    """Name the folders that can't be read, and say what is wrong with each."""
+    store = source.opened()
+    if not store.damaged:
+        return
+    folders = f"{len(store.damaged):,} folder{'s' if len(store.damaged) > 1 else ''}"
+    lines = [f"- **{plain(folder)}**: {plain(wrong)}" for folder, wrong in store.damaged.items()]
+    hidden = len(lines) - NAMED
+    if hidden > 0:
+        lines = [*lines[:NAMED], f"- … and {hidden:,} more, in the server's log"]
+    st.warning(
+        f"{folders} in {plain(str(store.settings.home / 'runs'))} can't be read and "
+        f"{'are' if len(store.damaged) > 1 else 'is'} not listed. Mend or delete them there, then "
+        "restart the server.\n" + "\n".join(lines)
+    )
+
+
+def show_use() -> None:
+    """One line on how much of the quota is used, and what uses it."""
+    store = source.opened()
+    used, quota = store.catalogue.bytes_used(), store.settings.quota
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"Storage: {megabytes(used)} of {megabytes(quota)} ({100 * used / quota:.2g} %)",
+                   width="content")  # fmt: skip
+        with st.popover("What uses it", type="tertiary", key="runs:storage", on_change="rerun",
+                        help="Rows, snapshots, and what is removed first.") as box:  # fmt: skip
+            if box.open:
+                _details()
+
+
+def _details() -> None:
+    store = source.opened()
+    rows, snapshots = _kinds(str(store.settings.home))
+    share = snapshots / (rows + snapshots) if rows + snapshots else 0.0
+    st.markdown(
+        f"**Rows** {megabytes(rows)}, **snapshots** {megabytes(snapshots)} ({share:.0%}), at most "
+        f"{megabytes(store.settings.snapshots)} for each run.\n\n"
+        "Beyond the quota the oldest runs lose both, starred and pinned ones never. To have more, "
+        "set `SAMEDGE_QUOTA_MB`."
+    )
+
+
+@st.cache_data(ttl=60, show_spinner="Adding up …")
+def _kinds(home: str) -> tuple[int, int]:
+    """Bytes of all rows and of all snapshots; of thousands of runs it takes a second."""
+    kept = source.opened().find(Query(limit=None)).entries
+    return sum(one.row_bytes for one in kept), sum(one.snapshot_bytes for one in kept)
+
+
+def removed() -> int:
+    """How many runs the quota took."""
+    return source.opened().find(Query(status="removed", limit=0)).total

@@ -1,0 +1,71 @@
+"""The table of runs: static/runs.js draws it, and tells what was pressed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+from streamlit.components.v2 import component
+
+from pages.parts import assets
+from pages.parts.runs import filters, selection, source
+from pages.parts.runs.columns import COLUMNS, name_of
+from samedge_core.store import Entry
+
+KEY = "runs:table"
+OPEN = "runs:open"
+_TOGGLES = ("starred", "pinned")
+
+_mount = component(
+    "samedge_runs", js=assets.module("runs.js", tall=432, wide=432), isolate_styles=False
+)
+
+
+def draw(entries: Sequence[Entry]) -> None:
+    """Draw a row for each of the entries."""
+    shown = filters.shown_columns()
+    sort, descending = filters.order()
+    data = {
+        "columns": [_head(name) for name in shown],
+        "rows": [_row(entry, shown) for entry in entries],
+        "sort": sort,
+        "descending": descending,
+        "selected": selection.ids(),
+        "version": selection.version(),
+    }
+    _mount(key=KEY, data=data, on_selected_change=_selected, on_sorted_change=_sorted,
+           on_labelled_change=_labelled, on_opened_change=_opened)  # fmt: skip
+
+
+def _head(name: str) -> dict[str, Any]:
+    column = COLUMNS[name]
+    return {"name": name, "label": column.label, "title": column.title or column.label,
+            "help": column.help, "kind": column.kind,
+            "sortable": column.sort is not None}  # fmt: skip
+
+
+def _row(entry: Entry, shown: Sequence[str]) -> dict[str, Any]:
+    cells = [COLUMNS[name].cell(entry) for name in shown]
+    return {"id": entry.id, "name": name_of(entry), "faint": entry.status == "removed",
+            "cells": cells}  # fmt: skip
+
+
+def _said(what: str) -> Any:
+    return st.session_state[KEY][what]
+
+
+def _selected() -> None:
+    selection.heard(_said("selected"))
+
+
+def _sorted() -> None:
+    filters.sort_by(_said("sorted"))
+
+
+def _labelled() -> None:
+    said = _said("labelled")
+    if said["name"] in _TOGGLES:
+        source.opened().catalogue.label(said["run"], **{said["name"]: bool(said["value"])})
+
+
+def _opened() -> None:
+    st.session_state[OPEN] = _said("opened")
