@@ -12,6 +12,7 @@ from pages.parts import (
     formula,
     keys,
     lab,
+    moment,
     navigation,
     numbers,
     share,
@@ -63,12 +64,13 @@ def main() -> None:
     )
     branches.draw(views, seen.cursor)
     if not navigation.embedded():
-        _further(config, views)
+        _further(config, views, seen.cursor)
 
 
-def _further(config: RunConfig | None, views: list[RunView]) -> None:
+def _further(config: RunConfig | None, views: list[RunView], cursor: int | None) -> None:
     """What most readers do not need at once."""
     spectrum.draw(views, every=POLL_SECONDS)
+    moment.draw(views, cursor, POLL_SECONDS)
     share.draw(config, views)
     with st.expander("Numbers", icon=":material/table:", on_change="rerun", key="numbers") as box:
         if box.open:

@@ -28,6 +28,14 @@ def test_edge_of_the_rule_in_force(rule, expected):
     np.testing.assert_array_equal(replace(HYPER, rule=rule).edge(NORMS), expected)
 
 
+@pytest.mark.parametrize("rule", list(RULES))
+def test_the_multiplier_of_the_rule_in_force_is_minus_one_at_its_edge(rule):
+    hyper = replace(HYPER, rule=rule)
+    for norm in NORMS:
+        edge = np.asarray(hyper.edge(norm))
+        assert hyper.multiplier(edge, norm) == pytest.approx(-1, rel=1e-12)
+
+
 def test_every_rule_has_an_update():
     assert set(RULES) == set(UPDATES)
 

@@ -39,8 +39,7 @@ def draw(views: list[RunView], *, every: float) -> None:
     shown = [view for view in views if view.spectra.made]
     if not shown:
         return
-    edges = [place for v in shown for made in v.spectra.made for _, place, _ in _edges(made)]
-    axis = SpectrumAxis.around([made.spectrum for v in shown for made in v.spectra.made], edges)
+    axis = axis_around([made for view in shown for made in view.spectra.made])
     figures(
         [_figure(view, axis, several=len(views) > 1) for view in shown], scene="spectrum",
         key="spectrum-chart", on_click=lambda: None,
@@ -161,6 +160,22 @@ def _figure(view: RunView, axis: SpectrumAxis, *, several: bool) -> Figure:
     """Full width: two runs stand one above the other, on the same axis."""
     rule = f" ({view.config.rule.upper()})" if several else ""
     newest_first = view.spectra.made[::-1]
+    measured = _row(view, newest_first[0].step)
+    return chart(f"Spectrum{rule}", newest_first, axis, measured, whose=rule)
+
+
+def chart(
+    name: str,
+    newest_first: Sequence[SpectrumMade],
+    axis: SpectrumAxis,
+    measured: np.ndarray,
+    *,
+    whose: str = "",
+    by: str = "in the run",
+    columns: int = 6,
+) -> Figure:
+    """Spectra of one run on `axis`, with the edges of the newest one, and the leading eigenvalues
+    (k,) that were `measured` at its step, by what."""
     top = 2.0 * newest_first[0].spectrum.size
     traces: list[Trace] = []
     for made, style in list(zip(newest_first, STYLES, strict=False))[::-1]:
@@ -169,17 +184,17 @@ def _figure(view: RunView, axis: SpectrumAxis, *, several: bool) -> Figure:
     for name, place, colour in _edges(newest):
         if axis.holds(place):
             traces.append(_upright(f"{name} = {place:.4g}", place, top, colour))
-    traces += _measured(view, newest.step)
+    traces += _measured(measured, by)
     if newest.spectrum.exact:
         traces.append(_rug(newest))
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": f"eigenvalue λ of the Hessian{rule}"},
+        "xaxis": {"title": {"text": f"eigenvalue λ of the Hessian{whose}"},
                   "range": [axis.grid[0], axis.grid[-1]]},
         "yaxis": {"title": {"text": "eigenvalues (one alone: 1)"}, "type": "log", "dtick": 1,
                   "range": [math.log10(FLOOR), math.log10(top)]},
         "hovermode": "x",
     }  # fmt: skip
-    return Figure(f"Spectrum{rule}", traces, layout, columns=6, height=300)
+    return Figure(name, traces, layout, columns=columns, height=300)
 
 
 def _curve(made: SpectrumMade, axis: SpectrumAxis, dash: str, opacity: float) -> list[Trace]:
@@ -210,14 +225,13 @@ def _upright(name: str, place: float, top: float, colour: str) -> Trace:
     }  # fmt: skip
 
 
-def _measured(view: RunView, step: int) -> list[Trace]:
-    """The leading eigenvalues of that step's row, once there is one."""
-    values = _row(view, step)
+def _measured(values: np.ndarray, by: str) -> list[Trace]:
     if not len(values):
         return []
     return [{
-        "type": "scatter", "mode": "markers", "name": "λ₁ … measured in the run" if len(values) > 1
-        else "λ₁ measured in the run", "x": values, "y": np.ones(len(values)),
+        "type": "scatter", "mode": "markers",
+        "name": f"λ₁ {'… ' if len(values) > 1 else ''}measured {by}", "x": values,
+        "y": np.ones(len(values)),
         "marker": {"symbol": "triangle-down", "size": 10, "color": "@topk"},
         "hovertemplate": "%{x:.5~g}",
     }]  # fmt: skip
@@ -249,10 +263,20 @@ def _facts(view: RunView, axis: SpectrumAxis, *, several: bool) -> None:
     for made, (dash, _) in zip(view.spectra.made[::-1], STYLES, strict=False):
         look = {"solid": "solid", "dash": "dashed", "dot": "dotted"}[dash]
         line = f" ({look} line)" if len(view.spectra.made) > 1 else ""
-        parts = [f"{_name(view, several=several)}**Step {made.step:,}**{line}", _cost(made),
-                 f"trace {_shown(made.spectrum.trace())}",
-                 f"eigenvalues above {_above(made, axis)}", _negative(made)]  # fmt: skip
-        st.caption(" · ".join(parts))
+        head = f"{_name(view, several=several)}**Step {made.step:,}**{line}"
+        st.caption(" · ".join([head, *facts(made, axis)]))
+
+
+def facts(made: SpectrumMade, axis: SpectrumAxis) -> list[str]:
+    """What a spectrum says, in words."""
+    return [_cost(made), f"trace {_shown(made.spectrum.trace())}",
+            f"eigenvalues above {_above(made, axis)}", _negative(made)]  # fmt: skip
+
+
+def axis_around(spectra: Sequence[SpectrumMade]) -> SpectrumAxis:
+    """An axis for these spectra and their edges."""
+    marks = [place for made in spectra for _, place, _ in _edges(made)]
+    return SpectrumAxis.around([made.spectrum for made in spectra], marks)
 
 
 def _cost(made: SpectrumMade) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["chebyshev", "digits"]
+__all__ = ["chebyshev", "digit_images", "digits"]
 
 
 @cache
@@ -34,6 +34,12 @@ def digits(n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         raise ValueError(f"n must be from 1 to {len(images)}, got {n}")
     x = images[:n] / 16
     return x - x.mean(axis=0), labels[:n]
+
+
+def digit_images(n: int) -> NDArray[np.uint8]:
+    """The first n digits as pictures (n, 8, 8); their pixels have 17 levels."""
+    images, _ = _all_digits()
+    return (images[:n] * (255 / 16)).round().astype(np.uint8).reshape(-1, 8, 8)
 
 
 def chebyshev(n: int, degree: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

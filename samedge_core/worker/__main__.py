@@ -20,8 +20,8 @@ from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import build_problem, run
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.channel import Channel
-from samedge_core.worker.examine import examine
-from samedge_core.worker.messages import Begin, Command, Ended, Examine, Ready
+from samedge_core.worker.examine import examine, examine_moment
+from samedge_core.worker.messages import Begin, Command, Ended, Examine, ExamineMoment, Ready
 from samedge_core.worker.session import Session
 
 NICENESS = 5  # the page stays responsive when runs take every core
@@ -55,11 +55,14 @@ def _serve(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
     begin: Begin | None = None
     while True:
         command = begin or commands.get()
-        if not isinstance(command, Begin | Examine):
+        if not isinstance(command, Begin | Examine | ExamineMoment):
             continue  # meant for a session that has just ended
         try:
             if isinstance(command, Examine):
                 examine(channel, command)
+                continue
+            if isinstance(command, ExamineMoment):
+                examine_moment(channel, command)
                 continue
             begin = Session(channel, commands, command).run()
         except OSError:

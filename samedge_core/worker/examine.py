@@ -1,4 +1,5 @@
-"""The spectrum at one state of a run, measured without touching that run. Needs torch."""
+"""What is measured at one state of a run without touching that run: its spectrum, and the moment at
+a step. Needs torch."""
 
 from __future__ import annotations
 
@@ -11,17 +12,22 @@ from samedge_core.problems.problem import Problem
 from samedge_core.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import build_problem
+from samedge_core.training.moment import moment_at
 from samedge_core.training.observe import observe
 from samedge_core.training.state import TrainState
 from samedge_core.worker.channel import Channel
 from samedge_core.worker.messages import (
     Examine,
+    ExamineMoment,
+    MomentFailed,
+    MomentMade,
+    MomentProgress,
     SpectrumFailed,
     SpectrumMade,
     SpectrumProgress,
 )
 
-__all__ = ["Abandoned", "Examiner", "examine"]
+__all__ = ["Abandoned", "Examiner", "examine", "examine_moment"]
 
 SECONDS = 4.0  # what a spectrum may take, about: training waits for it
 REPORT_SECONDS = 0.2
@@ -104,3 +110,32 @@ def examine(channel: Channel, task: Examine) -> None:
         return
     examiner = Examiner(channel, task.session, task.config, problem)
     examiner.measure(task.request, state, state.hyper, lambda: None)
+
+
+def examine_moment(channel: Channel, task: ExamineMoment) -> None:
+    """Report the moment that the task names. The server ends this process to cancel."""
+    due = 0.0
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + REPORT_SECONDS
+            channel.send(MomentProgress(task.session, task.request, what, done, total))
+
+    try:
+        problem = build_problem(task.config)
+        state = (
+            TrainState.unpack(task.snapshot, task.config, problem)
+            if task.snapshot
+            else TrainState.initial(task.config, problem)
+        )
+        moment = moment_at(
+            task.config, problem, state, task.step, replay=task.replay,
+            with_spectrum=task.with_spectrum, seconds=SECONDS, on_progress=progress,
+        )  # fmt: skip
+    except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
+        plain = isinstance(error, FloatingPointError | ValueError)
+        what = _first_line(error) if plain else f"{type(error).__name__}: {_first_line(error)}"
+        channel.send(MomentFailed(task.session, task.request, what))
+        return
+    channel.send(MomentMade(task.session, task.request, moment))

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from samedge_core.diagnosis import diagnose
+from samedge_core.diagnosis import diagnose, last_stable
 from samedge_core.rules import Hyperparameters
 from samedge_core.store import RunRecord
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.messages import Begin, Snapshot, Status
+from samedge_core.worker.moments import RunMoment
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.spectra import RunSpectra
 from samedge_core.worker.view import Phase, RunView
@@ -36,6 +37,7 @@ class LiveRun:
     record: RunRecord
     history: History
     spectra: RunSpectra
+    moment: RunMoment
     wanted: Hyperparameters
     seen_at: float = field(default_factory=time.monotonic)
     attended: bool = True
@@ -121,10 +123,12 @@ class LiveRun:
             columns=history.columns(history.select(start, most)),
             latest=history.latest(),
             diagnoses=tuple(diagnose(history)),
+            stable=last_stable(history),
             start=start,
             last_step=history.last_step,
             kept=self.snapshot.step if self.snapshot else None,
             spectra=self.spectra.view(),
+            moment=self.moment.view(),
             origin=self.record.origin,
             unrecorded=failure,
         )

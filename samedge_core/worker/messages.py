@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samedge_core.costs import Cost
+from samedge_core.moments import Moment
 from samedge_core.rules import Hyperparameters
 from samedge_core.spectra import Spectrum
 from samedge_core.training.config import RunConfig
@@ -90,6 +91,20 @@ class Examine:
     request: int
     config: RunConfig
     snapshot: bytes
+
+
+@dataclass(frozen=True)
+class ExamineMoment:
+    """Measure the moment at a step, from a packed TrainState before it (None: from step 0), without
+    a session around it; `replay` are interventions to repeat at their steps."""
+
+    session: int
+    request: int
+    config: RunConfig
+    snapshot: bytes | None
+    replay: tuple[Intervention, ...]
+    step: int
+    with_spectrum: bool
 
 
 @dataclass(frozen=True)
@@ -192,6 +207,36 @@ class SpectrumFailed:
 
 
 @dataclass(frozen=True)
+class MomentProgress:
+    """So much is done of what comes first: "replay" (steps taken again), "slices" (points of the
+    curves), "spectrum" (Hessian-vector products)."""
+
+    session: int
+    request: int
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class MomentMade:
+    """The moment that was asked for."""
+
+    session: int
+    request: int
+    moment: Moment
+
+
+@dataclass(frozen=True)
+class MomentFailed:
+    """There is no moment, and why, in words."""
+
+    session: int
+    request: int
+    what: str
+
+
+@dataclass(frozen=True)
 class Ended:
     """The session is over."""
 
@@ -209,7 +254,9 @@ Command = (
     | MeasureSpectrum
     | DropSpectrum
     | Examine
+    | ExamineMoment
     | End
 )
 AboutSpectrum = SpectrumProgress | SpectrumMade | SpectrumFailed
-Report = Ready | Rows | Intervened | Status | Snapshot | AboutSpectrum | Ended
+AboutMoment = MomentProgress | MomentMade | MomentFailed
+Report = Ready | Rows | Intervened | Status | Snapshot | AboutSpectrum | AboutMoment | Ended

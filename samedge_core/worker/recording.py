@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 from samedge_core.store import RunRecord, Store
+from samedge_core.store.folder import warm_up
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.history import History
 
@@ -42,7 +43,17 @@ class Recorder:
         self._thread.start()
 
     def follow(self, record: RunRecord, history: History, *, written: int = -1) -> None:
-        """Record a run from now on; rows up to the step `written` are on disk already."""
+        """Record a run from now on; rows up to the step `written` are on disk already.
+
+        Raises:
+            ValueError: later rows are, too: another server has gone on with it meanwhile.
+        """
+        last = self._store.folder(record.id).last_step
+        if last > written:
+            self._store.catalogue.put(record.id, {"server": None})
+            raise ValueError(
+                f"another server has gone on with this run, to step {last:,}; it can be forked here"
+            )
         writer = RunWriter(self._store, record, written=written)
         with self._lock:
             self._followed[record.id] = _Followed(writer, history)
@@ -55,7 +66,8 @@ class Recorder:
 
     def follows(self, run: str) -> bool:
         """Whether it is being recorded."""
-        return run in self._followed
+        followed = self._followed.get(run)
+        return followed is not None and not followed.leaving
 
     def failure(self, run: str) -> str:
         """Why the run is not being recorded, in words; empty while all is well."""
@@ -84,8 +96,10 @@ class Recorder:
             self.write(run)
 
     def _work(self) -> None:
-        beat_due = quota_due = time.monotonic()
-        while not self._closed.wait(WRITE_SECONDS):
+        warm_up()
+        now = beat_due = quota_due = time.monotonic()
+        # from beginning to beginning: what writing takes must not come on top
+        while not self._closed.wait(max(0.0, now + WRITE_SECONDS - time.monotonic())):
             now = time.monotonic()
             with self._lock:
                 followed = list(self._followed.items())
@@ -93,8 +107,8 @@ class Recorder:
                 leaving = one.leaving
                 with self._writing:
                     self._write(one)
-                if leaving:
-                    self._followed.pop(run, None)
+                if leaving and not one.failure:
+                    self._drop(run, one)
             if now >= beat_due:
                 beat_due = now + BEAT_SECONDS
                 self._try(self._store.beat)
@@ -102,11 +116,19 @@ class Recorder:
                 quota_due = now + QUOTA_SECONDS
                 self._try(self._store.keep_quota)
 
+    def _drop(self, run: str, left: _Followed) -> None:
+        with self._lock:
+            if self._followed.get(run) is left:  # else it has been taken up again meanwhile
+                del self._followed[run]
+
     def _write(self, followed: _Followed) -> None:
+        followed.failure = self._try(lambda: self._bring_up_to_date(followed))
+
+    def _bring_up_to_date(self, followed: _Followed) -> None:
         with self._lock:
             news = followed.writer.take(followed.history, followed.state)
         if news:
-            followed.failure = self._try(lambda: followed.writer.save(news))
+            followed.writer.save(news)
 
     @staticmethod
     def _try(act) -> str:

@@ -35,6 +35,7 @@ from samedge_core.worker.messages import (
     SpectrumProgress,
     Status,
 )
+from samedge_core.worker.moments import RunMoment
 from samedge_core.worker.pool import WorkerPool
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.recording import Recorder
@@ -45,6 +46,7 @@ from samedge_core.worker.view import Phase, RunView
 __all__ = ["RunRegistry"]
 
 NOT_RECORDED = "there is no store"
+EVERY_WORKER_BUSY = "every worker is busy; try again when another run has ended"
 LOST_WORKER = (StopReason.WORKER_LOST, StopReason.UNWATCHED, StopReason.INTERRUPTED)
 
 
@@ -89,7 +91,8 @@ class RunRegistry:
         """
         run = LiveRun(
             RunRecord(Store.new_id(), config, config.steps), History(config),
-            RunSpectra(self._lock), config.hyperparameters, paused=paused, pace=pace,
+            RunSpectra(self._lock), RunMoment(self._lock), config.hyperparameters,
+            paused=paused, pace=pace,
             planned=tuple(planned), attended=watched,
         )  # fmt: skip
         return self._add(run)
@@ -129,7 +132,8 @@ class RunRegistry:
         origin = Origin(run_id, step, branch)
         run = LiveRun(
             RunRecord(Store.new_id(), config, stretch, origin=origin), past,
-            RunSpectra(self._lock), Hyperparameters(**{**vars(in_force), **checked}),
+            RunSpectra(self._lock), RunMoment(self._lock),
+            Hyperparameters(**{**vars(in_force), **checked}),
             paused=paused, pace=pace, snapshot=kept,
         )  # fmt: skip
         return self._add(run)
@@ -149,7 +153,8 @@ class RunRegistry:
             what = "another server goes on with this run; this is what it had recorded"
             history.stop = Stop(StopReason.ELSEWHERE, max(0, history.last_step), what)
         run = LiveRun(
-            record, history, RunSpectra(self._lock), history.hyperparameters, phase=Phase.ENDED,
+            record, history, RunSpectra(self._lock), RunMoment(self._lock),
+            history.hyperparameters, phase=Phase.ENDED,
             snapshot=self._stored_state(run_id, history.last_step + 1),
         )  # fmt: skip
         with self._lock:
@@ -277,7 +282,7 @@ class RunRegistry:
             elif self._has_room():
                 run.spectra.ask_of(run.config, run.snapshot)
             else:
-                run.spectra.refuse("every worker is busy; try again when another run has ended")
+                run.spectra.refuse(EVERY_WORKER_BUSY)
 
     def cancel_spectrum(self, run_id: str) -> None:
         """Never mind the spectrum that is being measured."""
@@ -291,6 +296,40 @@ class RunRegistry:
             run = self._runs[run_id]
             run.spectra.clear(run.worker)
 
+    def examine(self, run_id: str, step: int, *, with_spectrum: bool = True) -> None:
+        """Look closer at a recorded step, in a process of its own that takes the steps up to it
+        again; the view's `moment` tells the rest. One at a time.
+
+        Raises:
+            ValueError: a step that is not recorded.
+        """
+        with self._lock:
+            run = self._runs[run_id]
+            if not 0 <= step <= run.history.last_step:
+                allowed = f"from 0 to {run.history.last_step:,}"
+                raise ValueError(f"step must be {allowed}, the recorded ones, got {step:,}")
+            if run.moment.pending:
+                return
+            kept = run.snapshot
+        if not kept or kept.step > step:
+            kept = self._stored_state(run_id, step)
+        with self._lock:
+            if self._has_room():
+                made, config = run.history.interventions, run.config
+                run.moment.ask(config, kept, made, step, with_spectrum=with_spectrum)
+            else:
+                run.moment.refuse(EVERY_WORKER_BUSY)
+
+    def cancel_moment(self, run_id: str) -> None:
+        """Never mind the step that is being examined; what there was before stays."""
+        with self._lock:
+            self._runs[run_id].moment.cancel()
+
+    def clear_moment(self, run_id: str) -> None:
+        """Forget what was seen at a step, and the step that is being examined."""
+        with self._lock:
+            self._runs[run_id].moment.clear()
+
     def stop(self, run_id: str) -> None:
         """End the run; its record and last snapshot stay."""
         with self._lock:
@@ -302,10 +341,12 @@ class RunRegistry:
                 run.end(StopReason.STOPPED, "stopped by hand while waiting for a worker")
 
     def live_workers(self) -> int:
-        """How many workers are held by runs, or measure the spectrum of an ended one."""
+        """How many workers are held by runs, or measure what was asked for of one."""
         with self._lock:
-            runs = self._runs.values()
-            return sum((run.worker is not None) + run.spectra.examining for run in runs)
+            return sum(
+                (run.worker is not None) + run.spectra.examining + run.moment.examining
+                for run in self._runs.values()
+            )
 
     def close(self) -> None:
         """End every worker and the recording."""
@@ -316,6 +357,7 @@ class RunRegistry:
                 if run.worker:
                     run.worker.close()
                 run.spectra.clear(None)
+                run.moment.clear()
         if self._recorder and self.store:
             self._recorder.close()
             self.store.close()
@@ -474,5 +516,6 @@ class RunRegistry:
     def _forget(self, run: LiveRun) -> None:
         """The store keeps what is recorded; `open` brings it back."""
         del self._runs[run.id]
+        run.moment.clear()
         if self._recorder:
             self._recorder.forget(run.id)

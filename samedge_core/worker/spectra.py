@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from dataclasses import dataclass
 
@@ -12,12 +11,12 @@ from samedge_core.worker.messages import (
     DropSpectrum,
     Examine,
     MeasureSpectrum,
-    Report,
     Snapshot,
     SpectrumFailed,
     SpectrumMade,
     SpectrumProgress,
 )
+from samedge_core.worker.on_demand import OnDemand
 from samedge_core.worker.process import WorkerProcess
 
 __all__ = ["KEPT", "RunSpectra", "SpectraView"]
@@ -42,7 +41,7 @@ class SpectraView:
     failure: str = ""
 
 
-class RunSpectra:
+class RunSpectra(OnDemand[AboutSpectrum, SpectrumProgress]):
     """One request at a time, and the last few results.
 
     While the run has a worker, that one measures between two steps. After the run's end a process
@@ -50,46 +49,43 @@ class RunSpectra:
     caller holds `lock`.
     """
 
-    def __init__(self, lock: threading.RLock) -> None:
-        self._lock = lock
-        self._requests = itertools.count(1)
-        self._pending: int | None = None
-        self._progress: SpectrumProgress | None = None
-        self._made: list[SpectrumMade] = []
-        self._failure = ""
-        self._examiner: WorkerProcess | None = None
+    noun = "spectrum"
 
-    @property
-    def examining(self) -> bool:
-        """Whether a process of its own is at work."""
-        return self._examiner is not None
+    def __init__(self, lock: threading.RLock) -> None:
+        super().__init__(lock)
+        self._made: list[SpectrumMade] = []
 
     def view(self) -> SpectraView:
         """As of now."""
-        pending = self._pending is not None
-        return SpectraView(tuple(self._made), pending, self._progress, self._failure)
+        return SpectraView(tuple(self._made), self.pending, self._progress, self._failure)
 
     def ask(self, worker: WorkerProcess) -> None:
         """Have the run's worker measure one; no more than one at a time."""
-        if self._pending is None:
+        if not self.pending:
             worker.send(MeasureSpectrum(self._begin()))
 
     def ask_of(self, config: RunConfig, snapshot: Snapshot) -> None:
         """Have one measured at a snapshot, in a process of its own."""
-        if self._pending is None:
-            self._examiner = WorkerProcess(self._on_report, self._on_lost)
-            task = Examine(snapshot.session, self._begin(), config, snapshot.packed)
-            self._examiner.send(task)
+        if not self.pending:
+            self._examine(Examine(snapshot.session, self._begin(), config, snapshot.packed))
 
-    def refuse(self, why: str) -> None:
-        """There is none to be had now."""
-        if self._pending is None:
-            self._failure = why
+    def worker_left(self, why: str) -> None:
+        """The run has no worker any more: what that one was measuring will not come."""
+        if self.pending and not self.examining:
+            self._finish(why)
 
-    def take(self, report: AboutSpectrum) -> None:
-        """A worker's report; one on a request that was dropped is ignored."""
-        if report.request != self._pending:
-            return
+    def cancel(self, worker: WorkerProcess | None) -> None:
+        """Never mind the pending one; the run's worker need not finish it."""
+        if worker and self.pending:
+            worker.send(DropSpectrum())
+        self._finish()
+
+    def clear(self, worker: WorkerProcess | None) -> None:
+        """Forget every spectrum, and the pending one."""
+        self.cancel(worker)
+        self._made.clear()
+
+    def _accept(self, report: AboutSpectrum) -> None:
         match report:
             case SpectrumProgress():
                 self._progress = report
@@ -100,39 +96,3 @@ class RunSpectra:
                 self._finish()
             case SpectrumFailed(_, _, what):
                 self._finish(what)
-
-    def worker_left(self, why: str) -> None:
-        """The run has no worker any more: what that one was measuring will not come."""
-        if self._pending is not None and not self._examiner:
-            self._finish(why)
-
-    def cancel(self, worker: WorkerProcess | None) -> None:
-        """Never mind the pending one; the run's worker need not finish it."""
-        if worker and self._pending is not None:
-            worker.send(DropSpectrum())
-        self._finish()
-
-    def clear(self, worker: WorkerProcess | None) -> None:
-        """Forget every spectrum, and the pending one."""
-        self.cancel(worker)
-        self._made.clear()
-
-    def _begin(self) -> int:
-        self._pending, self._progress, self._failure = next(self._requests), None, ""
-        return self._pending
-
-    def _finish(self, failure: str = "") -> None:
-        self._pending, self._progress, self._failure = None, None, failure
-        if self._examiner:
-            self._examiner.close()
-            self._examiner = None
-
-    def _on_report(self, examiner: WorkerProcess, report: Report) -> None:
-        with self._lock:
-            if examiner is self._examiner and isinstance(report, AboutSpectrum):
-                self.take(report)
-
-    def _on_lost(self, examiner: WorkerProcess) -> None:
-        with self._lock:
-            if examiner is self._examiner:
-                self._finish("the process that measured the spectrum was lost")

@@ -13,6 +13,7 @@ from samedge_core.store import Origin
 from samedge_core.training.config import RunConfig
 from samedge_core.training.stop import Stop
 from samedge_core.worker.messages import Status
+from samedge_core.worker.moments import MomentView
 from samedge_core.worker.spectra import SpectraView
 
 __all__ = ["Phase", "RunView"]
@@ -43,9 +44,11 @@ class RunView:
         columns: `History.columns` of the rows asked for (thinned), all after `start`.
         latest: the columns of the newest row at which the sharpness was measured; empty before.
         diagnoses: what is wrong with the run, in words.
+        stable: after a divergence, the step to go back to.
         start, last_step: the rows asked for, and the newest row.
         kept: steps taken at the last snapshot; None before there is one.
         spectra: those that were asked for.
+        moment: the step that was asked for.
         origin: the run that it left, and where; None for one from step 0.
         unrecorded: why it is not being recorded in the store; empty while it is.
     """
@@ -64,9 +67,11 @@ class RunView:
     columns: dict[str, NDArray[Any]]
     latest: dict[str, Any]
     diagnoses: tuple[str, ...]
+    stable: int | None
     start: int
     last_step: int
     kept: int | None
     spectra: SpectraView
+    moment: MomentView
     origin: Origin | None
     unrecorded: str

@@ -1,0 +1,398 @@
+"""A closer look at one step of a run, on demand: the loss around its iterate, the multipliers, the
+spectrum, and inputs with predictions."""
+
+import base64
+import math
+import struct
+import zlib
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import streamlit as st
+
+from pages.parts import lab, spectrum
+from pages.parts.controls import plain
+from pages.parts.figures import Figure, Trace, figures
+from pages.parts.names import names
+from samedge_core.moments import Along, Input, Inputs, Mark, Moment, Place, Slice
+from samedge_core.rules import RULES
+from samedge_core.worker.messages import MomentProgress, SpectrumMade
+from samedge_core.worker.view import Phase, RunView
+
+BOX = "moment"  # the expander's key: whether it is open
+WITH_SPECTRUM = "moment-spectrum"
+NAMES: dict[Along, str] = {"v1": "v₁", "g": "g"}
+MARKS: dict[Place, tuple[str, str, str, int, str]] = {
+    # symbol, meaning, shape, size (where they coincide, each shows under the next), label's place
+    "iterate": ("w", "the iterate", "circle", 16, "top center"),
+    "uphill": ("w + ρu", "where the update takes its gradient", "triangle-up", 13, "middle right"),
+    "next": ("w′", "the next iterate", "diamond", 9, "bottom center"),
+}
+MINUS = str.maketrans("-", "−")
+PICTURE = 72  # pixels
+
+HELP = (
+    "Takes the steps up to this one again, beside the run, and measures there: the loss along the "
+    "leading eigenvector v₁ and along the gradient g, what the step multiplies each leading "
+    "direction by, the Hessian's spectrum, and for images some predictions. A run that is going "
+    "on is not disturbed. Drag the scrubber to choose a step. Key: x"
+)
+PHASES = {
+    "replay": "taking the steps again: {done:,} of {total:,}",
+    "slices": "the loss along v₁ and g: {done:,} of {total:,} points",
+    "spectrum": "the spectrum: {done:,} of {total:,} Hessian-vector products",
+}
+
+
+def draw(views: list[RunView], step: int | None, every: float) -> None:
+    """All of it; `step` is the one to examine, None: each run's newest. Looks again `every` so many
+    seconds while something is to come."""
+    with st.expander(
+        "At this step", icon=":material/center_focus_strong:", on_change="rerun", key=BOX
+    ) as box:
+        _buttons(views, step)
+        to_come = any(v.moment.pending or _row_to_come(v) for v in views)
+        st.fragment(_follow, run_every=every if to_come else None)(_stage(views))
+        if box.open:
+            for view, name in zip(views, names(views), strict=True):
+                if view.moment.made:
+                    _show(view, view.moment.made, name)
+
+
+def _row_to_come(view: RunView) -> bool:
+    return view.last_step < 0 and view.phase is not Phase.ENDED
+
+
+def _follow(stage: object) -> None:
+    """Progress and messages; the rest of the page follows when another `stage` is reached."""
+    views = lab.glances()
+    if _stage(views) != stage:
+        st.rerun()
+    with st.container():  # keeps what follows in its place, however many lines there are
+        for view, name in zip(views, names(views), strict=True):
+            _messages(view, f"**{name}** " if name else "")
+
+
+def _stage(views: Sequence[RunView]) -> list[object]:
+    """What the buttons and the figures depend on."""
+    return [
+        (v.id, v.last_step >= 0, v.moment.asked, v.moment.failure, v.moment.made
+         and v.moment.made.step)
+        for v in views
+    ]  # fmt: skip
+
+
+def _buttons(views: list[RunView], step: int | None) -> None:
+    pending, off = any(view.moment.pending for view in views), _off(views, step)
+    which = "the newest step" if step is None else f"step {step:,}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            f"Examine {which}", key="examine", icon=":material/center_focus_strong:", shortcut="x",
+            on_click=_examine, args=(step,), disabled=pending or bool(off), help=HELP,
+        )  # fmt: skip
+        if pending:
+            st.button(
+                "Cancel", key="examine-cancel", icon=":material/close:", on_click=_cancel,
+                help="What was examined before stays.",
+            )  # fmt: skip
+        elif any(view.moment.made for view in views):
+            st.button(
+                "Clear", key="examine-clear", icon=":material/close:", on_click=_clear,
+                help="Removes what is shown here.",
+            )  # fmt: skip
+        st.toggle(
+            "With the spectrum", value=True, key=WITH_SPECTRUM, persist_state="session",
+            help="Up to 4 s more.",
+        )  # fmt: skip
+        if off:
+            st.caption(off)
+
+
+def _off(views: list[RunView], step: int | None) -> str:
+    """Why nothing can be examined, or empty."""
+    if not views:
+        return "Start a run first: what is shown here belongs to one of its steps."
+    if not any(_has(view, step) for view in views):
+        return "No step is recorded yet." if step is None else f"No run has a step {step:,}."
+    return ""
+
+
+def _has(view: RunView, step: int | None) -> bool:
+    """Whether there is such a step; None: any at all."""
+    return (0 if step is None else step) <= view.last_step
+
+
+def _examine(step: int | None) -> None:
+    st.session_state[BOX] = True
+    for view in lab.glances():
+        if _has(view, step):
+            chosen = view.last_step if step is None else step
+            with_spectrum = st.session_state.get(WITH_SPECTRUM, True)
+            lab.registry().examine(view.id, chosen, with_spectrum=with_spectrum)
+
+
+def _cancel() -> None:
+    for run_id in lab.shown():
+        lab.registry().cancel_moment(run_id)
+
+
+def _clear() -> None:
+    for run_id in lab.shown():
+        lab.registry().clear_moment(run_id)
+
+
+def _messages(view: RunView, name: str) -> None:
+    asked, now = view.moment.asked, view.moment.progress
+    if asked is not None:
+        text = _progress(now) if now else "a process starts for it"
+        share = now.done / now.total if now and now.total else 0.0
+        st.progress(share, text=f"{name}step {asked:,}: {text}")
+    if view.moment.failure:
+        st.error(f"{name}Nothing to show: {plain(view.moment.failure)}.")
+
+
+def _progress(now: MomentProgress) -> str:
+    return PHASES[now.what].format(done=now.done, total=now.total)
+
+
+# --- one run
+
+
+def _show(view: RunView, made: Moment, name: str) -> None:
+    whose = f" ({name})" if name else ""
+    st.markdown(" · ".join(_facts(view, made, name)))
+    shown = [_slice_figure(made, line, whose) for line in made.slices]
+    spread = _as_spectrum(made)
+    axis = spectrum.axis_around([spread]) if spread else None
+    shown.append(_multiplier_figure(made, whose, columns=2 if spread else 3))
+    if spread and axis:
+        shown.append(spectrum.chart(
+            f"Spectrum at the examined step{whose}", [spread], axis, made.eigenvalues, whose=whose,
+            by="by the tracker", columns=4,
+        ))  # fmt: skip
+    figures(shown, scene="moment", key=f"moment-figures:{view.id}", on_click=lambda: None)
+    st.caption(_about_slices(view, made))
+    st.caption(" · ".join(multiplier_words(made)))
+    if spread and axis:
+        st.caption(" · ".join(["Spectrum", *spectrum.facts(spread, axis)]))
+    if made.inputs:
+        _inputs(made.inputs)
+
+
+def _facts(view: RunView, made: Moment, name: str) -> list[str]:
+    hyper, rule = made.hyper, RULES[made.hyper.rule]
+    symbols = {"eta": "η", "rho": "ρ", "beta": "β"}
+    settings = ", ".join(f"{symbols[n]} = {getattr(hyper, n):.4g}" for n in rule.uses)
+    sharpness = abs(made.eigenvalues[0])
+    parts = [
+        f"**{name + ': step' if name else 'Step'} {made.step:,}**",
+        f"{hyper.rule.upper()} with {settings}",
+        f"loss = {made.loss:.5g}",
+        f"‖g‖ = {made.grad_norm:.4g}",
+        f"sharpness = {sharpness:.4g}",
+        f"{rule.edge_name} = {made.edge:.4g}",
+    ]
+    if not math.isnan(made.alignments[0]):
+        parts.append(f"alignment of g with v₁ = {made.alignments[0]:.3f}")
+    if not made.converged:
+        parts.append(":orange[estimate not converged]")
+    return parts + ([view.config.measured_part] if view.config.measured_part else [])
+
+
+def _as_spectrum(made: Moment) -> SpectrumMade | None:
+    if made.spectrum is None:
+        return None
+    return SpectrumMade(0, 0, made.step, made.hyper, made.grad_norm, made.spectrum)
+
+
+# --- the loss along a line
+
+
+def _slice_figure(made: Moment, line: Slice, whose: str) -> Figure:
+    along = NAMES[line.along]
+    even = {"type": "scatter", "mode": "lines", "x": line.offsets, "hovertemplate": "%{y:.5~g}"}
+    traces: list[Trace] = [
+        even | {"name": "quadratic model", "y": line.model,
+                "line": {"color": "@ghost", "dash": "dash", "width": 2}},
+        even | {"name": "loss", "y": line.losses, "line": {"color": "@loss", "width": 2.5}},
+        *(_point(mark, made.hyper.rule) for mark in line.marks),
+    ]  # fmt: skip
+    layout = {
+        "xaxis": {"title": {"text": f"distance t from w along {along}{whose}"},
+                  "range": [line.offsets[0], line.offsets[-1]]},
+        "yaxis": {"title": {"text": "loss"}, "automargin": True},
+        "hovermode": "closest",
+    }  # fmt: skip
+    return Figure(f"Loss along {along}{whose}", traces, layout, columns=3, height=320)
+
+
+def _point(mark: Mark, rule: str) -> Trace:
+    _, what, shape, size, position = MARKS[mark.place]
+    symbol = _symbol(mark.place, rule)
+    hover = (
+        f"{symbol}, {what}<br>t = {_number(mark.offset)}<br>loss here {mark.on_line:.5g}"
+        f"<br>at the point itself {mark.loss:.5g}, {mark.beside:.3g} beside this line"
+    )
+    colour = "@loss" if mark.place == "iterate" else f"@{rule}"
+    return {
+        "type": "scatter", "mode": "markers+text", "name": symbol, "showlegend": False,
+        "x": np.array([mark.offset]), "y": np.array([mark.on_line]), "text": [symbol],
+        "textposition": position, "hovertext": [hover], "hoverinfo": "text", "cliponaxis": False,
+        "marker": {"symbol": shape, "size": size, "color": colour,
+                   "line": {"color": "@background", "width": 1.5}},
+    }  # fmt: skip
+
+
+def _symbol(place: Place, rule: str) -> str:
+    return "w + ρg" if place == "uphill" and rule == "usam" else MARKS[place][0]
+
+
+def _about_slices(view: RunView, made: Moment) -> str:
+    curved = ", ".join(
+        f"along {NAMES[line.along]} slope {_number(line.slope)}, curvature "
+        f"{_number(line.curvature)}"
+        for line in made.slices
+    )
+    points = "; ".join(
+        f"{_symbol(mark.place, made.hyper.rule)}: {MARKS[mark.place][1]}"
+        for mark in made.slices[0].marks
+    )
+    text = (
+        f"{points}; each drawn at its projection on the line. t is a distance in weight space. "
+        f"The dashed parabola has the slope and curvature at w: {curved}."
+    )
+    if len(made.slices) < 2:
+        text += " There is no line along g: the gradient is 0."
+    if view.config.batch_size and view.config.measure_on == "fixed":
+        text += " The loss is that of the fixed batch, the step is taken on its own."
+    if view.config.hessian_share < 1:
+        text += " The curvature is that of a part of the examples, the loss of all."
+    return text
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}".translate(MINUS)
+
+
+# --- multipliers
+
+
+def _multiplier_figure(made: Moment, whose: str, *, columns: int) -> Figure:
+    values, count = made.multipliers, len(made.multipliers)
+    places = np.arange(1, count + 1)
+    unstable = np.abs(values) > 1
+    hover = [f"{text}<br>residual {r:.2g}" for text, r in
+             zip(multiplier_words(made), made.residuals, strict=True)]  # fmt: skip
+    room = 0.5 if count > 2 else 0.9  # beside the outer bars
+    ends = np.array([1 - room, count + room])
+    line = {
+        "type": "scatter", "mode": "lines", "x": ends, "hoverinfo": "skip",
+        "showlegend": False, "line": {"color": "@text", "dash": "dash", "width": 1.5},
+    }  # fmt: skip
+    traces: list[Trace] = [
+        {"type": "bar", "name": "multiplier", "x": places, "y": values, "width": 0.5,
+         "marker": {"color": ["@bad" if bad else "@topk" for bad in unstable]},
+         "text": [f"{_number(v)}{' unstable' if bad else ''}"
+                  for v, bad in zip(values, unstable, strict=True)],
+         "textposition": "none" if count > 4 else "outside", "constraintext": "none",
+         "cliponaxis": False, "hovertext": hover, "hoverinfo": "text", "showlegend": False},
+        line | {"y": np.array([1.0, 1.0])},
+        line | {"y": np.array([-1.0, -1.0])},
+    ]  # fmt: skip
+    top = 1.25 * max(1.0, float(np.nanmax(np.abs(values), initial=1.0)))
+    layout = {
+        "xaxis": {"title": {"text": f"leading eigenvalues{whose}"}, "range": ends,
+                  "tickvals": places.tolist(), "ticktext": [f"λ<sub>{i}</sub>" for i in places]},
+        "yaxis": {"title": {"text": "multiplier of a step"}, "range": [-top, top]},
+        "hovermode": "closest",
+    }  # fmt: skip
+    return Figure(f"Multipliers{whose}", traces, layout, columns=columns, height=300)
+
+
+def multiplier_words(made: Moment) -> list[str]:
+    """A sentence for each leading eigenvalue: what a step multiplies its direction by."""
+    return [
+        f"λ{_subscript(i)}{_multiplied(value, multiplier)}"
+        for i, (value, multiplier) in enumerate(
+            zip(made.eigenvalues, made.multipliers, strict=True), start=1
+        )
+    ]
+
+
+def _multiplied(value: float, multiplier: float) -> str:
+    if math.isnan(multiplier):
+        return " was not found"
+    size = abs(multiplier)
+    turns = ", changing sign" if multiplier < 0 else ""
+    if size > 1:
+        what = f"unstable, grows by {100 * (size - 1):.3g} % a step{turns}"
+    else:
+        what = f"stable, shrinks by {100 * (1 - size):.3g} % a step{turns}"
+    return f" = {_number(value)} is multiplied by {_number(multiplier)}: {what}"
+
+
+def _subscript(number: int) -> str:
+    return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
+
+
+# --- inputs
+
+
+def _inputs(inputs: Inputs) -> None:
+    some = len(inputs.shown)
+    wrong = min(inputs.wrong, some)
+    which = {0: f"here are {some}", some: f"here are {some} of those"}.get(
+        wrong, f"those come first here, {some} in all"
+    )
+    if inputs.scores == "probability":
+        scores = "p is the softmax of the outputs."
+    else:
+        scores = (
+            "Out is the network's output for a class, a score and no probability: it is trained "
+            "towards 1 for the label and 0 elsewhere."
+        )
+    st.caption(
+        f"Of the first {inputs.looked_at:,} training examples, the network at w has "
+        f"{inputs.wrong:,} wrong; {which}. {scores}"
+    )
+    cells = "".join(_cell(item, inputs.scores) for item in inputs.shown)
+    st.html(f'<div style="display:flex;flex-wrap:wrap;gap:10px 12px">{cells}</div>')
+
+
+def _cell(item: Input, scores: str) -> str:
+    sign = "p" if scores == "probability" else "out"
+    verdict = f"✓ {item.label}" if item.right else f"✗ {item.predicted}, is {item.label}"
+    said = f"the network says {item.predicted}"
+    alt = f"Example {item.index:,}, of class {item.label}: {said}"
+    told = [f"{sign}({item.predicted}) {_number(round(item.score, 3))}"]
+    if not item.right:
+        told.append(f"{sign}({item.label}) {_number(round(item.label_score, 3))}")
+    edge = "1px solid transparent" if item.right else "2px dashed currentColor"
+    return (
+        f'<figure style="margin:0;width:{PICTURE + 24}px">'
+        f'<img src="{_data_url(item.picture)}" alt="{escape(alt)}" width="{PICTURE}" '
+        f'height="{PICTURE}" style="image-rendering:pixelated;object-fit:contain;border:{edge};'
+        f'padding:1px;box-sizing:border-box">'
+        f'<figcaption style="font-size:0.8rem;line-height:1.25">'
+        f"<strong>{verdict}</strong><br>{'<br>'.join(told)}</figcaption></figure>"
+    )
+
+
+def _data_url(picture: np.ndarray) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png(picture)).decode('ascii')}"
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture, uint8 (rows, columns) or (rows, columns, 3), as a PNG file."""
+    rows, columns = picture.shape[:2]
+    kind = 2 if picture.ndim == 3 else 0  # colours, or grey
+    lines = np.zeros((rows, 1 + picture[0].size), dtype=np.uint8)  # each begins with its filter: 0
+    lines[:, 1:] = picture.reshape(rows, -1)
+    head = struct.pack(">IIBBBBB", columns, rows, 8, kind, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes())), (b"IEND", b""))
+    chunks = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

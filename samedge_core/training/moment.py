@@ -1,0 +1,170 @@
+"""What there is to see at one step of a run, found by taking its steps again. Needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from samedge_core.curvature.operator import LinearOperator
+from samedge_core.curvature.slices import POINTS, loss_along
+from samedge_core.curvature.spectrum import spectrum
+from samedge_core.moments import Along, Input, Inputs, Moment, Place, Slice
+from samedge_core.optimizers import update
+from samedge_core.problems.batches import Batch
+from samedge_core.problems.pictures import pictures
+from samedge_core.problems.problem import ModuleProblem, Problem
+from samedge_core.training.config import RunConfig
+from samedge_core.training.history import Intervention
+from samedge_core.training.observe import Slope, observe
+from samedge_core.training.replay import replay_to
+from samedge_core.training.state import TrainState
+
+__all__ = ["LOOKED_AT", "SHOWN", "moment_at"]
+
+LOOKED_AT, SHOWN = 500, 12  # training examples
+
+Progress = Callable[[str, int, int], None]
+
+
+def moment_at(
+    config: RunConfig,
+    problem: Problem,
+    state: TrainState,
+    step: int,
+    *,
+    replay: Iterable[Intervention] = (),
+    with_spectrum: bool = True,
+    seconds: float | None = None,
+    on_progress: Progress = lambda what, done, total: None,
+) -> Moment:
+    """The moment at `step` of the run that `state` belongs to, some step before it.
+
+    `state` is taken to `step`, before its update and with the changes made there in force, and is
+    then as the run had it: it can go on from there.
+
+    Args:
+        replay: interventions of the whole run, to repeat at their steps.
+        seconds: about how long the spectrum may take.
+        on_progress: called with what is being done ("replay", "slices", "spectrum") and how much of
+            how much of it is. Raise something in it to cancel.
+
+    Raises:
+        FloatingPointError: loss, gradient or curvature at that step are not finite.
+        ValueError: `step` lies before `state`, or the run ends before it.
+    """
+    first = state.step
+    on_progress("replay", 0, max(0, step - first))
+    replay_to(
+        config, problem, state, step, replay,
+        on_row=lambda row: on_progress("replay", row.step + 1 - first, step - first),
+    )  # fmt: skip
+    # what follows takes a batch and moves the tracker on
+    now = TrainState.unpack(state.pack(), config, problem)
+    batch = now.batches.next() if now.batches else problem.full_batch()
+    seen = now.fixed or batch
+    slope, operator = observe(problem, now.w, seen, config.hessian_share)
+    if not slope.finite:
+        raise FloatingPointError(f"the loss has left the finite range at step {step:,}")
+    estimate = now.tracker.measure(operator, step=step)
+    if not len(estimate.vectors):
+        raise FloatingPointError(f"the curvature is not finite at step {step:,}")
+    taken = slope if seen is batch else Slope.of(*problem.loss_and_gradient(now.w, batch))
+    points = _points(problem, now, batch, taken.g)
+    unit = slope.g / slope.g.norm()  # NaN at g = 0
+    shares = estimate.vectors @ slope.g
+    v1 = estimate.vectors[0] if shares[0] >= 0 else -estimate.vectors[0]
+    lines: dict[Along, Tensor] = {"v1": v1, "g": unit} if slope.norm else {"v1": v1}
+    slices = _slices(problem, now.w, seen, slope, operator, lines, points, on_progress)
+    return Moment(
+        step=step,
+        hyper=now.hyper,
+        loss=slope.loss,
+        grad_norm=slope.norm,
+        eigenvalues=estimate.values,
+        residuals=estimate.residuals,
+        converged=estimate.converged,
+        alignments=(estimate.vectors @ unit).abs().cpu().double().numpy(),
+        slices=slices,
+        inputs=_inputs(config, problem, now.w),
+        spectrum=spectrum(
+            operator,
+            seed=config.seed,
+            seconds=seconds,
+            on_progress=lambda done, total: on_progress("spectrum", done, total),
+        )
+        if with_spectrum
+        else None,
+    )
+
+
+def _points(
+    problem: Problem, state: TrainState, batch: Batch | None, g: Tensor
+) -> dict[Place, Tensor]:
+    """The uphill point, where the rule has one, and the next iterate, as the update makes them."""
+    points: dict[Place, Tensor] = {}
+
+    def gradient(w: Tensor) -> Tensor:
+        points["uphill"] = w
+        return problem.gradient(w, batch)
+
+    points["next"] = update(state.w, g, state.velocity, state.hyper, gradient).w
+    return points
+
+
+def _slices(
+    problem: Problem,
+    w: Tensor,
+    batch: Batch | None,
+    slope: Slope,
+    operator: LinearOperator,
+    lines: dict[Along, Tensor],
+    points: dict[Place, Tensor],
+    on_progress: Progress,
+) -> tuple[Slice, ...]:
+    terms, done = problem.terms(batch), 0
+
+    def loss(at: Tensor) -> float:
+        with torch.no_grad():
+            return float(sum(term(at) for term in terms))
+
+    def progress() -> None:
+        nonlocal done
+        done += 1
+        on_progress("slices", done, POINTS * len(lines))
+
+    return tuple(
+        loss_along(
+            along, direction, w=w, loss=loss, value=slope.loss, g=slope.g, operator=operator,
+            points=points, on_progress=progress,
+        )
+        for along, direction in lines.items()
+    )  # fmt: skip
+
+
+def _inputs(config: RunConfig, problem: Problem, w: Tensor) -> Inputs | None:
+    """Of the first LOOKED_AT examples those that are wrong, then others, SHOWN in all."""
+    shown = pictures(config.problem, config.options, LOOKED_AT)
+    data = problem.full_batch()
+    if shown is None or data is None or not isinstance(problem, ModuleProblem):
+        return None
+    likely = config.options["loss"] == "cross-entropy"
+    with torch.no_grad():
+        outputs = problem.predict(w, data.x[: len(shown)])  # (n, classes)
+        scores = outputs.softmax(1) if likely else outputs
+    scores, labels = scores.cpu().double().numpy(), data.y[: len(shown)].cpu().numpy()
+    predicted = scores.argmax(1)
+    wrong = predicted != labels
+    chosen = np.argsort(~wrong, kind="stable")[:SHOWN]
+    return Inputs(
+        "probability" if likely else "output",
+        len(shown),
+        int(wrong.sum()),
+        tuple(
+            Input(int(i), shown[i], int(labels[i]), int(predicted[i]),
+                  float(scores[i, predicted[i]]), float(scores[i, labels[i]]))
+            for i in chosen
+        ),
+    )  # fmt: skip

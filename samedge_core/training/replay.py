@@ -1,0 +1,66 @@
+"""Taking a run's steps again, from a state before them. Needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from samedge_core.problems.problem import Problem
+from samedge_core.training.config import RunConfig
+from samedge_core.training.history import Intervention, Measurement
+from samedge_core.training.loop import Changes, measurements
+from samedge_core.training.state import TrainState
+from samedge_core.training.stop import Stop
+
+__all__ = ["replay_to"]
+
+
+class _Reached(Exception):
+    """The step is next, and what was to change at it has changed."""
+
+
+def replay_to(
+    config: RunConfig,
+    problem: Problem,
+    state: TrainState,
+    step: int,
+    interventions: Iterable[Intervention] = (),
+    *,
+    on_row: Callable[[Measurement], None] = lambda row: None,
+) -> Stop | None:
+    """Take `state` to `step`, before its update and with the changes made there in force.
+
+    `state` is advanced in place and is then as the run had it, so that it can go on from there.
+    Returns the Stop if the run ends with the step before, and None otherwise.
+
+    Args:
+        interventions: of the whole run; those before the state are left out.
+        on_row: called with the row of each step that is taken again.
+
+    Raises:
+        ValueError: `step` lies before `state`, or the run ends before it.
+    """
+    first = state.step
+    if step < first:
+        raise ValueError(f"step must be {first:,} at least, where the state is, got {step:,}")
+    planned: dict[int, list[Changes]] = {}
+    for item in interventions:
+        planned.setdefault(item.step, []).append(item.changes)
+
+    def changes(at: int) -> Iterator[Changes]:
+        yield from planned.get(at, ())
+        if at == step:
+            raise _Reached
+
+    loop = measurements(config, problem, state, changes=changes)
+    try:
+        while True:
+            item = next(loop)
+            if isinstance(item, Measurement):
+                on_row(item)
+    except _Reached:
+        return None
+    except StopIteration as end:
+        if state.step < step:
+            what = f"the run ends with step {state.step:,}, before step {step:,}: {end.value.what}"
+            raise ValueError(what) from None
+        return end.value
