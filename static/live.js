@@ -156,7 +156,7 @@ function chartTraces(state, chart) {
     if (run.rows) traces.push(...runTraces(context(state, run, pair ? index : null), chart));
   });
   if (runs.length > 2 && !chart.wide) shortenLegend(traces, chart);
-  if (chart.unitLine) traces.unshift(unitLine(state));
+  if (chart.unitLine && state.span) traces.unshift(unitLine(state));
   return traces;
 }
 
@@ -369,10 +369,9 @@ function greyTrace(state, run, column, name, group) {
 
 /** The dashed line at 1: on or over the edge. */
 function unitLine(state) {
-  const ends = state.span ?? [0, 1];
   return {
     type: "scatter", mode: "lines", name: "edge", legendgroup: "0 edge", hoverinfo: "skip",
-    x: ends, y: [1, 1], line: { color: state.palette.gd, width: 1.8, dash: "dash" },
+    x: state.span, y: [1, 1], line: { color: state.palette.gd, width: 1.8, dash: "dash" },
     visible: state.hidden.has("0 edge") ? "legendonly" : true,
   };
 }

@@ -17,6 +17,7 @@ from pages.parts.figures import Figure, Trace, figures
 from pages.parts.names import names
 from samedge_core.moments import Along, Input, Inputs, Mark, Moment, Place, Slice
 from samedge_core.rules import RULES
+from samedge_core.training.history import SYMBOLS
 from samedge_core.worker.messages import MomentProgress, SpectrumMade
 from samedge_core.worker.view import Phase, RunView
 
@@ -182,8 +183,7 @@ def _show(view: RunView, made: Moment, name: str) -> None:
 
 def _facts(view: RunView, made: Moment, name: str) -> list[str]:
     hyper, rule = made.hyper, RULES[made.hyper.rule]
-    symbols = {"eta": "η", "rho": "ρ", "beta": "β"}
-    settings = ", ".join(f"{symbols[n]} = {getattr(hyper, n):.4g}" for n in rule.uses)
+    settings = ", ".join(f"{SYMBOLS[n]} = {getattr(hyper, n):.4g}" for n in rule.uses)
     sharpness = abs(made.eigenvalues[0])
     parts = [
         f"**{name + ': step' if name else 'Step'} {made.step:,}**",

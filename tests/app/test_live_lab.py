@@ -64,6 +64,18 @@ def test_start_pause_resume_and_reset(page):
     wait(page, lambda v: v.phase is Phase.PAUSED and v.last_step == -1)
 
 
+def test_a_message_that_crossed_with_a_preset_does_not_undo_it(page, monkeypatch):
+    monkeypatch.setattr("pages.parts.controls.ON_ITS_WAY", PATIENCE)
+    before = page.text_input(key="set::eta").value
+    choose(page, "gd-digits-tanh")
+    chosen = page.text_input(key="set::eta").value
+    assert chosen != before
+    page.text_input(key="set::eta").set_value(before).run()
+    assert page.text_input(key="set::eta").value == chosen
+    page.text_input(key="set::eta").set_value("0.7").run()
+    assert page.text_input(key="set::eta").value == "0.7"
+
+
 def test_step_takes_one_step_and_pauses(page):
     choose(page, "sam-two-weights")
     press(page, "step")

@@ -1,0 +1,26 @@
+"""A step examined in a real browser: what is drawn belongs to the row of that step."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.test_branches import CONFIG, link, put_cursor, whole_run
+
+STEP = 20
+
+
+def test_the_step_of_the_cursor_is_examined(open_lab):
+    lab = open_lab(link(CONFIG))
+    whole_run(lab)
+    put_cursor(lab, STEP)
+    lab.page.get_by_text("At this step", exact=True).click()
+    lab.page.get_by_role("button", name=f"Examine step {STEP}").click()
+    expect(lab.page.get_by_text(f"Step {STEP}", exact=True)).to_be_visible(timeout=60_000)
+    for direction in ("Loss along v₁", "Loss along g"):
+        curve = lab.traces(direction)["loss"]
+        at_w = min(zip(curve["x"], curve["y"], strict=True), key=lambda point: abs(point[0]))
+        assert at_w[0] == pytest.approx(0, abs=1e-9)
+        # both come as Float32
+        assert at_w[1] == pytest.approx(lab.traces("Loss")["loss"]["y"][STEP], rel=1e-6)
+    multiplier = lab.traces("Multipliers")
+    assert len(multiplier) > 0
+    expect(lab.page.get_by_text("is multiplied by")).to_be_visible()
