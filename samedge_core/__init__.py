@@ -3,6 +3,7 @@
     import samedge_core as se
     history = se.run(se.RunConfig(problem="digits-mlp", rule="sam", eta=1.0, rho=0.05, steps=200))
     history.to_frame()
+    runs = se.open_runs()  # what is recorded, on the pages and by the command line too
 
 Importing this package does not import torch; `run`, `sharpness`, `Problem` and the curvature tools
 do on first use.
@@ -44,6 +45,7 @@ from samedge_core.training import (
 from samedge_core.two_weight import TwoWeightLandscape
 
 if TYPE_CHECKING:
+    from samedge_core.branching import StepError
     from samedge_core.curvature import (
         EigenEstimate,
         HessianOperator,
@@ -53,9 +55,13 @@ if TYPE_CHECKING:
         spectrum,
     )
     from samedge_core.problems.problem import Problem
+    from samedge_core.runs import RunKeyError, Runs, StoredRun, open_runs
+    from samedge_core.saved import ResumeError, SavedError
+    from samedge_core.store import Origin
     from samedge_core.training.loop import build_problem, run
+    from samedge_core.training.state import TrainState
 
-_NEEDS_TORCH = {
+_ON_FIRST_USE = {  # what needs torch, and what needs the database
     "EigenEstimate": "samedge_core.curvature",
     "HessianOperator": "samedge_core.curvature",
     "SharpnessTracker": "samedge_core.curvature",
@@ -65,21 +71,31 @@ _NEEDS_TORCH = {
     "Problem": "samedge_core.problems.problem",
     "build_problem": "samedge_core.training.loop",
     "run": "samedge_core.training.loop",
+    "TrainState": "samedge_core.training.state",
+    "Origin": "samedge_core.store",
+    "ResumeError": "samedge_core.saved",
+    "RunKeyError": "samedge_core.runs",
+    "Runs": "samedge_core.runs",
+    "SavedError": "samedge_core.saved",
+    "StepError": "samedge_core.branching",
+    "StoredRun": "samedge_core.runs",
+    "open_runs": "samedge_core.runs",
 }
 
 __all__ = [
     "FIELDS", "PROBLEMS", "RULES", "ConfigError", "EigenEstimate", "Field", "HessianOperator",
-    "History", "Hyperparameters", "Intervention", "Measurement", "Problem", "Quadratic",
-    "RunConfig", "SharpnessTracker", "Spectrum", "Stop", "StopReason", "Summary", "Trajectory",
+    "History", "Hyperparameters", "Intervention", "Measurement", "Origin", "Problem", "Quadratic",
+    "ResumeError", "RunConfig", "RunKeyError", "Runs", "SavedError", "SharpnessTracker", "Spectrum",
+    "StepError", "Stop", "StopReason", "StoredRun", "Summary", "TrainState", "Trajectory",
     "TwoWeightLandscape",
     "build_problem", "dense_hessian", "descend", "gd_edge", "gd_multiplier", "nesterov_edge",
-    "nesterov_multiplier", "orbit_grad_norm", "orbit_radius", "polyak_edge", "polyak_multiplier",
-    "run", "sam_edge", "sam_multiplier", "sharpness", "spectrum", "summarise", "usam_edge",
-    "usam_multiplier",
+    "nesterov_multiplier", "open_runs", "orbit_grad_norm", "orbit_radius", "polyak_edge",
+    "polyak_multiplier", "run", "sam_edge", "sam_multiplier", "sharpness", "spectrum", "summarise",
+    "usam_edge", "usam_multiplier",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NEEDS_TORCH:
-        return getattr(importlib.import_module(_NEEDS_TORCH[name]), name)
+    if name in _ON_FIRST_USE:
+        return getattr(importlib.import_module(_ON_FIRST_USE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,129 +1,202 @@
-"""Runs without a page: in this process, saved as they go, and taken up again where they stopped."""
+"""Runs without a page: trained in this process, recorded as they go, and taken up again exactly."""
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from sqlalchemy.exc import SQLAlchemyError
+
 from samedge_core import saved
+from samedge_core.branching import StepError, branch_off, check_step, state_before
 from samedge_core.costs import Costs
 from samedge_core.problems.problem import Problem
+from samedge_core.saved import ResumeError, SavedError
+from samedge_core.store import RunRecord, Store
+from samedge_core.store.folder import DIGITS
+from samedge_core.store.record import machine
+from samedge_core.store.writer import RunWriter
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, Measurement, check_changes
 from samedge_core.training.loop import Changes, build_problem, measurements
+from samedge_core.training.replay import replay_to
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 
-__all__ = ["HeadlessRun"]
+__all__ = ["HeadlessRun", "OnReplay", "state_at", "take_in"]
 
-SAVE_SECONDS = 30.0  # what a kill can cost, and a step
+SAVE_SECONDS = 1.0  # what a kill can cost, and a step
+SNAPSHOT_SHARE = 0.05  # of the time, at most, goes into states; large models pack slowly
+BEAT_SECONDS = 3.0
+QUOTA_BEATS = 20  # the quota is looked after at every so many of these
+THREADS = "threads"  # of torch, in the record's `machine`: the last bits of a run depend on it
+
+OnRow = Callable[[Measurement], None]
+OnReplay = Callable[[int, int], None]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
 class HeadlessRun:
-    """A run that is about to start or to go on.
+    """A run that is about to start, or to go on from where its record ends.
 
     Attributes:
-        history: its record, up to the step that `state` is at.
-        planned: interventions to make on the way, those that a lost stretch had made included.
-        until: first step that the folder has no row of; before it, an interruption leaves the
-            folder as it is, since that holds more than this run.
+        history: all of its record.
+        state: after the newest row, with what was changed since then in force.
+        planned: interventions to make on the way.
+        written: last step whose row the store has; -1 for a run that is new to it.
         costs: what measuring takes.
     """
 
+    record: RunRecord
     history: History
     problem: Problem
     state: TrainState
     planned: list[Intervention] = field(default_factory=list)
-    until: int = 0
+    written: int = -1
     costs: Costs = field(default_factory=Costs)
 
     @classmethod
-    def new(cls, config: RunConfig) -> HeadlessRun:
+    def new(
+        cls,
+        config: RunConfig,
+        interventions: Iterable[Intervention] = (),
+        *,
+        threads: int | None = None,
+    ) -> HeadlessRun:
         """A run at step 0.
+
+        Args:
+            threads: of torch; by default as many as are set.
 
         Raises:
             ConfigError: this machine lacks the device.
             DataError: the data can't be had or can't be used.
         """
         problem = build_problem(config)
-        history = History(config)
-        history.parameters = problem.size
-        return cls(history, problem, TrainState.initial(config, problem))
+        used = {**machine(), THREADS: threads or torch.get_num_threads()}
+        record = RunRecord(
+            Store.new_id(), config, config.steps, parameters=problem.size, machine=used
+        )
+        state = TrainState.initial(config, problem)
+        return cls(record, record.empty_history(), problem, state, list(interventions))
 
     @classmethod
     def resumed(
-        cls, folder: Path, *, steps: int | None = None, changes: Mapping[str, Any] | None = None
+        cls,
+        store: Store,
+        run: str,
+        *,
+        steps: int | None = None,
+        changes: Changes | None = None,
+        threads: int | None = None,
+        on_replay: OnReplay = lambda done, total: None,
     ) -> HeadlessRun:
-        """The run saved in `folder`, from its state on.
+        """The run that the store has under the id `run`, from its newest row on.
 
-        Rows after the state, left by a kill between two writes, are dropped and will be computed
-        again, with the interventions among them; so the run goes on to the very same bits (on the
-        same machine, with as many threads).
+        The steps since the last kept state are taken again, so that the run goes on to the very
+        same bits (on the same machine, with the same versions and as many threads).
 
         Args:
             steps: a new step cap.
             changes: of eta, rho, beta or rule, in force from the first step that is not recorded.
+            threads: of torch; by default as many as the run began with.
+            on_replay: called with how many of how many steps have been taken again.
 
         Raises:
             SavedError: a file is missing or damaged.
-            ResumeError: the run has come to its end.
+            ResumeError: the run has come to its end, or is recorded by another process.
             ConfigError: a value outside its range.
         """
-        recorded = saved.read(folder)
-        config = recorded.config if steps is None else recorded.config.replace(steps=steps)
-        _check_resumable(recorded, config)
+        record, history = store.load(run)
+        record = _on_threads(record, threads)
+        config = history.config if steps is None else history.config.replace(steps=steps)
+        _check_resumable(history, config)
         added = check_changes(changes or {})
-        problem = build_problem(config)
-        state = _state(folder, config, problem)
-        if state.step >= config.steps:
-            raise saved.ResumeError(
-                f"the run in {folder} has taken all of its {config.steps:,} steps: raise the cap "
-                "(steps)"
-            )
-        history = recorded.before(state.step)
-        history.config = config
-        if history.last_step + 1 != state.step:
-            raise saved.SavedError(
-                f"{folder} lacks rows: the state is at step {state.step:,}, and the last row "
-                f"before it is of step {history.last_step:,}"
-            )
-        until = recorded.last_step + 1
-        planned = [item for item in recorded.interventions if item.step >= state.step]
-        return cls(history, problem, state, [*planned, Intervention(until, added)], until)
+        until = history.last_step + 1
+        history.config, history.stop = config, None
+        problem, state, end = _caught_up(store, record, history, history, until, on_replay)
+        if end:  # killed before it could say so
+            raise ResumeError(f"the run can't go on: {end.what}")
+        return cls(record, history, problem, state, [Intervention(until, added)], until - 1)
 
-    def run(
-        self, folder: Path, *, on_row: Callable[[Measurement], None] = lambda row: None
-    ) -> History:
-        """Train to the end, saving in `folder` after the first step, every 30 s and at the end.
+    @classmethod
+    def forked(
+        cls,
+        store: Store,
+        run: str,
+        step: int,
+        *,
+        steps: int | None = None,
+        changes: Mapping[str, Any] | None = None,
+        threads: int | None = None,
+        on_replay: OnReplay = lambda done, total: None,
+    ) -> HeadlessRun:
+        """A new run that shares all rows before `step` with `run`; see `branch_off`.
+
+        Raises:
+            SavedError: a file is missing or damaged.
+            StepError: a step that is not recorded, or that the run did not come to.
+            ConfigError: a value outside its range, or a cap that is not beyond the step.
+        """
+        record, history = store.load(run)
+        branched = branch_off(record, history, step, steps=steps, changes=changes)
+        used = {**machine(), THREADS: threads or _threads(record)}
+        new = replace(branched.record, parameters=history.parameters, machine=used)
+        past = branched.past
+        # before what the parent changes at this step, which may not be what is wanted
+        problem, state, _ = _caught_up(store, new, history, past, step, on_replay)
+        return cls(new, past, problem, state, [branched.change])
+
+    def run(self, store: Store, *, on_row: OnRow = lambda row: None) -> History:
+        """Train to the end; recorded in `store` after the first step, every second and at the end.
 
         Ctrl-C and SIGTERM end the run after the step that is being taken, as STOPPED; a second one
         ends it at once, with what was last saved. `on_row` is called with each new measurement.
+        While the store can't be written to, the run goes on and recording is tried again.
 
         Raises:
-            OSError: the folder can't be written to.
+            ResumeError: another process goes on with this run.
+            OSError, SQLAlchemyError: the store can't be written to, at the first step or at the
+                end.
         """
-        with _interruptions() as interrupted:
-            stop = self._train(folder, on_row, interrupted)
-        self.history.stop = stop
-        if stop.reason is StopReason.STOPPED and self.state.step < self.until:
-            return self.history
-        # a step that failed may have left half of its changes in the state
-        state = None if stop.reason is StopReason.FAILED else self.state.pack()
-        saved.write(folder, self.history, state, results=True)
+        self._claim(store)
+        recording = _Recording(RunWriter(store, self.record, written=self.written), self)
+        try:
+            with _using(_threads(self.record)), _alive(store), _interruptions() as interrupted:
+                self.history.stop = self._train(recording, on_row, interrupted)
+                recording.finish()
+        finally:
+            if not recording.finished:
+                _release(store, self.record.id)
         return self.history
 
-    def _train(
-        self, folder: Path, on_row: Callable[[Measurement], None], interrupted: threading.Event
-    ) -> Stop:
+    def _claim(self, store: Store) -> None:
+        run = self.record.id
+        if self.written < 0 and run not in store:
+            return
+        if not store.catalogue.claim(run, store.server):
+            raise ResumeError(f"another process goes on with the run {run}; it can be forked")
+        last = store.folder(run).last_step
+        if last > self.written:
+            _release(store, run)
+            raise ResumeError(
+                f"another process has gone on with the run {run} meanwhile, to step {last:,}"
+            )
+        store.folder(run).drop_from(self.written + 2)
+
+    def _train(self, recording: _Recording, on_row: OnRow, interrupted: threading.Event) -> Stop:
         loop = measurements(self.history.config, self.problem, self.state, changes=self._planned_at)
-        due = time.monotonic()
         while True:
             item = self._next(loop)
             if isinstance(item, Stop):
@@ -136,9 +209,7 @@ class HeadlessRun:
             if interrupted.is_set() and self.state.step < self.history.config.steps:
                 what = f"stopped by hand after step {item.step:,}"
                 return Stop(StopReason.STOPPED, self.state.step, what)
-            if time.monotonic() >= due and self.state.step >= self.until:
-                saved.write(folder, self.history, self.state.pack(), results=False)
-                due = time.monotonic() + SAVE_SECONDS
+            recording.keep_up()
 
     def _next(
         self, loop: Generator[Measurement | Intervention, None, Stop]
@@ -158,6 +229,247 @@ class HeadlessRun:
 
     def _planned_at(self, step: int) -> Iterator[Changes]:
         return (item.changes for item in self.planned if item.step == step)
+
+
+class _Recording:
+    """Brings the store up to what has happened, now and then."""
+
+    def __init__(self, writer: RunWriter, run: HeadlessRun) -> None:
+        self._writer, self._run = writer, run
+        self._due = self._state_due = time.monotonic()
+        self._begun = False
+        self.finished = False
+
+    def keep_up(self) -> None:
+        """Write, if it is time to.
+
+        Raises:
+            OSError, SQLAlchemyError: the very first time, it can't be done.
+        """
+        began = time.monotonic()
+        if began < self._due:
+            return
+        with_state = began >= self._state_due
+        try:
+            self._write(with_state=with_state)
+        except (OSError, SQLAlchemyError) as error:
+            if not self._begun:
+                raise
+            _log.warning("the run is not being recorded, and goes on: %s", error)
+        now = time.monotonic()
+        self._due = now + SAVE_SECONDS
+        if with_state:
+            took = now - began if self._begun else 0.0  # the first time, libraries are loaded
+            self._state_due = now + max(SAVE_SECONDS, took / SNAPSHOT_SHARE)
+        self._begun = True
+
+    def finish(self) -> None:
+        """Write all there is, the stop included.
+
+        Raises:
+            OSError, SQLAlchemyError: it can't be done.
+        """
+        # a step that failed may have left half of its changes in the state
+        self._write(with_state=self._run.history.stop_reason is not StopReason.FAILED)
+        self.finished = True
+
+    def _write(self, *, with_state: bool) -> None:
+        state = self._run.state
+        kept = with_state and bool(state.w.isfinite().all())
+        news = self._writer.take(self._run.history, (state.step, state.pack()) if kept else None)
+        if news:
+            self._writer.save(news)
+
+
+def state_at(
+    store: Store, run: str, step: int, *, on_replay: OnReplay = lambda done, total: None
+) -> tuple[RunConfig, Problem, TrainState]:
+    """The state of a recorded run before the update of `step`, with what was changed at that step
+    in force, and what it takes to go on from there.
+
+    Raises:
+        SavedError: a file is missing or damaged.
+        StepError: a step that is not recorded, or that the run did not come to.
+    """
+    record, history = store.load(run)
+    check_step(history, step)
+    problem, state, _ = _caught_up(store, record, history, history, step, on_replay)
+    return history.config, problem, state
+
+
+def take_in(store: Store, folder: Path) -> str:
+    """Bring a run into the store that an earlier version had saved in `folder`; returns its id.
+
+    The folder stays as it is.
+
+    Raises:
+        SavedError: a file is missing or damaged.
+        OSError: the store can't be written to.
+    """
+    history, packed = saved.read(folder), saved.read_state(folder)
+    problem = build_problem(history.config)
+    state = _unpacked(packed, history.config, problem, folder / saved.STATE)
+    if history.last_step + 1 < state.step:
+        raise SavedError(
+            f"{folder} lacks rows: the state is at step {state.step:,}, and the last row is of "
+            f"step {history.last_step:,}"
+        )
+    record = RunRecord(
+        Store.new_id(), history.config, history.config.steps,
+        created=(folder / saved.CONFIG).stat().st_mtime, parameters=history.parameters,
+        versions={}, machine={THREADS: torch.get_num_threads()},
+    )  # fmt: skip
+    writer = RunWriter(store, record)
+    news = writer.take(history, (state.step, state.pack()))
+    if news is None:
+        raise SavedError(f"{folder} holds a run without a single row")
+    writer.save(news)
+    _release(store, record.id)
+    return record.id
+
+
+def _caught_up(
+    store: Store,
+    record: RunRecord,
+    recorded: History,
+    made: History,
+    step: int,
+    on_replay: OnReplay,
+) -> tuple[Problem, TrainState, Stop | None]:
+    """The problem, the state before the update of `step`, and the Stop if the run ends there.
+
+    Args:
+        recorded: what the rows must come out as.
+        made: whose interventions and step cap count.
+
+    Raises:
+        SavedError: a kept state is none of this run's.
+        StepError: the run ends before `step`.
+    """
+    config = made.config
+    problem = build_problem(config)
+    kept = state_before(store, record, step)
+    if kept:
+        name = f"snapshots/{kept.step:0{DIGITS}}.*"
+        folder = store.folder(kept.run).path
+        file = next(folder.glob(name), folder)
+        state = _unpacked(kept.packed, config, problem, file, step=kept.step)
+    else:
+        state = TrainState.initial(config, problem)
+    first, expected = state.step, recorded.rows_after(state.step - 1)
+    same = True
+
+    def on_row(row: Measurement) -> None:
+        nonlocal same
+        again = np.array([row.row(recorded.dtype)], dtype=recorded.dtype)
+        if same and again.tobytes() != expected[row.step - first].tobytes():
+            same = False
+            _log.warning(
+                "step %d, taken again, is not what was recorded: torch, its number of threads or "
+                "the machine is another one; what follows is exact on its own", row.step,
+            )  # fmt: skip
+        on_replay(row.step - first + 1, step - first)
+
+    on_replay(0, step - first)
+    with _using(_threads(record)):
+        try:
+            end = replay_to(config, problem, state, step, made.interventions, on_row=on_row)
+        except ValueError as error:
+            raise StepError(str(error)) from error
+    return problem, state, end
+
+
+def _unpacked(
+    packed: bytes, config: RunConfig, problem: Problem, file: Path, *, step: int | None = None
+) -> TrainState:
+    with saved.reading(file):
+        state = TrainState.unpack(packed, config, problem)
+        if state.w.shape != (problem.size,):
+            raise ValueError(f"w must have {problem.size:,} entries, got {tuple(state.w.shape)}")
+        if step is not None and state.step != step:
+            raise ValueError(f"it is the state after {state.step:,} steps")
+    return state
+
+
+def _check_resumable(recorded: History, config: RunConfig) -> None:
+    stop = recorded.stop
+    if stop is None:
+        raise ResumeError("the run is being recorded by another process; it can be forked")
+    if not stop.reason.resumable:
+        raise ResumeError(f"the run can't go on: {stop.what}")
+    reached = recorded.last_step + 1
+    if config.steps < reached:
+        raise ResumeError(
+            f"steps must be at least {reached:,}, the steps that are recorded, got {config.steps:,}"
+        )
+    if config.steps == reached:
+        raise ResumeError(f"the run has taken all of its {reached:,} steps: raise the cap (steps)")
+
+
+def _release(store: Store, run: str) -> None:
+    """Nobody records the run any more."""
+    try:
+        store.catalogue.put(run, {"server": None})
+    except SQLAlchemyError as error:
+        _log.warning("the catalogue still takes the run %s for one that goes on: %s", run, error)
+
+
+# --- threads and signals --------------------------------------------------------------------
+
+
+def _threads(record: RunRecord) -> int:
+    """Of torch; the workers of the pages have one."""
+    threads = record.machine.get(THREADS, 1)
+    return threads if isinstance(threads, int) and threads > 0 else 1
+
+
+def _on_threads(record: RunRecord, threads: int | None) -> RunRecord:
+    if threads is None:
+        return record
+    return replace(record, machine={**record.machine, THREADS: threads})
+
+
+@contextmanager
+def _using(threads: int) -> Iterator[None]:
+    """With as many threads of torch."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _alive(store: Store) -> Iterator[None]:
+    """The store knows that this process goes on, however long a step takes; its quota is kept."""
+    ended = threading.Event()
+
+    def keep_house() -> None:
+        beats = 0
+        while True:
+            _try(store.beat)
+            if ended.wait(BEAT_SECONDS):
+                return
+            beats += 1
+            if beats % QUOTA_BEATS == 0:
+                _try(store.keep_quota)
+
+    thread = threading.Thread(target=keep_house, daemon=True)
+    thread.start()
+    try:
+        yield
+        _try(store.keep_quota)
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _try(act: Callable[[], object]) -> None:
+    try:
+        act()
+    except (OSError, SQLAlchemyError) as error:
+        _log.warning("the store can't be looked after: %s", error)
 
 
 @contextmanager
@@ -186,23 +498,3 @@ def _interruptions() -> Iterator[threading.Event]:
         yield interrupted
     finally:
         restore()
-
-
-def _check_resumable(recorded: History, config: RunConfig) -> None:
-    stop = recorded.stop
-    if stop and not stop.reason.resumable:
-        raise saved.ResumeError(f"the run can't go on: {stop.what}")
-    reached = recorded.last_step + 1
-    if config.steps < reached:
-        raise saved.ResumeError(
-            f"steps must be at least {reached:,}, the steps that are recorded, got {config.steps:,}"
-        )
-
-
-def _state(folder: Path, config: RunConfig, problem: Problem) -> TrainState:
-    packed = saved.read_state(folder)
-    with saved.reading(folder / saved.STATE):
-        state = TrainState.unpack(packed, config, problem)
-        if state.w.shape != (problem.size,):
-            raise ValueError(f"w must have {problem.size:,} entries, got {tuple(state.w.shape)}")
-    return state

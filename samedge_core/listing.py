@@ -1,4 +1,4 @@
-"""Presets and problems as aligned plain text."""
+"""Presets, problems and recorded runs as aligned plain text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from samedge_core.fields import Field
 from samedge_core.presets import Preset
 from samedge_core.problems.registry import ProblemSpec
 from samedge_core.rules import RULES
+from samedge_core.store import Entry
+from samedge_core.summary import shown
 
-__all__ = ["aligned", "presets_text", "problems_text"]
+__all__ = ["aligned", "family_text", "presets_text", "problems_text", "runs_text", "sentence"]
 
 WIDTH = 100  # characters a line
+TITLE = 30  # of a run
 
 
 def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> str:
@@ -54,3 +57,55 @@ def _problem_text(spec: ProblemSpec) -> str:
 def _option_row(field: Field) -> tuple[str, ...]:
     default = f"default {field.text(field.default) or '(none)'}"
     return field.name, default, field.allowed()
+
+
+def runs_text(entries: Iterable[Entry], length: int) -> str:
+    """A line a run, its id cut to `length` characters."""
+    head = (
+        "id", "status", "title", "problem", "rule", "eta", "rho", "seed", "steps", "ratio",
+        "deviation",
+    )  # fmt: skip
+    return aligned([head, *(_run_row(entry, length) for entry in entries)])
+
+
+def family_text(entries: Sequence[Entry], length: int, *, chosen: str) -> str:
+    """A line a run, children below their parents and further in; a star marks the chosen one."""
+    ids = {entry.id for entry in entries}
+    rows: list[tuple[str, ...]] = []
+
+    def add(parent: str | None, depth: int) -> None:
+        for entry in entries:
+            if (entry.parent if entry.parent in ids else None) == parent:
+                mark = "*" if entry.id == chosen else " "
+                came = f"{entry.branch} at step {entry.parent_step:,}" if entry.branch else "start"
+                place = f"{mark} {'  ' * depth}{entry.id[:length]}"
+                rows.append((place, came, f"to step {entry.last_step:,}", _status(entry),
+                             _cut(entry.title)))  # fmt: skip
+                add(entry.id, depth + 1)
+
+    add(None, 0)
+    return aligned(rows)
+
+
+def sentence(text: object) -> str:
+    """With a capital letter and one full stop."""
+    words = str(text).rstrip(".")
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _run_row(entry: Entry, length: int) -> tuple[str, ...]:
+    rho = f"{entry.rho:g}" if "rho" in RULES[entry.rule].uses else "-"
+    return (
+        entry.id[:length], _status(entry), _cut(entry.title), entry.problem, entry.rule,
+        f"{entry.eta:g}", rho, str(entry.seed), f"{entry.last_step + 1}/{entry.steps}",
+        shown(entry.ratio, digits=4), shown(entry.deviation, digits=3),
+    )  # fmt: skip
+
+
+def _status(entry: Entry) -> str:
+    """Why it has ended, if it has."""
+    return (entry.stop_reason or entry.status) if entry.status == "ended" else entry.status
+
+
+def _cut(title: str) -> str:
+    return title if len(title) <= TITLE else f"{title[: TITLE - 1]}…"

@@ -21,6 +21,7 @@ def test_the_names_of_the_design_are_public():
     names = {
         "gd_edge", "sam_edge", "usam_edge", "polyak_edge", "nesterov_edge", "RunConfig", "run",
         "sharpness", "Problem", "History", "EigenEstimate", "StopReason", "Intervention",
+        "open_runs",
     }  # fmt: skip
     assert names <= set(se.__all__)
 
@@ -38,6 +39,9 @@ def test_an_unknown_name_is_an_attribute_error():
         "samedge_core.training.history",
         "samedge_core.problems.registry",
         "samedge_core.rules",
+        "samedge_core.branching",
+        "samedge_core.runs",
+        "samedge_core.saved",
     ],
 )
 def test_importing_does_not_load_torch_or_streamlit(module):
@@ -52,6 +56,14 @@ def test_importing_does_not_load_torch_or_streamlit(module):
     assert done.stdout.strip() == "[]"
 
 
+def test_importing_does_not_load_the_database():
+    code = "import sys, samedge_core; print('sqlalchemy' in sys.modules, 'pyarrow' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False False"
+
+
 def test_a_run_from_a_script():
     config = se.RunConfig(
         problem="digits-mlp", options={"n": 20, "width": 5}, rule="sam", eta=1.0, rho=0.05, steps=3,
@@ -61,6 +73,19 @@ def test_a_run_from_a_script():
     assert isinstance(history, se.History)
     assert len(history.to_frame()) == 3
     assert history.stop_reason is se.StopReason.STEP_CAP
+
+
+def test_recorded_runs_from_a_script(tmp_path):
+    config = se.RunConfig(options={"n": 20, "width": 5}, steps=6)
+    with se.open_runs(tmp_path) as runs:
+        run = runs.run(config)
+        assert len(run.history.to_frame()) == 6
+        assert isinstance(run.snapshot(4), se.TrainState)
+        fork = run.fork(4, eta=0.5)
+        assert fork.origin == se.Origin(run.id, 4)
+        assert [found.id for found in runs] == [fork.id, run.id]
+        with pytest.raises(se.RunKeyError):
+            runs["none"]
 
 
 def test_sharpness_of_a_lambda():

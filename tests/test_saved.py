@@ -1,4 +1,4 @@
-"""A saved run comes back bit for bit, and damaged files say what is wrong with them."""
+"""Results hold the run; old folders come back bit for bit, or say what is wrong with them."""
 
 import json
 import math
@@ -12,10 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import samedge_core as se
-from samedge_core import saved
+from samedge_core import exchange, saved
+from samedge_core.exchange import ExchangeError
 from samedge_core.saved import SavedError
+from tests import old_folder
 
-STATE = b"not looked at by write"
+STATE = b"not looked at by read"
+ABOUT = {"id": "3f2a91c0", "title": "A run"}
+OLD_RUN = Path(__file__).parent / "old_run"  # saved by version 4961948, resumed once
 
 
 def record(*, dtype: str = "float32", top_k: int = 3) -> se.History:
@@ -53,11 +57,134 @@ def raw(history: se.History) -> bytes:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    saved.write(tmp_path / "run", record(), STATE, results=False)
+    """As an earlier version saved it."""
+    old_folder.write(tmp_path / "run", record(), STATE)
     return tmp_path / "run"
 
 
-# --- there and back -------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------
+
+
+def test_the_tables_hold_every_column(tmp_path):
+    saved.write_results(tmp_path, record(), ABOUT)
+    expected = record().to_frame()
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "history.parquet"), expected, check_exact=True
+    )
+    text = pd.read_csv(tmp_path / "history.csv")
+    assert list(text) == list(expected)
+    # text has one kind of float
+    text = text.astype({name: expected[name].dtype for name in expected})
+    pd.testing.assert_frame_equal(text, expected, check_exact=True)
+    assert (tmp_path / "history.csv").read_text().startswith("step,loss,accuracy,")
+
+
+def test_the_parquet_file_says_what_its_rows_are_of(tmp_path):
+    saved.write_results(tmp_path, record(), ABOUT)
+    metadata = pq.read_table(tmp_path / "history.parquet").schema.metadata
+    told = json.loads(metadata[b"samedge"])
+    assert told["config"] == json.loads(record().config.to_json())
+    assert told["about"] == ABOUT
+    assert told["stop"]["reason"] == "stopped"
+    assert [item["step"] for item in told["interventions"]] == [50, 60]
+
+
+def test_the_summary_is_plain_json_with_null_for_nan(tmp_path):
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    saved.write_results(tmp_path, record(), ABOUT)
+    summary = json.loads((tmp_path / "summary.json").read_text(), parse_constant=refuse)
+    assert summary["parameters"] == 245
+    assert summary["held_out_loss"] is None
+    assert summary["rule"] == "gd"
+
+
+def test_the_replay_is_one(tmp_path):
+    saved.write_results(tmp_path, record(), ABOUT)
+    text = (tmp_path / "replay.json").read_text()
+    replay = exchange.from_json(text)
+    assert replay.config == record().config
+    assert [dict(item.changes) for item in replay.interventions] == [
+        {"eta": 0.1 + 0.2, "rule": "gd"}
+    ]
+    assert json.loads(text)["about"] == ABOUT
+
+
+def test_results_are_all_there_and_replace_older_ones(tmp_path):
+    names = [name for name in saved.RESULTS if name != saved.RUN]
+    assert saved.write_results(tmp_path / "a" / "b", record(), ABOUT) == names
+    longer = record()
+    longer.append(se.Measurement(100, loss=1.0, grad_norm=1.0))
+    assert saved.write_results(tmp_path / "a" / "b", longer, ABOUT) == names
+    assert sorted(file.name for file in (tmp_path / "a" / "b").iterdir()) == sorted(names)
+    assert len(pd.read_csv(tmp_path / "a" / "b" / "history.csv")) == 101
+
+
+def test_a_run_on_a_file_of_ones_own_has_no_replay(tmp_path, own_files):
+    history = se.History(se.RunConfig(problem="own-text", options=own_files["own-text"]))
+    (tmp_path / "replay.json").write_text("of another run")
+    assert "replay.json" not in saved.write_results(tmp_path, history, ABOUT)
+    assert not (tmp_path / "replay.json").exists()
+    with pytest.raises(ExchangeError, match="a file of one's own"):
+        saved.export(history, tmp_path / "replay.json", ABOUT)
+
+
+def test_a_run_without_rows_or_stop_has_results(tmp_path):
+    saved.write_results(tmp_path, se.History(se.RunConfig()), {})
+    assert len(pd.read_csv(tmp_path / "history.csv")) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("a.csv", b"step,loss"),
+        ("a.PARQUET", b"PAR1"),
+        ("a.json", b"{"),
+        ("a.html", b"<!DOCTYPE html>"),
+        ("a.py", b"# A run\n"),
+    ],
+)
+def test_the_suffix_says_what_is_exported(tmp_path, name, begins):
+    saved.export(record(), tmp_path / "new" / name, ABOUT)
+    assert (tmp_path / "new" / name).read_bytes().startswith(begins)
+
+
+@pytest.mark.parametrize(("name", "got"), [("a.txt", "'.txt'"), ("a", "none in 'a'")])
+def test_another_suffix_is_refused(tmp_path, name, got):
+    with pytest.raises(ValueError, match=rf"one of \.csv, .*, \.py, got {got}"):
+        saved.export(record(), tmp_path / name, ABOUT)
+
+
+def test_a_folder_says_whose_results_it_is_for(tmp_path):
+    out = tmp_path / "out"
+    assert saved.run_of(out) is None
+    saved.set_run(out, "3f2a91c0")
+    assert saved.run_of(out) == "3f2a91c0"
+    (out / "run.txt").write_text("../../etc")
+    with pytest.raises(SavedError, match=r"run\.txt is damaged .* letters and digits, got '\.\./"):
+        saved.run_of(out)
+
+
+def test_a_kill_while_writing_a_file_leaves_the_old_one(tmp_path, monkeypatch):
+    def killed(number: int) -> None:
+        raise KeyboardInterrupt
+
+    saved.write_results(tmp_path, record(), ABOUT)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    longer = record()
+    longer.append(se.Measurement(100, loss=1.0, grad_norm=1.0))
+    monkeypatch.setattr("os.fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        saved.write_results(tmp_path, longer, ABOUT)
+    assert {f.name: f.read_bytes() for f in tmp_path.iterdir() if f.suffix != ".new"} == before
+    monkeypatch.undo()
+    saved.write_results(tmp_path, longer, ABOUT)  # what the kill left is no hindrance
+    assert len(pd.read_csv(tmp_path / "history.csv")) == 101
+    assert {file.name for file in tmp_path.iterdir()} == set(before)
+
+
+# --- old folders ----------------------------------------------------------------------------
 
 
 def test_stored_rows_come_back_bit_for_bit(folder):
@@ -76,79 +203,19 @@ def test_everything_else_comes_back_too(folder):
     pd.testing.assert_frame_equal(history.to_frame(), expected.to_frame(), check_exact=True)
 
 
-def test_a_run_without_rows_or_stop_comes_back(tmp_path):
-    saved.write(tmp_path, se.History(se.RunConfig()), None, results=True)
-    history = saved.read(tmp_path)
-    assert (len(history), history.stop, history.parameters) == (0, None, None)
-    assert not (tmp_path / "state.pt").exists()
+def test_a_folder_that_an_earlier_version_saved_is_read():
+    history = saved.read(OLD_RUN)
+    assert (history.config.problem, history.config.steps, len(history)) == ("two-weight", 20, 20)
+    assert history.interventions == [se.Intervention(12, {"eta": 0.25}, {"eta": 0.3})]
+    assert history.stop_reason is se.StopReason.STEP_CAP
+    assert history.parameters == 2
+    assert saved.read_state(OLD_RUN) == (OLD_RUN / "state.pt").read_bytes()
 
 
-def test_the_tables_hold_every_column(folder):
-    saved.write(folder, record(), STATE, results=True)
-    expected = record().to_frame()
-    pd.testing.assert_frame_equal(
-        pd.read_parquet(folder / "history.parquet"), expected, check_exact=True
-    )
-    text = pd.read_csv(folder / "history.csv")
-    assert list(text) == list(expected)
-    # text has one kind of float
-    text = text.astype({name: expected[name].dtype for name in expected})
-    pd.testing.assert_frame_equal(text, expected, check_exact=True)
-    assert (folder / "history.csv").read_text().startswith("step,loss,accuracy,")
-
-
-def test_the_summary_is_plain_json_with_null_for_nan(folder):
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is not JSON")
-
-    saved.write(folder, record(), STATE, results=True)
-    summary = json.loads((folder / "summary.json").read_text(), parse_constant=refuse)
-    assert summary["parameters"] == 245
-    assert summary["held_out_loss"] is None
-    assert summary["rule"] == "gd"
-
-
-def test_checkpoints_leave_the_results_alone(tmp_path):
-    saved.write(tmp_path, record(), STATE, results=False)
-    assert {file.name for file in tmp_path.iterdir()} == {
-        "config.json", "history.parquet", "state.pt",
-    }  # fmt: skip
-
-
-# --- killed on the way ----------------------------------------------------------------------
-
-
-def test_a_kill_while_writing_a_file_leaves_the_old_one(folder, monkeypatch):
-    def killed(number: int) -> None:
-        raise KeyboardInterrupt
-
-    longer = record()
-    longer.append(se.Measurement(100, loss=1.0, grad_norm=1.0))
-    monkeypatch.setattr("os.fsync", killed)
-    with pytest.raises(KeyboardInterrupt):
-        saved.write(folder, longer, b"new", results=True)
-    assert raw(saved.read(folder)) == raw(record())
-    assert (folder / "state.pt").read_bytes() == STATE
-    monkeypatch.undo()
-    saved.write(folder, longer, b"new", results=True)  # what the kill left is no hindrance
-    assert len(saved.read(folder)) == 101
-
-
-def test_the_state_is_never_ahead_of_the_rows(folder, monkeypatch):
-    written = []
-    monkeypatch.setattr(saved, "_replace", lambda file, content: written.append(file.name))
-    saved.write(folder, record(), STATE, results=True)
-    assert written.index("history.parquet") < written.index("state.pt")
-    # the report of a finished run is there before its state says that it is finished
-    assert written.index("report.html") < written.index("state.pt")
-    assert written[-1] == "config.json"
-
-
-def test_a_folder_holds_a_run_once_all_of_it_is_there(tmp_path):
-    assert not saved.holds_run(tmp_path / "nothing")
-    assert not saved.holds_run(tmp_path)
-    saved.write(tmp_path, record(), STATE, results=False)
-    assert saved.holds_run(tmp_path)
+def test_a_folder_holds_a_run_once_all_of_it_is_there(tmp_path, folder):
+    assert not saved.holds_old_run(tmp_path / "nothing")
+    assert not saved.holds_old_run(tmp_path)
+    assert saved.holds_old_run(folder)
 
 
 # --- damaged and foreign files --------------------------------------------------------------
@@ -216,6 +283,12 @@ def test_columns_of_another_type_are_refused(folder):
         saved.read(folder)
 
 
+def test_steps_that_are_missing_are_refused(folder):
+    _rewrite(folder, step=np.arange(1, 101))
+    with pytest.raises(SavedError, match="a row for every step from 0 on"):
+        saved.read(folder)
+
+
 def test_steps_that_do_not_increase_are_refused(folder):
     _rewrite(folder, step=np.zeros(100, dtype="i8"))
     with pytest.raises(SavedError, match="steps must increase"):
@@ -249,8 +322,11 @@ def test_a_damaged_state_is_noticed(tmp_path):
     file = tmp_path / "state.pt"
     with pytest.raises(SavedError, match=r"state\.pt is missing"):
         saved.read_state(tmp_path)
-    file.write_bytes(b"no archive")
+    file.write_bytes(b"PK, but no archive")
     with pytest.raises(SavedError, match="not a zip file"):
+        saved.read_state(tmp_path)
+    file.write_bytes(b"something else")
+    with pytest.raises(SavedError, match="no packed state"):
         saved.read_state(tmp_path)
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("w", b"0123456789")

@@ -1,0 +1,63 @@
+"""The command line: runs without a page, and what there is to run and to see.
+
+Loads torch only once there is something to train.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from samedge_core.branching import StepError
+from samedge_core.cli import keep, look, train
+from samedge_core.cli.common import EXIT_CODES, PROGRAM, Exit, UsageError, note
+from samedge_core.exchange import ExchangeError
+from samedge_core.fields import ConfigError
+from samedge_core.problems.data import DataError
+from samedge_core.runs import DeleteError, RunKeyError
+from samedge_core.saved import ResumeError, SavedError
+from samedge_core.store.catalogue import CatalogueError
+
+__all__ = ["Exit", "main"]
+
+_USAGE = (ConfigError, UsageError, ResumeError, RunKeyError, StepError, ExchangeError)
+_CANNOT = (
+    DataError, SavedError, DeleteError, CatalogueError, SQLAlchemyError, OSError, ImportError,
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (sys.argv by default) and return its exit code.
+
+    Raises:
+        SystemExit: as argparse does, for --help and for arguments that it can't parse.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except _USAGE as error:
+        return _complain(error, Exit.USAGE)
+    except _CANNOT as error:
+        return _complain(error, Exit.CANNOT)
+    except KeyboardInterrupt:
+        return _complain("interrupted; only what was saved before is kept", Exit.INTERRUPTED)
+
+
+def _complain(message: object, code: Exit) -> Exit:
+    note(f"samedge_core: {message}")
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Runs at the edge of stability without a page.",
+        epilog=f"Each command has its own --help, with examples.\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for group in (train, look, keep):
+        group.add_commands(commands)
+    return parser

@@ -1,0 +1,89 @@
+"""Commands for what is recorded: export, log, delete."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from samedge_core import saved, tensorboard
+from samedge_core.cli.common import Exit, UsageError, add_command, note, opened, say
+from samedge_core.listing import runs_text
+from samedge_core.runs import short_length
+
+__all__ = ["add_commands"]
+
+_ID = "of the run, or as much of it as tells it apart"
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """export, log and delete."""
+    export = add_command(
+        commands, "export", "write a recorded run to files, by their suffixes",
+        about="Write a recorded run to files, over what is there: .csv or .parquet (every row), "
+        ".json (what replay takes), .html (the report) or .py (a script that repeats the run).",
+        examples="export 3f2a91c0 rows.csv report.html\nexport 3f2a91c0 replay.json",
+    )  # fmt: skip
+    export.add_argument("id", metavar="ID", help=_ID)
+    export.add_argument("files", metavar="FILE", nargs="+", type=Path,
+                        help=f"ends with one of {', '.join(saved.EXPORTS)}")  # fmt: skip
+    export.set_defaults(command=_export)
+    log = add_command(
+        commands, "log", "write a recorded run as a TensorBoard log",
+        examples="log 3f2a91c0 --tensorboard logs/relu-sam",
+    )  # fmt: skip
+    log.add_argument("id", metavar="ID", help=_ID)
+    log.add_argument("--tensorboard", metavar="FOLDER", type=Path, required=True,
+                     help="one run of TensorBoard; it must not hold a log yet")  # fmt: skip
+    log.set_defaults(command=_log)
+    delete = add_command(
+        commands, "delete", "delete recorded runs for good, pinned ones apart",
+        examples="delete 3f2a91c0\ndelete 3f2a91c0 81d0e7aa --yes",
+    )  # fmt: skip
+    delete.add_argument("ids", metavar="ID", nargs="+", help=_ID)
+    delete.add_argument("--yes", action="store_true", help="don't ask")
+    delete.set_defaults(command=_delete)
+
+
+def _export(options: argparse.Namespace) -> Exit:
+    for file in options.files:
+        if file.suffix.lower() not in saved.EXPORTS:
+            allowed = ", ".join(saved.EXPORTS)
+            raise UsageError(f"a file must end with one of {allowed}, got {str(file)!r}")
+    with opened() as runs:
+        run = runs[options.id]
+        for file in options.files:
+            run.export(file)
+            say(str(file))
+    return Exit.FINISHED
+
+
+def _log(options: argparse.Namespace) -> Exit:
+    with opened() as runs:
+        tensorboard.log(runs[options.id].history, options.tensorboard)
+    say(f"{options.tensorboard}: see tensorboard --logdir {options.tensorboard}")
+    return Exit.FINISHED
+
+
+def _delete(options: argparse.Namespace) -> Exit:
+    with opened() as runs:
+        chosen = {run.id: run for run in (runs[given] for given in options.ids)}
+        for run in chosen.values():
+            run.check_deletable()
+        if not options.yes:
+            note(runs_text([run.entry for run in chosen.values()], short_length(runs.ids())))
+            if not _confirmed(len(chosen)):
+                say("Nothing is deleted.")
+                return Exit.FINISHED
+        for run in chosen.values():
+            run.delete()
+            say(f"deleted {run.id}")
+    return Exit.FINISHED
+
+
+def _confirmed(count: int) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError("delete asks first: add --yes where nobody can answer")
+    what = "this run" if count == 1 else f"these {count} runs"
+    print(f"Delete {what} for good? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

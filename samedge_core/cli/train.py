@@ -1,0 +1,340 @@
+"""Commands that train: run, fork, replay."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from samedge_core import exchange, links, saved
+from samedge_core.cli.common import (
+    PROGRAM,
+    Exit,
+    UsageError,
+    add_command,
+    assigned,
+    note,
+    opened,
+    quoted,
+    say,
+    unknown,
+)
+from samedge_core.exchange import Replay
+from samedge_core.hints import hints
+from samedge_core.listing import aligned
+from samedge_core.paper import ALL_PRESETS
+from samedge_core.presets import Preset
+from samedge_core.problems.registry import PROBLEMS
+from samedge_core.progress import progress
+from samedge_core.runs import Runs
+from samedge_core.summary import in_words, summarise
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.training.stop import StopReason
+
+if TYPE_CHECKING:
+    from samedge_core.headless import HeadlessRun, OnReplay
+
+__all__ = ["add_commands"]
+
+LONG = 100  # steps to be taken again that are worth a word
+_OF_PAGES = ("run", "preset", "embed", "embed_options")  # of a link: about the page, not the run
+
+_EXIT_OF = {
+    StopReason.STOPPED: Exit.INTERRUPTED,
+    StopReason.DIVERGED: Exit.DIVERGED,
+    StopReason.FAILED: Exit.CANNOT,
+}
+
+
+def presets() -> Mapping[str, Preset]:
+    """All presets by name."""
+    return ALL_PRESETS
+
+
+# --- arguments ------------------------------------------------------------------------------
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """run, fork and replay."""
+    _add_run(commands)
+    _add_fork(commands)
+    _add_replay(commands)
+
+
+def _add_run(commands: argparse._SubParsersAction) -> None:
+    run = add_command(
+        commands, "run", "train, measure and record one run",
+        about="Train, measure and record one run, every second, where the pages record theirs.",
+        examples="run --preset sam-digits-relu\n"
+        "run --set problem=digits-mlp --set width=50 --set rule=gd --set eta=2 --out results\n"
+        "run --resume 3f2a91c0 --set steps=3000\n"
+        "run --resume --out results",
+    )  # fmt: skip
+    run.add_argument("--preset", metavar="NAME", help="start from a preset (see list presets)")
+    _add_settings(run, "a setting of the run or an option of its problem, repeatable; settings: "
+                  + ", ".join(FIELDS) + "; options: see list problems")  # fmt: skip
+    run.add_argument(
+        "--resume", metavar="ID", nargs="?", const="",
+        help="go on with a recorded run (its id, or as much of it as tells it apart), to the very "
+        "same numbers as without a stop; without ID, with the one that --out has the results of. "
+        f"--set may raise steps, and change {', '.join(LIVE_FIELDS)} from there on",
+    )  # fmt: skip
+    _add_training(run)
+    run.set_defaults(command=_run)
+
+
+def _add_fork(commands: argparse._SubParsersAction) -> None:
+    fork = add_command(
+        commands, "fork", "train a new run that leaves a recorded one at some step",
+        about="Train a new run that shares all steps before --step with a recorded one and goes "
+        "its own way from there. Without changes, its numbers are the same to the last bit.",
+        examples="fork 3f2a91c0 --step 500 --set eta=0.5\n"
+        "fork 3f2a91c0 --step 500 --set rule=gd --set steps=2000 --out results",
+    )  # fmt: skip
+    fork.add_argument("id", metavar="ID", help="of the run, or as much of it as tells it apart")
+    fork.add_argument("--step", metavar="N", required=True, help="first step of its own, from 0")
+    _add_settings(fork, f"what changes there, repeatable: {', '.join(LIVE_FIELDS)}; or steps, the "
+                  "step cap")  # fmt: skip
+    _add_training(fork)
+    fork.set_defaults(command=_fork)
+
+
+def _add_replay(commands: argparse._SubParsersAction) -> None:
+    replay = add_command(
+        commands, "replay", "train the run that a replay file or a link holds",
+        about="Train the run that a replay file (JSON, from the page or from export) or a link "
+        "from the page holds, with the changes made on its way.",
+        examples="replay replay.json\n"
+        "replay 'http://localhost:8501/?v=1&eta=2&at=120_eta_0.5' --out results",
+    )  # fmt: skip
+    replay.add_argument("source", metavar="FILE|LINK", help="of the run; quote a link")
+    _add_training(replay)
+    replay.set_defaults(command=_replay)
+
+
+def _add_settings(parser: argparse.ArgumentParser, help: str) -> None:
+    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[],
+                        dest="assignments", help=help)  # fmt: skip
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", metavar="FOLDER", type=Path,
+        help=f"also write the results there, at the end: {', '.join(saved.RESULTS)}",
+    )  # fmt: skip
+    parser.add_argument("--title", metavar="TEXT", help="what the run is listed as")
+    parser.add_argument("--tag", metavar="WORD", action="append", default=[], dest="tags",
+                        help="a tag to find the run by, repeatable")  # fmt: skip
+    parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
+    parser.add_argument(
+        "--threads", metavar="N", type=_threads,
+        help="threads of torch; a run repeats bit for bit only with as many. A resumed or forked "
+        "run takes as many as it began with",
+    )  # fmt: skip
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
+    return int(text)
+
+
+# --- run ------------------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace) -> Exit:
+    values = assigned(options.assignments)
+    if options.resume is not None:
+        if options.preset is not None:
+            raise UsageError("--resume takes no --preset: the run has its settings already")
+        changes, steps = _changes("--resume", values)
+        with opened() as runs:
+            run = _to_resume(runs, options)
+            _check_out(options.out, run)
+            resumed = _headless().resumed(
+                runs.store, run, steps=steps, changes=changes, threads=options.threads,
+                on_replay=_tell_replay(options),
+            )  # fmt: skip
+            return _train(runs, resumed, options)
+    return _train_new(Replay(_config(options.preset, values)), options)
+
+
+def _fork(options: argparse.Namespace) -> Exit:
+    step = options.step
+    if not step.isdecimal():
+        raise UsageError(f"--step must be a whole number >= 0, got {step!r}")
+    changes, steps = _changes("fork", assigned(options.assignments))
+    _check_out(options.out)
+    with opened() as runs:
+        forked = _headless().forked(
+            runs.store, runs[options.id].there().id, int(step), steps=steps, changes=changes,
+            threads=options.threads, on_replay=_tell_replay(options),
+        )  # fmt: skip
+        return _train(runs, forked, options)
+
+
+def _replay(options: argparse.Namespace) -> Exit:
+    return _train_new(_read_replay(options.source), options)
+
+
+def _read_replay(source: str) -> Replay:
+    if source.startswith(("http://", "https://", "?")):
+        query = dict(parse_qsl(urlsplit(source).query, keep_blank_values=True))
+        if not links.is_link(query):
+            raise UsageError(f"the link holds no run (it needs v=1), got {source!r:.200}")
+        shared = links.from_query(query, ignore=_OF_PAGES)
+        for complaint in shared.complaints:
+            note(f"note: {complaint}")
+        return Replay(shared.config, shared.interventions)
+    return exchange.from_json(Path(source).read_bytes())
+
+
+def _train_new(wanted: Replay, options: argparse.Namespace) -> Exit:
+    _check_out(options.out)
+    for hint in hints(wanted.config):
+        note(f"note: {hint}")
+    with opened() as runs:
+        new = _headless().new(wanted.config, wanted.interventions, threads=options.threads)
+        return _train(runs, new, options)
+
+
+def _headless() -> type[HeadlessRun]:
+    from samedge_core.headless import HeadlessRun  # loads torch
+
+    return HeadlessRun
+
+
+def _train(runs: Runs, run: HeadlessRun, options: argparse.Namespace) -> Exit:
+    """Train, record, label, write the results and tell how it went."""
+    record = run.record
+    if options.out is not None:
+        saved.set_run(options.out, record.id)
+    if not options.quiet:
+        note(f"run {record.id} in {runs.store.settings.home}")
+    with progress(run.history, run.costs, quiet=options.quiet) as on_row:
+        stop = run.run(runs.store, on_row=on_row).stop
+    assert stop is not None
+    parts = [f"{record.config.problem}: {stop.what.rstrip('.')}.",
+             *_remedy(stop.reason, record.id, options.out)]  # fmt: skip
+    parts += ["", aligned(in_words(summarise(run.history)), indent="  "), ""]
+    if record.id in runs:  # one that failed at its first step is not
+        parts += _finished(runs, record.id, options)
+    say("\n".join(parts))
+    return _EXIT_OF.get(stop.reason, Exit.FINISHED)
+
+
+def _finished(runs: Runs, run: str, options: argparse.Namespace) -> list[str]:
+    labels: dict[str, Any] = {"title": options.title, "tags": options.tags or None}
+    recorded = runs[run]
+    recorded.label(**{name: value for name, value in labels.items() if value is not None})
+    parts = [f"Recorded as {run}: see {PROGRAM} show {run[:8]}"]
+    if options.out is not None:
+        written = saved.write_results(options.out, recorded.history, recorded.about())
+        parts.append(f"Files in {options.out}: {', '.join([*written, saved.RUN])}")
+    return parts
+
+
+def _remedy(reason: StopReason, run: str, out: Path | None) -> list[str]:
+    resume = f"{PROGRAM} run --resume {run if out is None else f'--out {quoted(out)}'}"
+    remedies = {
+        StopReason.STOPPED: f"Go on with: {resume}",
+        StopReason.STEP_CAP: f"Go on with: {resume} --set steps=N",
+        StopReason.DIVERGED: "Try a smaller eta or rho (--set eta=...), or fork it before that "
+        f"step: {PROGRAM} fork {run} --step N --set eta=...",
+        StopReason.FAILED: "Change what the message names, and start again.",
+    }
+    return [remedies[reason]] if reason in remedies else []
+
+
+def _tell_replay(options: argparse.Namespace) -> OnReplay:
+    def tell(done: int, total: int) -> None:
+        if not done and total >= LONG and not options.quiet:
+            note(f"taking {total:,} steps again, from the last kept state on")
+
+    return tell
+
+
+# --- settings -------------------------------------------------------------------------------
+
+
+def _config(preset: str | None, values: Mapping[str, str]) -> RunConfig:
+    """The preset's settings, or the defaults, with what was assigned."""
+    start = _preset(preset).config if preset is not None else RunConfig()
+    problem = FIELDS["problem"].check(values.get("problem", start.problem))
+    known = [field.name for field in PROBLEMS[problem].options]
+    for name in values:
+        if name not in FIELDS and name not in known:
+            raise unknown(f"setting of a run or option of {problem}", name, [*FIELDS, *known])
+    options: dict[str, Any] = dict(start.options) if problem == start.problem else {}
+    options |= {name: value for name, value in values.items() if name in known}
+    settings: dict[str, Any] = {n: value for n, value in values.items() if n in FIELDS}
+    return start.replace(**settings, options=options)
+
+
+def _preset(name: str) -> Preset:
+    known = presets()
+    if name not in known:
+        raise unknown("preset", name, known)
+    return known[name]
+
+
+def _changes(command: str, values: Mapping[str, str]) -> tuple[dict[str, str], int | None]:
+    """What may change in a run that there is already, and its step cap."""
+    changes = {name: value for name, value in values.items() if name in LIVE_FIELDS}
+    for name in values:
+        if name not in changes and name != "steps":
+            allowed = ", ".join(("steps", *LIVE_FIELDS))
+            raise UsageError(f"{command} can't change {name}; what it can: {allowed}")
+    steps = FIELDS["steps"].check(values["steps"]) if "steps" in values else None
+    return changes, steps
+
+
+# --- folders --------------------------------------------------------------------------------
+
+
+def _check_out(out: Path | None, run: str | None = None) -> None:
+    """Whether results of `run` (None: of a new one) may go there."""
+    if out is None:
+        return
+    there = saved.run_of(out)
+    if (there is None and not saved.holds_old_run(out)) or there == run is not None:
+        return
+    what = f"the run {there}" if there else "a run of an earlier version"
+    raise UsageError(
+        f"{out} has the results of {what} already: go on with it by --resume --out {quoted(out)}, "
+        "or choose another folder by --out"
+    )
+
+
+def _to_resume(runs: Runs, options: argparse.Namespace) -> str:
+    """The id of the run that --resume means."""
+    out = options.out
+    if options.resume:
+        return runs[options.resume].there().id
+    if out is None:
+        raise UsageError(
+            f"--resume needs the ID of a run (see {PROGRAM} runs), or --out FOLDER with the "
+            "results of one"
+        )
+    run = saved.run_of(out)
+    if run is not None and run in runs:
+        return runs[run].there().id
+    if saved.holds_old_run(out):
+        return _taken_in(runs, out)
+    if run is None:
+        raise saved.SavedError(f"{out} has the results of no run: {saved.RUN} is missing")
+    raise saved.SavedError(
+        f"the run {run} of {out / saved.RUN} is not in {runs.store.settings.home}; another folder "
+        "can be named by SAMEDGE_HOME"
+    )
+
+
+def _taken_in(runs: Runs, out: Path) -> str:
+    from samedge_core.headless import take_in
+
+    run = take_in(runs.store, out)
+    saved.set_run(out, run)
+    note(f"note: the run that an earlier version saved in {out} is recorded as {run} now")
+    return run
