@@ -7,11 +7,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
+from samedge_core.branching import branch_off, state_before
 from samedge_core.rules import Hyperparameters
-from samedge_core.store import Origin, RunRecord, Store
+from samedge_core.store import RunRecord, Store
 from samedge_core.store.record import Branch
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, check_changes
@@ -89,10 +90,9 @@ class RunRegistry:
             planned: interventions to make at their steps.
             watched: False lets it go on when nobody looks.
         """
-        run = LiveRun(
-            RunRecord(Store.new_id(), config, config.steps), History(config),
-            RunSpectra(self._lock), RunMoment(self._lock), config.hyperparameters,
-            paused=paused, pace=pace,
+        record = _on_one_thread(RunRecord(Store.new_id(), config, config.steps))
+        run = self._live(
+            record, History(config), config.hyperparameters, paused=paused, pace=pace,
             planned=tuple(planned), attended=watched,
         )  # fmt: skip
         return self._add(run)
@@ -108,33 +108,21 @@ class RunRegistry:
         **changes: Any,
     ) -> str:
         """A new run that shares everything before `step` with this one and goes its own way from
-        there, with `changes` of eta, rho, beta or rule; returns its id. See `Origin`.
+        there, with `changes` of eta, rho, beta or rule; returns its id. See `branch_off`.
 
         Raises:
-            ValueError: a step that is not recorded.
+            StepError: a step that is not recorded.
             ConfigError: a change outside its range.
         """
-        checked = check_changes(changes)
         with self._lock:
             source = self._runs[run_id]
-            history = source.history
-            if not 0 <= step <= history.last_step + 1:
-                allowed = f"from 0 to {history.last_step + 1:,}"
-                raise ValueError(f"step must be {allowed}, the recorded ones, got {step:,}")
-            config, stretch = source.config, source.record.stretch
-            if step >= config.steps:
-                config = config.replace(steps=step + stretch)
-            past, in_force = history.before(step), history.in_force(step)
+            new = branch_off(source.record, source.history, step, branch=branch, changes=changes)
             kept = source.snapshot
-        past.config = config
         if not kept or kept.step > step:
-            kept = self._stored_state(run_id, step)
-        origin = Origin(run_id, step, branch)
-        run = LiveRun(
-            RunRecord(Store.new_id(), config, stretch, origin=origin), past,
-            RunSpectra(self._lock), RunMoment(self._lock),
-            Hyperparameters(**{**vars(in_force), **checked}),
-            paused=paused, pace=pace, snapshot=kept,
+            kept = self._stored_state(source.record, step)
+        run = self._live(
+            _on_one_thread(new.record), new.past, new.wanted, paused=paused, pace=pace,
+            snapshot=kept,
         )  # fmt: skip
         return self._add(run)
 
@@ -152,10 +140,9 @@ class RunRegistry:
         if history.stop is None:
             what = "another server goes on with this run; this is what it had recorded"
             history.stop = Stop(StopReason.ELSEWHERE, max(0, history.last_step), what)
-        run = LiveRun(
-            record, history, RunSpectra(self._lock), RunMoment(self._lock),
-            history.hyperparameters, phase=Phase.ENDED,
-            snapshot=self._stored_state(run_id, history.last_step + 1),
+        run = self._live(
+            record, history, history.hyperparameters, phase=Phase.ENDED,
+            snapshot=self._stored_state(record, history.last_step + 1),
         )  # fmt: skip
         with self._lock:
             self._runs.setdefault(run_id, run)
@@ -312,7 +299,7 @@ class RunRegistry:
                 return
             kept = run.snapshot
         if not kept or kept.step > step:
-            kept = self._stored_state(run_id, step)
+            kept = self._stored_state(run.record, step)
         with self._lock:
             if self._has_room():
                 made, config = run.history.interventions, run.config
@@ -412,13 +399,20 @@ class RunRegistry:
             self._enqueue(run)
             return run.id
 
-    def _stored_state(self, run_id: str, step: int) -> Snapshot | None:
-        """The last state that the store keeps of a run, after at most `step` steps."""
+    def _live(
+        self, record: RunRecord, history: History, wanted: Hyperparameters, **others: Any
+    ) -> LiveRun:
+        spectra, moment = RunSpectra(self._lock), RunMoment(self._lock)
+        return LiveRun(record, history, spectra, moment, wanted, **others)
+
+    def _stored_state(self, record: RunRecord, step: int) -> Snapshot | None:
+        """The last state that the store keeps of a run, or of one that it comes from, after at
+        most `step` steps."""
         if not self._recorder or not self.store:
             return None
-        self._recorder.write(run_id)  # what is still on its way there, too
-        kept = self.store.state_before(run_id, step)
-        return Snapshot(0, *kept) if kept else None
+        self._recorder.write(record.id)  # what is still on its way there, too
+        kept = state_before(self.store, record, step)
+        return Snapshot(0, kept.step, kept.packed) if kept else None
 
     def _record_again(self, run: LiveRun) -> None:
         """A run that was opened goes on.
@@ -519,3 +513,8 @@ class RunRegistry:
         run.moment.clear()
         if self._recorder:
             self._recorder.forget(run.id)
+
+
+def _on_one_thread(record: RunRecord) -> RunRecord:
+    """Workers use one thread each, on which the last bits of a run depend."""
+    return replace(record, machine={**record.machine, "threads": 1})

@@ -124,7 +124,7 @@ def test_a_fork_of_a_running_run_leaves_it_alone(registry):
 def test_a_step_that_is_not_recorded_and_a_bad_change_are_refused(registry):
     source = registry.start(RunConfig(options=SMALL["digits-mlp"], steps=STEPS))
     ended(registry, source)
-    with pytest.raises(ValueError, match=r"from 0 to 24, the recorded ones, got 25"):
+    with pytest.raises(ValueError, match=r"from 0 to 24, the recorded ones and the next, got 25"):
         registry.fork(source, STEPS + 1)
     with pytest.raises(ConfigError, match="got -1"):
         registry.fork(source, 3, eta=-1)
@@ -151,3 +151,16 @@ def test_without_a_store_a_fork_begins_at_step_0_or_at_the_last_state():
         assert np.array_equal(bits(whole), bits(fork))
     finally:
         registry.close()
+
+
+def test_a_fork_before_its_own_past_begins_at_a_state_of_its_parent(registry):
+    config = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=6000)
+    source = registry.start(config)
+    whole = ended(registry, source)
+    child = registry.fork(source, 5000)
+    ended(registry, child)
+    asked = registry._stored_state(registry._runs[child].record, 4900)
+    assert asked is not None
+    assert asked.step in registry.store.folder(source).snapshots()
+    grandchild = ended(registry, registry.fork(child, 4900))
+    assert bits(grandchild) == bits(whole)
