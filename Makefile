@@ -3,11 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test bench check format chromium
+.PHONY: run test bench check format chromium postgresql
 run: $(VENV)/run-ready
 	$(BIN)/python -m streamlit run app.py $(ARGS)
 
-test: $(VENV)/test-ready chromium check
+test: $(VENV)/test-ready chromium postgresql check
 	$(BIN)/python -m pytest $(ARGS)
 
 # Sharpness measurement against its peers, about 10 minutes; see benchmarks/results.
@@ -45,3 +45,12 @@ chromium:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
 	  SUDO=$$(test $$(id -u) = 0 || echo sudo); \
 	  $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq chromium; }
+
+# The store's tests start a server of their own; the package need not start one, too.
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  SUDO=$$(test $$(id -u) = 0 || echo sudo); \
+	  $$SUDO mkdir -p /etc/postgresql-common/createcluster.d && \
+	  echo "create_main_cluster = false" | \
+	    $$SUDO tee /etc/postgresql-common/createcluster.d/samedge.conf >/dev/null && \
+	  $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq postgresql; }

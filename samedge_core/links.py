@@ -27,13 +27,14 @@ from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import Intervention
 
-__all__ = ["LinkError", "Shared", "from_query", "is_link", "to_query", "to_url"]
+__all__ = ["PAGE_PARAMETERS", "LinkError", "Shared", "from_query", "is_link", "to_query", "to_url"]
 
 VERSION = 1
 MOST_CHARACTERS = 8000  # servers and proxies refuse longer lines of a request
 MOST_INTERVENTIONS = 200
 MOST_COMPLAINTS = 20
 MOST_NUMBERS = 200  # as `Field` allows in a list
+PAGE_PARAMETERS = ("run", "preset", "embed", "embed_options")  # of the page, not of a setting
 _VERSION, _AT = "v", "at"
 _WITHIN, _BETWEEN = "_", "__"
 _EXAMPLE = "STEP_NAME_VALUE, as in 120_eta_0.5_rho_0.1"

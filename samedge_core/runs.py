@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from samedge_core import saved
 from samedge_core.rules import RULES
 from samedge_core.store import Entry, Origin, Query, RunRecord, Store, open_store
+from samedge_core.store.archive import bring_in, take_out
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import SYMBOLS, History, Intervention, Measurement
 
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
     from samedge_core.headless import HeadlessRun
     from samedge_core.training.state import TrainState
 
-__all__ = ["DeleteError", "RunKeyError", "Runs", "StoredRun", "open_runs", "short_length"]
+__all__ = [
+    "FORMATS", "DeleteError", "RunKeyError", "Runs", "StoredRun", "open_runs", "short_length",
+]  # fmt: skip
 
+ARCHIVE = ".zip"
+FORMATS = (*saved.EXPORTS, ARCHIVE)
 SHORT = 8  # characters of an id, as long as they tell one run from another
 NAMED = 5  # ids that a message lists
 
@@ -201,6 +206,16 @@ class Runs:
         run.run(self.store, on_row=on_row or _ignore)
         return _made(self.store, run)
 
+    def bring_in(self, file: Path | str) -> StoredRun:
+        """Take in the .zip of another store, under a new id where its own is taken here.
+
+        Raises:
+            ArchiveError: the file is none, or too large; nothing has changed then.
+            OSError: it can't be read, or the store not written to.
+        """
+        with Path(file).open("rb") as source:
+            return self[bring_in(self.store, source)]
+
 
 class StoredRun:
     """One recorded run, its rows read when they are first asked for.
@@ -352,7 +367,8 @@ class StoredRun:
 
     def export(self, file: Path | str) -> None:
         """Write the run to a file, over what is there: .csv or .parquet (every row), .json (what it
-        takes to replay it), .html (the report) or .py (a script that repeats it).
+        takes to replay it), .html (the report), .py (a script that repeats it) or .zip (all that
+        is recorded, for `Runs.bring_in`).
 
         Raises:
             ValueError: another suffix.
@@ -360,7 +376,12 @@ class StoredRun:
             SavedError: a file of the run is missing or damaged.
             OSError: the file can't be written.
         """
-        saved.export(self.history, Path(file), self.about())
+        file = Path(file)
+        if file.suffix.lower() == ARCHIVE:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            saved.replace(file, take_out(self._store.folder(self.there().id)))
+        else:
+            saved.export(self.history, file, self.about())
 
     def about(self) -> dict[str, Any]:
         """What exported files say of it to people: id, title, note, versions and machine."""

@@ -5,18 +5,30 @@ from html import escape
 from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.parts import controls, lab
 from pages.parts.controls import plain
 from pages.parts.names import names
-from samedge_core import exchange, links, report, scripts
+from samedge_core import exchange, links, saved
 from samedge_core.exchange import ExchangeError, Replay
 from samedge_core.rules import RULES
+from samedge_core.store.archive import ArchiveError, bring_in, take_out
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import SYMBOLS, History, Intervention
 from samedge_core.worker.view import RunView
 
-OURS = ("run", "preset", "embed", "embed_options")  # parameters of the page, not of a setting
+FILES = (
+    ("CSV", ".csv", "text/csv", "Every recorded step, all columns, as text."),
+    ("Parquet", ".parquet", "application/vnd.apache.parquet",
+     "The same, with every bit and type kept."),
+    ("JSON", ".json", "application/json", "Settings and changes on the way: enough to replay the "
+     "run, here (Import) or on the command line."),
+    ("Report", ".html", "text/html",
+     "One page with summary and interactive charts, which works offline."),
+    ("Python script", ".py", "text/x-python",
+     "A short script that repeats the run with the library."),
+)  # fmt: skip
 FRAME = 900  # height of an embedded page, in pixels
 
 
@@ -26,7 +38,7 @@ def arrive() -> bool:
     query = st.query_params.to_dict()
     if not links.is_link(query):
         return False
-    found = links.from_query(query, ignore=OURS)
+    found = links.from_query(query, ignore=links.PAGE_PARAMETERS)
     _take(found.config, found.interventions)
     if found.complaints:
         listed = "\n".join(f"- {plain(text)}" for text in found.complaints)
@@ -96,25 +108,15 @@ def _share_run(view: RunView, history: History) -> None:
     _links(history.config, changes, view.id)
     st.markdown("**Files of this run**")
     name = f"samedge-{history.config.problem}-{history.config.rule}-{view.id[:6]}"
-    title = f"{history.config.rule.upper()} on {history.config.problem}, run {view.id}"
-
-    def replay() -> str:
-        return exchange.to_json(history.config, changes, about={"title": title})
-
+    about = {"id": view.id}
     with st.container(horizontal=True):
-        _file("CSV", lambda: history.to_frame().to_csv(index=False), f"{name}.csv", "text/csv",
-              "Every recorded step, all columns, as text.")  # fmt: skip
-        _file("Parquet", lambda: history.to_frame().to_parquet(index=False), f"{name}.parquet",
-              "application/vnd.apache.parquet",
-              "The same, with every bit and type kept.")  # fmt: skip
-        _file("JSON", replay, f"{name}.json", "application/json",
-              "Settings and changes on the way: enough to replay the run, here (Import) or on the "
-              "command line.")  # fmt: skip
-        _file("Report", lambda: report.report_html(history), f"{name}.html", "text/html",
-              "One page with summary and interactive charts, which works offline.")  # fmt: skip
-        _file("Python script", lambda: scripts.script(history.config, changes, title),
-              f"{name}.py", "text/x-python",
-              "A short script that repeats the run with the library.")  # fmt: skip
+        for label, suffix, kind, help_ in FILES:
+            make = saved.EXPORTS[suffix]
+            _file(label, lambda make=make: make(history, about), f"{name}{suffix}", kind, help_)
+        if (store := lab.registry().store) and view.id in store:
+            _file("Run folder", lambda: take_out(store.folder(view.id)), f"{name}.zip",
+                  "application/zip", "All that is recorded: to be imported elsewhere, with every "
+                  "state from which it can go on.")  # fmt: skip
     st.caption("Each chart is saved as PNG or SVG by the buttons in its upper right corner.")
 
 
@@ -152,9 +154,10 @@ def _links(config: RunConfig, changes: tuple[Intervention, ...], run_id: str | N
 
 def _import() -> None:
     st.file_uploader(
-        "Import a replay file (JSON)", type=["json"], key="share:import", on_change=_came,
-        help="As saved by the JSON button: settings and changes on the way. Start then repeats "
-        "that run, to the bit on the same machine and versions.",
+        "Import a replay file (JSON) or a run folder (zip)", type=["json", "zip"],
+        key="share:import", on_change=_came,
+        help="JSON: settings and changes on the way; Start then repeats that run, to the bit on "
+        "the same machine and versions. Zip: a run as it was recorded elsewhere.",
     )  # fmt: skip
     if complaint := st.session_state.pop("share:complaint", ""):
         st.error(f"This file can't be used: {plain(complaint)}")
@@ -165,10 +168,28 @@ def _came() -> None:
     if file is None:
         return
     try:
-        found = exchange.from_json(file.getvalue())
-    except ExchangeError as error:
+        if file.name.lower().endswith(".zip"):
+            _bring_in(file)
+        else:
+            _replay(file)
+    except (ExchangeError, ArchiveError, OSError) as error:
         st.session_state["share:complaint"] = str(error)
-        return
+
+
+def _replay(file: UploadedFile) -> None:
+    found = exchange.from_json(file.getvalue())
     lab.leave()
     _take(found.config, found.interventions)
     st.session_state["notice"] = f"{plain(file.name)} is loaded; press Start to repeat its run."
+
+
+def _bring_in(file: UploadedFile) -> None:
+    store = lab.registry().store
+    if store is None:
+        raise ArchiveError("there is no store on this server that could take it in")
+    run_id = bring_in(store, file)
+    lab.leave()
+    st.session_state["comparing"] = False
+    lab.show([run_id])
+    controls.load(lab.in_force(lab.glances()[0]))
+    st.session_state["notice"] = f"{plain(file.name)} is taken in; this is what it has recorded."

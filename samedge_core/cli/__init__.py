@@ -18,13 +18,15 @@ from samedge_core.fields import ConfigError
 from samedge_core.problems.data import DataError
 from samedge_core.runs import DeleteError, RunKeyError
 from samedge_core.saved import ResumeError, SavedError
+from samedge_core.store.archive import ArchiveError
 from samedge_core.store.catalogue import CatalogueError
 
 __all__ = ["Exit", "main"]
 
 _USAGE = (ConfigError, UsageError, ResumeError, RunKeyError, StepError, ExchangeError)
 _CANNOT = (
-    DataError, SavedError, DeleteError, CatalogueError, SQLAlchemyError, OSError, ImportError,
+    DataError, SavedError, DeleteError, ArchiveError, CatalogueError, SQLAlchemyError, OSError,
+    ImportError,
 )  # fmt: skip
 
 

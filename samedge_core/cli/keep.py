@@ -1,4 +1,4 @@
-"""Commands for what is recorded: export, log, delete."""
+"""Commands for what is recorded: export, import, log, delete."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from samedge_core import saved, tensorboard
+from samedge_core import tensorboard
 from samedge_core.cli.common import Exit, UsageError, add_command, note, opened, say
 from samedge_core.listing import runs_text
-from samedge_core.runs import short_length
+from samedge_core.runs import FORMATS, short_length
 
 __all__ = ["add_commands"]
 
@@ -17,17 +17,25 @@ _ID = "of the run, or as much of it as tells it apart"
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """export, log and delete."""
+    """export, import, log and delete."""
     export = add_command(
         commands, "export", "write a recorded run to files, by their suffixes",
         about="Write a recorded run to files, over what is there: .csv or .parquet (every row), "
-        ".json (what replay takes), .html (the report) or .py (a script that repeats the run).",
+        ".json (what replay takes), .html (the report), .py (a script that repeats the run) or "
+        ".zip (all that is recorded, for import).",
         examples="export 3f2a91c0 rows.csv report.html\nexport 3f2a91c0 replay.json",
     )  # fmt: skip
     export.add_argument("id", metavar="ID", help=_ID)
     export.add_argument("files", metavar="FILE", nargs="+", type=Path,
-                        help=f"ends with one of {', '.join(saved.EXPORTS)}")  # fmt: skip
+                        help=f"ends with one of {', '.join(FORMATS)}")  # fmt: skip
     export.set_defaults(command=_export)
+    bring = add_command(
+        commands, "import", "take in the .zip of a run of another store",
+        about="Take in the .zip of a run of another store; prints the id that it has here.",
+        examples="import run.zip",
+    )  # fmt: skip
+    bring.add_argument("files", metavar="FILE", nargs="+", type=Path, help="as export wrote it")
+    bring.set_defaults(command=_import)
     log = add_command(
         commands, "log", "write a recorded run as a TensorBoard log",
         examples="log 3f2a91c0 --tensorboard logs/relu-sam",
@@ -47,14 +55,21 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 def _export(options: argparse.Namespace) -> Exit:
     for file in options.files:
-        if file.suffix.lower() not in saved.EXPORTS:
-            allowed = ", ".join(saved.EXPORTS)
+        if file.suffix.lower() not in FORMATS:
+            allowed = ", ".join(FORMATS)
             raise UsageError(f"a file must end with one of {allowed}, got {str(file)!r}")
     with opened() as runs:
         run = runs[options.id]
         for file in options.files:
             run.export(file)
             say(str(file))
+    return Exit.FINISHED
+
+
+def _import(options: argparse.Namespace) -> Exit:
+    with opened() as runs:
+        for file in options.files:
+            say(runs.bring_in(file).id)
     return Exit.FINISHED
 
 

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["add_commands"]
 
 LONG = 100  # steps to be taken again that are worth a word
-_OF_PAGES = ("run", "preset", "embed", "embed_options")  # of a link: about the page, not the run
 
 _EXIT_OF = {
     StopReason.STOPPED: Exit.INTERRUPTED,
@@ -184,7 +183,7 @@ def _read_replay(source: str) -> Replay:
         query = dict(parse_qsl(urlsplit(source).query, keep_blank_values=True))
         if not links.is_link(query):
             raise UsageError(f"the link holds no run (it needs v=1), got {source!r:.200}")
-        shared = links.from_query(query, ignore=_OF_PAGES)
+        shared = links.from_query(query, ignore=links.PAGE_PARAMETERS)
         for complaint in shared.complaints:
             note(f"note: {complaint}")
         return Replay(shared.config, shared.interventions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,8 +50,8 @@ class Entry:
         interventions: how many changes were made on the way.
         root: the run that the whole family goes back to; a run's own id without a parent.
         parent, parent_step, branch: see `Origin`.
-        status: recording by a live server; interrupted: its server is gone; ended; or removed: the
-            quota took the rows, and only this entry is left.
+        status: recording by a live server; interrupted: its server is gone, and it has no stop;
+            ended; or removed: the quota took the rows, and only this entry is left.
         loss, ..., ratio: of the newest measured row.
         deviation: median of |ratio - 1| over the edge phase, once the run has ended.
         spark: sharpness / edge, thinned to a few dozen values (n,).
@@ -105,7 +106,8 @@ class Query:
     """What to list. Every condition that is given must hold.
 
     Attributes:
-        text: each of its words must occur in the title, note, id, problem, rule or a tag.
+        text: each of its words must occur in the title, note, problem, rule or a tag, or begin the
+            id.
         tags: all of them.
         root: a whole family of forks.
         group_key: runs that differ in the seed alone.
@@ -147,11 +149,12 @@ class Catalogue:
         Raises:
             CatalogueError: it can't be reached, or a newer version of this program made it.
         """
-        self._engine = _engine(url)
-        self._where = sa.make_url(url).render_as_string(hide_password=True)
+        self._where = "given"
         try:
-            self._upgrade()
-        except (SQLAlchemyError, ImportError) as error:
+            self._where = sa.make_url(url).render_as_string(hide_password=True)
+            self._engine = _engine(url)
+            self._begin()
+        except (SQLAlchemyError, ImportError, sqlite3.Error) as error:
             raise CatalogueError(f"the catalogue {self._where} can't be used: {error}") from error
 
     def close(self) -> None:
@@ -173,29 +176,33 @@ class Catalogue:
                 connection.execute(runs.insert().values(id=run, **{**unsaid, **known}))
         except IntegrityError:  # another server has just added it
             with self._engine.begin() as connection:
-                connection.execute(update)
+                if not connection.execute(update).rowcount:
+                    raise
 
-    def label(self, run: str, **labels: Any) -> None:
-        """Change what people say about a run: title, note, starred, pinned, tags.
+    def label(self, run: str, **labels: Any) -> bool:
+        """Change what people say about a run: title, note, starred, pinned, tags. False when there
+        is no such run (any more).
 
         Raises:
-            ValueError: a text too long, or no such label.
+            ValueError: a text too long, or no such label; nothing has changed then.
         """
         words = labels.pop("tags", None)
         unknown = set(labels) - set(_LABELS)
         if unknown:
             raise ValueError(f"labels are {', '.join(_LABELS)} and tags, got {sorted(unknown)}")
-        _check_length("title", labels.get("title", ""), LONGEST_TITLE)
-        _check_length("note", labels.get("note", ""), LONGEST_NOTE)
+        _check_text("title", labels.get("title", ""), LONGEST_TITLE)
+        _check_text("note", labels.get("note", ""), LONGEST_NOTE)
+        checked = None if words is None else _checked_tags(words)
         with self._engine.begin() as connection:
-            if labels:
-                connection.execute(runs.update().where(runs.c.id == run).values(**labels))
-            if words is not None:
-                checked = _checked_tags(words)
+            # its own id, if nothing else: that the run is there, and stays until the tags are
+            update = runs.update().where(runs.c.id == run).values(id=run, **labels)
+            if not connection.execute(update).rowcount:
+                return False
+            if checked is not None:
                 connection.execute(tags.delete().where(tags.c.run == run))
-                if checked:
-                    rows = [{"run": run, "tag": word} for word in checked]
-                    connection.execute(tags.insert(), rows)
+            if checked:
+                connection.execute(tags.insert(), [{"run": run, "tag": word} for word in checked])
+        return True
 
     def delete(self, ids: Iterable[str]) -> None:
         """Forget these runs."""
@@ -216,6 +223,12 @@ class Catalogue:
         """This server ends; what it still records counts as interrupted at once."""
         with self._engine.begin() as connection:
             connection.execute(servers.update().where(servers.c.id == server).values(seen=0.0))
+
+    def servers(self, host: str) -> list[str]:
+        """Those of a host that have not left."""
+        there = sa.select(servers.c.id).where(servers.c.host == host, servers.c.seen > 0)
+        with self._engine.connect() as connection:
+            return list(connection.execute(there).scalars())
 
     def claim(self, run: str, server: str) -> bool:
         """Make `server` the one that records the run; False while another live one does."""
@@ -241,7 +254,7 @@ class Catalogue:
         if query.sort not in SORTABLE:
             raise ValueError(f"sort must be one of {', '.join(SORTABLE)}, got {query.sort!r}")
         conditions = list(_conditions(query))
-        column = runs.c[query.sort]
+        column = _sorted_by(query.sort)
         order = column.desc() if query.descending else column.asc()
         joined = runs.outerjoin(servers, runs.c.server == servers.c.id)
         chosen = (
@@ -281,6 +294,13 @@ class Catalogue:
             found.setdefault(run, []).append(word)
         return {run: tuple(words) for run, words in found.items()}
 
+    def _begin(self) -> None:
+        try:
+            self._upgrade()
+        except BaseException:
+            self.close()
+            raise
+
     def _upgrade(self) -> None:
         from alembic import command
         from alembic.config import Config
@@ -289,7 +309,7 @@ class Catalogue:
         from alembic.util import CommandError
 
         config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         newest = ScriptDirectory.from_config(config).get_current_head()
         with self._alone() as connection:
             if MigrationContext.configure(connection).get_current_revision() == newest:
@@ -319,20 +339,31 @@ def _engine(url: str) -> sa.Engine:
 
         @event.listens_for(engine, "connect")
         def prepare(connection: Any, record: object) -> None:
+            connection.execute("PRAGMA busy_timeout = 10000")
             connection.execute("PRAGMA journal_mode = WAL")  # readers don't wait for a writer
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA busy_timeout = 10000")
             connection.execute("PRAGMA foreign_keys = ON")
+            # SQLite's own knows no letters beyond ASCII
+            connection.create_function("lower", 1, _lower, deterministic=True)
 
     return engine
 
 
+def _lower(text: str | None) -> str | None:
+    return text and text.lower()
+
+
+def _sorted_by(name: str) -> sa.ColumnElement[Any]:
+    # the same order in every database, whatever its collation; no title is none
+    return sa.func.nullif(sa.func.lower(runs.c.title), "") if name == "title" else runs.c[name]
+
+
 def _conditions(query: Query) -> Iterator[sa.ColumnElement[bool]]:
-    for word in query.text.split():
+    for word in query.text.replace("\0", " ").split():
         like = f"%{_escaped(word)}%"
         places = [runs.c[n].ilike(like, escape="\\") for n in ("title", "note", "problem", "rule")]
         tagged = sa.select(tags.c.run).where(tags.c.tag.ilike(like, escape="\\"))
-        begins = runs.c.id.like(f"{_escaped(word)}%", escape="\\")
+        begins = runs.c.id.ilike(f"{_escaped(word)}%", escape="\\")
         yield sa.or_(*places, begins, runs.c.id.in_(tagged))
     for word in query.tags:
         yield runs.c.id.in_(sa.select(tags.c.run).where(tags.c.tag == word))
@@ -350,12 +381,15 @@ def _conditions(query: Query) -> Iterator[sa.ColumnElement[bool]]:
 
 def _having(status: Status) -> sa.ColumnElement[bool]:
     alive = servers.c.seen >= time.time() - ALIVE_SECONDS
-    kept = runs.c.removed.is_(None)
+    kept, free = runs.c.removed.is_(None), runs.c.server.is_(None)
     return {
         "removed": runs.c.removed.is_not(None),
-        "recording": sa.and_(kept, runs.c.server.is_not(None), alive),
-        "interrupted": sa.and_(kept, runs.c.server.is_not(None), sa.not_(alive)),
-        "ended": sa.and_(kept, runs.c.server.is_(None)),
+        "recording": sa.and_(kept, sa.not_(free), alive),
+        "interrupted": sa.and_(
+            kept,
+            sa.or_(sa.and_(free, runs.c.stop_reason.is_(None)), sa.and_(~free, sa.not_(alive))),
+        ),
+        "ended": sa.and_(kept, free, runs.c.stop_reason.is_not(None)),
     }[status]
 
 
@@ -367,7 +401,7 @@ def _entry(row: sa.RowMapping, words: tuple[str, ...]) -> Entry:
     if row["removed"] is not None:
         status: Status = "removed"
     elif row["server"] is None:
-        status = "ended"
+        status = "ended" if row["stop_reason"] else "interrupted"
     else:
         alive = row["seen"] >= time.time() - ALIVE_SECONDS
         status = "recording" if alive else "interrupted"
@@ -386,9 +420,11 @@ def _escaped(word: str) -> str:
     return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _check_length(name: str, text: str, most: int) -> None:
+def _check_text(name: str, text: str, most: int) -> None:
     if len(text) > most:
         raise ValueError(f"{name} must have at most {most:,} characters, got {len(text):,}")
+    if "\0" in text:  # PostgreSQL has no such character
+        raise ValueError(f"{name} must not contain the character NUL")
 
 
 def _checked_tags(words: Iterable[str]) -> list[str]:
@@ -396,5 +432,5 @@ def _checked_tags(words: Iterable[str]) -> list[str]:
     if len(checked) > MOST_TAGS:
         raise ValueError(f"a run has at most {MOST_TAGS} tags, got {len(checked)}")
     for word in checked:
-        _check_length("a tag", word, LONGEST_TAG)
+        _check_text("a tag", word, LONGEST_TAG)
     return checked

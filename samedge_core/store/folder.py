@@ -4,15 +4,18 @@
     rows/A-B.parquet      rows of the steps A to B; parts are merged as they grow in number
     snapshots/S.pt        the packed TrainState after S steps
 
-Every file appears whole or not at all. Rows are written before the record and the states, so that
-neither is ever ahead of them. Importable without torch; nothing is unpickled here.
+Every file appears whole or not at all. Rows are written before the states that they lead to, and
+after the interventions that led to them. Importable without torch; nothing is unpickled here.
 """
 
 from __future__ import annotations
 
 import io
+import json
+import re
+import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +25,15 @@ from numpy.typing import NDArray
 
 from samedge_core import saved
 from samedge_core.store.record import RunRecord
-from samedge_core.training.history import History
+from samedge_core.training.history import History, row_dtype
 
-__all__ = ["Part", "RunFolder"]
+__all__ = ["Part", "RunFolder", "warm_up"]
 
 RECORD = "run.json"
+PART, STATE = r"\d+-\d+\.parquet", r"\d+\.pt"
 DIGITS = 10  # of a step in a file's name
+CHECKSUMS = b"crc32"  # of each column: the footer of a Parquet file, with their names, has none
+UNSTEADY = 20  # listings of a folder that a writer changes meanwhile
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class RunFolder:
         self._rows.mkdir(parents=True, exist_ok=True)
         self._states.mkdir(exist_ok=True)
         merged = {part.file for part in self.parts()}
-        stale = [file for file in _files(self._rows, "parquet") if file not in merged]
+        stale = [file for file in _files(self._rows, PART) if file not in merged]
         for file in [*stale, *self.path.rglob(".*.new")]:
             file.unlink()
 
@@ -74,21 +80,20 @@ class RunFolder:
         saved.replace(self.path / RECORD, record.to_json().encode())
 
     def append(self, rows: NDArray[np.void]) -> None:
-        """Add rows (n,), all after those that are there."""
-        part = self._write(rows)
-        parts = self.parts()[:-1]
+        """Add the rows (n,) that are not there yet; what a failed try has written counts."""
+        parts = self.parts()
+        rows = rows[rows["step"] > self.last_step]
         # merged while the part before is not much longer: each row is rewritten log(n) times only
         merged: list[Part] = []
-        length = len(part)
+        length = len(rows)
         while parts and len(parts[-1]) < 2 * length:
             merged.append(parts.pop())
             length += len(merged[-1])
-        if merged:
-            files = [old.file for old in reversed(merged)]
-            whole = np.concatenate([*(_read(file, rows.dtype) for file in files), rows])
-            kept = self._write(whole).file
-            for file in {*files, part.file} - {kept}:
-                file.unlink()
+        if length:
+            older = [_read(part, rows.dtype) for part in reversed(merged)]
+            self._write(np.concatenate([*older, rows]))
+        for part in merged:
+            part.file.unlink()
 
     def write_snapshot(self, step: int, packed: bytes) -> None:
         """Keep the state after `step` steps."""
@@ -126,22 +131,45 @@ class RunFolder:
     def history(self, record: RunRecord) -> History:
         """The rows that were written, bit for bit, and what else `record` knows.
 
+        A change that no row has come to yet has not happened.
+
         Raises:
             SavedError: a file is damaged.
         """
         history = record.empty_history()
-        for part in self.parts():
-            with saved.reading(part.file):
-                history.extend(_read(part.file, history.dtype))
-        for item in record.interventions:
-            history.intervene(item)
+        for rows in self._all_rows(history.dtype):
+            history.extend(rows)
+        with saved.reading(self.path / RECORD):
+            for item in record.interventions:
+                if item.step <= history.last_step + 1:
+                    history.intervene(item)
         history.stop = record.stop
         return history
+
+    def recorded(self) -> tuple[RunRecord, History]:
+        """What is known of the run and its history, of one moment even while it is written.
+
+        Raises:
+            SavedError: a file is missing, damaged or of a newer version.
+        """
+        record = self.record()
+        while True:
+            history = self.history(record)
+            newer = self.record()
+            if newer == record:
+                return replace(record, interventions=tuple(history.interventions)), history
+            record = newer
+
+    @property
+    def last_step(self) -> int:
+        """Step of the newest row; -1 before the first."""
+        parts = self.parts()
+        return parts[-1].last if parts else -1
 
     def parts(self) -> list[Part]:
         """In the order of their steps; what a kill between two steps of a merge has left twice
         comes once."""
-        found = sorted((Part.of(f) for f in _files(self._rows, "parquet")), key=_longest_first)
+        found = sorted((Part.of(f) for f in _files(self._rows, PART)), key=_longest_first)
         kept: list[Part] = []
         for part in found:
             if not kept or part.last > kept[-1].last:
@@ -150,7 +178,7 @@ class RunFolder:
 
     def snapshots(self) -> list[int]:
         """Steps after which a state was kept, in order."""
-        return sorted(int(file.stem) for file in _files(self._states, "pt"))
+        return sorted(int(file.stem) for file in _files(self._states, STATE))
 
     def snapshot(self, step: int) -> bytes:
         """The packed state after `step` steps, for `TrainState.unpack`.
@@ -159,7 +187,7 @@ class RunFolder:
             SavedError: it is missing or damaged.
         """
         with saved.reading(self._state(step)) as file:
-            return saved.checked_archive(file.read_bytes())
+            return saved.checked_state(file.read_bytes())
 
     def nearest(self, step: int) -> int | None:
         """The last snapshot after at most `step` steps; None when there is none."""
@@ -168,34 +196,100 @@ class RunFolder:
 
     def sizes(self) -> tuple[int, int]:
         """Bytes of the rows and of the snapshots."""
-        rows = (file.stat().st_size for file in _files(self._rows, "parquet"))
+        rows = (file.stat().st_size for file in _files(self._rows, PART))
         return sum(rows), sum(self._state_sizes().values())
 
+    def _all_rows(self, dtype: np.dtype) -> list[NDArray[np.void]]:
+        """Part by part."""
+        for _ in range(UNSTEADY):
+            parts = self.parts()
+            try:
+                read = _read_all(parts, dtype)
+            except saved.SavedError:
+                if self.parts() == parts:
+                    raise
+            else:
+                # a merge may have moved rows from what was not listed yet to what no longer was
+                if self.parts() == parts:
+                    return read
+        return _read_all(self.parts(), dtype)
+
     def _state_sizes(self) -> dict[int, int]:
-        return {int(f.stem): f.stat().st_size for f in _files(self._states, "pt")}
+        return {int(f.stem): f.stat().st_size for f in _files(self._states, STATE)}
 
     def _state(self, step: int) -> Path:
         return self._states / f"{step:0{DIGITS}}.pt"
 
-    def _write(self, rows: NDArray[np.void]) -> Part:
+    def _write(self, rows: NDArray[np.void]) -> None:
         first, last = int(rows["step"][0]), int(rows["step"][-1])
-        file = self._rows / f"{first:0{DIGITS}}-{last:0{DIGITS}}.parquet"
-        table = pa.table({name: pa.array(rows[name]) for name in rows.dtype.names or ()})
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, write_page_checksum=True)
-        saved.replace(file, buffer.getvalue())
-        return Part(file, first, last)
+        saved.replace(self._rows / f"{first:0{DIGITS}}-{last:0{DIGITS}}.parquet", _parquet(rows))
 
 
-def _files(folder: Path, suffix: str) -> Iterable[Path]:
-    # a file that is being written begins with a dot
-    return folder.glob(f"[0-9]*.{suffix}")
+def warm_up() -> None:
+    """Load what the first write would load: pyarrow looks at pandas, which takes half a second."""
+    _parquet(np.zeros(1, row_dtype(1)))
+
+
+def _parquet(rows: NDArray[np.void]) -> bytes:
+    table = pa.table({name: pa.array(rows[name]) for name in rows.dtype.names or ()})
+    table = table.replace_schema_metadata({CHECKSUMS: json.dumps(_checksums(rows))})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    # a file that is being written begins with a dot, and people may leave theirs
+    return [file for file in folder.glob("*") if re.fullmatch(name, file.name)]
 
 
 def _longest_first(part: Part) -> tuple[int, int]:
     return part.first, -part.last
 
 
-def _read(file: Path, dtype: np.dtype) -> NDArray[np.void]:
-    names = list(dtype.names or ())
-    return saved.rows_of(pq.read_table(file, columns=names, page_checksum_verification=True), dtype)
+def _read_all(parts: Iterable[Part], dtype: np.dtype) -> list[NDArray[np.void]]:
+    read, due = [], 0
+    for part in parts:
+        rows = _read(part, dtype)
+        with saved.reading(part.file):
+            if part.first != due:
+                raise ValueError(f"the rows of the steps {due} to {part.first - 1} are missing")
+        read.append(rows)
+        due = part.last + 1
+    return read
+
+
+def _read(part: Part, dtype: np.dtype) -> NDArray[np.void]:
+    """The rows of a part. A column that the version which wrote them did not have is "not
+    measured" there; one that this version doesn't know is left out."""
+    with saved.reading(part.file) as file:
+        with pq.ParquetFile(file, page_checksum_verification=True) as opened:
+            table = opened.read()
+        names = [name for name in dtype.names or () if name in table.column_names]
+        found = saved.rows_of(table.select(names), np.dtype([(n, dtype[n]) for n in names]))
+        _check(found, table)
+        if [part.first, part.last] != found["step"][[0, -1]].tolist():
+            raise ValueError("its rows are not those of its name")
+        rows = np.zeros(len(found), dtype)
+        for name in dtype.names or ():
+            rows[name] = found[name] if name in names else _unmeasured(dtype[name])
+        return rows
+
+
+def _unmeasured(dtype: np.dtype) -> float:
+    return np.nan if dtype.kind == "f" else 0
+
+
+def _checksums(rows: NDArray[np.void]) -> dict[str, int]:
+    return {name: zlib.crc32(rows[name].tobytes()) for name in rows.dtype.names or ()}
+
+
+def _check(rows: NDArray[np.void], table: pa.Table) -> None:
+    written = json.loads((table.schema.metadata or {}).get(CHECKSUMS, b"null"))
+    if written is None:
+        return
+    if set(written) != set(table.column_names):
+        raise ValueError("its columns are not those that were written")
+    for name, checksum in _checksums(rows).items():
+        if checksum != written[name]:
+            raise ValueError(f"column {name} is damaged")

@@ -6,10 +6,11 @@ import json
 import os
 import platform
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, check_changes
@@ -75,28 +76,25 @@ class RunRecord:
         return history
 
     def to_json(self) -> str:
-        """All of it, with the schema version."""
+        """All of it, with the schema version and a checksum."""
         stop, origin = self.stop, self.origin
-        return json.dumps(
-            {
-                "schema": SCHEMA,
-                "id": self.id,
-                "config": json.loads(self.config.to_json()),
-                "stretch": self.stretch,
-                "created": self.created,
-                "origin": origin and vars(origin),
-                "parameters": self.parameters,
-                "interventions": [
-                    {"step": i.step, "changes": dict(i.changes), "before": dict(i.before)}
-                    for i in self.interventions
-                ],
-                "stop": stop
-                and {"reason": stop.reason.value, "step": stop.step, "what": stop.what},
-                "versions": dict(self.versions),
-                "machine": dict(self.machine),
-            },
-            indent=1,
-        )
+        values = {
+            "schema": SCHEMA,
+            "id": self.id,
+            "config": json.loads(self.config.to_json()),
+            "stretch": self.stretch,
+            "created": self.created,
+            "origin": origin and vars(origin),
+            "parameters": self.parameters,
+            "interventions": [
+                {"step": i.step, "changes": dict(i.changes), "before": dict(i.before)}
+                for i in self.interventions
+            ],
+            "stop": stop and {"reason": stop.reason.value, "step": stop.step, "what": stop.what},
+            "versions": dict(self.versions),
+            "machine": dict(self.machine),
+        }
+        return json.dumps({**values, "crc32": _checksum(values)}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> RunRecord:
@@ -109,20 +107,33 @@ class RunRecord:
         schema = values.pop("schema")
         if schema != SCHEMA:
             raise ValueError(f"schema must be {SCHEMA}, got {schema!r}: made by a newer version")
+        checksum = values.pop("crc32", None)
+        if checksum not in (None, _checksum({"schema": schema, **values})):
+            raise ValueError("its checksum is that of another content")
         origin, stop = values["origin"], values["stop"]
         return cls(
             id=_name(values["id"]),
             config=RunConfig.from_json(json.dumps(values["config"])),
             stretch=int(values["stretch"]),
             created=float(values["created"]),
-            origin=origin
-            and Origin(_name(origin["parent"]), int(origin["step"]), origin["branch"]),
+            origin=origin and _origin(origin),
             parameters=None if values["parameters"] is None else int(values["parameters"]),
             interventions=tuple(map(_intervention, values["interventions"])),
             stop=stop and Stop(StopReason(stop["reason"]), int(stop["step"]), str(stop["what"])),
             versions={str(k): str(v) for k, v in values["versions"].items()},
             machine=dict(values["machine"]),
         )
+
+
+def _checksum(values: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(values, sort_keys=True).encode())
+
+
+def _origin(item: Mapping[str, Any]) -> Origin:
+    branch = item["branch"]
+    if branch not in get_args(Branch):
+        raise ValueError(f"branch must be one of {', '.join(get_args(Branch))}, got {branch!r:.80}")
+    return Origin(_name(item["parent"]), int(item["step"]), branch)
 
 
 def _intervention(item: Mapping[str, Any]) -> Intervention:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import URL
+
 __all__ = ["StoreSettings"]
 
 HOME, DATABASE = "SAMEDGE_HOME", "SAMEDGE_DATABASE_URL"
@@ -30,7 +32,8 @@ class StoreSettings:
     @classmethod
     def at(cls, home: Path) -> StoreSettings:
         """The embedded store in the folder `home`."""
-        return cls(home, f"sqlite:///{home / 'catalogue.sqlite'}")
+        file = URL.create("sqlite", database=str(home / "catalogue.sqlite"))
+        return cls(home, file.render_as_string())
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> StoreSettings:

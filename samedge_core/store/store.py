@@ -14,6 +14,7 @@ from pathlib import Path
 from samedge_core import saved
 from samedge_core.store.catalogue import Catalogue, Entry, Listing, Query
 from samedge_core.store.folder import RunFolder
+from samedge_core.store.presence import Presence
 from samedge_core.store.record import RunRecord
 from samedge_core.store.settings import StoreSettings
 from samedge_core.store.writer import about, on_disk
@@ -44,6 +45,7 @@ class Store:
         self.catalogue = Catalogue(settings.database)
         self.server = secrets.token_hex(8)
         self.damaged: dict[str, str] = {}
+        self._presence = Presence(settings.home, self.server)
         self.beat()
         self._adopt()
 
@@ -51,15 +53,21 @@ class Store:
         """This process records nothing any more."""
         self.catalogue.leave(self.server)
         self.catalogue.close()
+        self._presence.leave()
 
     def beat(self) -> None:
-        """This process is alive: what it records is not interrupted."""
-        self.catalogue.beat(self.server, socket.gethostname()[:255], os.getpid())
+        """This process is alive: what it records is not interrupted, unlike what a server of this
+        machine had recorded that is gone."""
+        host = socket.gethostname()[:255]
+        self.catalogue.beat(self.server, host, os.getpid())
+        for other in self.catalogue.servers(host):
+            if other != self.server and self._presence.is_gone(other):
+                self.catalogue.leave(other)
 
     @staticmethod
     def new_id() -> str:
         """Not to be guessed, and fit for the name of a folder."""
-        return secrets.token_hex(8)
+        return secrets.token_hex(11)
 
     def folder(self, run: str) -> RunFolder:
         """Where a run is; it need not exist."""
@@ -80,9 +88,9 @@ class Store:
         Raises:
             SavedError: its folder is missing or damaged.
         """
-        folder = self.folder(run)
-        record = folder.record()
-        history = folder.history(record)
+        record, history = self.folder(run).recorded()
+        if record.id != run:
+            raise saved.SavedError(f"{self.folder(run).path} is a copy of the run {record.id}")
         entry = self.catalogue.entry(run)
         if history.stop is None and not (entry and entry.status == "recording"):
             what = f"the server ended at step {history.last_step + 1:,}"

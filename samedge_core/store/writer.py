@@ -51,8 +51,9 @@ class RunWriter:
         self._folder = store.folder(record.id)
         self._record = record
         self._saved: RunRecord | None = None
-        self._written = written
+        self._written = min(written, self._folder.last_step)  # the quota may have taken the rows
         self._state = -1
+        self._entered = False  # whether the catalogue knows all that is on disk
         self._drawn = 0  # rows that the sparkline was made of
         self._root: str | None = None
 
@@ -73,28 +74,30 @@ class RunWriter:
         if state and state[0] <= self._state:
             state = None
         rows = history.rows_after(self._written)
-        if not len(history) or not (len(rows) or state or record != self._saved):
+        if self._entered and not (len(rows) or state or record != self._saved):
+            return None
+        if not len(history):
             return None
         values = about(record, history, ended=record.stop is not None)
         if len(history) > SPARK_GROWTH * self._drawn or record.stop:
             values["spark"] = history.columns(history.select(most=SPARK_POINTS))["ratio"]
-            self._drawn = len(history)
         return News(record, rows, state, values)
 
     def save(self, news: News) -> None:
-        """Write it: rows first, so that nothing is ever ahead of them.
+        """Write it. Interventions come before the rows they led to, which would be told and
+        repeated without them otherwise; the stop and the state come after the rows.
 
         Raises:
             OSError: the folder can't be written to.
         """
+        self._entered = False
         if self._saved is None:
             self._folder.create()
         if len(news.rows):
+            self._save_record(replace(news.record, stop=None))
             self._folder.append(news.rows)
             self._written = int(news.rows["step"][-1])
-        if news.record != self._saved:
-            self._folder.write_record(news.record)
-            self._saved = self._record = news.record
+        self._save_record(news.record)
         if news.state:
             self._folder.write_snapshot(*news.state)
             self._folder.thin(self._store.settings.snapshots)
@@ -102,7 +105,16 @@ class RunWriter:
         store = self._store
         self._root = self._root or store.root(news.record)
         standing = {"root": self._root, "server": None if news.record.stop else store.server}
-        store.catalogue.put(self.id, {**news.values, **on_disk(self._folder), **standing})
+        values = {**news.values, **on_disk(self._folder), **standing, "removed": None}
+        store.catalogue.put(self.id, values)
+        self._entered = True
+        if "spark" in values:
+            self._drawn = values["last_step"] + 1
+
+    def _save_record(self, record: RunRecord) -> None:
+        if record != self._saved:
+            self._folder.write_record(record)
+            self._saved = self._record = record
 
 
 def on_disk(folder: RunFolder) -> dict[str, Any]:
