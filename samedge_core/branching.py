@@ -35,6 +35,7 @@ class Branched:
     """A run that has left another one, before its first own step.
 
     Attributes:
+        record: with what has to change at that step as planned.
         past: the rows and interventions before that step, which both share.
         wanted: what is to be in force from that step on.
     """
@@ -42,14 +43,6 @@ class Branched:
     record: RunRecord
     past: History
     wanted: Hyperparameters
-
-    @property
-    def change(self) -> Intervention:
-        """What has to change at that step, without effect where nothing has to."""
-        before, wanted = vars(self.past.hyperparameters), vars(self.wanted)
-        new = {name: value for name, value in wanted.items() if value != before[name]}
-        assert self.record.origin
-        return Intervention(self.record.origin.step, new)
 
 
 def branch_off(
@@ -86,9 +79,14 @@ def branch_off(
     past = history.before(step)
     past.config = config
     wanted = Hyperparameters(**{**vars(history.in_force(step)), **checked})
-    stretch = record.stretch if steps is None else config.steps
-    new = RunRecord(Store.new_id(), config, stretch, origin=Origin(record.id, step, branch))
-    return Branched(new, past, wanted)
+    before = vars(past.hyperparameters)
+    new = {name: value for name, value in vars(wanted).items() if value != before[name]}
+    made = RunRecord(
+        Store.new_id(), config, record.stretch if steps is None else config.steps,
+        origin=Origin(record.id, step, branch),
+        planned=(Intervention(step, new, {name: before[name] for name in new}),) if new else (),
+    )  # fmt: skip
+    return Branched(made, past, wanted)
 
 
 def check_step(history: History, step: int) -> None:

@@ -86,10 +86,11 @@ class HeadlessRun:
         problem = build_problem(config)
         used = {**machine(), THREADS: threads or torch.get_num_threads()}
         record = RunRecord(
-            Store.new_id(), config, config.steps, parameters=problem.size, machine=used
-        )
+            Store.new_id(), config, config.steps, parameters=problem.size, machine=used,
+            planned=tuple(interventions),
+        )  # fmt: skip
         state = TrainState.initial(config, problem)
-        return cls(record, record.empty_history(), problem, state, list(interventions))
+        return cls(record, record.empty_history(), problem, state, list(record.planned))
 
     @classmethod
     def resumed(
@@ -128,7 +129,8 @@ class HeadlessRun:
         problem, state, end = _caught_up(store, record, history, history, until, on_replay)
         if end:  # killed before it could say so
             raise ResumeError(f"the run can't go on: {end.what}")
-        return cls(record, history, problem, state, [Intervention(until, added)], until - 1)
+        planned = [*record.ahead(history), Intervention(until, added)]
+        return cls(record, history, problem, state, planned, until - 1)
 
     @classmethod
     def forked(
@@ -156,7 +158,7 @@ class HeadlessRun:
         past = branched.past
         # before what the parent changes at this step, which may not be what is wanted
         problem, state, _ = _caught_up(store, new, history, past, step, on_replay)
-        return cls(new, past, problem, state, [branched.change])
+        return cls(new, past, problem, state, list(new.planned))
 
     def run(self, store: Store, *, on_row: OnRow = lambda row: None) -> History:
         """Train to the end; recorded in `store` after the first step, every second and at the end.

@@ -322,3 +322,9 @@ def replace(file: Path, content: bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     new.replace(file)
+    if os.name == "posix":  # else a power cut could undo the renaming
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

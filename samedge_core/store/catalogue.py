@@ -222,7 +222,7 @@ class Catalogue:
     def leave(self, server: str) -> None:
         """This server ends; what it still records counts as interrupted at once."""
         with self._engine.begin() as connection:
-            connection.execute(servers.update().where(servers.c.id == server).values(seen=0.0))
+            connection.execute(servers.delete().where(servers.c.id == server))
 
     def servers(self, host: str) -> list[str]:
         """Those of a host that have not left."""
@@ -280,11 +280,12 @@ class Catalogue:
         with self._engine.connect() as connection:
             return set(connection.execute(sa.select(runs.c.id)).scalars())
 
-    def bytes_used(self) -> int:
-        """By the rows and snapshots of all runs."""
-        total = sa.func.sum(runs.c.row_bytes + runs.c.snapshot_bytes)
+    def bytes_used(self) -> tuple[int, int]:
+        """By the rows and by the snapshots of all runs."""
+        sums = sa.select(sa.func.sum(runs.c.row_bytes), sa.func.sum(runs.c.snapshot_bytes))
         with self._engine.connect() as connection:
-            return int(connection.execute(sa.select(total)).scalar() or 0)
+            rows, snapshots = connection.execute(sums).one()
+        return int(rows or 0), int(snapshots or 0)
 
     @staticmethod
     def _tags(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:

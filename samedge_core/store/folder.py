@@ -2,7 +2,7 @@
 
     run.json              the RunRecord, written anew whenever it changes
     rows/A-B.parquet      rows of the steps A to B; parts are merged as they grow in number
-    snapshots/S.pt        the packed TrainState after S steps
+    snapshots/S.safetensors   the packed TrainState after S steps; S.pt, a zip, in early versions
 
 Every file appears whole or not at all. Rows are written before the states that they lead to, and
 after the interventions that led to them. Importable without torch; nothing is unpickled here.
@@ -30,7 +30,7 @@ from samedge_core.training.history import History, row_dtype
 __all__ = ["Part", "RunFolder", "warm_up"]
 
 RECORD = "run.json"
-PART, STATE = r"\d+-\d+\.parquet", r"\d+\.pt"
+PART, STATE = r"\d+-\d+\.parquet", r"\d+\.(safetensors|pt)"
 DIGITS = 10  # of a step in a file's name
 CHECKSUMS = b"crc32"  # of each column: the footer of a Parquet file, with their names, has none
 UNSTEADY = 20  # listings of a folder that a writer changes meanwhile
@@ -97,7 +97,7 @@ class RunFolder:
 
     def write_snapshot(self, step: int, packed: bytes) -> None:
         """Keep the state after `step` steps."""
-        saved.replace(self._state(step), packed)
+        saved.replace(self._states / f"{step:0{DIGITS}}.safetensors", packed)
 
     def thin(self, budget: int) -> None:
         """Delete snapshots until they take at most `budget` bytes; the newest one always stays.
@@ -218,7 +218,8 @@ class RunFolder:
         return {int(f.stem): f.stat().st_size for f in _files(self._states, STATE)}
 
     def _state(self, step: int) -> Path:
-        return self._states / f"{step:0{DIGITS}}.pt"
+        early = self._states / f"{step:0{DIGITS}}.pt"
+        return early if early.exists() else early.with_suffix(".safetensors")
 
     def _write(self, rows: NDArray[np.void]) -> None:
         first, last = int(rows["step"][0]), int(rows["step"][-1])

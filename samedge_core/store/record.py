@@ -56,6 +56,7 @@ class RunRecord:
         stretch: the step cap at first; each Resume at the cap adds as many steps.
         created: seconds since 1970, UTC.
         parameters: P, once the problem was built.
+        planned: interventions that are to be made at their steps.
     """
 
     id: str
@@ -65,6 +66,7 @@ class RunRecord:
     origin: Origin | None = None
     parameters: int | None = None
     interventions: tuple[Intervention, ...] = ()
+    planned: tuple[Intervention, ...] = ()
     stop: Stop | None = None
     versions: Mapping[str, str] = field(default_factory=versions)
     machine: Mapping[str, Any] = field(default_factory=machine)
@@ -74,6 +76,14 @@ class RunRecord:
         history = History(self.config)
         history.parameters = self.parameters
         return history
+
+    def ahead(self, history: History) -> list[Intervention]:
+        """What is planned and has not been made yet."""
+        made = [(item.step, dict(item.changes)) for item in history.interventions]
+        return [
+            item for item in self.planned
+            if item.step > history.last_step and (item.step, dict(item.changes)) not in made
+        ]  # fmt: skip
 
     def to_json(self) -> str:
         """All of it, with the schema version and a checksum."""
@@ -86,10 +96,8 @@ class RunRecord:
             "created": self.created,
             "origin": origin and vars(origin),
             "parameters": self.parameters,
-            "interventions": [
-                {"step": i.step, "changes": dict(i.changes), "before": dict(i.before)}
-                for i in self.interventions
-            ],
+            "interventions": [_as_json(item) for item in self.interventions],
+            "planned": [_as_json(item) for item in self.planned],
             "stop": stop and {"reason": stop.reason.value, "step": stop.step, "what": stop.what},
             "versions": dict(self.versions),
             "machine": dict(self.machine),
@@ -119,6 +127,7 @@ class RunRecord:
             origin=origin and _origin(origin),
             parameters=None if values["parameters"] is None else int(values["parameters"]),
             interventions=tuple(map(_intervention, values["interventions"])),
+            planned=tuple(map(_intervention, values.get("planned", ()))),
             stop=stop and Stop(StopReason(stop["reason"]), int(stop["step"]), str(stop["what"])),
             versions={str(k): str(v) for k, v in values["versions"].items()},
             machine=dict(values["machine"]),
@@ -134,6 +143,10 @@ def _origin(item: Mapping[str, Any]) -> Origin:
     if branch not in get_args(Branch):
         raise ValueError(f"branch must be one of {', '.join(get_args(Branch))}, got {branch!r:.80}")
     return Origin(_name(item["parent"]), int(item["step"]), branch)
+
+
+def _as_json(item: Intervention) -> dict[str, Any]:
+    return {"step": item.step, "changes": dict(item.changes), "before": dict(item.before)}
 
 
 def _intervention(item: Mapping[str, Any]) -> Intervention:

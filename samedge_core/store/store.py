@@ -9,6 +9,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from samedge_core import saved
@@ -22,6 +23,8 @@ from samedge_core.training.history import History
 from samedge_core.training.stop import Stop, StopReason
 
 __all__ = ["Store", "open_store"]
+
+PIECE = 200  # entries looked at together
 
 _log = logging.getLogger(__name__)
 
@@ -45,15 +48,18 @@ class Store:
         self.catalogue = Catalogue(settings.database)
         self.server = secrets.token_hex(8)
         self.damaged: dict[str, str] = {}
+        self._closed = False
         self._presence = Presence(settings.home, self.server)
         self.beat()
         self._adopt()
 
     def close(self) -> None:
         """This process records nothing any more."""
-        self.catalogue.leave(self.server)
-        self.catalogue.close()
-        self._presence.leave()
+        if not self._closed:
+            self._closed = True
+            self.catalogue.leave(self.server)
+            self.catalogue.close()
+            self._presence.leave()
 
     def beat(self) -> None:
         """This process is alive: what it records is not interrupted, unlike what a server of this
@@ -124,9 +130,9 @@ class Store:
             entry = self.catalogue.entry(run)
             if entry and (entry.pinned or entry.status == "recording"):
                 continue
-            shutil.rmtree(self.folder(run).path, ignore_errors=True)
-            self.damaged.pop(run, None)
-            gone.append(run)
+            if self._clear(run):
+                self.damaged.pop(run, None)
+                gone.append(run)
         self.catalogue.delete(gone)
         return gone
 
@@ -135,24 +141,32 @@ class Store:
 
         Never a pinned or starred one, nor one that is still recorded.
         """
-        excess = self.catalogue.bytes_used() - self.settings.quota
-        removed = []
-        if excess > 0:
-            oldest = Query(
-                pinned=False, starred=False, sort="updated", descending=False, limit=None
-            )
-            for entry in self.find(oldest).entries:
-                if excess <= 0:
-                    break
-                if entry.status == "recording":
+        excess = sum(self.catalogue.bytes_used()) - self.settings.quota
+        oldest = Query(pinned=False, starred=False, sort="updated", descending=False, limit=PIECE)
+        removed: list[Entry] = []
+        kept = 0
+        while excess > 0:
+            found = self.find(replace(oldest, offset=kept)).entries
+            if not found:
+                break
+            for entry in found:
+                if excess <= 0 or entry.status == "recording" or not self._clear(entry.id):
+                    kept += 1
                     continue
-                shutil.rmtree(self.folder(entry.id).path, ignore_errors=True)
                 nothing = {"row_bytes": 0, "snapshot_bytes": 0, "snapshots": 0}
                 self.catalogue.put(entry.id, {**nothing, "removed": time.time(), "server": None})
                 excess -= entry.row_bytes + entry.snapshot_bytes
                 removed.append(entry)
                 _log.warning("run %s removed: over the quota of %s", entry.id, self.settings.quota)
         return removed
+
+    def _clear(self, run: str) -> bool:
+        """Delete a run's folder; whether it is gone."""
+        path = self.folder(run).path
+        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            _log.error("the folder %s can't be deleted", path)
+        return not path.exists()
 
     def root(self, record: RunRecord) -> str:
         """The run that the whole family goes back to."""
@@ -162,7 +176,7 @@ class Store:
         return parent.root if parent else record.origin.parent
 
     def _adopt(self) -> None:
-        known = self.catalogue.ids()
+        known = self.catalogue.ids() - self._outdated()
         for path in sorted(self._runs.iterdir()):
             if path.name in known or not path.is_dir():
                 continue
@@ -173,6 +187,11 @@ class Store:
             except saved.SavedError as error:
                 self.damaged[path.name] = str(error)
                 _log.warning("skipped: %s", error)
+
+    def _outdated(self) -> set[str]:
+        """Runs of servers that were killed between the files and the catalogue."""
+        left = self.find(Query(status="interrupted", limit=None)).entries
+        return {one.id for one in left if self.folder(one.id).last_step > one.last_step}
 
 
 def open_store(home: Path | str | None = None) -> Store:

@@ -162,6 +162,9 @@ def group_key(record: RunRecord) -> str:
     """Equal for runs that differ in the seed (and step cap) alone."""
     config = json.loads(record.config.to_json())
     same = {name: value for name, value in config.items() if name not in ("seed", "steps")}
+    # what is planned counts before it has come: seeds of one setting are one group from the start
     changes = [(item.step, dict(item.changes)) for item in record.interventions if item.changes]
+    ahead = [(item.step, dict(item.changes)) for item in record.planned]
+    changes += [item for item in ahead if item not in changes]
     text = json.dumps([same, changes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -11,21 +11,11 @@ import queue
 import signal
 import sys
 import threading
-import time
-import traceback
 
-import torch
-
-from samedge_core.training.config import RunConfig
-from samedge_core.training.loop import build_problem, run
-from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.channel import Channel
-from samedge_core.worker.examine import examine, examine_moment
-from samedge_core.worker.messages import Begin, Command, Ended, Examine, ExamineMoment, Ready
-from samedge_core.worker.session import Session
+from samedge_core.worker.messages import Command, Ready
 
 NICENESS = 5  # the page stays responsive when runs take every core
-TIMED = 10  # gradients, some milliseconds each
 
 
 def _read_commands(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
@@ -37,43 +27,6 @@ def _read_commands(channel: Channel, commands: queue.SimpleQueue[Command]) -> No
         os._exit(0)
 
 
-def _warm_up() -> float:
-    """Load what a first run would otherwise wait for: the digits and torch's autograd engine.
-    Returns the least of some timings of a gradient, in seconds."""
-    config = RunConfig(steps=1)
-    run(config)
-    problem = build_problem(config)
-    w, times = problem.init(seed=0), []
-    for _ in range(TIMED):
-        began = time.perf_counter()
-        problem.gradient(w, None)
-        times.append(time.perf_counter() - began)
-    return min(times)
-
-
-def _serve(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
-    begin: Begin | None = None
-    while True:
-        command = begin or commands.get()
-        if not isinstance(command, Begin | Examine | ExamineMoment):
-            continue  # meant for a session that has just ended
-        try:
-            if isinstance(command, Examine):
-                examine(channel, command)
-                continue
-            if isinstance(command, ExamineMoment):
-                examine_moment(channel, command)
-                continue
-            begin = Session(channel, commands, command).run()
-        except OSError:
-            return
-        except Exception as error:  # noqa: BLE001 - the run failed, not the worker: say so and stay
-            traceback.print_exc()
-            begin = None
-            what = f"the run failed: {type(error).__name__}: {error}"
-            channel.send(Ended(command.session, Stop(StopReason.FAILED, 0, what)))
-
-
 def main() -> None:
     """Serve until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -83,12 +36,15 @@ def main() -> None:
     channel = Channel(sys.stdin.buffer, outgoing)
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
     threading.Thread(target=_read_commands, args=(channel, commands), daemon=True).start()
-    torch.set_num_threads(1)  # runs share the cores, and one thread keeps a replay exact
-    gradient_seconds = _warm_up()
+    # torch takes seconds to load, in which the server may end: the thread above is listening then
+    from samedge_core.worker import serving
+
+    ready = Ready(serving.warm_up())
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    channel.send(Ready(gradient_seconds))
-    _serve(channel, commands)
+    channel.send(ready)
+    serving.serve(channel, commands)
+    os._exit(0)  # the thread is still reading: taking down the interpreter under it may crash
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ class LiveRun:
         record: what the store's record begins with.
         wanted: eta, rho, beta and rule as last asked for.
         attended: it pauses when nobody looks.
-        planned: interventions to make on the way.
         snapshot: the last one, from which a new worker would go on.
     """
 
@@ -40,8 +39,8 @@ class LiveRun:
     moment: RunMoment
     wanted: Hyperparameters
     seen_at: float = field(default_factory=time.monotonic)
+    known_at: float = field(default_factory=time.monotonic)
     attended: bool = True
-    planned: tuple[Intervention, ...] = ()
     session: int = 0
     phase: Phase = Phase.WAITING
     paused: bool = False
@@ -61,12 +60,21 @@ class LiveRun:
         """What the run started with, and the step cap that is in force."""
         return self.history.config
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another server goes on with it."""
+        return self.history.stop_reason is StopReason.ELSEWHERE
+
+    def seen_for(self, seconds: float) -> bool:
+        """Whether it has been known for so long."""
+        return time.monotonic() - self.known_at > seconds
+
     def begin(self, session: int) -> Begin:
         """What a worker needs to go on: the last snapshot, and what came after it to repeat."""
         history, snapshot = self.history, self.snapshot
         taken, resume_at = snapshot.step if snapshot else 0, history.last_step + 1
         replay = [item for item in history.interventions if item.step >= taken and item.changes]
-        replay += [i for i in self.planned if i.step >= resume_at and not self.has(i)]
+        replay += self.record.ahead(history)
         wanted = _difference(history.hyperparameters, self.wanted)
         if wanted:
             replay.append(Intervention(resume_at, wanted))
@@ -92,7 +100,7 @@ class LiveRun:
         if self.has(intervention):
             return
         self.history.intervene(intervention)
-        if any(item.step == intervention.step for item in self.planned):
+        if any(item.step == intervention.step for item in self.record.planned):
             self.wanted = self.history.hyperparameters
 
     def end(self, reason: StopReason, what: str) -> None:

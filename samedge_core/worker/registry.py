@@ -46,6 +46,7 @@ from samedge_core.worker.view import Phase, RunView
 
 __all__ = ["RunRegistry"]
 
+RELOAD_SECONDS = 2.0  # a run that another server goes on with is read again so often
 NOT_RECORDED = "there is no store"
 EVERY_WORKER_BUSY = "every worker is busy; try again when another run has ended"
 LOST_WORKER = (StopReason.WORKER_LOST, StopReason.UNWATCHED, StopReason.INTERRUPTED)
@@ -90,10 +91,10 @@ class RunRegistry:
             planned: interventions to make at their steps.
             watched: False lets it go on when nobody looks.
         """
-        record = _on_one_thread(RunRecord(Store.new_id(), config, config.steps))
+        record = RunRecord(Store.new_id(), config, config.steps, planned=tuple(planned))
         run = self._live(
-            record, History(config), config.hyperparameters, paused=paused, pace=pace,
-            planned=tuple(planned), attended=watched,
+            _on_one_thread(record), History(config), config.hyperparameters, paused=paused,
+            pace=pace, attended=watched,
         )  # fmt: skip
         return self._add(run)
 
@@ -132,10 +133,14 @@ class RunRegistry:
         Raises:
             SavedError: it is damaged.
         """
-        if run_id in self:
-            return True
+        with self._lock:
+            known = self._runs.get(run_id)
+            if known and not (known.elsewhere and known.seen_for(RELOAD_SECONDS)):
+                return True
         if self.store is None or run_id not in self.store:
-            return False
+            return known is not None
+        if self._recorder:
+            self._recorder.write(run_id)  # one that has just been forgotten may be on its way
         record, history = self.store.load(run_id)
         if history.stop is None:
             what = "another server goes on with this run; this is what it had recorded"
@@ -145,7 +150,8 @@ class RunRegistry:
             snapshot=self._stored_state(record, history.last_step + 1),
         )  # fmt: skip
         with self._lock:
-            self._runs.setdefault(run_id, run)
+            if self._runs.get(run_id) is known:
+                self._runs[run_id] = run
         return True
 
     def __contains__(self, run_id: str) -> bool:
@@ -422,10 +428,12 @@ class RunRegistry:
         """
         if not self._recorder or not self.store or self._recorder.follows(run.id):
             return
+        if not self.store.catalogue.entry(run.id):
+            self.store.take_in(run.record, run.history)
         if not self.store.catalogue.claim(run.id, self.store.server):
             raise ValueError("another server goes on with this run; it can be forked here")
-        self.store.folder(run.id).drop_from(run.history.last_step + 2)
         self._recorder.follow(run.record, run.history, written=run.history.last_step)
+        self.store.folder(run.id).drop_from(run.history.last_step + 2)
 
     # --- what workers report, on their listening threads
 

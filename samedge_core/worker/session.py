@@ -99,8 +99,9 @@ class Session:
         """Replayed interventions at their own steps, then what the user has asked for."""
         yield from (item.changes for item in self._begin.replay if item.step == step)
         if step >= self._begin.until:
+            # as one: there and back again at one step is no change at all
             pending, self._pending = self._pending, []
-            yield from pending
+            yield {name: value for change in pending for name, value in change.items()}
 
     def _obey(self) -> None:
         """Take every command there is; wait here while paused or ahead of the pace."""

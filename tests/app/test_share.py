@@ -80,8 +80,8 @@ def test_a_stored_run_is_shown_again_in_another_session():
     wait(app, lambda view: view.phase is Phase.ENDED)
     (run_id,) = app.session_state["runs"]
     # as after a restart: the registry has forgotten it, the store has not
-    lab.registry()._recorder.write(run_id)
-    del lab.registry()._runs[run_id]
+    with lab.registry()._lock:
+        lab.registry()._forget(lab.registry()._runs[run_id])
     again = opened(run=run_id)
     assert not again.exception
     assert bits(shown(again)) == bits(se.run(CONFIG))

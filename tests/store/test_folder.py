@@ -341,13 +341,13 @@ def test_changes_that_are_not_in_order_are_named(folder):
 
 def test_damaged_states_are_named(folder):
     folder.write_snapshot(7, state())
-    file = folder.path / "snapshots" / "0000000007.pt"
+    file = folder.path / "snapshots" / "0000000007.safetensors"
     good = file.read_bytes()
-    for bad in (b"", good[:-10], good.replace(b"0123456789", b"0123456780"), b"no archive"):
+    for bad in (b"", good[:-10], good.replace(b"0123456789", b"0123456780"), b"no state"):
         file.write_bytes(bad)
-        with pytest.raises(SavedError, match=r"0000000007\.pt is damaged"):
+        with pytest.raises(SavedError, match=r"0000000007\.safetensors is damaged"):
             folder.snapshot(7)
-    with pytest.raises(SavedError, match=r"0000000008\.pt is missing"):
+    with pytest.raises(SavedError, match=r"0000000008\.safetensors is missing"):
         folder.snapshot(8)
 
 

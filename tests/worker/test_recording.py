@@ -59,8 +59,8 @@ def ended(registry: RunRegistry, run_id: str, last_step: int) -> History:
 
 def has_ended(registry: RunRegistry, run_id: str) -> bool:
     """As the catalogue knows it, which is the last to be written."""
-    entry = store_of(registry).catalogue.entry(run_id)
-    return entry is not None and entry.status == "ended"
+    entry, last = store_of(registry).catalogue.entry(run_id), registry.history(run_id).last_step
+    return entry is not None and (entry.status, entry.last_step) == ("ended", last)
 
 
 def assert_on_disk(registry: RunRegistry, run_id: str) -> None:

@@ -30,7 +30,7 @@ def show_damage() -> None:
 def show_use() -> None:
     """One line on how much of the quota is used, and what uses it."""
     store = source.opened()
-    used, quota = store.catalogue.bytes_used(), store.settings.quota
+    used, quota = sum(store.catalogue.bytes_used()), store.settings.quota
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Storage: {megabytes(used)} of {megabytes(quota)} ({100 * used / quota:.2g} %)",
                    width="content")  # fmt: skip
@@ -42,7 +42,7 @@ def show_use() -> None:
 
 def _details() -> None:
     store = source.opened()
-    rows, snapshots = _kinds(str(store.settings.home))
+    rows, snapshots = store.catalogue.bytes_used()
     share = snapshots / (rows + snapshots) if rows + snapshots else 0.0
     st.markdown(
         f"**Rows** {megabytes(rows)}, **snapshots** {megabytes(snapshots)} ({share:.0%}), at most "
@@ -50,13 +50,6 @@ def _details() -> None:
         "Beyond the quota the oldest runs lose both, starred and pinned ones never. To have more, "
         "set `SAMEDGE_QUOTA_MB`."
     )
-
-
-@st.cache_data(ttl=60, show_spinner="Adding up …")
-def _kinds(home: str) -> tuple[int, int]:
-    """Bytes of all rows and of all snapshots; of thousands of runs it takes a second."""
-    kept = source.opened().find(Query(limit=None)).entries
-    return sum(one.row_bytes for one in kept), sum(one.snapshot_bytes for one in kept)
 
 
 def removed() -> int:

@@ -1,0 +1,60 @@
+"""What a worker does once torch is loaded: runs and looks at runs, one at a time. Needs torch."""
+
+from __future__ import annotations
+
+import queue
+import time
+import traceback
+
+import torch
+
+from samedge_core.training.config import RunConfig
+from samedge_core.training.loop import build_problem, run
+from samedge_core.training.stop import Stop, StopReason
+from samedge_core.worker.channel import Channel
+from samedge_core.worker.examine import examine, examine_moment
+from samedge_core.worker.messages import Begin, Command, Ended, Examine, ExamineMoment
+from samedge_core.worker.session import Session
+
+__all__ = ["serve", "warm_up"]
+
+TIMED = 10  # gradients, some milliseconds each
+
+
+def warm_up() -> float:
+    """Load what a first run would otherwise wait for: the digits and torch's autograd engine.
+    Returns the least of some timings of a gradient, in seconds."""
+    torch.set_num_threads(1)  # runs share the cores, and one thread keeps a replay exact
+    config = RunConfig(steps=1)
+    run(config)
+    problem = build_problem(config)
+    w, times = problem.init(seed=0), []
+    for _ in range(TIMED):
+        began = time.perf_counter()
+        problem.gradient(w, None)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def serve(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
+    """Obey commands until the server is gone."""
+    begin: Begin | None = None
+    while True:
+        command = begin or commands.get()
+        if not isinstance(command, Begin | Examine | ExamineMoment):
+            continue  # meant for a session that has just ended
+        try:
+            if isinstance(command, Examine):
+                examine(channel, command)
+                continue
+            if isinstance(command, ExamineMoment):
+                examine_moment(channel, command)
+                continue
+            begin = Session(channel, commands, command).run()
+        except OSError:
+            return
+        except Exception as error:  # noqa: BLE001 - the run failed, not the worker: say so and stay
+            traceback.print_exc()
+            begin = None
+            what = f"the run failed: {type(error).__name__}: {error}"
+            channel.send(Ended(command.session, Stop(StopReason.FAILED, 0, what)))
