@@ -172,8 +172,8 @@ def _presets() -> None:
 def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone: list[str]) -> None:
     if gone:
         st.warning(
-            f"The run {', '.join(gone)} is not on this server any more: records are kept for an "
-            "hour after they were last seen. Press Start for a new one."
+            f"The run {controls.plain(', '.join(gone))} is not on this server: it was deleted, or "
+            "recorded elsewhere. Press Start for a new one."
         )
     if notice := st.session_state.pop("notice", None):
         st.warning(notice)

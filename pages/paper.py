@@ -29,9 +29,11 @@ def main() -> None:
         )  # fmt: skip
     if gone:
         st.warning(
-            f"{gone} of the runs that the link names are not on this server any more: records are "
-            "kept for an hour after they were last seen."
+            f"{gone} of the runs that the link names are not on this server: they were deleted, or "
+            "recorded elsewhere."
         )
+    if notice := st.session_state.pop("notice", None):
+        st.warning(notice)
     busy = _busy(runs.look())
     st.fragment(_body, run_every=POLL_SECONDS if busy else None)(busy)
 

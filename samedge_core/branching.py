@@ -79,12 +79,11 @@ def branch_off(
     past = history.before(step)
     past.config = config
     wanted = Hyperparameters(**{**vars(history.in_force(step)), **checked})
-    before = vars(past.hyperparameters)
-    new = {name: value for name, value in vars(wanted).items() if value != before[name]}
+    change = Intervention.effective(step, vars(wanted), past.hyperparameters)
     made = RunRecord(
         Store.new_id(), config, record.stretch if steps is None else config.steps,
         origin=Origin(record.id, step, branch),
-        planned=(Intervention(step, new, {name: before[name] for name in new}),) if new else (),
+        planned=(change,) if change else (),
     )  # fmt: skip
     return Branched(made, past, wanted)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -53,15 +53,13 @@ def as_recorded(
     Raises:
         ConfigError: a value outside its range.
     """
-    current = asdict(config.hyperparameters)
+    current = config.hyperparameters
     recorded = []
     for item in sorted(interventions, key=lambda item: item.step):
-        checked = check_changes(item.changes)
-        new = {name: value for name, value in checked.items() if value != current[name]}
-        if new and 0 <= item.step < config.steps:
-            before = {name: current[name] for name in new}
-            recorded.append(Intervention(item.step, new, before))
-            current |= new
+        made = Intervention.effective(item.step, item.changes, current)
+        if made and 0 <= item.step < config.steps:
+            recorded.append(made)
+            current = replace(current, **made.changes)
     return tuple(recorded)
 
 

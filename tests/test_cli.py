@@ -474,7 +474,7 @@ def test_exports_say_what_they_wrote(some, tmp_path, capsys):
     assert len(pd.read_csv(files[0])) == 6
     assert main(["export", fork.id, str(tmp_path / "a.csv"), str(tmp_path / "b.xls")]) == 2
     said = capsys.readouterr().err
-    assert "must end with one of .csv, .parquet, .json, .html, .py, got '" in said
+    assert "must end with one of .csv, .parquet, .json, .html, .py, .zip, got '" in said
     assert not (tmp_path / "a.csv").exists()
 
 

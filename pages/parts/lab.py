@@ -127,7 +127,15 @@ def press_primary(config: RunConfig | None) -> None:
         if action == "Pause" and view.phase in ACTIVE:
             registry().pause(view.id)
         elif action == "Resume":
-            registry().resume(view.id)
+            resume(view.id)
+
+
+def resume(run_id: str) -> None:
+    """Let a run go on, or say why it can't."""
+    try:
+        registry().resume(run_id)
+    except ValueError as error:
+        st.session_state["notice"] = f"The run {run_id} stays as it is: {error}"
 
 
 def start(config: RunConfig, *, paused: bool = False) -> None:

@@ -181,9 +181,9 @@ def chart(
     for made, style in list(zip(newest_first, STYLES, strict=False))[::-1]:
         traces += _curve(made, axis, *style)
     newest = newest_first[0]
-    for name, place, colour in _edges(newest):
+    for edge, place, colour in _edges(newest):
         if axis.holds(place):
-            traces.append(_upright(f"{name} = {place:.4g}", place, top, colour))
+            traces.append(_upright(f"{edge} = {place:.4g}", place, top, colour))
     traces += _measured(measured, by)
     if newest.spectrum.exact:
         traces.append(_rug(newest))

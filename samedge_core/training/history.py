@@ -99,6 +99,20 @@ class Intervention:
                 allowed = ", ".join(LIVE_FIELDS)
                 raise ValueError(f"{name} can't change mid-run; what can: {allowed}")
 
+    @classmethod
+    def effective(
+        cls, step: int, changes: Mapping[str, Any], in_force: Hyperparameters
+    ) -> Intervention | None:
+        """What `changes` change of what is in force; None when that is nothing.
+
+        Raises:
+            ConfigError: a value outside its range.
+        """
+        before = vars(in_force)
+        checked = check_changes(changes)
+        new = {name: value for name, value in checked.items() if value != before[name]}
+        return cls(step, new, {name: before[name] for name in new}) if new else None
+
     @property
     def label(self) -> str:
         """Short text for a chart: "η 1 → 0.5"."""

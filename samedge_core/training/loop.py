@@ -17,7 +17,7 @@ from samedge_core.problems.dense_network import DenseOperator
 from samedge_core.problems.problem import Batch, Problem
 from samedge_core.problems.registry import build
 from samedge_core.training.config import RunConfig
-from samedge_core.training.history import History, Intervention, Measurement, check_changes
+from samedge_core.training.history import History, Intervention, Measurement
 from samedge_core.training.observe import Operator, Slope, observe
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
@@ -112,14 +112,11 @@ def run(
 
 
 def _intervene(state: TrainState, change: Changes) -> Intervention | None:
-    change = check_changes(change)
-    before = {name: getattr(state.hyper, name) for name in change}
-    new = {name: value for name, value in change.items() if value != before[name]}
-    if not new:
-        return None
-    state.hyper = replace(state.hyper, **new)
-    state.cadence.changed(state.step)
-    return Intervention(state.step, new, {name: before[name] for name in new})
+    made = Intervention.effective(state.step, change, state.hyper)
+    if made:
+        state.hyper = replace(state.hyper, **made.changes)
+        state.cadence.changed(state.step)
+    return made
 
 
 def _advance(

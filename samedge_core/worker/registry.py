@@ -137,10 +137,10 @@ class RunRegistry:
             known = self._runs.get(run_id)
             if known and not (known.elsewhere and known.seen_for(RELOAD_SECONDS)):
                 return True
-        if self.store is None or run_id not in self.store:
-            return known is not None
         if self._recorder:
             self._recorder.write(run_id)  # one that has just been forgotten may be on its way
+        if self.store is None or run_id not in self.store:
+            return known is not None
         record, history = self.store.load(run_id)
         if history.stop is None:
             what = "another server goes on with this run; this is what it had recorded"

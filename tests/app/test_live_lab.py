@@ -236,7 +236,7 @@ def test_the_link_finds_the_run_again_and_names_a_lost_one(page):
     lost = AppTest.from_file("../../app.py", default_timeout=PATIENCE)
     lost.query_params["run"] = "gone"
     lost.run()
-    assert "The run gone is not on this server any more" in texts(lost)
+    assert "The run gone is not on this server: it was deleted" in texts(lost)
 
 
 def test_no_torch_in_the_server_process():

@@ -67,7 +67,9 @@ def test_the_residual_is_a_band_that_hovers_and_goes_with_its_line(open_lab):
         # what was drawn went through float32
         np.testing.assert_allclose(lower, drawn["low"], rtol=1e-6)
         np.testing.assert_allclose(upper, drawn["high"], rtol=1e-6)
-    area = lab.page.locator('[aria-label="Sharpness"] .nsewdrag').first.bounding_box()
+    drawn_on = lab.page.locator('[aria-label="Sharpness"] .nsewdrag').first
+    drawn_on.scroll_into_view_if_needed()
+    area = drawn_on.bounding_box()
     assert area is not None
     lab.page.mouse.move(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
     said = re.compile(r"^sharpness : [\d.]+ ± [\d.e−-]+ \(an eigenvalue lies within\)$")

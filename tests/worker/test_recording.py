@@ -57,17 +57,17 @@ def ended(registry: RunRegistry, run_id: str, last_step: int) -> History:
     return registry.history(run_id)
 
 
-def has_ended(registry: RunRegistry, run_id: str) -> bool:
+def has_ended(registry: RunRegistry, run_id: str, last_step: int) -> bool:
     """As the catalogue knows it, which is the last to be written."""
-    entry, last = store_of(registry).catalogue.entry(run_id), registry.history(run_id).last_step
-    return entry is not None and (entry.status, entry.last_step) == ("ended", last)
+    entry = store_of(registry).catalogue.entry(run_id)
+    return entry is not None and (entry.status, entry.last_step) == ("ended", last_step)
 
 
 def assert_on_disk(registry: RunRegistry, run_id: str) -> None:
     """Soon, all that the registry knows of an ended run."""
     live, store = registry.history(run_id), store_of(registry)
     end = time.monotonic() + PATIENCE
-    while not has_ended(registry, run_id):
+    while not has_ended(registry, run_id, live.last_step):
         assert time.monotonic() < end
         time.sleep(0.02)
     record, read = store.load(run_id)
@@ -223,7 +223,7 @@ def test_nothing_is_lost_when_a_run_is_forgotten_and_opened_again(tmp_path):
         before = ended(registry, run_id, 29)
         other = registry.start(ENDLESS, pace=10)
         end = time.monotonic() + PATIENCE
-        while run_id in registry or not has_ended(registry, run_id):
+        while run_id in registry or not has_ended(registry, run_id, 29):
             registry.view(other)
             assert time.monotonic() < end
             time.sleep(0.02)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.parts import downloading
-from pages.parts.lab import ACTIVE, registry
+from pages.parts import downloading, lab
+from pages.parts.lab import ACTIVE, known, registry
 from samedge_core.paper import ALL_PRESETS, TASKS, Task
 from samedge_core.worker.view import RunView
 
@@ -64,8 +64,8 @@ class Watched:
 
 def entries() -> list[Entry]:
     """The runs that the server still knows, in the order of the tasks."""
-    known = [e for e in st.session_state.get(KEY, []) if e.run_id in registry()]
-    return [entry for task in TASKS for entry in known if entry.task == task]
+    found = [e for e in st.session_state.get(KEY, []) if known(e.run_id)]
+    return [entry for task in TASKS for entry in found if entry.task == task]
 
 
 def look() -> list[Watched]:
@@ -78,7 +78,7 @@ def attach() -> int:
     if KEY in st.session_state:
         return 0
     named = list(_from_link(st.query_params.get(LINK, "")))
-    _keep([entry for entry in named if entry.run_id in registry()])
+    _keep([entry for entry in named if known(entry.run_id)])
     return len(named) - len(st.session_state[KEY])
 
 
@@ -153,4 +153,4 @@ def resume(watched: Sequence[Watched]) -> None:
     """Let those go on that have not reached their end."""
     for one in watched:
         if one.resumable:
-            registry().resume(one.entry.run_id)
+            lab.resume(one.entry.run_id)
