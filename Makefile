@@ -8,7 +8,7 @@ run: $(VENV)/run-ready
 	$(BIN)/python -m streamlit run app.py $(ARGS)
 
 test: $(VENV)/test-ready chromium postgresql check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Sharpness measurement against its peers, about 10 minutes; see benchmarks/results.
 bench: $(VENV)/bench-ready

@@ -151,16 +151,3 @@ def test_without_a_store_a_fork_begins_at_step_0_or_at_the_last_state():
         assert np.array_equal(bits(whole), bits(fork))
     finally:
         registry.close()
-
-
-def test_a_fork_before_its_own_past_begins_at_a_state_of_its_parent(registry):
-    config = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=6000)
-    source = registry.start(config)
-    whole = ended(registry, source)
-    child = registry.fork(source, 5000)
-    ended(registry, child)
-    asked = registry._stored_state(registry._runs[child].record, 4900)
-    assert asked is not None
-    assert asked.step in registry.store.folder(source).snapshots()
-    grandchild = ended(registry, registry.fork(child, 4900))
-    assert bits(grandchild) == bits(whole)

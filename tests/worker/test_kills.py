@@ -1,6 +1,6 @@
 """Servers and workers are killed at random moments: the store opens, and nothing is lost.
 
-SAMEDGE_KILLS=50 kills more often than the ten times that fit into the suite.
+SAMEDGE_KILLS=50 kills more often than the six times that fit into the suite.
 """
 
 import json
@@ -22,7 +22,7 @@ from samedge_core.training.loop import run
 from tests.worker.harness import PATIENCE
 from tests.worker.serving import CHANGED, CONFIGS
 
-KILLS = int(os.environ.get("SAMEDGE_KILLS", "10"))
+KILLS = int(os.environ.get("SAMEDGE_KILLS", "6"))
 LONGEST_WAIT = 1.0  # seconds to the kill, from the server's start or from when its runs go on
 LOST_SECONDS = 1.0  # what was recorded earlier than that before a kill must be on disk
 ORPHAN_SECONDS, LOADING_SECONDS = 3.0, 30.0  # a worker sees that it is alone once it has torch
