@@ -101,7 +101,8 @@ function listen(scrubber, { moved, settled, signal }) {
   exact.addEventListener("change", () => {
     const step = Math.round(Number(exact.value));
     scrubber.written = null; // what was typed may lie outside
-    move(exact.value === "" ? null : Math.min(Math.max(step, 0), Number(exact.max)));
+    // the run itself, not what was drawn last: rows may have come since
+    move(exact.value === "" ? null : Math.min(Math.max(step, 0), lastOf(scrubber.rows)));
     settled();
   });
   button.addEventListener("click", () => {

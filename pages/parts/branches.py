@@ -14,7 +14,6 @@ from samedge_core.training.config import FIELDS
 from samedge_core.worker.view import RunView
 
 PLACE = "cursor"
-MOST = 6  # more runs in one chart can't be told apart
 
 
 def draw_ways_back(views: list[RunView]) -> None:
@@ -76,8 +75,8 @@ def place() -> Cursor:
 
 def _fork_form(views: list[RunView], step: int) -> None:
     """Which run, and its own rule, eta, rho and beta."""
-    if len(views) >= MOST:
-        st.caption(f"At most {MOST} runs in one chart: Reset or open another page.")
+    if len(views) >= lab.MOST:
+        st.caption(f"At most {lab.MOST} runs in one chart: Reset or open another page.")
         return
     labels = dict(zip([view.id for view in views], names(views), strict=True))
     chosen = views[-1].id

@@ -18,6 +18,7 @@ from samedge_core.worker.view import Phase, RunView
 Primary = Literal["Start", "Pause", "Resume"]
 ACTIVE = (Phase.WAITING, Phase.STARTING, Phase.RUNNING)
 COMPARED = ("gd", "sam")
+MOST = 6  # more runs in one chart can't be told apart
 PLANNED = "planned"  # in the session: the Replay that new runs repeat
 KEPT = ("preset", "embed")  # parameters of the page's link that outlive a change of runs
 
@@ -70,7 +71,7 @@ def attach() -> list[str]:
     """On a first visit, take up the runs that the link names; returns the ids that are gone."""
     if "runs" in st.session_state:
         return []
-    wanted = [part for part in st.query_params.get("run", "").split(",") if part]
+    wanted = [part for part in st.query_params.get("run", "").split(",") if part][:MOST]
     found = [run_id for run_id in wanted if known(run_id)]
     _put(found)
     st.session_state["comparing"] = len(found) > 1 and not forked(glances())
