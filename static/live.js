@@ -796,8 +796,8 @@ function receive(state, data, askForAll) {
   adoptCursor(state, data.cursor);
   const bufferOf = ({ abandoned, id }) => (abandoned ? state.branches : state.runs).get(id);
   const outcomes = data.runs.map((update) => bufferOf(update).accept(update));
-  if (outcomes.includes("gap")) requestAll(state, askForAll);
-  else state.askedAt = -Infinity;
+  state.lacking = outcomes.includes("gap");
+  if (state.lacking) requestAll(state, askForAll);
   return viewChanged || branchesChanged || runsChanged || outcomes.includes("new");
 }
 
@@ -836,11 +836,14 @@ function adoptRuns(state, ids) {
   return true;
 }
 
+/** Ask, and ask again while the answer does not come: messages that say the same are not delivered twice. */
 function requestAll(state, askForAll) {
-  const now = performance.now();
-  if (now - state.askedAt < RESYNC_AGAIN_MS) return;
-  state.askedAt = now;
-  askForAll([...state.runs.values(), ...state.branches.values()].map(({ id, have }) => ({ id, have })));
+  if (state.asking) return;
+  askForAll([...state.runs.values()].map(({ id, have }) => ({ id, have })));
+  state.asking = setTimeout(() => {
+    state.asking = 0;
+    if (state.lacking && !state.abort.signal.aborted) requestAll(state, askForAll);
+  }, RESYNC_AGAIN_MS);
 }
 
 /* ---------------------------------------------------------------- mounting */
@@ -910,7 +913,7 @@ function mount(host, { charts: name, cursor }) {
   host.style.minHeight = ""; // set by the bootstrap, until the charts hold their own height
   const state = {
     set, invitation, charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
-    runs: new Map(), branches: new Map(), ghost: null, replaced: false, askedAt: -Infinity,
+    runs: new Map(), branches: new Map(), ghost: null, replaced: false, lacking: false, asking: 0,
     view: null, theme: null, palette: null, zoom: { x: null, y: new Map() }, hidden: new Set(),
     dragmode: "zoom", hover: null, dragging: false, frame: 0, queue: [], dirty: false, revision: 0, span: null,
     cursor: null, obeyed: 0, told: null, click: null, cursorFrame: 0, scrubber: null, send: null,
