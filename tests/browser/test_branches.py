@@ -29,6 +29,7 @@ def put_cursor(lab, step: int) -> None:
 def whole_run(lab) -> None:
     lab.press("Start")
     lab.until_step(CONFIG.steps - 1)
+    lab.button("Resume").wait_for()  # the page has been drawn anew for the run's end
 
 
 def test_continue_from_here_leaves_the_later_rows_as_a_grey_branch(open_lab):
