@@ -31,13 +31,12 @@ CADENCES = {
     "every k-th step": "Cheapest, but at the edge the sharpness swings between the measured steps.",
 }
 _REPLACED = "set:replaced"
-ON_ITS_WAY = 3.0  # seconds that a message from the browser may take
+ON_ITS_WAY = 2.0  # seconds that a message from the browser may take
 FIRST_STRIDE = 10  # of "every k-th step", before another is entered
 
 
 def load(config: RunConfig) -> None:
     """Set every control to `config`. Before the controls are drawn, so in a callback."""
-    st.session_state[_REPLACED] = {"at": time.monotonic()}
     for field in FIELDS.values():
         _enter(field, _key(field), getattr(config, field.name))
     for field in PROBLEMS[config.problem].options:
@@ -113,20 +112,17 @@ def _enter(field: Field, key: str, value: Any) -> None:
 
 def _put(key: str, value: Any) -> None:
     """Set a widget, and remember what it replaces."""
-    replaced = st.session_state.get(_REPLACED, {})
     if key in st.session_state and st.session_state[key] != value:
-        replaced[key] = st.session_state[key], value
+        replaced = st.session_state.setdefault(_REPLACED, {})
+        replaced[key] = st.session_state[key], value, time.monotonic()
     st.session_state[key] = value
 
 
 def _outdated(key: str) -> bool:
     """Whether a widget has come back with the very value that was replaced a moment ago: the
     browser had sent it before it heard of the new one, which is put back."""
-    replaced = st.session_state.get(_REPLACED, {})
-    if key not in replaced or time.monotonic() - replaced["at"] > ON_ITS_WAY:
-        return False
-    old, new = replaced[key]
-    if st.session_state[key] != old:
+    old, new, at = st.session_state.get(_REPLACED, {}).get(key, (None, None, -math.inf))
+    if time.monotonic() - at > ON_ITS_WAY or st.session_state[key] != old:
         return False
     st.session_state[key] = new
     return True
@@ -232,7 +228,7 @@ def _slider_and_text(field: Field, key: str, label: str, shared: dict[str, Any])
     def slid() -> None:
         if _outdated(f"{key}:slider"):
             return
-        st.session_state[key] = field.text(st.session_state[f"{key}:slider"])
+        _put(key, field.text(st.session_state[f"{key}:slider"]))
         if on_change:
             on_change()
 
@@ -243,7 +239,7 @@ def _slider_and_text(field: Field, key: str, label: str, shared: dict[str, Any])
             value = field.check(st.session_state[key])
         except ConfigError:
             return  # the message stands under the box; nothing has changed
-        st.session_state[f"{key}:slider"] = _nearest(field, value)
+        _put(f"{key}:slider", _nearest(field, value))
         if on_change:
             on_change()
 

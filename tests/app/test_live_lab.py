@@ -76,6 +76,17 @@ def test_a_message_that_crossed_with_a_preset_does_not_undo_it(page, monkeypatch
     assert page.text_input(key="set::eta").value == "0.7"
 
 
+def test_a_message_with_the_slider_as_it_was_does_not_undo_what_was_typed(page, monkeypatch):
+    monkeypatch.setattr("pages.parts.controls.ON_ITS_WAY", PATIENCE)
+    slider = next(item for item in page.select_slider if item.key == "set::eta:slider")
+    before = slider.value
+    page.text_input(key="set::eta").set_value("0.25").run()
+    slider.set_value(before).run()
+    assert page.text_input(key="set::eta").value == "0.25"
+    slider.set_value(0.5).run()
+    assert page.text_input(key="set::eta").value == "0.5"
+
+
 def test_step_takes_one_step_and_pauses(page):
     choose(page, "sam-two-weights")
     press(page, "step")
