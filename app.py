@@ -19,7 +19,7 @@ from pages.parts import (
     spectrum,
     status,
 )
-from pages.parts.live import Axis, View, cursor_step, live_charts
+from pages.parts.live import Axis, Cursor, View, cursor_step, live_charts
 from pages.parts.names import names
 from samedge_core.fields import ConfigError
 from samedge_core.hints import hints
@@ -58,11 +58,10 @@ def main() -> None:
     with st.container():
         _notes(config, complaint, views, gone)
     view = _chart_options()
-    seen = _Seen(any(item.phase in lab.ACTIVE for item in views), cursor_step(CHARTS))
+    seen = _seen(views)
     st.fragment(_live, run_every=POLL_SECONDS if lab.shown() else None)(
         view, config.rule if config else "sam", seen
     )
-    branches.draw(views, seen.cursor)
     if not navigation.embedded():
         _further(config, views, seen.cursor)
 
@@ -234,12 +233,18 @@ class _Seen:
 
     running: bool
     cursor: int | None
+    placed: Cursor
+
+
+def _seen(views: list[RunView]) -> _Seen:
+    running = any(item.phase in lab.ACTIVE for item in views)
+    return _Seen(running, cursor_step(CHARTS), branches.place())
 
 
 def _live(view: View, rule: str, seen: _Seen) -> None:
     """The part that is drawn anew at every tick."""
     views = feed.poll(lab.shown(), CHARTS)
-    now = _Seen(any(item.phase in lab.ACTIVE for item in views), cursor_step(CHARTS))
+    now = _seen(views)
     if now != seen:
         st.rerun()  # the buttons stand outside this fragment and must follow
     if _behind(views):
@@ -255,8 +260,10 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
     updates = [feed.update(item, name) for item, name in zip(views, called, strict=True)]
     live_charts(
         [*updates, *feed.abandoned(views, CHARTS)], view, key=CHARTS,
-        on_resync=lambda: feed.forget_sent(CHARTS), on_cursor=_moved, cursor=branches.place(),
+        on_resync=lambda: feed.forget_sent(CHARTS), on_cursor=_moved, cursor=now.placed,
     )  # fmt: skip
+    # here, drawn at every tick: a busy server can lose an element, and the next tick brings it back
+    branches.draw(views, now.cursor)
 
 
 def _behind(views: list[RunView]) -> bool:

@@ -1,4 +1,4 @@
-"""A real server, a real Chromium, and readers of what the charts show."""
+"""A real server, a real Chromium, and the live lab as a person uses it."""
 
 import os
 import re
@@ -15,13 +15,11 @@ from urllib.error import URLError
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.browser.reading import ARTEFACTS, PATIENCE, READ_MARKS, ROOT, traces, until
 from tests.problems import originals
 
-ROOT = Path(__file__).resolve().parents[2]
-ARTEFACTS = ROOT / "test-artifacts"
-PATIENCE = 60.0  # seconds; a warm machine needs one or two
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -31,16 +29,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-READ_TRACES = """name => {
-  const chart = document.querySelector(`[role=figure][aria-label="${name}"]`);
-  return Object.fromEntries((chart?.data ?? []).map(
-    ({ name, x, y }) => [name, { x: Array.from(x ?? []), y: Array.from(y) }]));
-}"""
-
-READ_MARKS = """() => {
-  const chart = document.querySelector('[role=figure][aria-label="Sharpness"]');
-  return (chart.layout.annotations ?? []).map((mark) => mark.text).filter((text) => text);
-}"""
 
 
 class Lab:
@@ -58,7 +46,7 @@ class Lab:
         self.button(name).click()
 
     def traces(self, chart: str = "Sharpness") -> dict[str, dict[str, list]]:
-        return self.page.evaluate(READ_TRACES, chart)
+        return traces(self.page, chart)
 
     def last_step(self, trace: str = "sharpness") -> int:
         steps = self.traces().get(trace, {"x": []})["x"]
@@ -69,12 +57,7 @@ class Lab:
         return self.page.evaluate(READ_MARKS)
 
     def until(self, holds: Callable[[], object], what: str) -> None:
-        end = time.monotonic() + PATIENCE
-        while not holds():
-            if time.monotonic() > end:
-                self.screenshot("never-came-true")
-                pytest.fail(f"never came true: {what}; see {ARTEFACTS.name}/never-came-true.png")
-            self.page.wait_for_timeout(50)
+        until(self.page, holds, what)
 
     def until_step(self, step: int, trace: str = "sharpness") -> None:
         self.until(lambda: self.last_step(trace) >= step, f"{trace} at step {step}")
@@ -155,6 +138,7 @@ def _wait_for(url: str) -> None:
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     assert path, "the browser tests need Chromium; `make test` installs it"
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
@@ -172,50 +156,51 @@ def _listen_for_faults(page: Page, faults: list[str]) -> None:
     page.on("console", heard)
 
 
-@pytest.fixture
-def open_page(server, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """`open_page(path, **context options)`: a fresh visit; a console error fails the test."""
-    url, _ = server
+@contextmanager
+def visiting(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """`visit(url, **context options)`: a fresh visit; a console error fails the test."""
     contexts, faults = [], []
 
-    def open_(path: str, **options) -> Page:
+    def visit(url: str, **options) -> Page:
         options.setdefault("viewport", {"width": 1400, "height": 900})
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE * 1000)
         _listen_for_faults(page, faults)
-        page.goto(f"{url}/{path}")
+        page.goto(url)
         return page
 
-    yield open_
+    yield visit
     for context in contexts:
         context.close()
     assert faults == []
 
 
 @pytest.fixture
+def open_page(server, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """`open_page(path, **context options)`: a fresh visit to any page."""
+    url, _ = server
+    with visiting(browser) as visit:
+        yield lambda path, **options: visit(f"{url}/{path}", **options)
+
+
+@pytest.fixture
 def open_lab(server, browser: Browser) -> Iterator[Callable[..., Lab]]:
-    """`open_lab(query, **context options)`: a fresh visit; a console error fails the test."""
+    """`open_lab(query, **context options)`: a fresh visit to the live lab."""
     url, process = server
-    contexts, faults = [], []
+    pages = []
 
     def open_(query: str = "", **options) -> Lab:
-        options.setdefault("viewport", {"width": 1400, "height": 900})
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        _listen_for_faults(page, faults)
-        page.goto(f"{url}/{query}")
-        page.locator('[role=figure][aria-label="Alignment"]').wait_for(timeout=PATIENCE * 1000)
+        page = visit(f"{url}/{query}", **options)
+        pages.append(page)
+        page.locator('[role=figure][aria-label="Alignment"]').wait_for()
         return Lab(page, process)
 
-    yield open_
-    for context in contexts:
-        for page in context.pages:
+    with visiting(browser) as visit:
+        yield open_
+        for page in (page for page in pages if not page.is_closed()):
             pause = page.get_by_role("button", name="Pause")
             if pause.count():
                 pause.first.click()
                 page.wait_for_timeout(300)
-        context.close()
-    assert faults == []

@@ -25,6 +25,8 @@ def put_cursor(lab, step: int) -> None:
     box = lab.page.get_by_role("spinbutton", name="step")
     box.fill(str(step))
     box.press("Enter")
+    ready = lab.page.get_by_role("button", name=f"Continue from step {step}")
+    lab.until(ready.count, f"the buttons of step {step}")
 
 
 def whole_run(lab) -> None:

@@ -1,23 +1,10 @@
 """The page of the paper's tasks in a real browser, on small files in MNIST's format."""
 
-import time
-
 import numpy as np
 
-from tests.browser.conftest import PATIENCE, READ_TRACES
+from tests.browser.reading import traces, until
 
 FIGURES = ("Eigenvalues", "Eigenvalues at the edge in force", "Alignment", "Loss")
-
-
-def traces(page, figure: str) -> dict:
-    return page.evaluate(READ_TRACES, figure)
-
-
-def until(page, holds, what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end, f"never came true: {what}"
-        page.wait_for_timeout(100)
 
 
 def test_a_task_runs_and_its_four_figures_and_table_follow(open_page):

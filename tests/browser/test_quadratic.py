@@ -8,8 +8,7 @@ from playwright.sync_api import Page, expect
 
 from samedge_core.edges import sam_edge
 from samedge_core.quadratics import orbit_radius
-
-from .conftest import ARTEFACTS, READ_TRACES
+from tests.browser.reading import ARTEFACTS, traces, until
 
 PARABOLA = "Loss and iterates"
 BESIDE = "Distance, gradient norm, edges"
@@ -31,18 +30,6 @@ READ_PLOT_BOX = """name => {
 def drawn(page: Page, *names: str) -> None:
     for name in names:
         page.locator(f'[role=figure][aria-label="{name}"] .main-svg').first.wait_for()
-
-
-def traces(page: Page, name: str) -> dict[str, dict[str, list]]:
-    return page.evaluate(READ_TRACES, name)
-
-
-def until(page: Page, holds, what: str) -> None:
-    for _ in range(600):
-        if holds():
-            return
-        page.wait_for_timeout(50)
-    pytest.fail(f"never came true: {what}")
 
 
 def enter(page: Page, label: str, text: str) -> None:

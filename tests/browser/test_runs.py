@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from samedge_core.store import Origin, Query, Store, open_store
-from tests.browser.conftest import PATIENCE, READ_TRACES, _listen_for_faults, serve
+from tests.browser.conftest import serve, visiting
+from tests.browser.reading import traces, until
 from tests.recorded import TINY, record
 
 QUANTITIES = {
@@ -40,23 +41,15 @@ def address(store):
 
 @pytest.fixture
 def visit(address, browser):
-    contexts, faults = [], []
+    """`visit(query, **context options)`: the page of runs with its table."""
+    with visiting(browser) as open_:
 
-    def visit_(query: str = "", **options) -> Page:
-        options.setdefault("viewport", {"width": 1400, "height": 900})
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE * 1000)
-        _listen_for_faults(page, faults)
-        page.goto(address + query)
-        page.get_by_role("table", name="Runs").wait_for()
-        return page
+        def visit_(query: str = "", **options) -> Page:
+            page = open_(address + query, **options)
+            page.get_by_role("table", name="Runs").wait_for()
+            return page
 
-    yield visit_
-    for context in contexts:
-        context.close()
-    assert faults == []
+        yield visit_
 
 
 def rows(page: Page):
@@ -71,12 +64,10 @@ def entry(store: Store, title: str):
     return store.find(Query(text=title)).entries[0]
 
 
-def traces(page: Page, figure: str, *names: str) -> dict:
-    read = (
-        f"name => {{ const t = ({READ_TRACES})(name); return {list(names)}.every((n) => n in t); }}"
-    )
-    page.wait_for_function(read, arg=figure)
-    return page.evaluate(READ_TRACES, figure)
+def lines(page: Page, figure: str, *names: str) -> dict:
+    """The traces of a chart, once all of these are there."""
+    until(page, lambda: set(names) <= traces(page, figure).keys(), f"{names} in {figure}")
+    return traces(page, figure)
 
 
 def test_two_runs_are_laid_over_each_other_as_recorded(visit, store):
@@ -85,14 +76,14 @@ def test_two_runs_are_laid_over_each_other_as_recorded(visit, store):
     box(page, WORDS["dog"]).check()
     page.get_by_text("2 runs selected").wait_for()
     for figure, quantity in QUANTITIES.items():
-        drawn = traces(page, figure, *WORDS.values())
+        drawn = lines(page, figure, *WORDS.values())
         for title in WORDS.values():
             recorded = store.load(entry(store, title).id)[1].columns()
             np.testing.assert_array_equal(drawn[title]["x"], recorded["step"])
             np.testing.assert_allclose(drawn[title]["y"], recorded[quantity], rtol=1e-6)
     # the link has the selection, and takes it up again
     page.reload()
-    traces(page, "Sharpness / edge", *WORDS.values())
+    lines(page, "Sharpness / edge", *WORDS.values())
     expect(box(page, WORDS["fox"])).to_be_checked()
     # ticks outlive a search that hides their rows
     page.get_by_role("searchbox", name="Search").fill("fox")
@@ -106,7 +97,7 @@ def test_the_mean_over_seeds_has_a_band(visit, store):
     page.get_by_label("Lines", exact=True).click()
     page.get_by_role("option", name="mean over seeds").click()
     name = "GD η 0.5: mean of 3, band min–max"
-    drawn = traces(page, "Loss", name)
+    drawn = lines(page, "Loss", name)
     losses = np.array([store.load(run)[1].columns()["loss"] for run in ids])
     np.testing.assert_allclose(drawn[name]["y"], losses.mean(axis=0), rtol=1e-6)
 

@@ -13,7 +13,8 @@ from playwright.sync_api import Page, expect
 
 import samedge_core as se
 from samedge_core.presets import PRESETS
-from tests.browser.conftest import PATIENCE, READ_TRACES, ROOT, serve
+from tests.browser.conftest import serve
+from tests.browser.reading import PATIENCE, ROOT, traces, until
 
 CHARTS = ("Sharpness", "Sharpness / edge", "Gradient norm", "Loss", "Alignment")
 PLAIN = [*(f"{name}_edge" for name in ("usam", "polyak", "nesterov")), "rule"]
@@ -211,12 +212,12 @@ def test_an_abandoned_branch_is_grey_in_all_charts_and_switched_in_all_at_once(v
     box(page).press("Enter")
     heard(page, 50)
     page.get_by_text("Replace", exact=True).click()
-    page.wait_for_function(f"name => ({READ_TRACES})('Alignment')[name]", arg="abandoned")
+    until(page, lambda: all("abandoned" in traces(page, name) for name in CHARTS), "the branch")
     looks = page.evaluate(READ_LOOKS, "abandoned")
     assert looks == [[40, "#8b8f98", True]] * len(CHARTS)
-    traces = page.evaluate(READ_TRACES, "Loss")
-    assert set(traces) == {"abandoned", "loss"}  # one run, and no previous one beside its branch
-    np.testing.assert_allclose(traces["abandoned"]["y"], records["a"]["loss"][40:], rtol=1e-6)
+    shown = traces(page, "Loss")
+    assert set(shown) == {"abandoned", "loss"}  # one run, and no previous one beside its branch
+    np.testing.assert_allclose(shown["abandoned"]["y"], records["a"]["loss"][40:], rtol=1e-6)
     assert numbers(page, "child")["step"] == "50"  # the cursor stays: the child reaches it
     assert page.locator('[aria-label="Numbers at the cursor"] tbody tr').count() == 1
     lines_are_at(page, 50)

@@ -1,0 +1,45 @@
+"""Readers of what the charts show, and waiting for it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+ROOT = Path(__file__).resolve().parents[2]
+ARTEFACTS = ROOT / "test-artifacts"
+PATIENCE = 60.0  # seconds; a warm machine needs one or two
+# A busy server may have the charts mounted anew; until they are drawn there is nothing to read.
+_FIND_CHART = """async (name) => {
+  const find = () => document.querySelector(`[role=figure][aria-label="${name}"]`);
+  const end = performance.now() + 10_000;
+  while (!find()?.data && performance.now() < end) await new Promise(requestAnimationFrame);
+  return find();
+}"""
+READ_TRACES = f"""async (name) => {{
+  const chart = await ({_FIND_CHART})(name);
+  return Object.fromEntries((chart?.data ?? []).map(
+    ({{ name, x, y }}) => [name, {{ x: Array.from(x ?? []), y: Array.from(y) }}]));
+}}"""
+
+READ_MARKS = f"""async () => {{
+  const chart = await ({_FIND_CHART})("Sharpness");
+  return (chart.layout.annotations ?? []).map((mark) => mark.text).filter((text) => text);
+}}"""
+
+
+def traces(page: Page, figure: str) -> dict[str, dict[str, list]]:
+    """Return x and y of all traces of a chart, by name."""
+    return page.evaluate(READ_TRACES, figure)
+
+
+def until(page: Page, holds: Callable[[], object], what: str) -> None:
+    """Wait until `holds()`; else fail with `what` was waited for, and a picture of the page."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > end:
+            page.screenshot(path=ARTEFACTS / "never-came-true.png")
+            text = page.locator("[data-testid=stMain]").inner_text()
+            pytest.fail(f"never came true: {what}; see {ARTEFACTS.name}; the page says\n{text}")
+        page.wait_for_timeout(50)
