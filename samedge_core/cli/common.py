@@ -17,11 +17,12 @@ from samedge_core.fields import ConfigError
 from samedge_core.runs import Runs, open_runs
 
 __all__ = [
-    "EXIT_CODES", "PROGRAM", "Exit", "UsageError", "add_command", "assigned", "note", "opened",
-    "quoted", "say", "unknown",
+    "EXIT_CODES", "PROGRAM", "RUN_ID", "Exit", "UsageError", "add_command", "assigned", "note",
+    "opened", "quoted", "say", "unknown",
 ]  # fmt: skip
 
 PROGRAM = "python -m samedge_core"
+RUN_ID = "of the run, or as much of it as tells it apart"
 WIDTH = 78  # characters a line of help
 
 EXIT_CODES = """\

@@ -7,13 +7,11 @@ import sys
 from pathlib import Path
 
 from samedge_core import tensorboard
-from samedge_core.cli.common import Exit, UsageError, add_command, note, opened, say
+from samedge_core.cli.common import RUN_ID, Exit, UsageError, add_command, note, opened, say
 from samedge_core.listing import runs_text
 from samedge_core.runs import FORMATS, short_length
 
 __all__ = ["add_commands"]
-
-_ID = "of the run, or as much of it as tells it apart"
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -25,7 +23,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         ".zip (all that is recorded, for import).",
         examples="export 3f2a91c0 rows.csv report.html\nexport 3f2a91c0 replay.json",
     )  # fmt: skip
-    export.add_argument("id", metavar="ID", help=_ID)
+    export.add_argument("id", metavar="ID", help=RUN_ID)
     export.add_argument("files", metavar="FILE", nargs="+", type=Path,
                         help=f"ends with one of {', '.join(FORMATS)}")  # fmt: skip
     export.set_defaults(command=_export)
@@ -40,7 +38,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         commands, "log", "write a recorded run as a TensorBoard log",
         examples="log 3f2a91c0 --tensorboard logs/relu-sam",
     )  # fmt: skip
-    log.add_argument("id", metavar="ID", help=_ID)
+    log.add_argument("id", metavar="ID", help=RUN_ID)
     log.add_argument("--tensorboard", metavar="FOLDER", type=Path, required=True,
                      help="one run of TensorBoard; it must not hold a log yet")  # fmt: skip
     log.set_defaults(command=_log)
@@ -48,7 +46,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         commands, "delete", "delete recorded runs for good, pinned ones apart",
         examples="delete 3f2a91c0\ndelete 3f2a91c0 81d0e7aa --yes",
     )  # fmt: skip
-    delete.add_argument("ids", metavar="ID", nargs="+", help=_ID)
+    delete.add_argument("ids", metavar="ID", nargs="+", help=RUN_ID)
     delete.add_argument("--yes", action="store_true", help="don't ask")
     delete.set_defaults(command=_delete)
 

@@ -6,7 +6,7 @@ import argparse
 
 from samedge_core import compare
 from samedge_core.cli import train
-from samedge_core.cli.common import PROGRAM, Exit, UsageError, add_command, opened, say
+from samedge_core.cli.common import PROGRAM, RUN_ID, Exit, UsageError, add_command, opened, say
 from samedge_core.listing import (
     aligned,
     family_text,
@@ -39,7 +39,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         commands, "show", "show a recorded run: summary, settings, changes and family",
         examples="show 3f2a91c0",
     )  # fmt: skip
-    show.add_argument("id", metavar="ID", help="of the run, or as much of it as tells it apart")
+    show.add_argument("id", metavar="ID", help=RUN_ID)
     show.set_defaults(command=_show)
 
 

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from samedge_core import exchange, links, saved
 from samedge_core.cli.common import (
     PROGRAM,
+    RUN_ID,
     Exit,
     UsageError,
     add_command,
@@ -92,7 +93,7 @@ def _add_fork(commands: argparse._SubParsersAction) -> None:
         examples="fork 3f2a91c0 --step 500 --set eta=0.5\n"
         "fork 3f2a91c0 --step 500 --set rule=gd --set steps=2000 --out results",
     )  # fmt: skip
-    fork.add_argument("id", metavar="ID", help="of the run, or as much of it as tells it apart")
+    fork.add_argument("id", metavar="ID", help=RUN_ID)
     fork.add_argument("--step", metavar="N", required=True, help="first step of its own, from 0")
     _add_settings(fork, f"what changes there, repeatable: {', '.join(LIVE_FIELDS)}; or steps, the "
                   "step cap")  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.curvature.operator import LinearOperator
 from samedge_core.curvature.slices import POINTS, loss_along
 from samedge_core.curvature.spectrum import spectrum
@@ -65,18 +66,11 @@ def moment_at(
     now = TrainState.unpack(state.pack(), config, problem)
     batch = now.batches.next() if now.batches else problem.full_batch()
     seen = now.fixed or batch
-    slope, operator = observe(problem, now.w, seen, config.hessian_share)
-    if not slope.finite:
-        raise FloatingPointError(f"the loss has left the finite range at step {step:,}")
-    estimate = now.tracker.measure(operator, step=step)
-    if not len(estimate.vectors):
-        raise FloatingPointError(f"the curvature is not finite at step {step:,}")
+    slope, operator, estimate = _measure(config, problem, now, seen, step)
     taken = slope if seen is batch else Slope.of(*problem.loss_and_gradient(now.w, batch))
     points = _points(problem, now, batch, taken.g)
     unit = slope.g / slope.g.norm()  # NaN at g = 0
-    shares = estimate.vectors @ slope.g
-    v1 = estimate.vectors[0] if shares[0] >= 0 else -estimate.vectors[0]
-    lines: dict[Along, Tensor] = {"v1": v1, "g": unit} if slope.norm else {"v1": v1}
+    lines = _lines(estimate.vectors[0], slope, unit)
     slices = _slices(problem, now.w, seen, slope, operator, lines, points, on_progress)
     return Moment(
         step=step,
@@ -98,6 +92,25 @@ def moment_at(
         if with_spectrum
         else None,
     )
+
+
+def _measure(
+    config: RunConfig, problem: Problem, state: TrainState, batch: Batch | None, step: int
+) -> tuple[Slope, LinearOperator, EigenEstimate]:
+    """Loss, gradient and curvature at the weights; moves the tracker on."""
+    slope, operator = observe(problem, state.w, batch, config.hessian_share)
+    if not slope.finite:
+        raise FloatingPointError(f"the loss has left the finite range at step {step:,}")
+    estimate = state.tracker.measure(operator, step=step)
+    if not len(estimate.vectors):
+        raise FloatingPointError(f"the curvature is not finite at step {step:,}")
+    return slope, operator, estimate
+
+
+def _lines(v1: Tensor, slope: Slope, unit: Tensor) -> dict[Along, Tensor]:
+    """Unit vectors to look along: v1, turned uphill, and `unit`, that of g, unless g = 0."""
+    uphill = v1 if torch.dot(v1, slope.g) >= 0 else -v1
+    return {"v1": uphill, "g": unit} if slope.norm else {"v1": uphill}
 
 
 def _points(
