@@ -58,7 +58,7 @@ def main() -> None:
     with st.container():
         _notes(config, complaint, views, gone)
     view = _chart_options()
-    seen = _seen(views)
+    seen = _Seen.of(views)
     st.fragment(_live, run_every=POLL_SECONDS if lab.shown() else None)(
         view, config.rule if config else "sam", seen
     )
@@ -235,18 +235,19 @@ class _Seen:
     cursor: int | None
     placed: Cursor
 
-
-def _seen(views: list[RunView]) -> _Seen:
-    running = any(item.phase in lab.ACTIVE for item in views)
-    return _Seen(running, cursor_step(CHARTS), branches.place())
+    @classmethod
+    def of(cls, views: list[RunView]) -> "_Seen":
+        """What there is to draw it for."""
+        running = any(item.phase in lab.ACTIVE for item in views)
+        return cls(running, cursor_step(CHARTS), branches.place())
 
 
 def _live(view: View, rule: str, seen: _Seen) -> None:
     """The part that is drawn anew at every tick."""
     views = feed.poll(lab.shown(), CHARTS)
-    now = _seen(views)
+    now = _Seen.of(views)
     if now != seen:
-        st.rerun()  # the buttons stand outside this fragment and must follow
+        st.rerun()  # what stands outside of this fragment must follow
     if _behind(views):
         st.session_state["adopt"] = True
         st.rerun()

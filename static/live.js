@@ -769,27 +769,15 @@ function onChartClick(state, x) {
   moveCursor(state, reached.stepAt(x, state.view.x));
 }
 
-const TELL_AGAIN_MS = 2000; // what was told can be lost when the page is drawn anew meanwhile
-
 /** Tell the server where the cursor has come to rest. */
 function tell(state) {
   if (state.told === state.cursor) return;
   state.told = state.cursor;
-  insist(state);
-}
-
-/** Tell it until the server's messages say that it has heard. */
-function insist(state) {
-  state.send("cursor", state.told);
-  clearTimeout(state.insisting);
-  state.insisting = setTimeout(() => {
-    if (state.heard !== state.told && !state.abort.signal.aborted) insist(state);
-  }, TELL_AGAIN_MS);
+  state.send("cursor", state.cursor);
 }
 
 /** The server may place the cursor too: each new count is obeyed once. */
 function adoptCursor(state, cursor) {
-  if (cursor) state.heard = cursor.heard;
   if (!cursor || cursor.count === state.obeyed) return;
   state.obeyed = cursor.count;
   moveCursor(state, cursor.step);
@@ -904,7 +892,6 @@ export function release(parentElement) {
     cancelAnimationFrame(state.frame);
     cancelAnimationFrame(state.cursorFrame);
     clearTimeout(state.click?.timer);
-    clearTimeout(state.insisting);
     for (const gd of state.charts.values()) state.plotly?.purge(gd);
     mounted.delete(parentElement);
   });
@@ -929,8 +916,7 @@ function mount(host, { charts: name, cursor }) {
     runs: new Map(), branches: new Map(), ghost: null, replaced: false, lacking: false, asking: 0,
     view: null, theme: null, palette: null, zoom: { x: null, y: new Map() }, hidden: new Set(),
     dragmode: "zoom", hover: null, dragging: false, frame: 0, queue: [], dirty: false, revision: 0, span: null,
-    cursor: null, obeyed: 0, told: null, heard: null, insisting: 0, click: null, cursorFrame: 0, scrubber: null,
-    send: null,
+    cursor: null, obeyed: 0, told: null, click: null, cursorFrame: 0, scrubber: null, send: null,
   };
   if (cursor) addScrubber(state, root);
   listen(state, grid);

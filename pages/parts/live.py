@@ -84,14 +84,10 @@ class Cursor:
 
 
 def encode(
-    updates: Sequence[RunUpdate],
-    view: View,
-    cursor: Cursor | None = None,
-    heard: int | None = None,
+    updates: Sequence[RunUpdate], view: View, cursor: Cursor | None = None
 ) -> dict[str, Any]:
     """Make the JSON-able message for the browser: the shown runs and how to draw them; without a
-    `cursor` there is no scrubber. `heard` is where the server takes the reader's cursor to be: the
-    browser tells it again as long as that is not so.
+    `cursor` there is no scrubber.
 
     A column of shape (rows,) becomes null (all NaN), a number (constant) or base64 of little-endian
     Float32. An x quantity becomes {"from": a, "by": b} if it is evenly spaced, else {"from": a,
@@ -105,7 +101,7 @@ def encode(
     return {
         "runs": [_encode_run(update) for update in updates],
         "view": asdict(view),
-        "cursor": asdict(cursor) | {"heard": heard} if cursor else None,
+        "cursor": asdict(cursor) if cursor else None,
     }
 
 
@@ -182,7 +178,7 @@ def live_charts(
     """
     assets.ensure_plotly_js()
     placed = (cursor or Cursor()) if on_cursor else None
-    data = encode(updates, view, placed, heard=cursor_step(key)) | {"key": key, "charts": charts}
+    data = encode(updates, view, placed) | {"key": key, "charts": charts}
     _mount(key=key, data=data, on_resync_change=on_resync, on_cursor_change=on_cursor)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import torch
@@ -72,26 +73,16 @@ def moment_at(
     unit = slope.g / slope.g.norm()  # NaN at g = 0
     lines = _lines(estimate.vectors[0], slope, unit)
     slices = _slices(problem, now.w, seen, slope, operator, lines, points, on_progress)
+    density = None
+    if with_spectrum:
+        told = partial(on_progress, "spectrum")
+        density = spectrum(operator, seed=config.seed, seconds=seconds, on_progress=told)
     return Moment(
-        step=step,
-        hyper=now.hyper,
-        loss=slope.loss,
-        grad_norm=slope.norm,
-        eigenvalues=estimate.values,
-        residuals=estimate.residuals,
-        converged=estimate.converged,
+        step=step, hyper=now.hyper, loss=slope.loss, grad_norm=slope.norm,
+        eigenvalues=estimate.values, residuals=estimate.residuals, converged=estimate.converged,
         alignments=(estimate.vectors @ unit).abs().cpu().double().numpy(),
-        slices=slices,
-        inputs=_inputs(config, problem, now.w),
-        spectrum=spectrum(
-            operator,
-            seed=config.seed,
-            seconds=seconds,
-            on_progress=lambda done, total: on_progress("spectrum", done, total),
-        )
-        if with_spectrum
-        else None,
-    )
+        slices=slices, inputs=_inputs(config, problem, now.w), spectrum=density,
+    )  # fmt: skip
 
 
 def _measure(

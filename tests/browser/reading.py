@@ -40,6 +40,6 @@ def until(page: Page, holds: Callable[[], object], what: str) -> None:
     while not holds():
         if time.monotonic() > end:
             page.screenshot(path=ARTEFACTS / "never-came-true.png")
-            text = page.locator("[data-testid=stMain]").inner_text()
+            text = page.locator("body").inner_text()  # all: the page itself may have broken
             pytest.fail(f"never came true: {what}; see {ARTEFACTS.name}; the page says\n{text}")
         page.wait_for_timeout(50)

@@ -17,5 +17,5 @@ def test_a_message_tells_branches_from_runs_and_carries_what_the_scrubber_shows(
     sent = message["runs"][0]["columns"]
     assert set(sent) == {"step", "eta", "rho", "edge"}
     assert (sent["eta"], sent["rho"]) == (0.1, 0.0)  # a constant costs a number
-    assert message["cursor"] == {"step": 2, "count": 1, "heard": None}
+    assert message["cursor"] == {"step": 2, "count": 1}
     assert encode([run], View())["cursor"] is None  # no scrubber
