@@ -37,6 +37,7 @@ Sources: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczo
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -52,16 +53,16 @@ from samedge_core.curvature.subspace import Array, Subspace
 __all__ = ["SharpnessTracker", "sharpness"]
 
 # relative to the sharpness
-ERROR = 6e-4  # what may be missing by the estimates below; 1e-3 is promised
+ERROR = 4e-4  # what may be missing by the estimates below; 1e-3 is promised
 GAP = 0.1  # eigenvalues outside the basis lie this far below the leading one, or are scouted
 LOST = 0.08  # a model that is off by more is none
 WARM_TOLERANCE, COLD_TOLERANCE = 3e-3, 1e-4  # of residuals in a search without a model
 COLD_FURTHER = 1e-3  # of the other pairs that a model starts with; above it, two may pass for one
 
 KEPT, SLACK = 10, 4  # basis vectors kept, at least, and how many more before it is cut back
-STARTS, OUTSIDE = 3, 4  # of a warm search: vectors carried, products outside them at least
+STARTS, OUTSIDE = 3, 6  # of a warm search: vectors carried, products outside them at least
 COLD_PAIRS, COLD_MINIMUM = 6, 20
-SCOUT_MOVED, SCOUT_EVERY = 0.015, 2  # scouts go when the model has moved so far, or so often
+SCOUT_MOVED, SCOUT_EVERY = 0.015, 3  # scouts go when the model has moved so far, or so often
 NEWCOMER = 0.3  # share of a leader outside the other phase's basis that makes it news there
 NOISE = 0.1  # share of noise in a scout or in an expansion of carried vectors
 SCOUT_ALONG = 3  # weight of the leader's residual in a scout, against the scout's own image
@@ -109,7 +110,7 @@ class SharpnessTracker:
             converged = self._follow(operator, known)
             if known.lost:
                 spent = known.space.products
-                starts = list(known.space.vector(known.space.pairs[:STARTS]))
+                starts = [*known.space.vector(known.space.pairs[:STARTS]), known.rest()]
                 known, converged = self._search(operator, starts, cold=False)
         space = known.space
         if not space.finite:
@@ -120,7 +121,7 @@ class SharpnessTracker:
         estimate = EigenEstimate(
             _padded(space.ritz[:wanted], wanted),
             _padded(residuals, wanted),
-            space.vector(space.coordinates[:wanted]),
+            space.ritz_vectors(wanted),
             converged,
             spent + space.products,
             time.perf_counter() - began,
@@ -175,12 +176,15 @@ class SharpnessTracker:
             if direction is not None:
                 return direction
         for i in range(space.products):
-            outside, norm, _ = space.residual(i)
-            hidden = norm**2 / (GAP * scale) if norm else 0.0
-            if abs(space.ritz[i]) + hidden > max(abs(space.ritz[i]), known[-1]) + ERROR * scale:
-                direction = space.grow(outside)
+            # by how much the residual may raise it before it is above what is known
+            margin = max(0.0, known[-1] - abs(space.ritz[i])) + ERROR * scale
+            least = math.sqrt(margin * GAP * scale)
+            if space.outside_at_most(i) > least and space.residual(i)[1] > least:
+                direction = space.grow(space.residual(i)[0])
                 if direction is not None:
                     return direction
+        if wanted == 1 and space.stays_below(known[0] + ERROR * scale, drift * scale):
+            return None
         values, pairs = space.optimistic(drift * scale)
         for i in range(wanted + 1):
             if values[i] > known[min(i, wanted - 1)] + ERROR * scale:
@@ -201,6 +205,8 @@ class SharpnessTracker:
             pair = None if queue else self._unfinished(space, cold=cold)
             if not queue and pair is None and space.products >= minimum:
                 break
+            # the pair after those that are finished, for what may hide behind them
+            pair = min(self._top_k, space.products - 1) if pair is None and not queue else pair
             z = queue.pop(0) if queue else self._expansion(space, pair or 0, cold=cold)
             direction = space.grow(z)
             if direction is None:  # nothing new there: what is left to see lies elsewhere
@@ -280,6 +286,10 @@ class _Phase:
             self.drift = max(self.drift, self._off)
             self._moved += max(self._off, SCOUT_MOVED / (SCOUT_EVERY - 0.5))
 
+    def rest(self) -> Tensor:
+        """All of the basis (P,) but what a search starts from: what rises there may lead by now."""
+        return self.space.vector(self.space.pairs[STARTS:].sum(0))
+
     @property
     def new_leader(self) -> bool:
         """Whether this measurement's leader is another than the last one's."""
@@ -294,7 +304,7 @@ class _Phase:
         before, last = self._leaders
         overlap = before @ last
         ahead = 2 * last - np.sign(overlap) * before
-        return ahead / np.linalg.norm(ahead)
+        return ahead / math.sqrt(ahead @ ahead)
 
     def tell(self, leader: Tensor) -> None:
         """The other phase has this leader (P,): to be looked at here when it is new."""
@@ -313,9 +323,11 @@ class _Phase:
         self._moved = 0.0
         assert self._scout is not None
         outside, norm, _ = self.space.residual(0)
-        along = (SCOUT_ALONG / norm) * outside if norm > 0 else 0.0
+        scout = self._scout.to(outside.device)
         self._scouted = self.space.products
-        return self.space.grow(self._scout.to(outside.device) + along)
+        return self.space.grow(
+            torch.add(scout, outside, alpha=SCOUT_ALONG / norm) if norm > 0 else scout
+        )
 
     def _follow_up(self) -> None:
         """The next scout: what the image of this one has outside the basis."""
@@ -331,8 +343,7 @@ class _Phase:
         self._follow_up()
         if self._scouted is not None and self._scout is not None:
             self._scout = self._scout + NOISE * noise()
-        for i in np.flatnonzero(np.abs(space.ritz) > CLOSE * abs(space.ritz[0])):
-            space.improve(int(i))
+        space.improve(int(np.count_nonzero(np.abs(space.ritz) > CLOSE * abs(space.ritz[0]))))
         self.drift += RECENT * (self._off - self.drift)
         self._leaders = [*self._leaders[-1:], space.pairs[0]]
         self._leaders = [_padded(c, space.size, 0.0) for c in self._leaders]
@@ -362,7 +373,8 @@ class _Phase:
 
 
 def _padded(values: Array, length: int, filling: float = np.nan) -> Array:
-    return np.concatenate([values, np.full(length - len(values), filling)])
+    missing = length - len(values)
+    return np.concatenate([values, np.full(missing, filling)]) if missing else values
 
 
 def sharpness(

@@ -217,6 +217,21 @@ def test_at_a_kink_the_slope_is_torchs(zero):
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)
+def test_strided_vectors_and_views_of_others(case):
+    problem, w = make(case)
+    expected = by_hand(problem, w)
+    v = noise(problem.size, seed=9)
+    # every second entry of a longer vector, a column of a matrix, the middle of a vector
+    spread, pair = torch.zeros(2 * len(w), dtype=DOUBLE), torch.stack([v, w], 1)
+    spread[::2] = w
+    middle = torch.cat([w, v, w])[len(w) : 2 * len(w)]
+    operator = by_hand(problem, spread[::2])
+    assert torch.equal(operator.g, expected.g)
+    for view in (pair[:, 0], middle):
+        assert torch.equal(operator.matvec(view), expected.matvec(v))
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
 def test_a_product_repeats_bit_for_bit_and_no_input_is_touched(case):
     problem, w = make(case)
     batch, v, other = problem.full_batch(), noise(problem.size, seed=5), noise(problem.size, seed=6)
