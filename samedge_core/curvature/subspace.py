@@ -12,7 +12,7 @@ from torch import Tensor
 
 from samedge_core.curvature.operator import LinearOperator
 
-__all__ = ["Array", "Subspace"]
+__all__ = ["Array", "Subspace", "as_array"]
 
 ROUNDING = 100  # what is left of a vector below this many units of rounding is no direction
 TOUCHED = 1e-2  # what is left of unit coordinates below this is multiplied already
@@ -115,7 +115,7 @@ class Subspace:
             column = outside @ self._rows[k]
             outside.addr_(column, self._rows[k], alpha=-1)
             self._norms = torch.linalg.vector_norm(outside, dim=1).tolist()
-            couplings = _array(column) @ self.multiplied
+            couplings = as_array(column) @ self.multiplied
             self.model[k, :k] = self.model[:k, k] = couplings[:k]
             self.coordinates = self._mix @ self.multiplied
         # until it is multiplied
@@ -151,7 +151,7 @@ class Subspace:
         image = self.operator.matvec(torch.mv(basis.T, self._tensor(c), out=self._vectors[n]))
         within = basis @ image
         torch.addmv(image, basis.T, within, alpha=-1, out=self._outside[n])
-        row = _array(within)
+        row = as_array(within)
         self.finite = bool(np.isfinite(row).all())
         self.products = n + 1
         self._multiplied[n, : self.size] = c
@@ -302,13 +302,14 @@ def _norm(vector: Tensor) -> float:
     return float(torch.linalg.vector_norm(vector))
 
 
-def _array(tensor: Tensor) -> Array:
+def as_array(tensor: Tensor) -> Array:
+    """In main memory and double precision, as everything small is computed."""
     return tensor.cpu().numpy().astype(np.float64)
 
 
 def _straightening(vectors: Tensor) -> Array:
     """L^-1 for the Gram matrix L L^T of these rows: it makes them orthonormal."""
-    gram = _array(vectors @ vectors.T)
+    gram = as_array(vectors @ vectors.T)
     return np.asarray(np.linalg.inv(np.linalg.cholesky(gram)), np.float64)
 
 

@@ -15,7 +15,7 @@ measurement
 4. is optimistic about the rest: if T moved by the drift at every measurement since it was exact,
    could another pair lead by now? If so, what of it was not multiplied is. So a crossing within B
    is not missed, whatever its speed, and nothing is paid for pairs that are far below;
-5. every other time, or always when the drift is large, sends a *scout* outside B: what B does not
+5. every third time, or always when the drift is large, sends a *scout* outside B: what B does not
    hold of the scout's last image, and of the leader's. Over some measurements this is a Lanczos
    process outside B. Without it, an eigenvector that was never in B stays out, and its mixing with
    v1 is invisible: near the top such a mixture has almost no residual;
@@ -23,11 +23,13 @@ measurement
 
 The value is the largest Ritz value of what was multiplied *now*: a Rayleigh quotient of H at this
 w, never above the operator norm. T only decides what to multiply. When it is off by more than
-`LOST`, it is thrown away, and a block search (Davidson) starts from the three leading vectors; so
-it is at the first measurement, from noise.
+`LOST`, it is thrown away, and a block search (Davidson) starts from the three leading vectors and
+the sum of the others; so it is at the first measurement, from noise.
 
 There is a model for each of two *phases*, since at the edge the iterates hop with period 2: there
-v1 overlaps 0.99 with v1 of two steps ago, but at a ReLU kink only 0.1 with the last one.
+v1 overlaps 0.99 with v1 of two steps ago, but at a ReLU kink only 0.1 with the last one. One tells
+the other what leads or nearly leads; where its own model, not measured lately, has that far lower,
+it looks itself.
 
 Limitations: an eigenvector from outside B that overtakes at once is seen when a scout finds it,
 some six measurements later. Within B, one that moves at many times the drift can be late.
@@ -40,7 +42,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -48,7 +50,7 @@ from torch import Tensor
 
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.curvature.operator import HessianOperator, LinearOperator
-from samedge_core.curvature.subspace import Array, Subspace
+from samedge_core.curvature.subspace import Array, Subspace, as_array
 
 __all__ = ["SharpnessTracker", "sharpness"]
 
@@ -63,6 +65,9 @@ KEPT, SLACK = 10, 4  # basis vectors kept, at least, and how many more before it
 STARTS, OUTSIDE = 3, 6  # of a warm search: vectors carried, products outside them at least
 COLD_PAIRS, COLD_MINIMUM = 6, 20
 SCOUT_MOVED, SCOUT_EVERY = 0.015, 3  # scouts go when the model has moved so far, or so often
+CONTENDS = 0.97  # Ritz values above this are told to the other phase ...
+# ... which looks itself, if by its model they are so much lower and that is older
+DOUBTED, RECENTLY = 0.03, 1.5
 NEWCOMER = 0.3  # share of a leader outside the other phase's basis that makes it news there
 NOISE = 0.1  # share of noise in a scout or in an expansion of carried vectors
 SCOUT_ALONG = 3  # weight of the leader's residual in a scout, against the scout's own image
@@ -126,13 +131,14 @@ class SharpnessTracker:
             spent + space.products,
             time.perf_counter() - began,
         )
+        found = _Found.of(space, new=known.new_leader)
         known.end(lambda: self._noise(operator), self._kept)
         if known.space.room != min(self._room, operator.size):  # of a search
             known = _Phase.restore(known.state(), self._room)
         self._phases[phase] = known
         other = self._phases.get(1 - phase)
-        if other and known.new_leader:
-            other.tell(estimate.vectors[0])
+        if other:
+            other.tell(found)
         return estimate
 
     def state(self) -> dict[str, Any]:
@@ -205,9 +211,7 @@ class SharpnessTracker:
             pair = None if queue else self._unfinished(space, cold=cold)
             if not queue and pair is None and space.products >= minimum:
                 break
-            # the pair after those that are finished, for what may hide behind them
-            pair = min(self._top_k, space.products - 1) if pair is None and not queue else pair
-            z = queue.pop(0) if queue else self._expansion(space, pair or 0, cold=cold)
+            z = queue.pop(0) if queue else self._expansion(space, pair, cold=cold)
             direction = space.grow(z)
             if direction is None:  # nothing new there: what is left to see lies elsewhere
                 direction = space.grow(self._noise(operator))
@@ -228,8 +232,12 @@ class SharpnessTracker:
                 return i
         return None
 
-    def _expansion(self, space: Subspace, pair: int, *, cold: bool) -> Tensor:
-        """Where a search goes on: along a residual, with noise where the block was carried."""
+    def _expansion(self, space: Subspace, pair: int | None, *, cold: bool) -> Tensor:
+        """Where a search goes on: along the residual of this pair or, when all are finished, of
+        that which may rise highest; with noise where the block was carried."""
+        if pair is None:
+            reach = [abs(space.ritz[i]) + space.residual(i)[1] for i in range(space.products)]
+            pair = int(np.argmax(reach))
         outside, norm, _ = space.residual(min(pair, space.products - 1))
         if norm == 0:
             return torch.zeros_like(outside)
@@ -249,6 +257,21 @@ class SharpnessTracker:
         unknown = np.full(min(self._top_k, operator.size), np.nan)
         none = torch.empty(0, operator.size, dtype=operator.dtype)
         return EigenEstimate(unknown, unknown, none, False, products, time.perf_counter() - began)
+
+
+class _Found(NamedTuple):
+    """What one phase tells the other: Ritz values, relative to the sharpness, and vectors."""
+
+    values: Array
+    vectors: Tensor
+    new_leader: bool
+
+    @classmethod
+    def of(cls, space: Subspace, *, new: bool) -> _Found:
+        """The leader, and the next one where it contends."""
+        scale = abs(space.ritz[0])
+        count = int(np.count_nonzero(np.abs(space.ritz[:2]) > CONTENDS * scale))
+        return cls(np.abs(space.ritz[:count]) / (scale or 1.0), space.ritz_vectors(count), new)
 
 
 class _Phase:
@@ -306,15 +329,33 @@ class _Phase:
         ahead = 2 * last - np.sign(overlap) * before
         return ahead / math.sqrt(ahead @ ahead)
 
-    def tell(self, leader: Tensor) -> None:
-        """The other phase has this leader (P,): to be looked at here when it is new."""
-        outside = leader - self.space.basis.T @ (self.space.basis @ leader)
-        self._news = outside if float(outside.norm()) ** 2 > NEWCOMER else None
+    def tell(self, found: _Found) -> None:
+        """What the other phase found is to be looked at here, too, where it is news."""
+        space, self._news = self.space, None
+        top = abs(space.values[0])
+        for value, vector in zip(found.values, found.vectors, strict=True):
+            c = as_array(space.basis @ vector.to(space.basis.device))
+            inside = c @ c
+            if 1 - inside > NEWCOMER:
+                news = found.new_leader and value == 1.0
+            else:
+                low = abs(c @ space.model @ c) < (value - DOUBTED) * inside * top
+                news = low and c @ space.staleness @ c > RECENTLY * inside
+            if news:
+                self._news = vector
+                return
 
     def newcomer(self) -> Array | None:
-        """Coordinates of what the other phase found, new in the basis."""
+        """Coordinates of what the other phase found, of what is not multiplied yet."""
         news, self._news = self._news, None
-        return None if news is None else self.space.grow(news.to(self.space.basis.device))
+        if news is None:
+            return None
+        space = self.space
+        news = news.to(space.basis.device)
+        c = as_array(space.basis @ news)
+        if 1 - c @ c > NEWCOMER:
+            return space.grow(news)
+        return space.untouched(c)
 
     def scouted(self) -> Array | None:
         """Coordinates of the scout, new in the basis; None when it is not its turn."""

@@ -11,6 +11,7 @@ from scipy.sparse.linalg import aslinearoperator, eigsh
 
 import samedge_core as se
 from samedge_core.curvature import HessianOperator, SharpnessTracker, sharpness
+from samedge_core.curvature.tracker import _Found
 from samedge_core.training.loop import measurements
 from samedge_core.training.state import TrainState
 from tests.curvature.matrices import Matrix, rotation, with_spectrum
@@ -203,6 +204,39 @@ def test_a_model_that_is_lost_is_searched_anew():
         assert estimate.converged
         assert estimate.value == pytest.approx(2.0 + seed, rel=PROMISED)
         assert estimate.products > 4
+
+
+def test_what_one_phase_finds_the_other_looks_at():
+    # the runner-up of the odd steps is far below by what the even ones measured long ago
+    q, bulk = rotation(150), np.linspace(-0.5, 0.5, 147)
+    tracker = SharpnessTracker(seed=0)
+    for _ in range(8):
+        tracker.measure(with_spectrum([1.0, 0.9, 0.8, *bulk], q))
+    unmoved = SharpnessTracker(seed=0)
+    unmoved.restore(tracker.state())
+    risen = with_spectrum([1.0, 0.99, 0.8, *bulk], q)
+    found = _Found(np.array([1.0, 0.99]), q[:, :2].T, new_leader=False)
+    tracker._phases[0].tell(found)
+    assert unmoved.measure(risen).values == pytest.approx([1.0], rel=PROMISED)
+    assert tracker.measure(risen).values == pytest.approx([1.0], rel=PROMISED)
+    told, untold = (t._phases[0].space.model for t in (tracker, unmoved))
+    assert np.linalg.eigvalsh(told)[-2] == pytest.approx(0.99, rel=PROMISED)
+    assert np.linalg.eigvalsh(untold)[-2] == pytest.approx(0.9, rel=PROMISED)
+    # it has looked: told the same again, it believes itself
+    tracker._phases[0].tell(found)
+    assert tracker._phases[0].newcomer() is None
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_search_finds_what_leads_from_the_rest_of_the_basis(seed):
+    # the sixth of the carried eigenvectors, after the leader has collapsed
+    q, bulk = rotation(300), np.linspace(-0.9, 0.9, 294)
+    tracker = SharpnessTracker(seed=seed)
+    for _ in range(6):
+        tracker.measure(with_spectrum([2.0, 1.9, 1.8, 1.7, 1.6, 1.5, *bulk], q))
+    estimate = tracker.measure(with_spectrum([1.0, 1.05, 1.0, 1.0, 0.95, 1.1, *bulk], q))
+    assert estimate.products > 4  # a search
+    assert estimate.value == pytest.approx(1.1, rel=PROMISED)
 
 
 def test_a_cluster_at_the_top_is_not_read_low():
