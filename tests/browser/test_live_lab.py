@@ -137,11 +137,19 @@ def test_zoom_and_legend_choices_survive_updates_in_the_same_chart(open_lab):
     lab = open_lab("?preset=sam-chebyshev")
     lab.press("Start")
     lab.until_step(20)
-    lab.page.evaluate("""() => {
-      window.charts = [...document.querySelectorAll("[role=figure]")];
-      const item = [...window.charts[0].querySelectorAll(".legendtoggle")].at(-1);
-      for (const type of ["mousedown", "mouseup"]) item.dispatchEvent(new MouseEvent(type));
-    }""")
+    lab.page.evaluate("() => window.charts = [...document.querySelectorAll('[role=figure]')]")
+    hidden = "() => window.charts[0].data.map((t) => [t.name, t.visible ?? true])"
+
+    def hide() -> bool:
+        lab.page.evaluate("""() => {
+          const item = [...window.charts[0].querySelectorAll(".legendtoggle")].at(-1);
+          for (const type of ["mousedown", "mouseup"]) item.dispatchEvent(new MouseEvent(type));
+        }""")
+        # Plotly waits 300 ms for a second click, and forgets the first if it draws meanwhile
+        lab.page.wait_for_timeout(700)
+        return "legendonly" in dict(lab.page.evaluate(hidden)).values()
+
+    lab.until(hide, "a hidden trace")
     area = lab.page.locator('[aria-label="Sharpness"] .nsewdrag').first.bounding_box()
     assert area is not None
     lab.page.mouse.move(area["x"] + 0.2 * area["width"], area["y"] + 0.3 * area["height"])
@@ -154,7 +162,6 @@ def test_zoom_and_legend_choices_survive_updates_in_the_same_chart(open_lab):
     zoomed = lab.page.evaluate(ranges)
     assert zoomed[0][0] > 0
     assert all(r == pytest.approx(zoomed[0]) for r in zoomed)  # the x axes are linked
-    hidden = "() => window.charts[0].data.map((t) => [t.name, t.visible ?? true])"
     choices = lab.page.evaluate(hidden)
     assert "legendonly" in dict(choices).values()
     lab.until_step(seen + 100)
