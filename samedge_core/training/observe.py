@@ -9,12 +9,12 @@ from torch import Tensor
 
 from samedge_core.curvature.operator import HessianOperator
 from samedge_core.problems.batches import Batch, subsample
-from samedge_core.problems.dense_network import DenseOperator
+from samedge_core.problems.explicit_operator import ExplicitOperator
 from samedge_core.problems.problem import Problem
 
 __all__ = ["Operator", "Slope", "observe"]
 
-Operator = HessianOperator | DenseOperator
+Operator = HessianOperator | ExplicitOperator
 
 
 class Slope(NamedTuple):

@@ -1,0 +1,191 @@
+"""The networks whose derivatives are written out: which modules they are, and how w holds them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from samedge_core.problems.arrays import Array, Arrays, NumPyArrays, Span, TorchArrays
+from samedge_core.problems.batches import Batch
+from samedge_core.problems.layers import Convolution, Dense, Layer
+
+__all__ = ["ExplicitNetwork", "Prepared", "Weights"]
+
+ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh"}
+LOSSES = ("mse", "half-mse", "cross-entropy")
+CONVOLUTION = {
+    "kernel_size": (3, 3),
+    "stride": (1, 1),
+    "padding": (1, 1),
+    "dilation": (1, 1),
+    "groups": 1,
+    "padding_mode": "zeros",
+}
+POOL = {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
+SMALL = 4096  # entries; three such matrices make 2^18 multiplications, and OpenBLAS no threads
+KEPT = 2**24  # bytes
+
+
+class Weights(NamedTuple):
+    """Of one layer, views into a flat vector."""
+
+    weight: Array  # (out, in)
+    bias: Array  # (out, 1)
+
+
+class Prepared(NamedTuple):
+    """What the formulas take of a batch."""
+
+    batch: Batch
+    arrays: Arrays
+    inputs: Array  # of the first layer, (in, n), or (9 * channels, rows * columns * n)
+    target: Array  # (out, n); for the cross-entropy where in it the classes are
+
+
+class ExplicitNetwork:
+    """Convolutions, then dense layers with one activation between them, and a loss on the outputs.
+
+    Attributes:
+        layers: in turn.
+        size: P; w holds weight and bias of each layer in turn, as the torch module does.
+        loss: one of LOSSES.
+    """
+
+    def __init__(self, layers: list[Layer], loss: str) -> None:
+        self.layers, self.loss = layers, loss
+        self._spans: list[Span] = []
+        self.size = 0
+        for layer in layers:
+            for shape in (layer.shape, (layer.shape[0], 1)):
+                stop = self.size + shape[0] * shape[1]
+                self._spans.append(Span(shape, self.size, stop))
+                self.size = stop
+        self._dense = all(isinstance(layer, Dense) for layer in layers)
+        self._prepared: Prepared | None = None
+        if not self._dense:
+            # once a block of this size was freed, glibc no longer hands memory of smaller ones
+            # back: faulting it in anew takes as long as half a gradient
+            torch.empty(KEPT, dtype=torch.uint8)
+
+    @classmethod
+    def of(cls, module: nn.Module, loss: object, data: Batch) -> ExplicitNetwork | None:
+        """The network that `module` is, trained on `data`; None when it is no such network."""
+        if type(module) is not nn.Sequential or loss not in LOSSES or _altered(module):
+            return None
+        layers = _layers(list(module), tuple(data.x.shape[1:]))
+        if layers is None:
+            return None
+        # neither tied nor computed from others
+        weighted = [part for part in module if type(part) in (nn.Linear, nn.Conv2d)]
+        own = [p for part in weighted for p in (part.weight, part.bias)]
+        if [id(p) for p in own] != [id(p) for p in module.parameters()]:
+            return None
+        network = cls(layers, str(loss))
+        return network if network._fits(data, next(module.parameters()).dtype) else None
+
+    def _fits(self, data: Batch, dtype: torch.dtype) -> bool:
+        """Whether inputs and targets are such as the formulas take; what is wrong with others is
+        for torch to say."""
+        x, y, outputs = data.x, data.y, self.layers[-1].shape[0]
+        if dtype not in (torch.float32, torch.float64) or x.dtype != dtype:
+            return False
+        if y.is_floating_point():
+            return self.loss != "cross-entropy" and y.shape[1:] == (outputs,) and y.dtype == dtype
+        return (
+            y.ndim == 1 and y.dtype == torch.int64 and 0 <= int(y.min()) <= int(y.max()) < outputs
+        )
+
+    def weights(self, w: Array, arrays: Arrays) -> list[Weights]:
+        """Views into w (P,)."""
+        views = arrays.views(w, self._spans)
+        return [Weights(*pair) for pair in zip(views[::2], views[1::2], strict=True)]
+
+    def prepared(self, batch: Batch) -> Prepared:
+        """`batch` as arrays; that of the last one is kept, which most often comes again."""
+        last = self._prepared
+        if last is None or last.batch.x is not batch.x or last.batch.y is not batch.y:
+            arrays = self._arrays(batch)
+            inputs = arrays.of(self.layers[0].data(batch.x))
+            last = Prepared(batch, arrays, inputs, self._target(batch, arrays))
+            self._prepared = last
+        return last
+
+    def _arrays(self, batch: Batch) -> Arrays:
+        widths = [(inputs, outputs) for outputs, inputs in (layer.shape for layer in self.layers)]
+        largest = max(max(a * b, a * len(batch.x), b * len(batch.x)) for a, b in widths)
+        small = self._dense and batch.x.is_cpu and largest <= SMALL
+        return NumPyArrays if small else TorchArrays
+
+    def _target(self, batch: Batch, arrays: Arrays) -> Array:
+        x, y = batch
+        if y.is_floating_point():
+            return arrays.of(y.T)
+        places = (arrays.of(y), arrays.of(torch.arange(len(y), device=y.device)))
+        if self.loss == "cross-entropy":
+            return places
+        target = arrays.of(x.new_zeros(self.layers[-1].shape[0], len(y)))
+        target[places] = 1
+        return target
+
+
+def _altered(module: nn.Module) -> bool:
+    """Whether hooks, or a `forward` set on an instance, make layers other than their types say."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(
+        "forward" in vars(part) or any(getattr(part, name) for name in hooks)
+        for part in module.modules()
+    )
+
+
+def _layers(parts: list[Any], shape: tuple[int, ...]) -> list[Layer] | None:
+    """The layers that `parts` are for examples of this shape; None for any others."""
+    kinds = [type(part) for part in parts]
+    if nn.Flatten not in kinds:
+        return _dense(parts, shape)
+    end = kinds.index(nn.Flatten)
+    blocks, flatten = parts[:end], parts[end]
+    if end == 0 or end % 3 or (flatten.start_dim, flatten.end_dim) != (1, -1) or len(shape) != 3:
+        return None
+    layers: list[Layer] = []
+    for conv, relu, pool in zip(blocks[::3], blocks[1::3], blocks[2::3], strict=True):
+        if not _is_block(conv, relu, pool) or conv.in_channels != shape[0]:
+            return None
+        # of an odd side, pooling would leave the last out
+        if shape[1] % 2 or shape[2] % 2:
+            return None
+        layers.append(Convolution(conv.in_channels, conv.out_channels, *shape[1:]))
+        shape = (conv.out_channels, shape[1] // 2, shape[2] // 2)
+    head = _dense(parts[end + 1 :], (shape[0] * shape[1] * shape[2],))
+    return None if head is None else [*layers, *head]
+
+
+def _is_block(conv: Any, relu: Any, pool: Any) -> bool:
+    """Whether these are a `Convolution`."""
+    if (type(conv), type(relu), type(pool)) != (nn.Conv2d, nn.ReLU, nn.MaxPool2d):
+        return False
+    sides = (pool.kernel_size, pool.stride)
+    return (
+        conv.bias is not None
+        and all(getattr(conv, name) == value for name, value in CONVOLUTION.items())
+        and all(getattr(pool, name) == value for name, value in POOL.items())
+        and all(side in (2, (2, 2)) for side in sides)
+    )
+
+
+def _dense(parts: list[Any], shape: tuple[int, ...]) -> list[Layer] | None:
+    """Linear layers in turn, with one kind of activation between all of them or none."""
+    linear = [part for part in parts if type(part) is nn.Linear and part.bias is not None]
+    kinds = {type(part) for part in parts if part not in linear}
+    if not linear or len(kinds) > 1 or not kinds <= set(ACTIVATIONS):
+        return None
+    step = 2 if kinds else 1
+    if len(linear) * step - (step - 1) != len(parts) or parts[::step] != linear:
+        return None
+    sizes = [*shape, *(part.out_features for part in linear)]
+    if sizes[:-1] != [part.in_features for part in linear]:
+        return None
+    activation = ACTIVATIONS[kinds.pop()] if kinds else None
+    inner = [Dense(part.in_features, part.out_features, activation) for part in linear[:-1]]
+    return [*inner, Dense(linear[-1].in_features, linear[-1].out_features, None)]

@@ -1,0 +1,58 @@
+"""What the tests of networks with written-out derivatives share."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+
+from samedge_core.problems.explicit_operator import ExplicitOperator
+from samedge_core.problems.problem import Batch, LossFunction, ModuleProblem, Problem
+
+DOUBLE = torch.float64
+# float64 sums of at most some hundred terms, in two orders, against parts of order 1
+ROUNDING = 1e-13
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
+
+
+def by_hand(problem: Problem, w: Tensor, batch: Batch | None = None) -> ExplicitOperator:
+    operator = problem.operator(w, batch)
+    assert isinstance(operator, ExplicitOperator)
+    return operator
+
+
+def matrix(operator: ExplicitOperator) -> Tensor:
+    """H column by column."""
+    columns = [operator.matvec(v) for v in torch.eye(operator.size, dtype=operator.dtype)]
+    return torch.stack(columns, 1)
+
+
+def agree(ours: Tensor, expected: Tensor, bound: float = ROUNDING) -> None:
+    atol = bound * (1 + float(expected.norm()))
+    torch.testing.assert_close(ours, expected, rtol=0, atol=atol)
+
+
+def plain_loss(outputs: Tensor, y: Tensor, loss: str | LossFunction) -> Tensor:
+    if callable(loss):
+        return loss(outputs, y)
+    if loss == "cross-entropy":
+        return cross_entropy(outputs.reshape(-1, outputs.shape[-1]), y.reshape(-1))
+    target = y if y.is_floating_point() else one_hot(y, outputs.shape[-1])
+    return (outputs - target).square().mean() / (2 if loss == "half-mse" else 1)
+
+
+def same_gradient(module: nn.Module, x: Tensor, y: Tensor, loss: str | LossFunction) -> None:
+    """`loss_and_gradient` is the module's own backward pass."""
+    for seed, p in enumerate(module.parameters()):
+        p.data.copy_(0.7 * noise(*p.shape, seed=seed))
+    module.zero_grad()
+    # first: `functional_call` leaves its own tensors in a layer that is used twice
+    expected = plain_loss(module(x), y, loss)
+    expected.backward()
+    gradients = [p.grad.reshape(-1) for p in module.parameters() if p.grad is not None]
+    problem = ModuleProblem(module, x, y, loss)
+    value, g = problem.loss_and_gradient(problem.init(seed=0), None)
+    agree(value, expected.detach())
+    agree(g, torch.cat(gradients))
+    assert float(g.norm()) > 0.01
