@@ -25,7 +25,7 @@ MORE = ("batch_size", "measure_on", "hessian_share", "top_k", "steps", "dtype", 
 
 CADENCE, STRIDE = FIELDS["cadence"], FIELDS["measure_every"]
 CADENCES = {
-    "every step": "1.5 to 4 Hessian-vector products a step; about 12 with mini-batches.",
+    "every step": "Nothing that happens goes unseen; dearest with mini-batches.",
     "adaptive": "Pairs of steps, as far apart as it takes the sharpness to move by 1 %. Saves "
     "little where it swings.",
     "every k-th step": "Cheapest, but at the edge the sharpness swings between the measured steps.",

