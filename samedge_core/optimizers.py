@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from samedge_core.rules import Hyperparameters
 
@@ -47,7 +48,7 @@ def _gd(w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient
 def _sam(
     w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
 ) -> Step:
-    grad_norm = g.norm()
+    grad_norm = vector_norm(g)
     # the paper's code divides by ||g|| + 1e-5; we take u = 0 at ||g|| = 0: the uphill point
     # is then w, the step zero at g = 0, and GD's where the norm of a tiny g underflows
     if grad_norm == 0:

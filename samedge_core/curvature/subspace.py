@@ -31,7 +31,7 @@ ONE = np.ones((1, 1))
 AGEING = np.array([0, 0, 0, 1 - LASTING, 1])[:, None]
 NEW = np.array([0, NEVER, 0, 1, NEVER])
 # at these sizes NumPy's checks and choices cost more than LAPACK itself
-SYEVD, POTRF = get_lapack_funcs(("syevd", "potrf"), dtype=np.float64)
+SYEVD, POTRF, TRTRI = get_lapack_funcs(("syevd", "potrf", "trtri"), dtype=np.float64)
 
 
 class Surprise(NamedTuple):
@@ -384,8 +384,10 @@ def as_array(tensor: Tensor) -> Array:
 
 def _straightening(vectors: Tensor) -> Array:
     """L^-1 for the Gram matrix L L^T of these rows: it makes them orthonormal."""
-    gram = as_array(vectors @ vectors.T)
-    return np.asarray(np.linalg.inv(np.linalg.cholesky(gram)), np.float64)
+    factor, failed = POTRF(as_array(vectors @ vectors.T), lower=1, clean=1)
+    if failed:
+        raise np.linalg.LinAlgError("these vectors are not independent")
+    return TRTRI(factor, lower=1)[0]
 
 
 def _eigen(matrix: Array) -> tuple[Array, Array]:

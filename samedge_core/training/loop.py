@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.optimizers import Step, update
@@ -204,12 +205,12 @@ def _record(
 def _alignments(g: Tensor, vectors: Tensor, top_k: int) -> tuple[float, float]:
     """|<g, v1>|/||g||, and the same for the projection on the leading subspace (NaN for top_k 1,
     where that subspace was not asked for); NaN at g = 0."""
-    norm = g.norm()
+    norm = vector_norm(g)
     if norm == 0:
         return math.nan, math.nan
     shares = (vectors @ g) / norm
     leading = float(torch.abs(shares[0]))
-    return leading, float(shares[:top_k].norm()) if top_k > 1 else math.nan
+    return leading, float(vector_norm(shares[:top_k])) if top_k > 1 else math.nan
 
 
 def _stop(state: TrainState, slope: Slope) -> Stop | None:

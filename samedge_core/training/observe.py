@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from samedge_core.curvature.operator import HessianOperator
 from samedge_core.problems.batches import Batch, subsample
@@ -27,7 +28,7 @@ class Slope(NamedTuple):
     @classmethod
     def of(cls, loss: Tensor, g: Tensor) -> Slope:
         """From scalar `loss` and its gradient."""
-        return cls(float(loss), g, float(g.norm()))
+        return cls(float(loss), g, float(vector_norm(g)))
 
     @property
     def finite(self) -> bool:
