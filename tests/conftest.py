@@ -1,5 +1,6 @@
 """One torch thread, so that runs replay bit for bit, and property tests that repeat."""
 
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from hypothesis import settings
 from tests.problems import originals
 
 torch.set_num_threads(1)
+# a shell that starts the suite in the background has it ignore Ctrl-C, and its children too
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # `pytest --hypothesis-profile search` looks further, with fresh examples each time
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=50)
