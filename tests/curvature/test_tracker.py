@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import aslinearoperator, eigsh
 
 import samedge_core as se
-from samedge_core.curvature import HessianOperator, SharpnessTracker, sharpness
+from samedge_core.curvature import HessianOperator, SharpnessTracker, dense_hessian, sharpness
 from samedge_core.curvature.phase import Phase
 from samedge_core.curvature.tracker import VERSION
 from samedge_core.training.loop import measurements
@@ -95,6 +95,29 @@ def test_sharpness_along_a_run_is_arpacks(name, options, rule, eta, rho, steps, 
         w = state.w
     # the check must not pass because nothing converged
     assert checked >= 0.8 * steps / 8
+
+
+@pytest.mark.parametrize(("rule", "eta", "rho"), [("gd", 0.3, 0.0), ("sam", 0.2, 0.05)])
+@pytest.mark.parametrize("top_k", [5, 10])
+def test_further_eigenvalues_along_a_run_are_those_of_the_dense_hessian(rule, eta, rho, top_k):
+    # while the sharpness rises the fastest; far down the spectrum no gap helps
+    config = se.RunConfig(
+        problem="chebyshev-mlp", rule=rule, eta=eta, rho=rho, steps=100, top_k=top_k, seed=1
+    )
+    problem = se.build_problem(config)
+    oracle = se.build_problem(config.replace(dtype="float64"))
+    state = TrainState.initial(config, problem)
+    w, checked = state.w, 0
+    for row in measurements(config, problem, state):
+        assert isinstance(row, se.Measurement)
+        if row.step % 10 == 5 and row.converged:
+            dense = dense_hessian(lambda w: oracle.loss(w, None), w.double())
+            exact = np.sort(np.abs(np.linalg.eigvalsh(dense.numpy())))[::-1][:top_k]
+            found = np.abs([row.lambda_max, *row.others])
+            assert np.abs(found - exact).max() <= PROMISED * exact[0]
+            checked += 1
+        w = state.w
+    assert checked >= 8
 
 
 @pytest.mark.parametrize(
