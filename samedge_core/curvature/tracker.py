@@ -60,8 +60,8 @@ __all__ = ["SharpnessTracker", "sharpness"]
 
 # relative to the sharpness
 ERROR = 4e-4  # what may be missing by the estimates below; 1e-3 is promised
-GAP = 0.1  # eigenvalues outside the basis lie this far below the leading one, or are scouted ...
-FURTHER_GAP = 0.005  # ... and below the further ones that are asked for
+GAP = 0.1  # eigenvalues outside the basis lie this far below the leading one, or are scouted
+LEAST_GAP = 0.002  # below a further one they lie as far as the least in the basis, or this
 WARM_TOLERANCE, COLD_TOLERANCE = 3e-3, 1e-4  # of residuals in a search without a model
 COLD_FURTHER = 1e-3  # of the other pairs that a model starts with; above it, two may pass for one
 KEPT = 6  # basis vectors kept, at least
@@ -183,7 +183,7 @@ class SharpnessTracker:
         for i, most in enumerate(space.outside_at_most()):
             # by how much the residual may raise it before it is above what is known
             margin = max(0.0, values[-1] - abs(space.ritz[i])) + ERROR * scale
-            gap = GAP if wanted == 1 or i == 0 else FURTHER_GAP
+            gap = GAP if wanted == 1 else self._gap(space, i)
             least = math.sqrt(margin * gap * scale)
             if most > least and space.residual(i).outside > least:
                 direction = space.grow(space.residual(i).vector)
@@ -198,6 +198,12 @@ class SharpnessTracker:
                 if direction is not None:
                     return direction
         return None
+
+    def _gap(self, space: Subspace, i: int) -> float:
+        """How far, relative to the sharpness, eigenvalues outside the basis lie below Ritz pair i:
+        far down the spectrum they are close."""
+        below = (abs(space.ritz[i]) - abs(space.values[-1])) / (abs(space.ritz[0]) or 1.0)
+        return min(GAP, max(LEAST_GAP, below))
 
     def _search(
         self, operator: LinearOperator, starts: Sequence[Tensor], *, cold: bool
