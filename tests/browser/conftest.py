@@ -17,7 +17,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.browser.reading import ARTEFACTS, PATIENCE, READ_MARKS, ROOT, traces, until
+from tests.browser.reading import ARTEFACTS, PATIENCE, READ_MARKS, ROOT, line, traces, until
 from tests.problems import originals
 
 FLAGS = [
@@ -45,8 +45,11 @@ class Lab:
     def press(self, name: str) -> None:
         self.button(name).click()
 
-    def traces(self, chart: str = "Sharpness") -> dict[str, dict[str, list]]:
-        return traces(self.page, chart)
+    def traces(self, chart: str = "Sharpness", *needed: str) -> dict[str, dict[str, list]]:
+        return traces(self.page, chart, *needed)
+
+    def line(self, name: str, chart: str = "Sharpness") -> dict[str, list]:
+        return line(self.page, chart, name)
 
     def last_step(self, trace: str = "sharpness") -> int:
         steps = self.traces().get(trace, {"x": []})["x"]

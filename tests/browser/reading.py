@@ -29,9 +29,22 @@ READ_MARKS = f"""async () => {{
 }}"""
 
 
-def traces(page: Page, figure: str) -> dict[str, dict[str, list]]:
-    """Return x and y of all traces of a chart, by name."""
-    return page.evaluate(READ_TRACES, figure)
+def traces(page: Page, figure: str, *needed: str) -> dict[str, dict[str, list]]:
+    """x and y of all traces of a chart, by name, from one reading that has all of `needed`."""
+    found = {}
+
+    def complete() -> bool:
+        nonlocal found
+        found = page.evaluate(READ_TRACES, figure)
+        return set(needed) <= found.keys()
+
+    until(page, complete, f"{needed} in {figure}")
+    return found
+
+
+def line(page: Page, figure: str, name: str) -> dict[str, list]:
+    """x and y of one trace of a chart, once it is there."""
+    return traces(page, figure, name)[name]
 
 
 def until(page: Page, holds: Callable[[], object], what: str) -> None:

@@ -38,13 +38,13 @@ def whole_run(lab) -> None:
 def test_continue_from_here_leaves_the_later_rows_as_a_grey_branch(open_lab):
     lab = open_lab(link(CONFIG))
     whole_run(lab)
-    before = lab.traces()["sharpness"]
+    before = lab.line("sharpness")
     lab.set_exact("Step size η", "0.2")
     put_cursor(lab, 25)
     lab.page.get_by_role("button", name="Continue from step 25").click()
     lab.until(lambda: "abandoned" in lab.traces(), "an abandoned branch")
     lab.until_step(CONFIG.steps - 1)
-    after = lab.traces()
+    after = lab.traces("Sharpness", "abandoned", "sharpness")
     assert after["abandoned"]["x"] == before["x"][25:]
     # Float32 on the way to the browser, but for a row that travels alone
     assert after["abandoned"]["y"] == pytest.approx(before["y"][25:], rel=1e-6)
@@ -55,7 +55,7 @@ def test_continue_from_here_leaves_the_later_rows_as_a_grey_branch(open_lab):
     # all of it comes back with the link, in a browser that knows nothing of it
     again = open_lab(query_of(lab.page.url))
     again.until(lambda: "abandoned" in again.traces(), "the branch after a reload")
-    assert again.traces()["abandoned"]["y"] == pytest.approx(before["y"][25:], rel=1e-6)
+    assert again.line("abandoned")["y"] == pytest.approx(before["y"][25:], rel=1e-6)
 
 
 def test_a_fork_runs_beside_its_parent_and_unchanged_repeats_it(open_lab):
@@ -68,7 +68,7 @@ def test_a_fork_runs_beside_its_parent_and_unchanged_repeats_it(open_lab):
     lab.until(
         lambda: all(lab.traces().get(n, {"x": [0]})["x"][-1] == 59 for n in names), "both runs"
     )
-    first, second = (lab.traces()[name] for name in names)
+    first, second = (lab.line(name) for name in names)
     assert first["x"] == second["x"]
     assert first["y"] == pytest.approx(second["y"], rel=1e-6)
 
@@ -100,9 +100,7 @@ def test_a_link_in_a_fresh_browser_repeats_a_run_with_its_interventions(open_lab
     assert re.search(r"\?v=1&.*at=20_eta_0\.1$", shared), shared
     other = open_lab(query_of(shared))
     whole_run(other)
-    assert other.traces()["sharpness"]["y"] == pytest.approx(
-        lab.traces()["sharpness"]["y"], rel=1e-6
-    )
+    assert other.line("sharpness")["y"] == pytest.approx(lab.line("sharpness")["y"], rel=1e-6)
     assert other.marks() == lab.marks()
 
 

@@ -21,23 +21,24 @@ def test_start_shows_sharpness_rising_to_a_moving_sam_edge(open_lab):
     lab.press("Start")
     lab.until_step(130)
     lab.pause()
-    traces = lab.traces()
-    assert set(traces) == {"sharpness", "2/η", "SAM-edge", "± residual"}
+    shown = {"sharpness", "2/η", "SAM-edge", "± residual"}
+    traces = lab.traces("Sharpness", *shown)
+    assert set(traces) == shown
     sharpness, edge = traces["sharpness"]["y"], traces["SAM-edge"]["y"]
     assert sharpness[-1] > 1.5 * sharpness[0]
     assert edge[-1] < 0.8 * edge[0]
     assert set(traces["2/η"]["y"]) == {2.0}
     # the drawn edge is the formula at the drawn gradient norm; both went through float32
-    norms = lab.traces("Gradient norm")["‖g‖"]["y"]
+    norms = lab.line("‖g‖", "Gradient norm")["y"]
     np.testing.assert_allclose(edge, sam_edge(1.0, 0.05, np.array(norms)), rtol=1e-6)
-    ratio = lab.traces("Sharpness / edge")["sharpness / edge"]["y"]
+    ratio = lab.line("sharpness / edge", "Sharpness / edge")["y"]
     np.testing.assert_allclose(ratio, np.divide(sharpness, edge), rtol=1e-6)
     lab.screenshot("sam-light")
 
 
 def band(lab, chart: str) -> np.ndarray:
     """x, lower and upper rim (3, rows) of the residual's band in a chart."""
-    trace = lab.traces(chart)["± residual"]
+    trace = lab.line("± residual", chart)
     x, y = np.array(trace["x"]), np.array(trace["y"])
     half = len(x) // 2
     np.testing.assert_array_equal(x[:half], x[half:][::-1])  # there along the top, and back
@@ -108,7 +109,7 @@ def test_eta_changed_mid_run_makes_a_step_in_the_gd_edge_where_it_took_effect(op
     lab.page.wait_for_timeout(500)
     lab.press("Step")
     lab.until_step(2)
-    edge = lab.traces()["2/η"]
+    edge = lab.line("2/η")
     by_step = dict(zip(edge["x"], edge["y"], strict=True))
     assert by_step[1] == pytest.approx(2 / 0.3, rel=1e-6)
     assert by_step[2] == pytest.approx(2 / 0.25, rel=1e-6)
@@ -130,7 +131,7 @@ def test_pause_stops_the_steps_and_keys_work(open_lab):
     assert lab.last_step() == paused + 1
     lab.page.keyboard.press("r")
     lab.until(lambda: "sharpness" not in lab.traces(), "an empty chart after Reset")
-    assert lab.traces()["previous sharpness"]["x"][-1] == paused + 1
+    assert lab.line("previous sharpness")["x"][-1] == paused + 1
 
 
 def test_zoom_and_legend_choices_survive_updates_in_the_same_chart(open_lab):
@@ -185,7 +186,7 @@ def test_a_killed_worker_is_named_and_resume_goes_on(open_lab):
     assert recorded >= 50
     lab.press("Resume")
     lab.until_step(recorded + 20)
-    assert lab.traces()["sharpness"]["x"][0] == 0
+    assert lab.line("sharpness")["x"][0] == 0
     assert lab.marks() == ["new worker"]
     assert message.count() == 0
 
@@ -195,10 +196,10 @@ def test_reload_finds_the_run_with_its_whole_history(open_lab):
     lab.press("Start")
     lab.until_step(60)
     lab.pause()
-    before = lab.traces()["sharpness"]
+    before = lab.line("sharpness")
     lab.page.reload()
     lab.until(lambda: lab.last_step() == before["x"][-1], "the run is back")
-    after = lab.traces()["sharpness"]
+    after = lab.line("sharpness")
     assert after["x"][0] == 0
     common = dict(zip(before["x"], before["y"], strict=True))
     shared = [x for x in after["x"] if x in common]
@@ -216,10 +217,10 @@ def test_the_same_start_under_gd_and_sam_in_the_same_charts(open_lab):
     lab.page.keyboard.press("g")
     lab.until_step(30, "sharpness (GD)")
     lab.until_step(30, "sharpness (SAM)")
-    traces = lab.traces()
-    assert {"sharpness (GD)", "2/η (GD)", "sharpness (SAM)", "SAM-edge (SAM)"} <= set(traces)
+    shown = ("sharpness (GD)", "2/η (GD)", "sharpness (SAM)", "SAM-edge (SAM)")
+    traces = lab.traces("Sharpness", *shown)
     assert traces["sharpness (GD)"]["y"][0] == traces["sharpness (SAM)"]["y"][0]
-    loss = lab.traces("Loss")
+    loss = lab.traces("Loss", "loss (GD)", "loss (SAM)")
     assert loss["loss (GD)"]["y"][0] == loss["loss (SAM)"]["y"][0]
     lab.screenshot("compare")
 
@@ -248,7 +249,7 @@ def test_leaving_the_page_and_coming_back_keeps_run_and_zoom(open_lab):
     lab.press("Start")
     lab.until_step(40)
     lab.pause()
-    before = lab.traces()["sharpness"]
+    before = lab.line("sharpness")
     lab.page.evaluate(ZOOM, [5, 25])
     lab.page.get_by_role("link", name="Quadratic intuition").click()
     lab.page.locator('[role=figure][aria-label="Loss and iterates"]').wait_for()
@@ -266,7 +267,7 @@ def test_csv_holds_every_step_that_the_chart_shows(open_lab):
         lab.page.get_by_role("button", name="Download CSV").click()
     content = waiting.value.path().read_text()
     frame = pd.read_csv(io.StringIO(content))
-    drawn = lab.traces()["sharpness"]
+    drawn = lab.line("sharpness")
     assert list(frame["step"]) == list(range(len(frame)))
     # the chart's numbers went through float32
     np.testing.assert_allclose(

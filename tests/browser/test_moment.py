@@ -17,10 +17,10 @@ def test_the_step_of_the_cursor_is_examined(open_lab):
     expect(lab.page.get_by_text(f"Step {STEP}", exact=True)).to_be_visible(timeout=60_000)
     for direction in ("Loss along v₁", "Loss along g"):
         lab.until(lambda chart=direction: "loss" in lab.traces(chart), direction)
-        curve = lab.traces(direction)["loss"]
+        curve = lab.line("loss", direction)
         at_w = min(zip(curve["x"], curve["y"], strict=True), key=lambda point: abs(point[0]))
         assert at_w[0] == pytest.approx(0, abs=1e-9)
         # both come as Float32
-        assert at_w[1] == pytest.approx(lab.traces("Loss")["loss"]["y"][STEP], rel=1e-6)
+        assert at_w[1] == pytest.approx(lab.line("loss", "Loss")["y"][STEP], rel=1e-6)
     lab.until(lambda: lab.traces("Multipliers"), "the multipliers")
     expect(lab.page.get_by_text("is multiplied by")).to_be_visible()

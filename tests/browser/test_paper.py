@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.browser.reading import traces, until
+from tests.browser.reading import line, traces, until
 
 FIGURES = ("Eigenvalues", "Eigenvalues at the edge in force", "Alignment", "Loss")
 
@@ -15,7 +15,7 @@ def test_a_task_runs_and_its_four_figures_and_table_follow(open_page):
     page.get_by_role("radio", name="MNIST: SAM ρ 0.05").wait_for()
 
     def drawn() -> bool:
-        return all(len(traces(page, name).get(line, {"x": []})["x"]) >= 3 for name, line in (
+        return all(len(traces(page, name).get(trace, {"x": []})["x"]) >= 3 for name, trace in (
             ("Eigenvalues", "sharpness"), ("Alignment", "g · v₁"), ("Loss", "held-out loss"),
         ))  # fmt: skip
 
@@ -24,14 +24,12 @@ def test_a_task_runs_and_its_four_figures_and_table_follow(open_page):
     until(page, lambda: "SAM-edge" in traces(page, "Eigenvalues"), "the SAM run's figures")
     until(page, drawn, "three rows in every figure")
     # each reading waits: a busy server may have the charts mounted anew between two of them
-    until(page, lambda: "|λ2|" in traces(page, FIGURES[0]), "the second eigenvalue")
     # as the paper draws them, eigenvalues are magnitudes; steps without a measurement are gaps
-    second = np.array(traces(page, FIGURES[0])["|λ2|"]["y"], dtype=float)
+    second = np.array(line(page, FIGURES[0], "|λ2|")["y"], dtype=float)
     assert np.nanmin(second) >= 0
     # 2/η is in the first figure, and not in the second
-    until(page, lambda: "2/η" in traces(page, FIGURES[0]), "2/η in the first figure")
-    until(page, lambda: "SAM-edge" in traces(page, FIGURES[1]), "the SAM-edge in the second")
-    assert "2/η" not in traces(page, FIGURES[1])
+    traces(page, FIGURES[0], "2/η")
+    assert "2/η" not in traces(page, FIGURES[1], "SAM-edge")
     table = page.get_by_role("table")
     assert [cell.inner_text() for cell in table.get_by_role("rowheader").all()] == [
         "MNIST: GD", "MNIST: SAM ρ 0.03", "MNIST: SAM ρ 0.05",

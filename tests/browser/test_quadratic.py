@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from samedge_core.edges import sam_edge
 from samedge_core.quadratics import orbit_radius
-from tests.browser.reading import ARTEFACTS, traces, until
+from tests.browser.reading import ARTEFACTS, line, traces, until
 
 PARABOLA = "Loss and iterates"
 BESIDE = "Distance, gradient norm, edges"
@@ -39,7 +39,7 @@ def enter(page: Page, label: str, text: str) -> None:
 
 
 def last_edge(page: Page) -> float:
-    return traces(page, BESIDE)["SAM-edge"]["y"][-1]
+    return line(page, BESIDE, "SAM-edge")["y"][-1]
 
 
 def slider(page: Page, label: str):
@@ -55,7 +55,7 @@ def test_a_key_on_a_slider_moves_the_figures(open_page):
     until(page, lambda: last_edge(page) > 5.05, "an edge at the new curvature")
     curvature = float(box.input_value())
     assert last_edge(page) == pytest.approx(curvature, rel=1e-6)
-    hops = np.abs(traces(page, PARABOLA)["SAM"]["x"][-2:])
+    hops = np.abs(line(page, PARABOLA, "SAM")["x"][-2:])
     np.testing.assert_allclose(hops, orbit_radius(curvature, 0.3, 0.2), rtol=1e-5)
     expect(page).to_have_url(re.compile(f"curvature={box.input_value()}"))
 
@@ -72,7 +72,7 @@ def test_figures_follow_while_a_slider_is_dragged(open_page):
     for share in np.linspace(0.74, 0.2, 12):
         page.mouse.move(place["x"] + share * place["width"], middle)
         page.wait_for_timeout(150)
-        seen.add(traces(page, BESIDE)["GD"]["y"][0])
+        seen.add(line(page, BESIDE, "GD")["y"][0])
     assert len(seen) > 3  # redrawn on the way, before the mouse was released
     assert "w0" not in page.url  # one undo step for a drag, not one for every pixel
     page.mouse.up()
@@ -92,14 +92,14 @@ def test_back_undoes_and_the_link_shares(open_page):
     assert page.get_by_label("Step size η, exact").input_value() == "0.35"
     other = open_page("quadratic" + shared)
     drawn(other, BESIDE)
-    first = traces(other, BESIDE)["‖g*‖, predicted"]["y"][0]
+    first = line(other, BESIDE, "‖g*‖, predicted")["y"][0]
     assert first == pytest.approx(0.35 * 0.5 * 25 / (2 - 0.35 * 5), rel=1e-6)
 
 
 def test_bad_input_is_answered_beside_it_and_nothing_else_changes(open_page):
     page = open_page("quadratic")
     drawn(page, BESIDE)
-    before = traces(page, BESIDE)
+    before = traces(page, BESIDE, "SAM-edge")
     enter(page, "Step size η", "-2")
     alert = page.get_by_role("alert").filter(has_text="eta must be")
     alert.wait_for()
@@ -107,7 +107,7 @@ def test_bad_input_is_answered_beside_it_and_nothing_else_changes(open_page):
     assert "> 0" in alert.inner_text()
     assert traces(page, BESIDE) == before
     enter(page, "Step size η", "0.25")
-    until(page, lambda: traces(page, BESIDE)["2/η"]["y"][0] == 8, "the new edge")
+    until(page, lambda: line(page, BESIDE, "2/η")["y"][0] == 8, "the new edge")
     expect(alert).to_have_count(0)
 
 
@@ -139,7 +139,7 @@ def test_a_click_on_the_contours_sets_the_start(open_page):
     boxes = [page.get_by_label(f"Start {axis}, exact") for axis in "xy"]
     until(page, lambda: all(float(box.input_value()) > 0.5 for box in boxes), "the new start")
     start = [float(box.input_value()) for box in boxes]
-    sam = traces(page, PARTS["plane"][0])["SAM"]
+    sam = line(page, PARTS["plane"][0], "SAM")
     assert [sam["x"][0], sam["y"][0]] == pytest.approx(start, rel=1e-5)
 
 
@@ -163,9 +163,9 @@ def test_steps_are_scrubbed_and_played_without_the_server(open_page):
     drawn(page, *PARTS["plane"])
     scrubber = slider(page, "Step shown")
     scrubber.press("Home")
-    until(page, lambda: len(traces(page, PARTS["plane"][0])["SAM"]["x"]) == 1, "step 0 alone")
+    until(page, lambda: len(line(page, PARTS["plane"][0], "SAM")["x"]) == 1, "step 0 alone")
     scrubber.press("ArrowRight")
-    until(page, lambda: len(traces(page, PARTS["plane"][0])["SAM"]["x"]) == 2, "one hop")
+    until(page, lambda: len(line(page, PARTS["plane"][0], "SAM")["x"]) == 2, "one hop")
     page.get_by_text("step 1 of 40").wait_for()
     page.get_by_role("button", name="Play the steps").click()
     page.get_by_text("step 40 of 40").wait_for()

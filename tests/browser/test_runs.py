@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from samedge_core.store import Origin, Query, Store, open_store
 from tests.browser.conftest import serve, visiting
-from tests.browser.reading import traces, until
+from tests.browser.reading import traces
 from tests.recorded import TINY, record
 
 QUANTITIES = {
@@ -64,26 +64,20 @@ def entry(store: Store, title: str):
     return store.find(Query(text=title)).entries[0]
 
 
-def lines(page: Page, figure: str, *names: str) -> dict:
-    """The traces of a chart, once all of these are there."""
-    until(page, lambda: set(names) <= traces(page, figure).keys(), f"{names} in {figure}")
-    return traces(page, figure)
-
-
 def test_two_runs_are_laid_over_each_other_as_recorded(visit, store):
     page = visit()
     box(page, WORDS["fox"]).check()
     box(page, WORDS["dog"]).check()
     page.get_by_text("2 runs selected").wait_for()
     for figure, quantity in QUANTITIES.items():
-        drawn = lines(page, figure, *WORDS.values())
+        drawn = traces(page, figure, *WORDS.values())
         for title in WORDS.values():
             recorded = store.load(entry(store, title).id)[1].columns()
             np.testing.assert_array_equal(drawn[title]["x"], recorded["step"])
             np.testing.assert_allclose(drawn[title]["y"], recorded[quantity], rtol=1e-6)
     # the link has the selection, and takes it up again
     page.reload()
-    lines(page, "Sharpness / edge", *WORDS.values())
+    traces(page, "Sharpness / edge", *WORDS.values())
     expect(box(page, WORDS["fox"])).to_be_checked()
     # ticks outlive a search that hides their rows
     page.get_by_role("searchbox", name="Search").fill("fox")
@@ -97,7 +91,7 @@ def test_the_mean_over_seeds_has_a_band(visit, store):
     page.get_by_label("Lines", exact=True).click()
     page.get_by_role("option", name="mean over seeds").click()
     name = "GD η 0.5: mean of 3, band min–max"
-    drawn = lines(page, "Loss", name)
+    drawn = traces(page, "Loss", name)
     losses = np.array([store.load(run)[1].columns()["loss"] for run in ids])
     np.testing.assert_allclose(drawn[name]["y"], losses.mean(axis=0), rtol=1e-6)
 

@@ -215,7 +215,7 @@ def test_an_abandoned_branch_is_grey_in_all_charts_and_switched_in_all_at_once(v
     until(page, lambda: all("abandoned" in traces(page, name) for name in CHARTS), "the branch")
     looks = page.evaluate(READ_LOOKS, "abandoned")
     assert looks == [[40, "#8b8f98", True]] * len(CHARTS)
-    shown = traces(page, "Loss")
+    shown = traces(page, "Loss", "abandoned", "loss")
     assert set(shown) == {"abandoned", "loss"}  # one run, and no previous one beside its branch
     np.testing.assert_allclose(shown["abandoned"]["y"], records["a"]["loss"][40:], rtol=1e-6)
     assert numbers(page, "child")["step"] == "50"  # the cursor stays: the child reaches it

@@ -43,7 +43,7 @@ def test_the_spectrum_at_a_step_appears_says_so_and_stays(open_lab):
     wait_for(page, 2)
     captions = page.get_by_text(re.compile(r"^Step [\d,]+ \((solid|dashed) line\) · P = 701"))
     assert captions.count() == 2
-    drawn = lab.traces("Spectrum")
+    drawn = lab.traces("Spectrum", "2/η = 10")
     steps = sorted(int(name.split()[1]) for name in drawn if name.startswith("step "))
     words = [int(text.split()[1]) for text in captions.all_inner_texts()]
     assert sorted(words) == steps
@@ -57,8 +57,7 @@ def test_the_spectrum_at_a_step_appears_says_so_and_stays(open_lab):
 
     # with the row of that step, its measured eigenvalue appears at the end of the rug
     lab.press("Step")
-    lab.until(lambda: "λ₁ measured in the run" in lab.traces("Spectrum"), "the measured eigenvalue")
-    measured = lab.traces("Spectrum")["λ₁ measured in the run"]["x"]
+    measured = lab.line("λ₁ measured in the run", "Spectrum")["x"]
     assert max(measured) == pytest.approx(rug.max(), rel=1e-3)
 
     with page.expect_download() as waiting:
@@ -77,7 +76,7 @@ def test_the_spectrum_at_a_step_appears_says_so_and_stays(open_lab):
     page.wait_for_timeout(1500)
     assert page.evaluate(RANGE) == [1, 5]
     assert page.evaluate(f"() => window.kept === document.querySelector('{FIGURE}')")
-    assert "2/η = 10" in lab.traces("Spectrum")
+    lab.traces("Spectrum", "2/η = 10")  # still there
     lab.screenshot("spectrum")
     lab.press("Clear")
     page.locator(FIGURE).wait_for(state="detached")
