@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from samedge_core.curvature.model import KNOWN
 from samedge_core.curvature.operator import LinearOperator
-from samedge_core.curvature.subspace import KNOWN, Array, Subspace, as_array
+from samedge_core.curvature.subspace import Array, Subspace
 
 __all__ = ["NOISE", "SLACK", "Found", "Phase", "padded"]
 
@@ -107,13 +108,13 @@ class Phase:
         space, self._news = self.space, None
         top = abs(space.values[0])
         for value, vector in zip(found.values, found.vectors, strict=True):
-            c = as_array(space.basis @ vector.to(space.basis.device))
-            inside = c @ c
+            c = space.coordinates_of(vector)
+            inside, rayleigh, stale = space.forms(c)
             if 1 - inside > NEWCOMER:
                 news = found.new_leader and value == 1.0
             else:
-                low = abs(c @ space.model @ c) < (value - DOUBTED) * inside * top
-                news = low and c @ space.staleness @ c > RECENTLY * inside
+                low = abs(rayleigh) < (value - DOUBTED) * inside * top
+                news = low and stale > RECENTLY * inside
             if news:
                 self._news = vector
                 return
@@ -124,8 +125,7 @@ class Phase:
         if news is None:
             return None
         space = self.space
-        news = news.to(space.basis.device)
-        c = as_array(space.basis @ news)
+        c = space.coordinates_of(news)
         if 1 - c @ c > NEWCOMER:
             return space.grow(news)
         return space.untouched(c)
@@ -136,8 +136,7 @@ class Phase:
             return None
         self._unscouted, self._sent = 0.0, self.space.products
         assert self._scout is not None
-        residual = self.space.residual(0)
-        scout = self._scout.to(residual.vector.device)
+        residual, scout = self.space.residual(0), self._scout
         if residual.outside > 0:
             scout = torch.add(scout, residual.vector, alpha=SCOUT_ALONG / residual.outside)
         return self.space.grow(scout)
@@ -171,9 +170,9 @@ class Phase:
             **self.space.state(),
             "off": float(self.off),
             "moved": float(self.moved),
-            "news": self._news.cpu() if self._news is not None else None,
+            "news": self._news,
             "leader": torch.from_numpy(self._leader.copy()) if self._leader is not None else None,
-            "scout": self._scout.cpu() if self._scout is not None else None,
+            "scout": self._scout,
             "unscouted": float(self._unscouted),
         }
 

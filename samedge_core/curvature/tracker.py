@@ -118,7 +118,7 @@ class SharpnessTracker:
         estimate = EigenEstimate(
             padded(space.ritz[:wanted], wanted),
             padded(residuals, wanted),
-            space.ritz_vectors(wanted),
+            space.ritz_vectors(wanted).to(operator.device),
             converged,
             spent + space.products,
             time.perf_counter() - began,
@@ -258,9 +258,8 @@ class SharpnessTracker:
         return other and Phase.restore(other.state(), self._room)
 
     def _noise(self, operator: LinearOperator) -> Tensor:
-        # drawn in main memory, so that a seed gives the same noise on every device
         noise = torch.randn(operator.size, generator=self._generator, dtype=operator.dtype)
-        return (noise / noise.norm()).to(operator.device)
+        return noise / noise.norm()
 
     def _nothing(self, operator: LinearOperator, products: int, began: float) -> EigenEstimate:
         unknown = np.full(min(self._top_k, operator.size), np.nan)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from samedge_core.problems.arrays import Array, Arrays, NumPyArrays, Span, TorchArrays
 from samedge_core.problems.batches import Batch
 from samedge_core.problems.layers import Convolution, Dense, Layer
 
@@ -24,24 +24,31 @@ CONVOLUTION = {
     "padding_mode": "zeros",
 }
 POOL = {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
-SMALL = 4096  # entries; three such matrices make 2^18 multiplications, and OpenBLAS no threads
+SMALL = 4096  # entries; three such matrices make 2^18 multiplications, and BLAS no threads
 KEPT = 2**24  # bytes
 
 
 class Weights(NamedTuple):
     """Of one layer, views into a flat vector."""
 
-    weight: Array  # (out, in)
-    bias: Array  # (out, 1)
+    weight: Tensor  # (out, in)
+    bias: Tensor  # (out, 1)
+
+
+class Span(NamedTuple):
+    """A matrix within a flat vector."""
+
+    shape: tuple[int, int]
+    start: int
 
 
 class Prepared(NamedTuple):
     """What the formulas take of a batch."""
 
     batch: Batch
-    arrays: Arrays
-    inputs: Array  # of the first layer, (in, n), or (9 * channels, rows * columns * n)
-    target: Array  # (out, n); for the cross-entropy where in it the classes are
+    inputs: Tensor  # of the first layer, (in, n), or (9 * channels, rows * columns * n)
+    target: Tensor  # (out, n); of classes, one-hot
+    small: bool  # whether it is for the `SmallOperator`
 
 
 class ExplicitNetwork:
@@ -51,6 +58,8 @@ class ExplicitNetwork:
         layers: in turn.
         size: P; w holds weight and bias of each layer in turn, as the torch module does.
         loss: one of LOSSES.
+        shapes: (out, in) of the layers.
+        activation: between dense layers; None for none.
     """
 
     def __init__(self, layers: list[Layer], loss: str) -> None:
@@ -59,10 +68,12 @@ class ExplicitNetwork:
         self.size = 0
         for layer in layers:
             for shape in (layer.shape, (layer.shape[0], 1)):
-                stop = self.size + shape[0] * shape[1]
-                self._spans.append(Span(shape, self.size, stop))
-                self.size = stop
+                self._spans.append(Span(shape, self.size))
+                self.size += shape[0] * shape[1]
+        self.shapes = np.array([layer.shape for layer in layers])
         self._dense = all(isinstance(layer, Dense) for layer in layers)
+        inner = layers[-2] if len(layers) > 1 else None
+        self.activation = inner.activation if isinstance(inner, Dense) else None
         self._prepared: Prepared | None = None
         if not self._dense:
             # once a block of this size was freed, glibc no longer hands memory of smaller ones
@@ -97,36 +108,32 @@ class ExplicitNetwork:
             y.ndim == 1 and y.dtype == torch.int64 and 0 <= int(y.min()) <= int(y.max()) < outputs
         )
 
-    def weights(self, w: Array, arrays: Arrays) -> list[Weights]:
+    def weights(self, w: Tensor) -> list[Weights]:
         """Views into w (P,)."""
-        views = arrays.views(w, self._spans)
+        start = w.storage_offset()  # one call for each part is half the price of split and view
+        views = [w.as_strided(s.shape, (s.shape[1], 1), start + s.start) for s in self._spans]
         return [Weights(*pair) for pair in zip(views[::2], views[1::2], strict=True)]
 
     def prepared(self, batch: Batch) -> Prepared:
-        """`batch` as arrays; that of the last one is kept, which most often comes again."""
+        """`batch` as the formulas take it; the last one is kept, which most often comes again."""
         last = self._prepared
         if last is None or last.batch.x is not batch.x or last.batch.y is not batch.y:
-            arrays = self._arrays(batch)
-            inputs = arrays.of(self.layers[0].data(batch.x))
-            last = Prepared(batch, arrays, inputs, self._target(batch, arrays))
+            inputs = self.layers[0].data(batch.x).detach().contiguous()
+            last = Prepared(batch, inputs, self._target(batch), self._is_small(batch))
             self._prepared = last
         return last
 
-    def _arrays(self, batch: Batch) -> Arrays:
+    def _is_small(self, batch: Batch) -> bool:
         widths = [(inputs, outputs) for outputs, inputs in (layer.shape for layer in self.layers)]
         largest = max(max(a * b, a * len(batch.x), b * len(batch.x)) for a, b in widths)
-        small = self._dense and batch.x.is_cpu and largest <= SMALL
-        return NumPyArrays if small else TorchArrays
+        return self._dense and batch.x.is_cpu and largest <= SMALL
 
-    def _target(self, batch: Batch, arrays: Arrays) -> Array:
+    def _target(self, batch: Batch) -> Tensor:
         x, y = batch
         if y.is_floating_point():
-            return arrays.of(y.T)
-        places = (arrays.of(y), arrays.of(torch.arange(len(y), device=y.device)))
-        if self.loss == "cross-entropy":
-            return places
-        target = arrays.of(x.new_zeros(self.layers[-1].shape[0], len(y)))
-        target[places] = 1
+            return y.T.detach().contiguous()
+        target = x.new_zeros(self.layers[-1].shape[0], len(y))
+        target[y, torch.arange(len(y), device=y.device)] = 1
         return target
 
 

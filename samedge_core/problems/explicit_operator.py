@@ -18,15 +18,17 @@ Pooling is part of phi, which then is no map of each entry: phi' is linear and h
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from samedge_core.problems.arrays import Array
 from samedge_core.problems.batches import Batch
 from samedge_core.problems.explicit_network import ExplicitNetwork, Weights
+from samedge_core.problems.small_operator import SmallOperator
 
-__all__ = ["ExplicitOperator"]
+__all__ = ["Explicit", "ExplicitOperator", "operator"]
 
 
 class ExplicitOperator:
@@ -46,44 +48,40 @@ class ExplicitOperator:
         self.size, self.dtype, self.device = network.size, w.dtype, w.device
         self.products = 0
         prepared = network.prepared(batch)
-        self._arrays = prepared.arrays
-        self._weights = network.weights(self._arrays.of(w), self._arrays)
+        self._weights = network.weights(w.detach().contiguous())
         self._inputs = [prepared.inputs]  # P(a_(l-1))
-        self._slopes: list[Array] = []  # phi'(z_l)
-        self._bends: list[Array] = []  # phi''(z_l) P^T(W_(l+1)^T delta_(l+1)), over phi'(z_l)
+        self._slopes: list[Any] = []  # phi'(z_l) as the layers have it
+        # phi''(z_l) P^T(W_(l+1)^T delta_(l+1)), over phi'(z_l); None where phi'' is 0
+        self._bends: list[Tensor | None] = []
         self._outputs = self._forward()
-        value, delta = self._end(self._outputs, prepared.target)
-        self.value = self._arrays.tensor(value)
+        self.value, delta = self._end(self._outputs, prepared.target)
         self._deltas = [delta]
-        self._sent: list[Array] = []  # P^T(W_(l+1)^T delta_(l+1)), None where phi'' is 0
+        self._sent: list[Tensor | None] = []  # P^T(W_(l+1)^T delta_(l+1)), None where phi'' is 0
         self.g = self._backward()
 
     @property
     def outputs(self) -> Tensor:
         """Of the network, (n, out)."""
         # what runs along it takes four times as long else
-        return self._arrays.tensor(self._outputs).T.contiguous()
+        return self._outputs.T.contiguous()
 
-    def _forward(self) -> Array:
+    def _forward(self) -> Tensor:
         """The outputs; the inputs and slopes of the layers are kept."""
-        a: Array = None
+        a = self._inputs[0]
         for layer, (weight, bias) in zip(self._network.layers, self._weights, strict=True):
-            if a is not None:
+            if self._slopes:
                 self._inputs.append(layer.patches(a))
-            z = self._arrays.affine(bias, weight, self._inputs[-1])
-            a, slope = layer.activate(z, self._arrays)
+            z = torch.addmm(bias, weight, self._inputs[-1])
+            a, slope = layer.activate(z)
             self._slopes.append(slope)
         return a
 
-    def _end(self, outputs: Array, target: Array) -> tuple[Array, Array]:
+    def _end(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, and its derivative by the outputs."""
         if self._loss == "cross-entropy":
-            logs = outputs - self._arrays.logsumexp(outputs)
-            self._shares = self._arrays.exp(logs)
-            n = outputs.shape[1]
-            delta = self._shares * (1 / n)
-            delta[target] -= 1 / n
-            return -logs[target].mean(), delta
+            logs = outputs - outputs.logsumexp(0)
+            self._shares, n = logs.exp(), outputs.shape[1]
+            return (logs * target).sum() / -n, (self._shares - target) * (1 / n)
         entries = outputs.shape[0] * outputs.shape[1]
         self._factor = (2.0 if self._loss == "mse" else 1.0) / entries
         error = outputs - target
@@ -91,13 +89,13 @@ class ExplicitOperator:
 
     def _backward(self) -> Tensor:
         g, out = self._gradient()
-        layers, arrays = self._network.layers, self._arrays
+        layers = self._network.layers
         for i in reversed(range(len(layers))):
             delta = self._deltas[-1]
-            arrays.mm(delta, self._inputs[i].T, out=out[i].weight)
-            arrays.row_sums(delta, out[i].bias)
+            torch.mm(delta, self._inputs[i].T, out=out[i].weight)
+            torch.sum(delta, 1, keepdim=True, out=out[i].bias)
             if i:
-                sent = layers[i].spread(arrays.mm(self._weights[i].weight.T, delta))
+                sent = layers[i].spread(torch.mm(self._weights[i].weight.T, delta))
                 smooth = layers[i - 1].smooth
                 self._sent.append(sent if smooth else None)
                 self._deltas.append(layers[i - 1].back(self._slopes[i - 1], sent, keep=smooth))
@@ -108,52 +106,65 @@ class ExplicitOperator:
     def _gradient(self) -> tuple[Tensor, list[Weights]]:
         """A vector (P,) to fill, and the layers' views into it."""
         g = torch.empty(self.size, dtype=self.dtype, device=self.device)
-        return g, self._network.weights(self._arrays.of(g), self._arrays)
+        return g, self._network.weights(g)
 
     @np.errstate(all="ignore")
     def matvec(self, v: Tensor) -> Tensor:
         """H v for v of shape (P,)."""
         self.products += 1
-        layers, arrays = self._network.layers, self._arrays
+        layers = self._network.layers
         if not self._bends:
             self._bends = self._bend()
-        along = self._network.weights(arrays.of(v), arrays)
-        moved = self._moved(along)  # P(R a_(l-1)), None for the data; then R of the outputs
+        along = self._network.weights(v.detach().contiguous())
+        moved = self._moved(along)  # P(R a_(l-1)), the data for the first; then R of the outputs
         delta = self._end_moved(moved.pop())
         product, out = self._gradient()
         for i in reversed(range(len(layers))):
-            arrays.mm(delta, self._inputs[i].T, out=out[i].weight)
+            torch.mm(delta, self._inputs[i].T, out=out[i].weight)
             if i:
-                arrays.add_mm(out[i].weight, self._deltas[i], moved[i].T)
-            arrays.row_sums(delta, out[i].bias)
+                out[i].weight.addmm_(self._deltas[i], moved[i].T)
+            torch.sum(delta, 1, keepdim=True, out=out[i].bias)
             if i:
-                delta = arrays.mm(self._weights[i].weight.T, delta)
-                arrays.add_mm(delta, along[i].weight.T, self._deltas[i])
+                delta = torch.mm(self._weights[i].weight.T, delta)
+                delta.addmm_(along[i].weight.T, self._deltas[i])
                 delta = layers[i - 1].back(self._slopes[i - 1], layers[i].spread(delta))
-                if layers[i - 1].smooth:
-                    delta += self._bends[i - 1] * moved[i]
+                bend = self._bends[i - 1]
+                if bend is not None:
+                    delta += bend * moved[i]
         return product
 
-    def _bend(self) -> list[Array]:
+    def _bend(self) -> list[Tensor | None]:
         # phi'' R z = -2 a phi' R z = -2 a R a
-        inner = zip(self._network.layers[:-1], self._sent, self._inputs[1:], strict=True)
-        return [-2 * sent * a if layer.smooth else None for layer, sent, a in inner]
+        inner = zip(self._sent, self._inputs[1:], strict=True)
+        return [None if sent is None else -2 * sent * a for sent, a in inner]
 
-    def _moved(self, along: list[Weights]) -> list[Array]:
-        moved: list[Array] = [None]
-        a: Array = None
-        arrays = self._arrays
+    def _moved(self, along: list[Weights]) -> list[Tensor]:
+        moved = [self._inputs[0]]
+        a = self._inputs[0]
         for i, layer in enumerate(self._network.layers):
-            z = arrays.affine(along[i].bias, along[i].weight, self._inputs[i])
+            z = torch.addmm(along[i].bias, along[i].weight, self._inputs[i])
             if i:
                 moved.append(layer.patches(a))
-                arrays.add_mm(z, self._weights[i].weight, moved[i])
+                z.addmm_(self._weights[i].weight, moved[i])
             a = layer.along(self._slopes[i], z)
         return [*moved, a]
 
-    def _end_moved(self, outputs: Array) -> Array:
+    def _end_moved(self, outputs: Tensor) -> Tensor:
         if self._loss == "cross-entropy":
             inner = (self._shares * outputs).sum(0)
             return self._shares * (outputs - inner) / outputs.shape[1]
         outputs *= self._factor
         return outputs
+
+
+Explicit = ExplicitOperator | SmallOperator
+
+
+def operator(network: ExplicitNetwork, w: Tensor, batch: Batch) -> Explicit:
+    """That of the two which is faster."""
+    inputs, target, small = network.prepared(batch)[1:]
+    if not small:
+        return ExplicitOperator(network, w, batch)
+    return SmallOperator(
+        network.shapes, network.activation, network.loss, w, inputs.numpy(), target.numpy()
+    )

@@ -7,10 +7,9 @@ An example is a column, and the pixels of a channel are columns of their own: a 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
-
-from samedge_core.problems.arrays import Array, Arrays
 
 __all__ = ["Convolution", "Dense", "Layer"]
 
@@ -32,32 +31,33 @@ class Dense:
         """P of the data, (n, inputs)."""
         return x.T
 
-    def patches(self, a: Array) -> Array:
+    def patches(self, a: Tensor) -> Tensor:
         """P(a)."""
         # pooled channels are flattened
         return a if a.shape[0] == self.shape[1] else a.reshape(self.shape[1], -1)
 
-    def spread(self, delta: Array) -> Array:
+    def spread(self, delta: Tensor) -> Tensor:
         """P^T(delta)."""
         return delta
 
-    def activate(self, z: Array, arrays: Arrays) -> tuple[Array, Array]:
+    def activate(self, z: Tensor) -> tuple[Tensor, Tensor | None]:
         """phi(z), in place, and phi'(z), None for 1."""
         if self.activation == "relu":
-            return arrays.relu(z)
+            a = z.clamp_(min=0)
+            return a, a.sign()
         if self.activation == "tanh":
-            return arrays.tanh(z)
+            return _tanh(z)
         return z, None
 
-    def along(self, slope: Array, z: Array) -> Array:
+    def along(self, slope: Tensor | None, z: Tensor) -> Tensor:
         """phi'(z) R z, in place of R z."""
         if slope is not None:
             z *= slope
         return z
 
-    def back(self, slope: Array, delta: Array, *, keep: bool = False) -> Array:
+    def back(self, slope: Tensor | None, delta: Tensor, *, keep: bool = False) -> Tensor:
         """The adjoint of `along`, in place of delta unless that is to be kept."""
-        return delta * slope if keep else self.along(slope, delta)
+        return delta * slope if keep and slope is not None else self.along(slope, delta)
 
 
 class Convolution:
@@ -108,7 +108,7 @@ class Convolution:
             (plane, row, column, row, column, 2 * row, 2 * column, one),
         )
 
-    def activate(self, z: Tensor, arrays: Arrays) -> tuple[Tensor, Tensor]:
+    def activate(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """The largest of each pool, where it is above 0, and the mask (outputs, 4, pools)."""
         z = z.view(z.shape[0], 4, -1)
         a = z.amax(1).clamp_(min=0)
@@ -130,3 +130,11 @@ class Convolution:
 
 
 Layer = Dense | Convolution
+
+
+def _tanh(z: Tensor) -> tuple[Tensor, Tensor]:
+    if z.is_cpu:
+        np.tanh(z.numpy(), out=z.numpy())  # a sixth of the time of torch's, as good to an ulp
+    else:
+        z.tanh_()
+    return z, torch.addcmul(z.new_ones(()), z, z, value=-1)

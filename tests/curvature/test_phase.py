@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from samedge_core.curvature import SharpnessTracker
+from samedge_core.curvature.model import LASTING, LEARNED
 from samedge_core.curvature.operator import LinearOperator
 from samedge_core.curvature.phase import (
     CLOSE,
@@ -29,7 +30,7 @@ from samedge_core.curvature.phase import (
     Phase,
     padded,
 )
-from samedge_core.curvature.subspace import BULK, LASTING, LEARNED, Array, Subspace
+from samedge_core.curvature.subspace import BULK, Array, Subspace
 from tests.curvature.matrices import Matrix, rotation, with_spectrum
 
 SIZE = 12
@@ -401,7 +402,7 @@ def test_what_one_phase_finds_the_other_looks_at():
     tracker._phases[0].tell(found)
     assert unmoved.measure(risen).values == pytest.approx([1.0], rel=PROMISED)
     assert tracker.measure(risen).values == pytest.approx([1.0], rel=PROMISED)
-    model, untold = (t._phases[0].space.model for t in (tracker, unmoved))
+    model, untold = (t._phases[0].space.matrices.model for t in (tracker, unmoved))
     assert np.linalg.eigvalsh(model)[-2] == pytest.approx(0.99, rel=PROMISED)
     assert np.linalg.eigvalsh(untold)[-2] == pytest.approx(0.9, rel=PROMISED)
     # it has looked: told the same again, it believes itself

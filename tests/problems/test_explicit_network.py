@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from samedge_core.problems.arrays import NumPyArrays, TorchArrays
 from samedge_core.problems.explicit_network import ExplicitNetwork
+from samedge_core.problems.explicit_operator import ExplicitOperator
 from samedge_core.problems.layers import Convolution, Dense
 from samedge_core.problems.networks import cnn
 from samedge_core.problems.problem import Batch, LossFunction, ModuleProblem
+from samedge_core.problems.small_operator import SmallOperator
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import build_problem
 from tests.problems.explicit import agree, by_hand, noise, same_gradient
@@ -105,19 +106,18 @@ def test_convolutional_networks_are_recognised(name, loss, y):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "arrays"),
+    ("name", "options", "kind"),
     [
-        ("chebyshev-mlp", {"n": 20}, NumPyArrays),
-        ("digits-mlp", {"n": 40, "width": 3}, NumPyArrays),  # 64 x 40 entries of the data
-        ("digits-mlp", {"n": 65, "width": 3}, TorchArrays),  # 64 x 65
-        ("digits-mlp", {"n": 10}, TorchArrays),  # 100 x 100 weights
-        ("digits-cnn", {"n": 10}, TorchArrays),
+        ("chebyshev-mlp", {"n": 20}, SmallOperator),
+        ("digits-mlp", {"n": 40, "width": 3}, SmallOperator),  # 64 x 40 entries of the data
+        ("digits-mlp", {"n": 65, "width": 3}, ExplicitOperator),  # 64 x 65
+        ("digits-mlp", {"n": 10}, ExplicitOperator),  # 100 x 100 weights
+        ("digits-cnn", {"n": 10}, ExplicitOperator),
     ],
 )
-def test_small_dense_networks_are_computed_by_numpy(name, options, arrays):
+def test_small_dense_networks_are_compiled(name, options, kind):
     problem = build_problem(RunConfig(problem=name, options=options))
-    operator = by_hand(problem, problem.init(seed=0))
-    assert operator._arrays is arrays
+    assert type(by_hand(problem, problem.init(seed=0))) is kind
 
 
 class Scaled(nn.Linear):

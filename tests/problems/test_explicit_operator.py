@@ -1,4 +1,4 @@
-"""Dense networks written out, in torch and NumPy, against autograd, the dense Hessian and JAX."""
+"""Dense networks written out, in torch and compiled, against autograd, dense Hessians and JAX."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -17,17 +17,18 @@ from torch import Tensor
 
 from samedge_core.curvature import HessianOperator, dense_hessian
 from samedge_core.problems import explicit_network
-from samedge_core.problems.arrays import Arrays, NumPyArrays, TorchArrays
+from samedge_core.problems.explicit_operator import Explicit, ExplicitOperator
 from samedge_core.problems.networks import mlp
 from samedge_core.problems.problem import Batch, ModuleProblem
+from samedge_core.problems.small_operator import SmallOperator
 from tests.problems.explicit import DOUBLE, ROUNDING, agree, by_hand, matrix, noise
 
 
-@pytest.fixture(autouse=True, scope="module", params=[NumPyArrays, TorchArrays])
-def arrays(request) -> Iterator[Arrays]:
-    """NumPy is for small matrices; with a limit of 0, none are."""
+@pytest.fixture(autouse=True, scope="module", params=[SmallOperator, ExplicitOperator])
+def kind(request) -> Iterator[type[Explicit]]:
+    """One is for small matrices; with a limit of 0, none are."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.param is TorchArrays:
+        if request.param is ExplicitOperator:
             patch.setattr(explicit_network, "SMALL", 0)
         yield request.param
 
@@ -77,9 +78,9 @@ ALL = [
 # --- against autograd, the dense Hessian and JAX ------------------------------------------------
 
 
-def test_the_arrays_are_these(arrays):
+def test_the_operators_are_these(kind):
     problem, w = make(ALL[0])
-    assert by_hand(problem, w)._arrays is arrays
+    assert type(by_hand(problem, w)) is kind
 
 
 @given(cases())

@@ -1,0 +1,158 @@
+"""What a `Subspace` does with vectors of P numbers, compiled: each in as few passes as it takes.
+
+The rows (room, P) of a basis do not fit into the caches beside the network, so that a pass over
+them costs as much as a tenth of a product. Blocks of a pass do. Sums over P run in the precision
+of the vectors within a block, and in double precision over the blocks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from samedge_core.curvature.model import extend, straightening
+
+__all__ = ["combine", "grow", "improve", "project", "residual", "shrink", "take"]
+
+BLOCK = 1024
+ROUNDING = 10  # what is left of a unit vector below this many units of rounding is no direction
+TWICE = 0.5  # what is new of a unit vector and shorter than this is orthogonalised once more
+
+# sums may be taken in any order, so that they are vectorised
+compiled = njit(cache=True, fastmath={"reassoc", "contract"})
+
+
+@compiled
+def combine(c, rows, out):
+    """out (P,) = c^T rows, for the first len(c) rows."""
+    out[:] = 0
+    _add(c, rows, out)
+
+
+@compiled
+def _add(c, rows, out):
+    """out (P,) += c^T rows, for the first len(c) rows."""
+    for start in range(0, len(out), BLOCK):
+        part = out[start : start + BLOCK]  # of slices, the compiler sees that they do not overlap
+        for i in range(len(c)):
+            weight, row = out.dtype.type(c[i]), rows[i, start : start + BLOCK]
+            for j in range(len(part)):
+                part[j] += weight * row[j]
+
+
+@compiled
+def project(rows, size, x):
+    """Products of the first `size` rows with x, (size,)."""
+    products = np.zeros(size)
+    for start in range(0, len(x), BLOCK):
+        part = x[start : start + BLOCK]
+        for i in range(size):
+            total, row = x.dtype.type(0), rows[i, start : start + BLOCK]
+            for j in range(len(part)):
+                total += row[j] * part[j]
+            products[i] += total
+    return products
+
+
+@compiled
+def _square(x):
+    """|x|^2; of float32 too, squares do not overflow."""
+    total = 0.0
+    for j in range(len(x)):
+        total += np.float64(x[j]) * x[j]
+    return total
+
+
+@compiled
+def take(image, rows, size, images, n):
+    """Keep an image as the n-th: its coordinates (size,), and the squared norm of what it has
+    outside the basis, but for rounding; this is not finite where the image or a sum is not."""
+    images[n] = image
+    row = project(rows, size, image)
+    return row, _square(image) - np.dot(row, row)
+
+
+@compiled
+def _orthogonalise(z, rows, k):
+    """Make row k what of z is outside the rows before, as a unit vector; is there anything?"""
+    new, kind = rows[k], rows.dtype.type
+    norm = np.sqrt(_square(z))
+    if not norm > 0:
+        return False
+    new[:] = z * kind(1 / norm)
+    for _ in range(2):
+        _add(-project(rows, k, new), rows, new)
+        norm = np.sqrt(_square(new))
+        if not norm > ROUNDING * np.finfo(kind).eps:
+            return False
+        new *= kind(1 / norm)
+        if norm > TWICE:  # else rounding brings back copies of what was taken out
+            break
+    return True
+
+
+@compiled
+def grow(z, rows, k, images, m, multiplied, mix, outside):
+    """Add what is new of z as row k, and what follows for the matrices `m` as in `extend`.
+
+    Returns whether there was anything new, and the coordinates (n, k + 1) of the Ritz pairs.
+    """
+    if not _orthogonalise(z, rows, k):
+        return False, mix
+    # what is multiplied has its couplings to the new vector too
+    column = project(images, len(mix), rows[k])
+    return True, extend(m, k, column, multiplied, mix, outside)
+
+
+@compiled
+def residual(mix, theta, images, vectors, out):
+    """out (P,) = H x - theta x, for x = mix^T vectors; returns its norm."""
+    combine(mix, images, out)
+    _add(-theta * mix, vectors, out)
+    return np.sqrt(_square(out))
+
+
+@compiled
+def improve(rows, residuals, inside, steps, before, coordinates, turned):
+    """As `Subspace.improve`: for x, the rows of `before` (count, P), and residuals r (count, P)
+    with coordinates `inside` (count, size) in the basis, x + steps * (r - inside^T rows) as
+    orthonormal vectors take the place of x in the rows. `turned` is to write to."""
+    count = len(inside)
+    for a in range(count):
+        new = turned[a]
+        new[:] = residuals[a]
+        _add(-inside[a], rows, new)
+        new *= rows.dtype.type(steps[a])
+        new += before[a]
+    # what they turn to overlaps, and rounding in the length of x would come back magnified at
+    # each improvement
+    straight = straightening(_gram(turned[:count]))
+    for a in range(count - 1, -1, -1):  # a lower triangle: what is overwritten is needed no more
+        new = turned[a]
+        new *= rows.dtype.type(straight[a, a])
+        _add(straight[a, :a], turned, new)
+        new -= before[a]
+    for i in range(inside.shape[1]):
+        _add(coordinates[:count, i].copy(), turned, rows[i])
+
+
+@compiled
+def _gram(rows):
+    gram = np.empty((len(rows), len(rows)))
+    for i in range(len(rows)):
+        gram[i, : i + 1] = project(rows, i + 1, rows[i])
+        gram[: i + 1, i] = gram[i, : i + 1]
+    return gram
+
+
+@compiled
+def shrink(pairs, rows, turned):
+    """The combinations `pairs` (kept, size) of the rows become the first rows. `turned` is to
+    write to."""
+    kept = turned[: len(pairs)]
+    for a in range(len(pairs)):
+        combine(pairs[a], rows, kept[a])
+    # rounding has bent the basis a little by now
+    straight = straightening(_gram(kept))
+    for a in range(len(pairs)):
+        combine(straight[a, : a + 1], kept, rows[a])
