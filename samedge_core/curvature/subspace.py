@@ -82,12 +82,14 @@ class Subspace:
 
     def __init__(self, room: int, like: Tensor) -> None:
         """Room for so many basis vectors (P,), with the dtype of `like`; in main memory."""
-        room, kind = min(room, len(like)), like.new_empty(0).cpu().numpy().dtype
+        room = min(room, len(like))
         # rows that are never written cost no memory
         self._rows, self._vectors, self._images, self._lacks, self._turned = (
-            np.empty((room, len(like)), kind) for _ in range(5)
+            # torch aligns memory as MKL must have it to repeat a product to the bit
+            torch.empty(room, len(like), dtype=like.dtype).numpy()
+            for _ in range(5)
         )
-        self._eps = float(np.finfo(kind).eps)
+        self._eps = torch.finfo(like.dtype).eps
         self._stack = np.zeros((5, room, room))
         self._multiplied = np.zeros((room, room))
         self._outside = np.zeros(room)  # squared norms of what the images have outside the basis
