@@ -55,4 +55,4 @@ def until(page: Page, holds: Callable[[], object], what: str) -> None:
             page.screenshot(path=ARTEFACTS / "never-came-true.png")
             text = page.locator("body").inner_text()  # all: the page itself may have broken
             pytest.fail(f"never came true: {what}; see {ARTEFACTS.name}; the page says\n{text}")
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(150)  # a reading costs the browser as much as a redraw
