@@ -10,6 +10,7 @@ from pages.parts import (
     downloading,
     feed,
     formula,
+    fragments,
     keys,
     lab,
     moment,
@@ -59,9 +60,8 @@ def main() -> None:
         _notes(config, complaint, views, gone)
     view = _chart_options()
     seen = _Seen.of(views)
-    st.fragment(_live, run_every=POLL_SECONDS if lab.shown() else None)(
-        view, config.rule if config else "sam", seen
-    )
+    every = POLL_SECONDS if lab.shown() else None
+    fragments.draw(_live, view, config.rule if config else "sam", seen, every=every)
     if not navigation.embedded():
         _further(config, views, seen.cursor)
 
@@ -183,7 +183,7 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
         return
     data = PROBLEMS[config.problem].data
     if data and not downloading.ready(data):
-        st.fragment(_absent, run_every=POLL_SECONDS)(data)
+        fragments.draw(_absent, data, every=POLL_SECONDS)
     if views and (different := lab.restart_needed(config, views[0])):
         st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
     for hint in hints(config):

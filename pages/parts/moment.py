@@ -11,7 +11,7 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from pages.parts import lab, spectrum
+from pages.parts import fragments, lab, spectrum
 from pages.parts.controls import plain
 from pages.parts.figures import Figure, Trace, figures
 from pages.parts.names import names
@@ -54,7 +54,7 @@ def draw(views: list[RunView], step: int | None, every: float) -> None:
     ) as box:
         _buttons(views, step)
         to_come = any(v.moment.pending or _row_to_come(v) for v in views)
-        st.fragment(_follow, run_every=every if to_come else None)(_stage(views))
+        fragments.draw(_follow, _stage(views), every=every if to_come else None)
         if box.open:
             for view, name in zip(views, names(views), strict=True):
                 if view.moment.made:

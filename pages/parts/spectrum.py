@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.parts import lab
+from pages.parts import fragments, lab
 from pages.parts.controls import plain
 from pages.parts.figures import Figure, Trace, figures
 from pages.parts.status import duration
@@ -35,7 +35,7 @@ def draw(views: list[RunView], *, every: float) -> None:
     _buttons(views)
     to_come = any(v.spectra.pending or _row_to_come(v) for v in views)
     # the progress alone is drawn anew at every tick: the curves are some 50 KB
-    st.fragment(_follow, run_every=every if to_come else None)(_stage(views))
+    fragments.draw(_follow, _stage(views), every=every if to_come else None)
     shown = [view for view in views if view.spectra.made]
     if not shown:
         return
