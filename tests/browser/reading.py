@@ -3,9 +3,13 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Page
+
+from samedge_core import links
+from samedge_core.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTEFACTS = ROOT / "test-artifacts"
@@ -27,6 +31,11 @@ READ_MARKS = f"""async () => {{
   const chart = await ({_FIND_CHART})("Sharpness");
   return (chart.layout.annotations ?? []).map((mark) => mark.text).filter((text) => text);
 }}"""
+
+
+def endless(preset: str) -> str:
+    """The query of a preset whose run does not end while a test looks at it."""
+    return f"?{urlencode(links.to_query(PRESETS[preset].config.replace(steps=100_000), ()))}"
 
 
 def traces(page: Page, figure: str, *needed: str) -> dict[str, dict[str, list]]:

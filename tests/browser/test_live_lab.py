@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 from samedge_core.edges import sam_edge
+from tests.browser.reading import endless
 
 CHARTS = ("Sharpness", "Sharpness / edge", "Gradient norm", "Loss", "Alignment")
-TWO_WEIGHTS = "?preset=sam-two-weights"
+CHEBYSHEV = endless("sam-chebyshev")
+TWO_WEIGHTS = endless("sam-two-weights")
 CHART = "document.querySelector('[role=figure][aria-label=\"Sharpness\"]')"
 ZOOM = f"range => window.Plotly.relayout({CHART}, {{'xaxis.range': range}})"
 READ_ZOOM = f"() => {CHART}.layout.xaxis.range.slice()"
@@ -46,7 +48,7 @@ def band(lab, chart: str) -> np.ndarray:
 
 
 def test_the_residual_is_a_band_that_hovers_and_goes_with_its_line(open_lab):
-    lab = open_lab("?preset=sam-chebyshev")
+    lab = open_lab(CHEBYSHEV)
     lab.press("Start")
     lab.until_step(100)
     lab.page.get_by_text(
@@ -135,7 +137,7 @@ def test_pause_stops_the_steps_and_keys_work(open_lab):
 
 
 def test_zoom_and_legend_choices_survive_updates_in_the_same_chart(open_lab):
-    lab = open_lab("?preset=sam-chebyshev")
+    lab = open_lab(CHEBYSHEV)
     lab.press("Start")
     lab.until_step(20)
     lab.page.evaluate("() => window.charts = [...document.querySelectorAll('[role=figure]')]")
@@ -174,7 +176,7 @@ def test_zoom_and_legend_choices_survive_updates_in_the_same_chart(open_lab):
 
 
 def test_a_killed_worker_is_named_and_resume_goes_on(open_lab):
-    lab = open_lab("?preset=sam-chebyshev")
+    lab = open_lab(CHEBYSHEV)
     lab.press("Start")
     lab.until_step(50)
     for worker in lab.workers():
@@ -213,7 +215,7 @@ def test_reload_finds_the_run_with_its_whole_history(open_lab):
 
 
 def test_the_same_start_under_gd_and_sam_in_the_same_charts(open_lab):
-    lab = open_lab("?preset=sam-chebyshev")
+    lab = open_lab(CHEBYSHEV)
     lab.page.keyboard.press("g")
     lab.until_step(30, "sharpness (GD)")
     lab.until_step(30, "sharpness (SAM)")
