@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 KERNELS := samedge_core/curvature/model.py samedge_core/curvature/passes.py \
   samedge_core/problems/small_operator.py
 
+.NOTPARALLEL:
 .PHONY: run test bench check format chromium postgresql
 run: $(VENV)/run-ready $(VENV)/compiled
 	$(BIN)/python -m streamlit run app.py $(ARGS)
@@ -45,7 +46,7 @@ $(VENV)/bench-ready: requirements.txt requirements-bench.txt
 
 # Before the first run, which would wait for it. The environment is ready by now: of the three
 # stamps before, the goal has asked for one.
-$(VENV)/compiled: $(KERNELS)
+$(VENV)/compiled: $(KERNELS) requirements.txt
 	@echo "Compiling; this takes a minute, once."
 	$(BIN)/python -m samedge_core.compiling
 	touch $@

@@ -1,6 +1,7 @@
 """SharpnessTracker against ARPACK along real runs, and on spectra made to mislead it."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -56,6 +57,17 @@ def arpack(problem: se.Problem, w: torch.Tensor, k: int) -> np.ndarray:
     return values[np.argsort(-np.abs(values))]
 
 
+def along(config: se.RunConfig) -> Iterator[tuple[torch.Tensor, se.Measurement]]:
+    """w at each step of a run, and what was measured there."""
+    problem = se.build_problem(config)
+    state = TrainState.initial(config, problem)
+    w = state.w
+    for row in measurements(config, problem, state):
+        assert isinstance(row, se.Measurement)
+        yield w, row
+        w = state.w
+
+
 RUNS = [
     # progressive sharpening up to the edge and along it
     ("digits-mlp", {"n": 100, "width": 20}, "gd", 3.0, 0.0, 120, 1),
@@ -79,12 +91,8 @@ def test_sharpness_along_a_run_is_arpacks(name, options, rule, eta, rho, steps, 
         top_k=top_k,
         seed=seed,
     )
-    problem = se.build_problem(config)
-    oracle = se.build_problem(config.replace(dtype="float64"))
-    state = TrainState.initial(config, problem)
-    w, checked = state.w, 0
-    for row in measurements(config, problem, state):
-        assert isinstance(row, se.Measurement)
+    oracle, checked = se.build_problem(config.replace(dtype="float64")), 0
+    for w, row in along(config):
         if row.step % 8 == 0 and row.converged:
             expected = arpack(oracle, w, 6)
             assert row.lambda_max == pytest.approx(expected[0], rel=PROMISED)
@@ -92,7 +100,6 @@ def test_sharpness_along_a_run_is_arpacks(name, options, rule, eta, rho, steps, 
             for value in (row.lambda_max, *row.others):
                 assert np.abs(expected - value).min() <= WARM_RESIDUAL * abs(expected[0])
             checked += 1
-        w = state.w
     # the check must not pass because nothing converged
     assert checked >= 0.8 * steps / 8
 
@@ -104,19 +111,14 @@ def test_further_eigenvalues_along_a_run_are_those_of_the_dense_hessian(rule, et
     config = se.RunConfig(
         problem="chebyshev-mlp", rule=rule, eta=eta, rho=rho, steps=100, top_k=top_k, seed=1
     )
-    problem = se.build_problem(config)
-    oracle = se.build_problem(config.replace(dtype="float64"))
-    state = TrainState.initial(config, problem)
-    w, checked = state.w, 0
-    for row in measurements(config, problem, state):
-        assert isinstance(row, se.Measurement)
+    oracle, checked = se.build_problem(config.replace(dtype="float64")), 0
+    for w, row in along(config):
         if row.step % 10 == 5 and row.converged:
             dense = dense_hessian(lambda w: oracle.loss(w, None), w.double())
             exact = np.sort(np.abs(np.linalg.eigvalsh(dense.numpy())))[::-1][:top_k]
             found = np.abs([row.lambda_max, *row.others])
             assert np.abs(found - exact).max() <= PROMISED * exact[0]
             checked += 1
-        w = state.w
     assert checked >= 8
 
 
@@ -131,15 +133,11 @@ def test_no_crossing_is_missed_where_a_single_start_vector_misses_some(rule, eta
         problem="digits-mlp", options={"n": 100, "width": 20}, rule=rule, eta=eta, rho=rho,
         steps=120, seed=seed,
     )  # fmt: skip
-    problem = se.build_problem(config)
-    state = TrainState.initial(config, problem)
-    w, errors = state.w, []
-    for row in measurements(config, problem, state):
-        assert isinstance(row, se.Measurement)
+    problem, errors = se.build_problem(config), []
+    for w, row in along(config):
         assert row.converged
         cold = sharpness(lambda w: problem.loss(w, None), w, seed=row.step)
         errors.append(1 - abs(row.lambda_max) / cold.sharpness)
-        w = state.w
     assert max(errors) <= PROMISED
 
 
