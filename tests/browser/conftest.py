@@ -68,7 +68,7 @@ class Lab:
     def pause(self) -> None:
         """Pause, and wait for the rows on their way: charts read next belong together."""
         self.press("Pause")
-        self.button("Resume").wait_for()
+        self.until(self.button("Resume").is_visible, "a run that has paused")
 
         def still() -> bool:
             before = self.last_step()
@@ -81,6 +81,13 @@ class Lab:
         box = self.page.get_by_label(f"{label}, exact")
         box.fill(value)
         box.press("Enter")
+
+    def put_cursor(self, step: int) -> None:
+        box = self.page.get_by_role("spinbutton", name="step")
+        box.fill(str(step))
+        box.press("Enter")
+        ready = self.page.get_by_role("button", name=f"Continue from step {step}")
+        self.until(ready.count, f"the buttons of step {step}")
 
     def workers(self) -> list[psutil.Process]:
         return [p for p in self._server.children() if "samedge_core.worker" in p.cmdline()]

@@ -21,14 +21,6 @@ def query_of(url: str) -> str:
     return f"?{urlsplit(url).query}"
 
 
-def put_cursor(lab, step: int) -> None:
-    box = lab.page.get_by_role("spinbutton", name="step")
-    box.fill(str(step))
-    box.press("Enter")
-    ready = lab.page.get_by_role("button", name=f"Continue from step {step}")
-    lab.until(ready.count, f"the buttons of step {step}")
-
-
 def whole_run(lab) -> None:
     lab.press("Start")
     lab.until_step(CONFIG.steps - 1)
@@ -40,7 +32,7 @@ def test_continue_from_here_leaves_the_later_rows_as_a_grey_branch(open_lab):
     whole_run(lab)
     before = lab.line("sharpness")
     lab.set_exact("Step size η", "0.2")
-    put_cursor(lab, 25)
+    lab.put_cursor(25)
     lab.page.get_by_role("button", name="Continue from step 25").click()
     lab.until(lambda: "abandoned" in lab.traces(), "an abandoned branch")
     lab.until_step(CONFIG.steps - 1)
@@ -61,7 +53,7 @@ def test_continue_from_here_leaves_the_later_rows_as_a_grey_branch(open_lab):
 def test_a_fork_runs_beside_its_parent_and_unchanged_repeats_it(open_lab):
     lab = open_lab(link(CONFIG))
     whole_run(lab)
-    put_cursor(lab, 30)
+    lab.put_cursor(30)
     lab.page.get_by_role("button", name="Fork from step 30").click()
     lab.page.get_by_role("button", name="Fork", exact=True).click()
     names = [f"sharpness (SAM η 0.5 ρ 0.05{more})" for more in ("", " #2")]
@@ -76,7 +68,7 @@ def test_a_fork_runs_beside_its_parent_and_unchanged_repeats_it(open_lab):
 def test_a_forks_settings_are_checked_beside_their_box(open_lab):
     lab = open_lab(link(CONFIG))
     whole_run(lab)
-    put_cursor(lab, 10)
+    lab.put_cursor(10)
     lab.page.get_by_role("button", name="Fork from step 10").click()
     eta = lab.page.get_by_test_id("stPopoverBody").get_by_role("textbox", name="Step size η")
     eta.fill("-2")

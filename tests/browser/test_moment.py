@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_branches import CONFIG, link, put_cursor, whole_run
+from tests.browser.test_branches import CONFIG, link, whole_run
 
 STEP = 20
 
@@ -11,7 +11,7 @@ STEP = 20
 def test_the_step_of_the_cursor_is_examined(open_lab):
     lab = open_lab(link(CONFIG))
     whole_run(lab)
-    put_cursor(lab, STEP)
+    lab.put_cursor(STEP)
     lab.page.get_by_text("At this step", exact=True).click()
     lab.page.get_by_role("button", name=f"Examine step {STEP}").click()
     expect(lab.page.get_by_text(f"Step {STEP}", exact=True)).to_be_visible(timeout=60_000)

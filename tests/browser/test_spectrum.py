@@ -27,6 +27,10 @@ def wait_for(page: Page, count: int) -> None:
     expect(page.get_by_role("button", name="Spectrum at this step")).to_be_enabled(timeout=60_000)
 
 
+def step_in(text: str) -> int:
+    return int(text.split()[1].replace(",", ""))
+
+
 def test_the_spectrum_at_a_step_appears_says_so_and_stays(open_lab):
     lab = open_lab(endless("sam-chebyshev"))
     page: Page = lab.page
@@ -44,17 +48,16 @@ def test_the_spectrum_at_a_step_appears_says_so_and_stays(open_lab):
     page.keyboard.press("e")
     wait_for(page, 2)
     captions = page.get_by_text(re.compile(r"^Step [\d,]+ \((solid|dashed) line\) · P = 701"))
-    assert captions.count() == 2
+    expect(captions).to_have_count(2)  # they come after the chart
     drawn = lab.traces("Spectrum", "2/η = 10")
-    steps = sorted(int(name.split()[1]) for name in drawn if name.startswith("step "))
-    words = [int(text.split()[1].replace(",", "")) for text in captions.all_inner_texts()]
-    assert sorted(words) == steps
+    steps = sorted(step_in(name) for name in drawn if name.startswith("step "))
+    assert sorted(map(step_in, captions.all_inner_texts())) == steps
     assert steps[-1] == lab.last_step() + 1  # the iterate that the next step starts from
-    assert {"2/η = 10", f"eigenvalues, step {steps[-1]}"} <= set(drawn)
+    assert {"2/η = 10", f"eigenvalues, step {steps[-1]:,}"} <= set(drawn)
     # a single eigenvalue is 1 high, most are at 0, and the rug has all of them
-    heights = np.array(drawn[f"step {steps[-1]}"]["y"])
+    heights = np.array(drawn[f"step {steps[-1]:,}"]["y"])
     assert 300 < heights.max() <= 701.5
-    rug = np.array(drawn[f"eigenvalues, step {steps[-1]}"]["x"])
+    rug = np.array(drawn[f"eigenvalues, step {steps[-1]:,}"]["x"])
     assert len(rug) == 701
 
     # with the row of that step, its measured eigenvalue appears at the end of the rug
