@@ -34,8 +34,10 @@ One tells the other what leads or nearly leads; where its own model, not measure
 far lower, it looks itself.
 
 Limitations: an eigenvector from outside B that overtakes at once is seen when scouts find it, up to
-ten measurements later. Within B, one that moves at many times the drift can be late. On runs
-that are hard to follow, `benchmarks/misses.py`, this happened at 6 of 19,500 steps.
+ten measurements later. Within B, the drift is that of what is multiplied, mostly the leader:
+another eigenvalue that rises several times as fast, while the leader all but stands still, can
+overtake it unseen. On runs that are hard to follow, `benchmarks/misses.py`, 4 of 19,500 steps were
+read low.
 
 Sources: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczos), SIMAX 22, 2000.
 """
