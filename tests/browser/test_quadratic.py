@@ -84,6 +84,8 @@ def test_back_undoes_and_the_link_shares(open_page):
     drawn(page, BESIDE)
     enter(page, "Step size η", "0.35")
     until(page, lambda: "eta=0.35" in page.url, "the setting in the link")
+    # the figures come last: before that, what is typed may be overwritten by what was sent
+    until(page, lambda: line(page, BESIDE, "2/η")["y"][0] == 2 / 0.35, "the new edge")
     enter(page, "SAM radius ρ", "0.5")
     until(page, lambda: "rho=0.5" in page.url, "the setting in the link")
     shared = page.url.split("/quadratic", 1)[1]
