@@ -26,6 +26,7 @@ CLOSE = 0.8  # Ritz vectors above this are improved by their residuals
 FIRST_DRIFT = 0.01
 
 SCOUT_MOVED, SCOUT_EVERY = 0.015, 4  # scouts go when the model has moved so far, or so often
+LOOK_EVERY = 8  # measurements between looks at another pair than the leader
 SCOUT_ALONG = 3  # weight of the leader's residual in a scout, against the scout's own image
 NOISE = 0.1  # share of noise in a scout or in an expansion of carried vectors
 SLACK = 3  # basis vectors more than are kept before it is cut back
@@ -33,6 +34,7 @@ STARTS = 3  # carried vectors that a search starts from
 NEWCOMER = 0.3  # share of a leader outside the other phase's basis that makes it news there
 FOLLOWED = 0.8  # least overlap of two leaders that are one
 RECENT = 0.4  # weight of the newest drift in its running mean
+FADING = 0.05  # share of what was seen of others than the leader that is forgotten each time
 
 
 class Found(NamedTuple):
@@ -57,7 +59,8 @@ class Phase:
 
     Attributes:
         space: the basis and the model.
-        off: by how much, relative to the sharpness, the model is off after one measurement.
+        off: by how much, relative to the sharpness, the model is off after one measurement, along
+            the leader, or along whatever else was multiplied lately.
         moved: the same, had it not been carried on at its rate.
         lost: it was off by more than `LOST`.
     """
@@ -66,6 +69,8 @@ class Phase:
         self.space = space
         self.off = self.moved = FIRST_DRIFT
         self.lost = False
+        self._others_off = 0.0  # the same, of other directions than the leader, slowly forgotten
+        self._unlooked = 0  # measurements since another pair was looked at
         self._news: Tensor | None = None
         self._leader: Array | None = None  # coordinates of the last leading vector
         self._newest = 0.0, 0.0  # off and moved of this measurement
@@ -85,9 +90,10 @@ class Phase:
             return
         scale = abs(space.ritz[0])
         self._newest = (surprise.off / scale, surprise.moved / scale) if scale > 0 else (0.0, 0.0)
-        self.off = max(self.off, self._newest[0])
+        self.off = max(self.off, self._newest[0], self._others_off)
         self.moved = max(self.moved, self._newest[1])
         self.lost = self._newest[0] > LOST
+        self._unlooked += 1
         self._unscouted += max(self._newest[1], SCOUT_MOVED / (SCOUT_EVERY - 0.5))
 
     def multiply(self, c: Array) -> None:
@@ -95,7 +101,9 @@ class Phase:
         space = self.space
         surprise = space.multiply(c)
         if space.finite and surprise.age < KNOWN and space.ritz[0] != 0:
-            self.off = max(self.off, surprise.off / surprise.age / abs(space.ritz[0]))
+            each = surprise.off / surprise.age / abs(space.ritz[0])
+            self._others_off = max(self._others_off, each)
+            self.off = max(self.off, each)
 
     def starts(self) -> list[Tensor]:
         """What a search starts from: the leading vectors of the model (P,), and all of the rest,
@@ -130,6 +138,20 @@ class Phase:
             return space.grow(news)
         return space.untouched(c)
 
+    def look(self) -> Array | None:
+        """Coordinates of the pair that would lead first, had all risen at the same speed since they
+        were multiplied; None when it is not its turn.
+
+        Where the leader stands still, nothing else tells how fast the others move.
+        """
+        if self._unlooked < LOOK_EVERY or self.space.size < 2:
+            return None
+        self._unlooked, space = 0, self.space
+        ages = np.array([space.forms(pair)[2] for pair in space.pairs[1:]])
+        gaps = np.abs(space.values[0]) - np.abs(space.values[1:])
+        first = int(np.argmax(ages / np.maximum(gaps, np.finfo(float).tiny)))
+        return space.untouched(space.pairs[1 + first])
+
     def scouted(self) -> Array | None:
         """Coordinates of the scout, new in the basis; None when it is not its turn."""
         if self._sent is not None or self._unscouted < SCOUT_MOVED:
@@ -160,6 +182,7 @@ class Phase:
         off, moved = self._newest
         self.off += RECENT * (off - self.off)
         self.moved += RECENT * (moved - self.moved)
+        self._others_off *= 1 - FADING
         leader = space.pairs[0]
         self._leader = space.shrink(kept) @ leader if space.size > kept + SLACK else leader
         return found
@@ -174,6 +197,8 @@ class Phase:
             "leader": torch.from_numpy(self._leader.copy()) if self._leader is not None else None,
             "scout": self._scout,
             "unscouted": float(self._unscouted),
+            "others_off": float(self._others_off),
+            "unlooked": self._unlooked,
         }
 
     @classmethod
@@ -183,6 +208,7 @@ class Phase:
         phase.off, phase.moved, phase._news = state["off"], state["moved"], state["news"]
         phase._leader = state["leader"].numpy().copy() if state["leader"] is not None else None
         phase._scout, phase._unscouted = state["scout"], state["unscouted"]
+        phase._others_off, phase._unlooked = state["others_off"], state["unlooked"]
         return phase
 
 

@@ -17,11 +17,14 @@ measurement
    or moved by as much where its rate is not learned, could another pair lead by now? If so, what
    of it was not multiplied is. So a crossing within B is not missed, whatever its speed, and
    nothing is paid for pairs that are far below;
-5. every fourth time, or as soon as T has moved by 1.5 %, sends a *scout* outside B: what B does not
+5. every eighth time *looks* at the pair that would lead first if all had risen at one speed since
+   they were multiplied: while the leader stands still, nothing else tells how fast others move.
+   By how much T was off there is remembered for some twenty measurements;
+6. every fourth time, or as soon as T has moved by 1.5 %, sends a *scout* outside B: what B does not
    hold of the scout's last image, and of the leader's. Over some measurements this is a Lanczos
    process outside B. Without it, an eigenvector that was never in B stays out, and its mixing with
    v1 is invisible: near the top such a mixture has almost no residual;
-6. turns the basis where the residuals point, which costs no product.
+7. turns the basis where the residuals point, which costs no product.
 
 The value is the largest Ritz value of what was multiplied *now*: a Rayleigh quotient of H at this
 w, never above the operator norm. T only decides what to multiply. When it is off by more than
@@ -34,10 +37,8 @@ One tells the other what leads or nearly leads; where its own model, not measure
 far lower, it looks itself.
 
 Limitations: an eigenvector from outside B that overtakes at once is seen when scouts find it, up to
-ten measurements later. Within B, the drift is that of what is multiplied, mostly the leader:
-another eigenvalue that rises several times as fast, while the leader all but stands still, can
-overtake it unseen. On runs that are hard to follow, `benchmarks/misses.py`, 4 of 19,500 steps were
-read low.
+ten measurements later. Within B, one that moves at many times the drift can be late. On runs
+that are hard to follow, `benchmarks/misses.py`, this happened at 3 of 19,500 steps.
 
 Sources: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczos), SIMAX 22, 2000.
 """
@@ -69,7 +70,7 @@ COLD_FURTHER = 1e-3  # of the other pairs that a model starts with; above it, tw
 KEPT = 6  # basis vectors kept, at least
 OUTSIDE = 6  # products of a warm search outside the vectors carried, at least
 COLD_PAIRS, COLD_MINIMUM = 6, 20
-VERSION = 3  # of `state`
+VERSION = 4  # of `state`
 
 
 class SharpnessTracker:
@@ -160,6 +161,8 @@ class SharpnessTracker:
             direction = self._next(known)
             if direction is None:
                 direction = known.newcomer()
+            if direction is None:
+                direction = known.look()
             if direction is None:
                 direction = known.scouted()
             if direction is None:

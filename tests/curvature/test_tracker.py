@@ -193,6 +193,20 @@ def test_a_crossing_within_the_basis_is_never_missed(speed):
             assert estimate.value == pytest.approx(1 + abs(gap), rel=PROMISED)
 
 
+@pytest.mark.parametrize("moves", [0.0, 0.001], ids=["still", "hardly-moving"])
+def test_a_crossing_is_seen_while_the_leader_hardly_moves(moves):
+    # nothing that the leader does tells how fast the other one rises: without looks at it, each of
+    # these trackers read up to 9 % low, and said to have converged
+    q, bulk = rotation(150), np.linspace(0, 0.6, 147)
+    for seed in range(2):
+        tracker, noise = SharpnessTracker(seed=seed), np.random.default_rng(seed)
+        for rising in np.arange(0.85, 1.1, 0.004):
+            leader = 1 + moves * noise.standard_normal()
+            estimate = tracker.measure(with_spectrum([leader, rising, 0.84, *bulk], q))
+            assert estimate.converged
+            assert estimate.value == pytest.approx(max(leader, rising), rel=PROMISED)
+
+
 def test_the_tracker_sees_the_leading_eigenvalue_change_sign():
     q, bulk = rotation(100), np.linspace(-1, 1, 98)
     tracker = SharpnessTracker(seed=0)
