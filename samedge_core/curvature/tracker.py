@@ -38,7 +38,7 @@ far lower, it looks itself.
 
 Limitations: an eigenvector from outside B that overtakes at once is seen when scouts find it, up to
 ten measurements later. Within B, one that moves at many times the drift can be late. On runs
-that are hard to follow, `benchmarks/misses.py`, this happened at 3 of 19,500 steps.
+that are hard to follow, `benchmarks/misses.py`, this happened at 2 of 19,500 steps.
 
 Sources: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczos), SIMAX 22, 2000.
 """
