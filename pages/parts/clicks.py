@@ -16,20 +16,20 @@ _EVENTS = ("trigger_value", "json_trigger_value", "string_trigger_value", "chat_
 
 def hear_once() -> None:
     """From now on, ticks carry no clicks on this server; the clicks' own messages follow them."""
-    whole = AppSession.request_rerun
-    if hasattr(whole, "__wrapped__"):  # by an earlier visit to a page
+    original = AppSession.request_rerun
+    if hasattr(original, "__wrapped__"):  # by an earlier visit to a page
         return
 
-    @wraps(whole)
+    @wraps(original)
     def request_rerun(self: AppSession, client_state: ClientState | None) -> None:
         if client_state is not None and client_state.is_auto_rerun:
-            drop_events(client_state)
-        whole(self, client_state)
+            _drop_events(client_state)
+        original(self, client_state)
 
     AppSession.request_rerun = request_rerun
 
 
-def drop_events(client_state: ClientState) -> None:
+def _drop_events(client_state: ClientState) -> None:
     """Take clicks, and whatever else holds for one run alone, out of the state of the widgets."""
     widgets = client_state.widget_states.widgets
     lasting = [widget for widget in widgets if widget.WhichOneof("value") not in _EVENTS]

@@ -26,7 +26,6 @@ CLOSE = 0.8  # Ritz vectors above this are improved by their residuals
 FIRST_DRIFT = 0.01
 
 SCOUT_MOVED, SCOUT_EVERY = 0.015, 4  # scouts go when the model has moved so far, or so often
-LOOK_EVERY = 8  # measurements between looks at another pair than the leader
 SCOUT_ALONG = 3  # weight of the leader's residual in a scout, against the scout's own image
 NOISE = 0.1  # share of noise in a scout or in an expansion of carried vectors
 SLACK = 3  # basis vectors more than are kept before it is cut back
@@ -34,7 +33,8 @@ STARTS = 3  # carried vectors that a search starts from
 NEWCOMER = 0.3  # share of a leader outside the other phase's basis that makes it news there
 FOLLOWED = 0.8  # least overlap of two leaders that are one
 RECENT = 0.4  # weight of the newest drift in its running mean
-FADING = 0.05  # share of what was seen of others than the leader that is forgotten each time
+LOOK_EVERY = 8  # measurements between looks at another pair than the leader
+FADING = 0.05  # share that is forgotten each time of how far the model was off at others
 
 
 class Found(NamedTuple):
@@ -101,9 +101,9 @@ class Phase:
         space = self.space
         surprise = space.multiply(c)
         if space.finite and surprise.age < KNOWN and space.ritz[0] != 0:
-            each = surprise.off / surprise.age / abs(space.ritz[0])
-            self._others_off = max(self._others_off, each)
-            self.off = max(self.off, each)
+            each_time = surprise.off / surprise.age / abs(space.ritz[0])
+            self._others_off = max(self._others_off, each_time)
+            self.off = max(self.off, each_time)
 
     def starts(self) -> list[Tensor]:
         """What a search starts from: the leading vectors of the model (P,), and all of the rest,

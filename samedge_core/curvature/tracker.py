@@ -15,8 +15,8 @@ measurement
    above the leader's (by the residual squared over the gap to the eigenvalues outside);
 4. is optimistic about the rest: if T was off by as much at every measurement since it was exact,
    or moved by as much where its rate is not learned, could another pair lead by now? If so, what
-   of it was not multiplied is. So a crossing within B is not missed, whatever its speed, and
-   nothing is paid for pairs that are far below;
+   of it was not multiplied is. So a crossing within B is not missed, whatever its speed, where
+   both move alike, and nothing is paid for pairs that are far below;
 5. every eighth time *looks* at the pair that would lead first if all had risen at one speed since
    they were multiplied: while the leader stands still, nothing else tells how fast others move.
    By how much T was off there is remembered for some twenty measurements;

@@ -22,13 +22,19 @@ def busy(page: Page) -> Iterator[None]:
     page.evaluate("() => { window.setTimeout = window.idle; }")
 
 
-def test_a_busy_page_pauses_once(open_lab):
+def test_a_busy_page_pauses_and_steps_once(open_lab):
     lab = open_lab(endless("sam-two-weights"))
     lab.press("Start")
     lab.until_step(20)
     with busy(lab.page):
         lab.press("Pause")
     expect(lab.button("Resume")).to_be_visible()
+    lab.page.wait_for_timeout(1000)  # two ticks: the last rows
+    before = lab.last_step()
+    with busy(lab.page):
+        lab.press("Step")
+    lab.until_step(before + 1)
+    assert lab.last_step() == before + 1
 
 
 def test_a_busy_page_forks_once(open_lab):

@@ -14,8 +14,10 @@ from samedge_core.curvature.phase import (
     CLOSE,
     CONTENDS,
     DOUBTED,
+    FADING,
     FIRST_DRIFT,
     FOLLOWED,
+    LOOK_EVERY,
     LOST,
     NEWCOMER,
     NOISE,
@@ -185,6 +187,32 @@ def test_a_product_along_what_was_never_multiplied_is_no_measure_of_the_drift():
     phase.multiply(c)
     assert phase.space.ritz.tolist() == [2.0, 1.7]
     assert phase.off == phase.moved == pytest.approx(FIRST_DRIFT * (1 - RECENT) ** 31, rel=1e-12)
+
+
+def test_how_far_others_were_off_is_remembered_longer_than_of_the_leader():
+    noise, phase = Drawn(), known(diagonal(2.0, 1.0))
+    phase.begin(diagonal(2.0, 1.1), noise)
+    phase.multiply(np.eye(2)[1])
+    for since in range(1, 20):
+        phase.end(noise, 2)
+        phase.begin(diagonal(2.0, 1.1), noise)
+        expected = 0.05 * (1 - FADING) ** since
+        assert phase.off == pytest.approx(expected, rel=1e-12)
+
+
+def test_every_so_often_the_pair_is_looked_at_that_could_lead_first():
+    operator, noise, looks = diagonal(2.0, -1.6, 1.4), Drawn(), []
+    phase = known(operator, count=3)
+    for t in range(1, 3 * LOOK_EVERY):
+        phase.begin(operator, noise)
+        direction = phase.look()
+        if direction is not None:
+            phase.multiply(direction)
+            looks.append((t, int(np.abs(direction).argmax())))
+            assert phase.look() is None  # once
+        phase.end(noise, 3)
+    # at equal ages the nearer one; then the other, which is half as far again but twice as old
+    assert looks == [(LOOK_EVERY, 1), (2 * LOOK_EVERY, 2)]
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
@@ -510,8 +538,8 @@ def test_a_restored_phase_goes_on_bit_for_bit(begun, news):
 
     def follow(one: Phase, operator: Matrix, noise: Drawn) -> Found:
         one.begin(operator, noise)
-        for look in (one.newcomer, one.scouted):
-            if (direction := look()) is not None:
+        for wanted in (one.newcomer, one.look, one.scouted):
+            if (direction := wanted()) is not None:
                 one.multiply(direction)
         return one.end(noise, 3)
 
