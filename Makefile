@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-KERNELS := samedge_core/curvature/model.py samedge_core/curvature/passes.py \
-  samedge_core/problems/small_operator.py
+KERNELS := $(addprefix samedge_core/, $(addprefix curvature/, model.py passes.py phase.py space.py \
+  tracker.py) problems/small_operator.py)
 
 .NOTPARALLEL:
 .PHONY: run test bench check format chromium postgresql
@@ -47,7 +47,9 @@ $(VENV)/bench-ready: requirements.txt requirements-bench.txt
 # Before the first run, which would wait for it. The environment is ready by now: of the three
 # stamps before, the goal has asked for one.
 $(VENV)/compiled: $(KERNELS) requirements.txt
-	@echo "Compiling; this takes a minute, once."
+	@echo "Compiling; this takes a minute or two, once."
+	@# numba sees that a file has changed, not that one has from which it calls
+	rm -f $(foreach kernel, $(KERNELS), $(dir $(kernel))__pycache__/$(basename $(notdir $(kernel))).*.nb?)
 	$(BIN)/python -m samedge_core.compiling
 	touch $@
 

@@ -100,24 +100,23 @@ def learn(m, size, c, row, multiplied, n):
                 m[k, i, j] += c[i] * (change[j] - along * c[j]) + c[j] * (change[i] - along * c[i])
     multiplied[n] = 0
     multiplied[n, :size] = c
-    return (np.sqrt(off), np.sqrt(moved), age), _ritz(m, size, multiplied, n + 1)
+    values, mix, coordinates = _ritz(m, size, multiplied, n + 1)
+    return (np.sqrt(off), np.sqrt(moved), age), values, mix, coordinates
 
 
 @compiled
-def extend(m, k, column, multiplied, mix, outside):
+def extend(m, k, column, multiplied, outside):
     """A k-th basis vector, new; `column` (n,) are its products with the images, of which `outside`
-    (n,) are the squared norms of what they have outside the basis. Returns the coordinates."""
+    (n,) are the squared norms of what they have outside the basis."""
     m[:, k, : k + 1] = 0
     m[:, : k + 1, k] = 0
     m[V, k, k] = m[S, k, k] = NEVER
     m[K, k, k] = 1
-    n = len(column)
-    for i in range(n):
+    for i in range(len(column)):
         outside[i] = max(0.0, outside[i] - column[i] ** 2)
         for j in range(k):
             m[T, k, j] += column[i] * multiplied[i, j]
     m[T, :k, k] = m[T, k, :k]
-    return mix @ multiplied[:n, : k + 1].copy()
 
 
 @compiled

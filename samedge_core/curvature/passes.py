@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from samedge_core.curvature.model import extend, straightening
+from samedge_core.curvature.model import straightening
 
-__all__ = ["combine", "grow", "improve", "project", "residual", "shrink", "take"]
+__all__ = ["combine", "improve", "orthogonalise", "project", "residual", "shrink", "take"]
 
 BLOCK = 1024
 ROUNDING = 10  # what is left of a unit vector below this many units of rounding is no direction
@@ -73,7 +73,7 @@ def take(image, rows, size, images, n):
 
 
 @compiled
-def _orthogonalise(z, rows, k):
+def orthogonalise(z, rows, k):
     """Make row k what of z is outside the rows before, as a unit vector; is there anything?"""
     new, kind = rows[k], rows.dtype.type
     norm = np.sqrt(_square(z))
@@ -89,19 +89,6 @@ def _orthogonalise(z, rows, k):
         if norm > TWICE:  # else rounding brings back copies of what was taken out
             break
     return True
-
-
-@compiled
-def grow(z, rows, k, images, m, multiplied, mix, outside):
-    """Add what is new of z as row k, and what follows for the matrices `m` as in `extend`.
-
-    Returns whether there was anything new, and the coordinates (n, k + 1) of the Ritz pairs.
-    """
-    if not _orthogonalise(z, rows, k):
-        return False, mix
-    # what is multiplied has its couplings to the new vector too
-    column = project(images, len(mix), rows[k])
-    return True, extend(m, k, column, multiplied, mix, outside)
 
 
 @compiled

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
+from numba import njit
+from numpy.typing import NDArray
 from torch import Tensor
 
+from samedge_core.curvature import model, passes
+from samedge_core.curvature import space as sp
 from samedge_core.curvature.model import KNOWN
 from samedge_core.curvature.operator import LinearOperator
-from samedge_core.curvature.subspace import Array, Subspace
+from samedge_core.curvature.space import FINITE, NORM, PRODUCTS, SIZE
+from samedge_core.curvature.subspace import Array, Subspace, as_vector
 
-__all__ = ["NOISE", "SLACK", "Found", "Phase", "padded"]
+__all__ = [
+    "LOST", "MOVED", "NOISE", "OFF", "SLACK", "Carried", "Found", "Phase", "absorb", "look",
+    "newcomer", "scout",
+]  # fmt: skip
 
 Noise = Callable[[LinearOperator], Tensor]  # a random unit vector (P,)
 
 # relative to the sharpness
-LOST = 0.08  # a model that is off by more is none
+TOO_FAR_OFF = 0.08  # a model that is off by more is none
 CONTENDS = 0.97  # Ritz values above this are told to the other phase ...
 # ... which looks itself, if by its model they are so much lower and that is older
 DOUBTED, RECENTLY = 0.03, 1.5
@@ -36,22 +44,199 @@ RECENT = 0.4  # weight of the newest drift in its running mean
 LOOK_EVERY = 8  # measurements between looks at another pair than the leader
 FADING = 0.05  # share that is forgotten each time of how far the model was off at others
 
+# `Carried.numbers`
+(OFF, MOVED, NEWEST_OFF, NEWEST_MOVED, OTHERS_OFF, UNLOOKED, UNSCOUTED, SENT, LOST, SCOUTS, TOLD,
+ LED) = range(12)  # fmt: skip
 
-class Found(NamedTuple):
-    """What one phase tells the other: Ritz values, relative to the sharpness, and vectors."""
+compiled = njit(cache=True)
+
+
+class Carried(NamedTuple):
+    """What a phase carries besides its subspace.
+
+    Attributes:
+        numbers:
+            OFF, MOVED: as in `Phase`; NEWEST_OFF, NEWEST_MOVED: of this measurement.
+            OTHERS_OFF: OFF of other directions than the leader, slowly forgotten.
+            UNLOOKED: measurements since another pair was looked at.
+            UNSCOUTED: how far the model moved since the last scout.
+            SENT: number of the scout's product in this measurement, or -1.
+            LOST: as in `Phase`.
+            SCOUTS, TOLD: whether there is a scout, and news.
+            LED: of how many coordinates `leader` is; 0 for none.
+        scout: (P,).
+        news: what the other phase told, (P,).
+        leader: coordinates of the last leading vector, (room,).
+    """
+
+    numbers: Array
+    scout: NDArray[np.floating]
+    news: NDArray[np.floating]
+    leader: Array
+
+
+class Pairs(NamedTuple):
+    """Ritz values (k,) and norms of their residuals (k,), NaN where there are not so many, and
+    vectors (k or fewer, P)."""
 
     values: Array
+    residuals: Array
     vectors: Tensor
+
+
+class Found(NamedTuple):
+    """What one phase tells the other: Ritz values, relative to the sharpness, and their vectors, or
+    more of these.
+
+    The leader, which is new where its coordinates are not those before, and the next one where it
+    contends.
+    """
+
+    values: Array
+    vectors: NDArray[np.floating]
     new_leader: bool
 
-    @classmethod
-    def of(cls, space: Subspace, before: Array | None) -> Found:
-        """The leader, which is new unless its coordinates were those `before`, and the next one
-        where it contends."""
-        scale, now = abs(space.ritz[0]), space.coordinates[0]
-        count = int(np.count_nonzero(np.abs(space.ritz[:2]) > CONTENDS * scale))
-        new = before is None or abs(before @ now[: len(before)]) < FOLLOWED
-        return cls(np.abs(space.ritz[:count]) / (scale or 1.0), space.ritz_vectors(count), new)
+
+@compiled
+def begin(s, p):
+    """A new Hessian; the vector that should lead is ready."""
+    sp.begin(s)
+    p.numbers[SENT] = -1
+    sp.solve(s)
+    s.chosen[:] = s.pairs[0]
+    sp.ready(s)
+
+
+@compiled
+def absorb(s, p, image):
+    """Learn what came of what was ready, and by how much the model was off."""
+    off, moved, age = sp.absorb(s, image)
+    if not s.counts[FINITE]:
+        return
+    scale, numbers = abs(s.ritz[0]), p.numbers
+    share = 1 / scale if scale > 0 else 0.0
+    if s.counts[PRODUCTS] == 1:
+        numbers[NEWEST_OFF], numbers[NEWEST_MOVED] = off * share, moved * share
+        numbers[OFF] = max(numbers[OFF], off * share, numbers[OTHERS_OFF])
+        numbers[MOVED] = max(numbers[MOVED], moved * share)
+        numbers[LOST] = off * share > TOO_FAR_OFF
+        numbers[UNLOOKED] += 1
+        numbers[UNSCOUTED] += max(moved * share, SCOUT_MOVED / (SCOUT_EVERY - 0.5))
+    elif age < KNOWN:
+        each_time = off / age * share
+        numbers[OTHERS_OFF] = max(numbers[OTHERS_OFF], each_time)
+        numbers[OFF] = max(numbers[OFF], each_time)
+
+
+@compiled
+def tell(s, p, values, vectors, new_leader):
+    """As `Phase.tell`."""
+    p.numbers[TOLD] = 0
+    sp.solve(s)
+    top = abs(s.values[0])
+    for i in range(len(values)):
+        c = passes.project(s.rows, s.counts[SIZE], vectors[i])
+        within, rayleigh, stale = model.forms(s.stack, s.counts[SIZE], c)
+        if 1 - within > NEWCOMER:
+            news = new_leader and values[i] == 1.0
+        else:
+            low = abs(rayleigh) < (values[i] - DOUBTED) * within * top
+            news = low and stale > RECENTLY * within
+        if news:
+            p.news[:] = vectors[i]
+            p.numbers[TOLD] = 1
+            return
+
+
+@compiled
+def newcomer(s, p):
+    """Choose what the other phase told, or what of it is not multiplied yet; is there anything?"""
+    if not p.numbers[TOLD]:
+        return False
+    p.numbers[TOLD] = 0
+    c = passes.project(s.rows, s.counts[SIZE], p.news)
+    if 1 - np.dot(c, c) > NEWCOMER:
+        return sp.grow(s, p.news)
+    return sp.untouched(s, c)
+
+
+@compiled
+def look(s, p):
+    """Choose the pair that would lead first, had all risen at the same speed since they were
+    multiplied; not when it is not its turn.
+
+    Where the leader stands still, nothing else tells how fast the others move.
+    """
+    size = s.counts[SIZE]
+    if p.numbers[UNLOOKED] < LOOK_EVERY or size < 2:
+        return False
+    p.numbers[UNLOOKED] = 0
+    sp.solve(s)
+    first, soonest = 1, -1.0
+    for i in range(1, size):
+        age = model.forms(s.stack, size, s.pairs[i, :size])[2]
+        gap = max(abs(s.values[0]) - abs(s.values[i]), np.finfo(np.float64).tiny)
+        if age / gap > soonest:
+            first, soonest = i, age / gap
+    return sp.untouched(s, s.pairs[first, :size])
+
+
+@compiled
+def scout(s, p):
+    """Choose the scout, new in the basis; not when it is not its turn."""
+    numbers = p.numbers
+    if numbers[SENT] >= 0 or numbers[UNSCOUTED] < SCOUT_MOVED:
+        return False
+    numbers[UNSCOUTED], numbers[SENT] = 0.0, s.counts[PRODUCTS]
+    outside, sent = sp.residual(s, 0), s.turned[0]
+    sent[:] = p.scout
+    if outside > 0:
+        sent += sent.dtype.type(SCOUT_ALONG / outside) * s.lacks[0]
+    return sp.grow(s, sent)
+
+
+@compiled
+def follow_up(s, p, noise):
+    """The next scout: what the image of this one has outside the basis, else noise."""
+    number = int(p.numbers[SENT])
+    p.scout[:] = noise
+    if number < s.counts[PRODUCTS] and s.outside[number] > 0:
+        kind = noise.dtype.type
+        p.scout[:] *= kind(NOISE)
+        p.scout[:] += kind(1 / np.sqrt(s.outside[number])) * s.images[number]
+
+
+@compiled
+def end(s, p, kept, wanted):
+    """As `Phase.end`: the fields of `Pairs`, then those of `Found`, whose vectors are the first of
+    the pairs' or more."""
+    numbers, size, products = p.numbers, s.counts[SIZE], s.counts[PRODUCTS]
+    scale, told, close = abs(s.ritz[0]), 0, 0
+    for i in range(products):
+        told += i < 2 and abs(s.ritz[i]) > CONTENDS * scale
+        close += abs(s.ritz[i]) > CLOSE * scale
+    values, norms = np.full(wanted, np.nan), np.full(wanted, np.nan)
+    for i in range(min(wanted, products)):
+        sp.residual(s, i)
+        values[i], norms[i] = s.ritz[i], s.lengths[i, NORM]
+    count = max(told, min(wanted, products))
+    sp.ritz_vectors(s, count)
+    vectors, relative = s.found[:count].copy(), np.abs(s.ritz[:told])
+    if scale > 0:
+        relative /= scale
+    led = int(numbers[LED])
+    new = led == 0 or abs(np.dot(p.leader[:led], s.coordinates[0, :led])) < FOLLOWED
+    sp.improve(s, close)
+    numbers[OFF] += RECENT * (numbers[NEWEST_OFF] - numbers[OFF])
+    numbers[MOVED] += RECENT * (numbers[NEWEST_MOVED] - numbers[MOVED])
+    numbers[OTHERS_OFF] *= 1 - FADING
+    sp.solve(s)
+    leader = s.pairs[0, :size].copy()
+    if size > kept + SLACK:
+        leader = sp.shrink(s, kept) @ leader
+    numbers[LED] = len(leader)
+    p.leader[: len(leader)] = leader
+    return values, norms, vectors, relative, new
 
 
 class Phase:
@@ -59,51 +244,40 @@ class Phase:
 
     Attributes:
         space: the basis and the model.
-        off: by how much, relative to the sharpness, the model is off after one measurement, along
-            the leader, or along whatever else was multiplied lately.
-        moved: the same, had it not been carried on at its rate.
-        lost: it was off by more than `LOST`.
+        carried: all else.
     """
 
     def __init__(self, space: Subspace) -> None:
         self.space = space
-        self.off = self.moved = FIRST_DRIFT
-        self.lost = False
-        self._others_off = 0.0  # the same, of other directions than the leader, slowly forgotten
-        self._unlooked = 0  # measurements since another pair was looked at
-        self._news: Tensor | None = None
-        self._leader: Array | None = None  # coordinates of the last leading vector
-        self._newest = 0.0, 0.0  # off and moved of this measurement
-        self._scout: Tensor | None = None
-        self._unscouted = 0.0  # how far the model moved since the last scout
-        self._sent: int | None = None  # number of the scout's product in this measurement
+        rows = space.arrays.rows
+        self.carried = Carried(
+            np.zeros(12), np.zeros_like(rows[0]), np.zeros_like(rows[0]), np.zeros(len(rows))
+        )
+        self.carried.numbers[[OFF, MOVED, SENT]] = FIRST_DRIFT, FIRST_DRIFT, -1
+
+    @property
+    def off(self) -> float:
+        """By how much, relative to the sharpness, the model is off after one measurement, along the
+        leader, or along whatever else was multiplied lately."""
+        return float(self.carried.numbers[OFF])
+
+    @property
+    def moved(self) -> float:
+        """The same, had it not been carried on at its rate."""
+        return float(self.carried.numbers[MOVED])
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was off by more than `TOO_FAR_OFF`."""
+        return bool(self.carried.numbers[LOST])
 
     def begin(self, operator: LinearOperator, noise: Noise) -> None:
-        """Multiply the vector that should lead, and see how far the model was off."""
-        space = self.space
-        space.begin(operator)
-        self._sent = None
-        if self._scout is None:
-            self._scout = noise(operator)
-        surprise = space.multiply(space.pairs[0])
-        if not space.finite:
-            return
-        scale = abs(space.ritz[0])
-        self._newest = (surprise.off / scale, surprise.moved / scale) if scale > 0 else (0.0, 0.0)
-        self.off = max(self.off, self._newest[0], self._others_off)
-        self.moved = max(self.moved, self._newest[1])
-        self.lost = self._newest[0] > LOST
-        self._unlooked += 1
-        self._unscouted += max(self._newest[1], SCOUT_MOVED / (SCOUT_EVERY - 0.5))
-
-    def multiply(self, c: Array) -> None:
-        """A further product in this measurement."""
-        space = self.space
-        surprise = space.multiply(c)
-        if space.finite and surprise.age < KNOWN and space.ritz[0] != 0:
-            each_time = surprise.off / surprise.age / abs(space.ritz[0])
-            self._others_off = max(self._others_off, each_time)
-            self.off = max(self.off, each_time)
+        """Make ready the vector that should lead."""
+        if not self.carried.numbers[SCOUTS]:
+            self.carried.scout[:] = as_vector(noise(operator))
+            self.carried.numbers[SCOUTS] = 1
+        self.space.operator = operator
+        begin(self.space.arrays, self.carried)
 
     def starts(self) -> list[Tensor]:
         """What a search starts from: the leading vectors of the model (P,), and all of the rest,
@@ -113,106 +287,49 @@ class Phase:
 
     def tell(self, found: Found) -> None:
         """What the other phase found is to be looked at here, too, where it is news."""
-        space, self._news = self.space, None
-        top = abs(space.values[0])
-        for value, vector in zip(found.values, found.vectors, strict=True):
-            c = space.coordinates_of(vector)
-            inside, rayleigh, stale = space.forms(c)
-            if 1 - inside > NEWCOMER:
-                news = found.new_leader and value == 1.0
-            else:
-                low = abs(rayleigh) < (value - DOUBTED) * inside * top
-                news = low and stale > RECENTLY * inside
-            if news:
-                self._news = vector
-                return
+        tell(self.space.arrays, self.carried, *found)
 
-    def newcomer(self) -> Array | None:
-        """Coordinates of what the other phase found, of what is not multiplied yet."""
-        news, self._news = self._news, None
-        if news is None:
-            return None
-        space = self.space
-        c = space.coordinates_of(news)
-        if 1 - c @ c > NEWCOMER:
-            return space.grow(news)
-        return space.untouched(c)
-
-    def look(self) -> Array | None:
-        """Coordinates of the pair that would lead first, had all risen at the same speed since they
-        were multiplied; None when it is not its turn.
-
-        Where the leader stands still, nothing else tells how fast the others move.
-        """
-        if self._unlooked < LOOK_EVERY or self.space.size < 2:
-            return None
-        self._unlooked, space = 0, self.space
-        ages = np.array([space.forms(pair)[2] for pair in space.pairs[1:]])
-        gaps = np.abs(space.values[0]) - np.abs(space.values[1:])
-        first = int(np.argmax(ages / np.maximum(gaps, np.finfo(float).tiny)))
-        return space.untouched(space.pairs[1 + first])
-
-    def scouted(self) -> Array | None:
-        """Coordinates of the scout, new in the basis; None when it is not its turn."""
-        if self._sent is not None or self._unscouted < SCOUT_MOVED:
-            return None
-        self._unscouted, self._sent = 0.0, self.space.products
-        assert self._scout is not None
-        residual, scout = self.space.residual(0), self._scout
-        if residual.outside > 0:
-            scout = torch.add(scout, residual.vector, alpha=SCOUT_ALONG / residual.outside)
-        return self.space.grow(scout)
-
-    def _follow_up(self, noise: Noise) -> None:
-        """The next scout: what the image of this one has outside the basis, else noise."""
-        if self._sent is None:
-            return
-        self._scout = noise(self.space.operator)
-        if self._sent < self.space.products:
-            image, outside = self.space.image(self._sent)
-            if outside > 0:
-                self._scout.mul_(NOISE).add_(image, alpha=1 / outside)
-
-    def end(self, noise: Noise, kept: int) -> Found:
-        """Make ready for the next measurement; returns what the other phase is told."""
-        space = self.space
-        self._follow_up(noise)
-        found = Found.of(space, self._leader)
-        space.improve(int(np.count_nonzero(np.abs(space.ritz) > CLOSE * abs(space.ritz[0]))))
-        off, moved = self._newest
-        self.off += RECENT * (off - self.off)
-        self.moved += RECENT * (moved - self.moved)
-        self._others_off *= 1 - FADING
-        leader = space.pairs[0]
-        self._leader = space.shrink(kept) @ leader if space.size > kept + SLACK else leader
-        return found
+    def end(self, noise: Noise, kept: int, wanted: int = 1) -> tuple[Pairs, Found]:
+        """Make ready for the next measurement; returns the leading pairs, and what the other phase
+        is told."""
+        arrays, carried = self.space.arrays, self.carried
+        if carried.numbers[SENT] >= 0:
+            follow_up(arrays, carried, as_vector(noise(self.space.operator)))
+        values, residuals, vectors, relative, new = end(arrays, carried, kept, wanted)
+        pairs = Pairs(values, residuals, torch.from_numpy(vectors[:wanted]))
+        return pairs, Found(relative, vectors, new)
 
     def state(self) -> dict[str, Any]:
         """Tensors and numbers only, in main memory."""
+        numbers, carried = self.carried.numbers, self.carried
+        led = int(numbers[LED])
         return {
             **self.space.state(),
-            "off": float(self.off),
-            "moved": float(self.moved),
-            "news": self._news,
-            "leader": torch.from_numpy(self._leader.copy()) if self._leader is not None else None,
-            "scout": self._scout,
-            "unscouted": float(self._unscouted),
-            "others_off": float(self._others_off),
-            "unlooked": self._unlooked,
+            "off": self.off,
+            "moved": self.moved,
+            "news": _copy(carried.news) if numbers[TOLD] else None,
+            "leader": _copy(carried.leader[:led]) if led else None,
+            "scout": _copy(carried.scout) if numbers[SCOUTS] else None,
+            "unscouted": float(numbers[UNSCOUTED]),
+            "others_off": float(numbers[OTHERS_OFF]),
+            "unlooked": int(numbers[UNLOOKED]),
         }
 
     @classmethod
-    def restore(cls, state: dict[str, Any], room: int) -> Phase:
+    def restore(cls, state: dict[str, Any], room: int) -> Self:
         """The inverse of `state`."""
         phase = cls(Subspace.restore(state, room))
-        phase.off, phase.moved, phase._news = state["off"], state["moved"], state["news"]
-        phase._leader = state["leader"].numpy().copy() if state["leader"] is not None else None
-        phase._scout, phase._unscouted = state["scout"], state["unscouted"]
-        phase._others_off, phase._unlooked = state["others_off"], state["unlooked"]
+        numbers, carried = phase.carried.numbers, phase.carried
+        numbers[[OFF, MOVED]] = state["off"], state["moved"]
+        numbers[UNSCOUTED], numbers[UNLOOKED] = state["unscouted"], state["unlooked"]
+        numbers[OTHERS_OFF] = state["others_off"]
+        for name, flag in (("news", TOLD), ("scout", SCOUTS), ("leader", LED)):
+            if state[name] is not None:
+                part = state[name].numpy()
+                numbers[flag] = len(part) if flag == LED else 1
+                getattr(carried, name)[: len(part)] = part
         return phase
 
 
-def padded(values: Array, length: int, filling: float = np.nan) -> Array:
-    """`values` (n,) filled up to `length`."""
-    missing = length - len(values)
-    return np.concatenate([values, np.full(missing, filling)]) if missing else values
+def _copy(part: NDArray[np.floating]) -> Tensor:
+    return torch.from_numpy(part.copy())

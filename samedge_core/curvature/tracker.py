@@ -27,8 +27,8 @@ measurement
 7. turns the basis where the residuals point, which costs no product.
 
 The value is the largest Ritz value of what was multiplied *now*: a Rayleigh quotient of H at this
-w, never above the operator norm. T only decides what to multiply. When it is off by more than
-`LOST`, it is thrown away, and a block search (Davidson) starts from the three leading vectors and
+w, never above the operator norm. T only decides what to multiply. When it is off by `TOO_FAR_OFF`
+or more, it is thrown away, and a block search (Davidson) starts from the three leading vectors and
 the sum of the others; so it is at the first measurement, from noise.
 
 There is a model for each of two *phases* (`Phase`), since at the edge the iterates hop with period
@@ -45,19 +45,33 @@ Sources: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczo
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numba import njit
 from torch import Tensor
 
+from samedge_core.curvature import model
+from samedge_core.curvature import space as sp
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.curvature.operator import HessianOperator, LinearOperator
-from samedge_core.curvature.phase import NOISE, SLACK, Phase, padded
-from samedge_core.curvature.subspace import Array, Subspace
+from samedge_core.curvature.phase import (
+    LOST,
+    MOVED,
+    NOISE,
+    OFF,
+    SLACK,
+    Phase,
+    absorb,
+    look,
+    newcomer,
+    scout,
+)
+from samedge_core.curvature.space import FINITE, PRODUCTS, SIZE
+from samedge_core.curvature.subspace import Subspace
 
 __all__ = ["SharpnessTracker", "sharpness"]
 
@@ -71,6 +85,80 @@ KEPT = 6  # basis vectors kept, at least
 OUTSIDE = 6  # products of a warm search outside the vectors carried, at least
 COLD_PAIRS, COLD_MINIMUM = 6, 20
 VERSION = 4  # of `state`
+
+
+MORE, NO_MORE, STOPPED = range(3)
+
+compiled = njit(cache=True)
+
+
+@compiled
+def go_on(s, p, image, top_k, cap):
+    """Learn what came of the last product, and make the next one ready: is there any? STOPPED where
+    it is asked for, but can't be."""
+    absorb(s, p, image)
+    if not s.counts[FINITE] or p.numbers[LOST]:
+        return STOPPED
+    if not (_asked(s, p, top_k) or newcomer(s, p) or look(s, p) or scout(s, p)):
+        return NO_MORE
+    if s.counts[PRODUCTS] >= cap:
+        return STOPPED
+    sp.ready(s)
+    return MORE
+
+
+@compiled
+def _asked(s, p, top_k):
+    """Choose what must be multiplied now; not when all that is asked for is known."""
+    size, products = s.counts[SIZE], s.counts[PRODUCTS]
+    scale, wanted = abs(s.ritz[0]), min(top_k, size)
+    off, moved = p.numbers[OFF] * scale, p.numbers[MOVED] * scale
+    values = np.full(wanted, -np.inf)
+    for i in range(min(wanted, products)):
+        values[i] = abs(s.ritz[i])
+    # nothing in the basis may be above what is known, by the model or by optimism
+    settled = wanted == 1 and model.stays_below(
+        s.stack, size, values[0] + ERROR * scale, off, moved
+    )
+    if not settled:
+        sp.solve(s)
+        for i in range(wanted):
+            above = abs(s.values[i]) - values[i] > ERROR * scale
+            if above and sp.untouched(s, s.pairs[i, :size]):
+                return True
+    if _lacking(s, values[-1], wanted):
+        return True
+    if settled:
+        return False
+    optimistic, pairs = model.optimistic(s.stack, size, off, moved)
+    for i in range(wanted + 1):
+        above = optimistic[i] > values[min(i, wanted - 1)] + ERROR * scale
+        if above and sp.untouched(s, pairs[i]):
+            return True
+    return False
+
+
+@compiled
+def _lacking(s, known, wanted):
+    """Choose what a Ritz vector has outside the basis, where that may raise it above `known`."""
+    scale = abs(s.ritz[0])
+    most = model.reach(s.mix, s.outside, s.counts[PRODUCTS])
+    for i in range(len(most)):
+        margin = max(0.0, known - abs(s.ritz[i])) + ERROR * scale
+        gap = GAP if wanted == 1 else _gap(s, i)
+        least = np.sqrt(margin * gap * scale)
+        if most[i] > least and sp.residual(s, i) > least and sp.grow(s, s.lacks[i]):
+            return True
+    return False
+
+
+@compiled
+def _gap(s, i):
+    """How far, relative to the sharpness, eigenvalues outside the basis lie below Ritz pair i: far
+    down the spectrum they are close."""
+    scale = abs(s.ritz[0])
+    below = abs(s.ritz[i]) - abs(s.values[s.counts[SIZE] - 1])
+    return min(GAP, max(LEAST_GAP, below / scale if scale > 0 else below))
 
 
 class SharpnessTracker:
@@ -116,24 +204,17 @@ class SharpnessTracker:
         if not space.finite:
             self._phases = {}
             return self._nothing(operator, spent + space.products, began)
-        wanted = min(self._top_k, operator.size)
-        residuals = np.array([space.residual(i).norm for i in range(min(wanted, space.products))])
-        estimate = EigenEstimate(
-            padded(space.ritz[:wanted], wanted),
-            padded(residuals, wanted),
-            space.ritz_vectors(wanted).to(operator.device),
-            converged,
-            spent + space.products,
-            time.perf_counter() - began,
-        )
-        found = known.end(self._noise, self._kept)
-        if known.space.room != min(self._room, operator.size):  # of a search
+        products = spent + space.products
+        pairs, found = known.end(self._noise, self._kept, min(self._top_k, operator.size))
+        if space.room != min(self._room, operator.size):  # of a search
             known = Phase.restore(known.state(), self._room)
         self._phases[phase] = known
         other = self._phases.get(1 - phase)
         if other:
             other.tell(found)
-        return estimate
+        vectors = pairs.vectors.to(operator.device)
+        seconds = time.perf_counter() - began
+        return EigenEstimate(*pairs[:2], vectors, converged, products, seconds)
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs: tensors and numbers only, in main memory."""
@@ -155,60 +236,12 @@ class SharpnessTracker:
 
     def _follow(self, operator: LinearOperator, known: Phase) -> bool:
         """Multiply what the model needs, in the order told above; has it converged?"""
-        space = known.space
         known.begin(operator, self._noise)
-        while space.finite and not known.lost:
-            direction = self._next(known)
-            if direction is None:
-                direction = known.newcomer()
-            if direction is None:
-                direction = known.look()
-            if direction is None:
-                direction = known.scouted()
-            if direction is None:
-                return True
-            if space.products >= self._cap:
-                return False
-            known.multiply(direction)
-        return False
-
-    def _next(self, known: Phase) -> Array | None:
-        """Coordinates of what must be multiplied now; None when all that is asked for is known."""
-        space = known.space
-        scale, wanted = abs(space.ritz[0]), min(self._top_k, space.size)
-        off, moved = known.off * scale, known.moved * scale
-        values = padded(np.abs(space.ritz[:wanted]), wanted, -np.inf)
-        # nothing in the basis may be above what is known, by the model or by optimism
-        settled = wanted == 1 and space.stays_below(values[0] + ERROR * scale, off, moved)
-        if not settled:
-            for i in np.flatnonzero(np.abs(space.values[:wanted]) - values > ERROR * scale):
-                direction = space.untouched(space.pairs[i])
-                if direction is not None:
-                    return direction
-        for i, most in enumerate(space.outside_at_most()):
-            # by how much the residual may raise it before it is above what is known
-            margin = max(0.0, values[-1] - abs(space.ritz[i])) + ERROR * scale
-            gap = GAP if wanted == 1 else self._gap(space, i)
-            least = math.sqrt(margin * gap * scale)
-            if most > least and space.residual(i).outside > least:
-                direction = space.grow(space.residual(i).vector)
-                if direction is not None:
-                    return direction
-        if settled:
-            return None
-        optimistic, pairs = space.optimistic(off, moved)
-        for i in range(wanted + 1):
-            if optimistic[i] > values[min(i, wanted - 1)] + ERROR * scale:
-                direction = space.untouched(pairs[i])
-                if direction is not None:
-                    return direction
-        return None
-
-    def _gap(self, space: Subspace, i: int) -> float:
-        """How far, relative to the sharpness, eigenvalues outside the basis lie below Ritz pair i:
-        far down the spectrum they are close."""
-        below = (abs(space.ritz[i]) - abs(space.values[-1])) / (abs(space.ritz[0]) or 1.0)
-        return min(GAP, max(LEAST_GAP, below))
+        arrays, asked = (known.space.arrays, known.carried), MORE
+        while asked == MORE:
+            image = known.space.image_of_next()
+            asked = go_on(*arrays, image, self._top_k, self._cap)
+        return asked == NO_MORE
 
     def _search(
         self, operator: LinearOperator, starts: Sequence[Tensor], *, cold: bool
