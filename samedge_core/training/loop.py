@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
@@ -204,13 +203,12 @@ def _record(
 
 def _alignments(g: Tensor, vectors: Tensor, top_k: int) -> tuple[float, float]:
     """|<g, v1>|/||g||, and the same for the projection on the leading subspace (NaN for top_k 1,
-    where that subspace was not asked for); NaN at g = 0."""
-    norm = vector_norm(g)
-    if norm == 0:
+    where that subspace was not asked for); NaN at g = 0, and without vectors."""
+    norm = float(vector_norm(g))
+    if norm == 0 or not len(vectors):
         return math.nan, math.nan
-    shares = (vectors @ g) / norm
-    leading = float(torch.abs(shares[0]))
-    return leading, float(vector_norm(shares[:top_k])) if top_k > 1 else math.nan
+    shares = [share / norm for share in (vectors @ g).tolist()]  # floats cost less than tensors
+    return abs(shares[0]), math.hypot(*shares[:top_k]) if top_k > 1 else math.nan
 
 
 def _stop(state: TrainState, slope: Slope) -> Stop | None:

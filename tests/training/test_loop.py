@@ -338,3 +338,22 @@ def test_a_problem_of_ones_own_is_trained_instead():
     problem = se.Problem.from_module(torch.nn.Linear(1, 1), x, 2 * x + 1)
     history = se.run(se.RunConfig(rule="gd", eta=0.3, steps=100), problem)
     assert history.columns()["loss"][-1] < 1e-6
+
+
+def test_a_hessian_that_is_not_finite_leaves_nan_and_the_run_goes_on():
+    # |x|^1.5 has the slope 0 at 0, and no curvature there
+    def loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return outputs[0, 0].abs() ** 1.5 + outputs[0, 1] ** 2
+
+    module = torch.nn.Linear(1, 2, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        module.weight[:] = torch.tensor([[0.0], [1.0]])
+    one = torch.ones(1, 1, dtype=torch.float64)
+    problem = se.Problem.from_module(module, one, one, loss)
+    config = se.RunConfig(rule="sam", eta=0.1, rho=0.1, dtype="float64", steps=3)
+    rows = records(se.run(config, problem))
+    assert [row["step"] for row in rows] == [0, 1, 2]
+    for row in rows:
+        assert not row["converged"]
+        assert all(math.isnan(row[name]) for name in ("sharpness", "align_grad", "align_sam"))
+        assert math.isfinite(row["grad_norm"])
