@@ -114,18 +114,17 @@ def absorb(s, p, image):
     if not s.counts[FINITE]:
         return
     scale, numbers = abs(s.ritz[0]), p.numbers
-    share = 1 / scale if scale > 0 else 0.0
+    off, moved = (off / scale, moved / scale) if scale > 0 else (0.0, 0.0)
     if s.counts[PRODUCTS] == 1:
-        numbers[NEWEST_OFF], numbers[NEWEST_MOVED] = off * share, moved * share
-        numbers[OFF] = max(numbers[OFF], off * share, numbers[OTHERS_OFF])
-        numbers[MOVED] = max(numbers[MOVED], moved * share)
-        numbers[LOST] = off * share > TOO_FAR_OFF
+        numbers[NEWEST_OFF], numbers[NEWEST_MOVED] = off, moved
+        numbers[OFF] = max(numbers[OFF], off, numbers[OTHERS_OFF])
+        numbers[MOVED] = max(numbers[MOVED], moved)
+        numbers[LOST] = off > TOO_FAR_OFF
         numbers[UNLOOKED] += 1
-        numbers[UNSCOUTED] += max(moved * share, SCOUT_MOVED / (SCOUT_EVERY - 0.5))
+        numbers[UNSCOUTED] += max(moved, SCOUT_MOVED / (SCOUT_EVERY - 0.5))
     elif age < KNOWN:
-        each_time = off / age * share
-        numbers[OTHERS_OFF] = max(numbers[OTHERS_OFF], each_time)
-        numbers[OFF] = max(numbers[OFF], each_time)
+        numbers[OTHERS_OFF] = max(numbers[OTHERS_OFF], off / age)
+        numbers[OFF] = max(numbers[OFF], off / age)
 
 
 @compiled
