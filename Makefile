@@ -49,7 +49,7 @@ $(VENV)/bench-ready: requirements.txt requirements-bench.txt
 $(VENV)/compiled: $(KERNELS) requirements.txt
 	@echo "Compiling; this takes a minute or two, once."
 	@# numba sees that a file has changed, not that one has from which it calls
-	rm -f $(foreach kernel, $(KERNELS), $(dir $(kernel))__pycache__/$(basename $(notdir $(kernel))).*.nb?)
+	@rm -f $(foreach kernel, $(KERNELS), $(dir $(kernel))__pycache__/$(basename $(notdir $(kernel))).*.nb?)
 	$(BIN)/python -m samedge_core.compiling
 	touch $@
 

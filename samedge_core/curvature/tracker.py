@@ -36,9 +36,12 @@ There is a model for each of two *phases* (`Phase`), since at the edge the itera
 One tells the other what leads or nearly leads; where its own model, not measured lately, has that
 far lower, it looks itself.
 
+From one product to the next all of this is compiled, and one call (`go_on`): s are the arrays of a
+`Subspace` (`Space`), and p what a `Phase` carries besides (`Carried`).
+
 Limitations: an eigenvector from outside B that overtakes at once is seen when scouts find it, up to
 ten measurements later. Within B, one that moves at many times the drift can be late. On runs
-that are hard to follow, `benchmarks/misses.py`, this happened at 2 of 19,500 steps.
+that are hard to follow, `benchmarks/misses.py`, this happened at 2 to 4 of 19,500 steps.
 
 Sources: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczos), SIMAX 22, 2000.
 """
@@ -86,8 +89,7 @@ OUTSIDE = 6  # products of a warm search outside the vectors carried, at least
 COLD_PAIRS, COLD_MINIMUM = 6, 20
 VERSION = 4  # of `state`
 
-
-MORE, NO_MORE, STOPPED = range(3)
+MORE, NO_MORE, STOPPED = range(3)  # of `go_on`
 
 compiled = njit(cache=True)
 
