@@ -45,8 +45,9 @@ LOOK_EVERY = 8  # measurements between looks at another pair than the leader
 FADING = 0.05  # share that is forgotten each time of how far the model was off at others
 
 # `Carried.numbers`
+NUMBERS = range(12)
 (OFF, MOVED, NEWEST_OFF, NEWEST_MOVED, OTHERS_OFF, UNLOOKED, UNSCOUTED, SENT, LOST, SCOUTS, TOLD,
- LED) = range(12)  # fmt: skip
+ LED) = NUMBERS  # fmt: skip
 
 compiled = njit(cache=True)
 
@@ -250,7 +251,10 @@ class Phase:
         self.space = space
         rows = space.arrays.rows
         self.carried = Carried(
-            np.zeros(12), np.zeros_like(rows[0]), np.zeros_like(rows[0]), np.zeros(len(rows))
+            np.zeros(len(NUMBERS)),
+            np.zeros_like(rows[0]),
+            np.zeros_like(rows[0]),
+            np.zeros(len(rows)),
         )
         self.carried.numbers[[OFF, MOVED, SENT]] = FIRST_DRIFT, FIRST_DRIFT, -1
 

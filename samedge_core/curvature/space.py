@@ -22,7 +22,8 @@ __all__ = [
 Array = NDArray[np.float64]
 Vectors = NDArray[np.floating]
 
-SIZE, PRODUCTS, FINITE, SOLVED, FOUND = range(5)  # `Space.counts`
+COUNTS = range(5)
+SIZE, PRODUCTS, FINITE, SOLVED, FOUND = COUNTS  # `Space.counts`
 OUTSIDE, NORM = range(2)  # of a residual, in `Space.lengths`
 ROUNDING = 100  # what an image has outside the basis below this many units of rounding is nothing
 BULK = 0.3  # where, relative to the sharpness, the eigenvalues outside the basis are taken to lie

@@ -13,6 +13,7 @@ from samedge_core.curvature import model, space
 from samedge_core.curvature.operator import LinearOperator
 from samedge_core.curvature.space import (
     BULK,
+    COUNTS,
     FINITE,
     NORM,
     PRODUCTS,
@@ -84,7 +85,7 @@ class Subspace:
         """Room for so many basis vectors (P,), with the dtype of `like`; in main memory."""
         room = min(room, len(like))
 
-        def vectors() -> Array:
+        def vectors() -> NDArray[np.floating]:
             # torch aligns memory as MKL must have it to repeat a product to the bit; rows that are
             # never written cost none
             return torch.empty(room, len(like), dtype=like.dtype).numpy()
@@ -95,7 +96,8 @@ class Subspace:
             turned=vectors(), stack=np.zeros((5, *square)), values=np.zeros(room),
             pairs=np.zeros(square), multiplied=np.zeros(square), outside=np.zeros(room),
             ritz=np.zeros(room), mix=np.zeros(square), coordinates=np.zeros(square),
-            lengths=np.zeros((room, 2)), chosen=np.zeros(room), counts=np.zeros(5, dtype=np.int64),
+            lengths=np.zeros((room, 2)), chosen=np.zeros(room),
+            counts=np.zeros(len(COUNTS), dtype=np.int64),
         )  # fmt: skip
         self._directions = torch.from_numpy(self.arrays.vectors)
         space.forget(self.arrays)

@@ -28,6 +28,7 @@ from samedge_core.curvature.phase import (
     SCOUT_ALONG,
     SCOUT_EVERY,
     SCOUT_MOVED,
+    SCOUTS,
     SLACK,
     STARTS,
     TOLD,
@@ -343,6 +344,7 @@ def test_the_next_scout_is_what_the_image_of_this_one_has_outside_and_noise():
     phase.end(noise, 10)
     assert len(noise.drawn) == 2
     expected = image / image.norm() + NOISE * outside_of(basis, noise.drawn[1])
+    assert phase.carried.numbers[SCOUTS]
     close(outside_of(basis, torch.from_numpy(phase.carried.scout)), expected, 1e-12)
 
 
@@ -504,6 +506,26 @@ def test_a_zero_hessian_has_a_leader_but_no_contenders():
     phase.begin(diagonal(0.0, 0.0), Drawn())
     found = phase.told(Drawn(), 2)
     assert found.values.tolist() == []
+    assert found.vectors.shape == (1, SIZE)  # of the leading pair
+
+
+@pytest.mark.parametrize("products", [1, 2, 3])
+def test_the_leading_pairs_are_given_and_nan_for_those_that_are_missing(products):
+    values = [3.0, -2.0, 1.0]
+    operator = diagonal(*values)
+    operator.matrix[0, 7] = operator.matrix[7, 0] = 1e-3  # what the leader has outside
+    phase = known(operator, count=3)
+    phase.begin(operator, Drawn())
+    for c in np.eye(3)[1:products]:
+        phase.multiply(c)
+    pairs, _ = phase.end(Drawn(), 3, 3)
+    missing = [np.nan] * (3 - products)
+    np.testing.assert_allclose(pairs.values, [*values[:products], *missing], rtol=1e-6)
+    # known() has turned the leader by 1e-3 / (3 (1 - BULK)) already, towards what is at 0
+    left = 1e-3 * abs(1 - 1 / (1 - BULK))
+    expected = [left, *[0.0] * (products - 1), *missing]
+    np.testing.assert_allclose(pairs.residuals, expected, rtol=1e-3, atol=1e-6)
+    close(pairs.vectors.abs(), AXES[:products].numpy(), 1e-3)
 
 
 @pytest.mark.parametrize("factor", [0.99, 1.01])
