@@ -55,9 +55,12 @@ $(VENV)/compiled: $(KERNELS) requirements.txt
 
 # The browser tests drive the distribution's Chromium; installed once, with sudo where we are not root.
 chromium:
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || \
+	command -v google-chrome >/dev/null || { \
 	  SUDO=$$(test $$(id -u) = 0 || echo sudo); \
-	  $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq chromium; }
+	  $$SUDO apt-get update -qq && \
+	  { $$SUDO apt-get install -y -qq chromium-headless-shell || \
+	    $$SUDO apt-get install -y -qq chromium; }; }
 
 # The store's tests start a server of their own; the package need not start one, too.
 postgresql:

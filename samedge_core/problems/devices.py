@@ -16,6 +16,8 @@ def resolve_device(name: str, dtype: str = "float32") -> torch.device:
     Raises:
         ConfigError: this machine has no such device, or it has no float64.
     """
+    if name == "cpu":  # asking for a GPU prepares it, and processes forked later can't use it
+        return torch.device(name)
     usable = _usable(dtype)
     if name == "auto":
         return torch.device(usable[0])

@@ -1,7 +1,8 @@
 """The worker program, `python -m samedge_core.worker`: one run at a time, commands on its pipe.
 
-Started by the registry, never by hand. It ends as soon as its standard input does, however the
-server ended, and it ignores Ctrl-C, which a terminal sends to the whole process group.
+Started by the registry, never by hand, or a copy of `fork_server`. It ends as soon as its standard
+input does, however the server ended, and it ignores Ctrl-C, which a terminal sends to the whole
+process group.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def _read_commands(channel: Channel, commands: queue.SimpleQueue[Command]) -> No
         os._exit(0)
 
 
-def main() -> None:
-    """Serve until standard input ends."""
+def main(gradient_seconds: float | None = None) -> None:
+    """Serve until standard input ends; of a copy that is warm, with what `warm_up` had returned."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # keep the pipe for messages alone: whatever prints goes to the server's log
     outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
@@ -39,10 +40,11 @@ def main() -> None:
     # torch takes seconds to load, in which the server may end: the thread above is listening then
     from samedge_core.worker import serving
 
-    ready = Ready(serving.warm_up())
+    if gradient_seconds is None:
+        gradient_seconds = serving.warm_up()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    channel.send(ready)
+    channel.send(Ready(os.getpid(), gradient_seconds))
     serving.serve(channel, commands)
     os._exit(0)  # the thread is still reading: taking down the interpreter under it may crash
 

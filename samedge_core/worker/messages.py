@@ -120,9 +120,11 @@ class Ready:
     """The worker has loaded torch and waits for work.
 
     Attributes:
+        pid: of its process.
         gradient_seconds: what one gradient of the default problem takes here, on one thread.
     """
 
+    pid: int
     gradient_seconds: float
 
 

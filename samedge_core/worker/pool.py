@@ -27,7 +27,7 @@ class WorkerPool:
 
     def take(self) -> WorkerProcess:
         """A worker for a run; one that has loaded torch already where there is one."""
-        ready = [worker for worker in self._idle if worker.ready.is_set()]
+        ready = [worker for worker in self._idle if worker.pid is not None]
         if not self._idle:
             return self._spawn()
         chosen = ready[0] if ready else self._idle[0]

@@ -1,27 +1,22 @@
-"""WorkerProcess: a worker seen from the server: process, pipe, and a thread that listens."""
+"""WorkerProcess: a worker seen from the server: process, pipes, and a thread that listens."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from samedge_core.worker.channel import Channel
+from samedge_core.worker.launching import launch
 from samedge_core.worker.messages import Command, Ready, Report
 
 __all__ = ["WorkerProcess"]
 
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-
 
 class WorkerProcess:
-    """A running `python -m samedge_core.worker`.
+    """A worker, launched.
 
-    A program of its own, not a multiprocessing child: spawning from a Streamlit script would run
-    the page again in the child.
+    Attributes:
+        pid: its process id; None until it is ready.
     """
 
     def __init__(
@@ -30,25 +25,12 @@ class WorkerProcess:
         on_lost: Callable[[WorkerProcess], None],
     ) -> None:
         """`on_report` and `on_lost` are called from the listening thread."""
-        path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "samedge_core.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._channel = Channel(self._process.stdout, self._process.stdin)  # type: ignore[arg-type]
+        self._launched = launch()
+        self._channel = Channel(self._launched.incoming, self._launched.outgoing)
         self._on_report, self._on_lost = on_report, on_lost
-        self.ready = threading.Event()
-        self.closing = False
+        self.pid: int | None = None
+        self._closing = threading.Event()
         threading.Thread(target=self._listen, daemon=True).start()
-
-    @property
-    def pid(self) -> int:
-        """Process id."""
-        return self._process.pid
 
     def send(self, command: Command) -> None:
         """Send a command; a worker that is gone is reported through `on_lost`, not here."""
@@ -58,25 +40,28 @@ class WorkerProcess:
             return
 
     def close(self) -> None:
-        """End the process; `on_lost` is not called for it."""
-        self.closing = True
-        self._process.kill()
+        """End the process, if need be as soon as it is ready; `on_lost` is not called for it."""
+        self._closing.set()
+        if self.pid is not None:
+            self._launched.end(self.pid)
 
     def _listen(self) -> None:
         try:
             while True:
                 report = self._channel.receive()
                 if isinstance(report, Ready):
-                    self.ready.set()
+                    self.pid = report.pid
+                    if self._closing.is_set():
+                        self._launched.end(self.pid)
                 self._on_report(self, report)
         except (EOFError, OSError):
             pass  # the only way out: the worker is gone
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe:
-                try:
-                    pipe.close()
-                except BrokenPipeError:
-                    continue  # what was still to be written has no reader any more
-        if not self.closing:
+        if self.pid is not None:
+            self._launched.end(self.pid)
+        for pipe in (self._launched.incoming, self._launched.outgoing):
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                continue  # what was still to be written has no reader any more
+        if not self._closing.is_set():
             self._on_lost(self)

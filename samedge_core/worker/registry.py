@@ -439,6 +439,8 @@ class RunRegistry:
 
     def _on_report(self, worker: WorkerProcess, report: Report) -> None:
         with self._news:
+            if self._closed.is_set():  # what is on its way is not recorded any more
+                return
             if isinstance(report, Ready):
                 known = self._gradient_seconds or report.gradient_seconds
                 self._gradient_seconds = min(known, report.gradient_seconds)

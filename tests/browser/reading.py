@@ -57,11 +57,9 @@ def line(page: Page, figure: str, name: str) -> dict[str, list]:
 
 
 def until(page: Page, holds: Callable[[], object], what: str) -> None:
-    """Wait until `holds()`; else fail with `what` was waited for, and a picture of the page."""
+    """Wait until `holds()`; else fail with `what` was waited for."""
     end = time.monotonic() + PATIENCE
     while not holds():
         if time.monotonic() > end:
-            page.screenshot(path=ARTEFACTS / "never-came-true.png")
-            text = page.locator("body").inner_text()  # all: the page itself may have broken
-            pytest.fail(f"never came true: {what}; see {ARTEFACTS.name}; the page says\n{text}")
+            pytest.fail(f"never came true: {what}")
         page.wait_for_timeout(150)  # a reading costs the browser as much as a redraw

@@ -42,7 +42,7 @@ def test_continue_from_here_leaves_the_later_rows_as_a_grey_branch(open_lab):
     assert after["abandoned"]["y"] == pytest.approx(before["y"][25:], rel=1e-6)
     assert after["sharpness"]["y"][:26] == pytest.approx(before["y"][:26], rel=1e-6)
     assert after["sharpness"]["y"][30:] != before["y"][30:]
-    assert "η 0.5 → 0.2" in lab.marks()
+    lab.until(lambda: "η 0.5 → 0.2" in lab.marks(), "the mark of the new eta")
     assert "previous sharpness" not in after
     # all of it comes back with the link, in a browser that knows nothing of it
     again = open_lab(query_of(lab.page.url))
@@ -81,7 +81,7 @@ def test_a_forks_settings_are_checked_beside_their_box(open_lab):
     eta.press("Enter")
     lab.page.get_by_role("button", name="Fork", exact=True).click()
     lab.until_step(59, "sharpness (SAM η 0.25 ρ 0.05)")
-    assert "η 0.5 → 0.25" in lab.marks()
+    lab.until(lambda: "η 0.5 → 0.25" in lab.marks(), "the mark of the new eta")
 
 
 def test_a_link_in_a_fresh_browser_repeats_a_run_with_its_interventions(open_lab):
@@ -93,7 +93,7 @@ def test_a_link_in_a_fresh_browser_repeats_a_run_with_its_interventions(open_lab
     other = open_lab(query_of(shared))
     whole_run(other)
     assert other.line("sharpness")["y"] == pytest.approx(lab.line("sharpness")["y"], rel=1e-6)
-    assert other.marks() == lab.marks()
+    lab.until(lambda: other.marks() == lab.marks() == ["η 0.5 → 0.1"], "the same mark in both")
 
 
 def test_an_embedded_page_has_charts_and_buttons_alone(open_lab):

@@ -189,7 +189,7 @@ def test_a_killed_worker_is_named_and_resume_goes_on(open_lab):
     lab.press("Resume")
     lab.until_step(recorded + 20)
     assert lab.line("sharpness")["x"][0] == 0
-    assert lab.marks() == ["new worker"]
+    lab.until(lambda: lab.marks() == ["new worker"], "the mark of the new worker")
     assert message.count() == 0
 
 

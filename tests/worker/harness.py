@@ -1,11 +1,26 @@
 """Waiting for real workers."""
 
 import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
 
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.view import RunView
 
-PATIENCE = 60.0  # seconds; loading torch takes 2 here and far longer on a busy machine
+PATIENCE = 60.0  # seconds; loading torch takes 5 here and far longer on a busy machine
+
+T = TypeVar("T")
+
+
+def sooner_or_later(found: Callable[[], T]) -> T:
+    """The first of what is `found` that is not nothing; fails after PATIENCE seconds."""
+    end = time.monotonic() + PATIENCE
+    while not (it := found()):
+        assert time.monotonic() < end, f"never came true; last seen: {it}"
+        time.sleep(0.01)
+    return it
 
 
 def until(registry: RunRegistry, run_id: str, holds) -> RunView:
@@ -15,3 +30,11 @@ def until(registry: RunRegistry, run_id: str, holds) -> RunView:
         assert time.monotonic() < end, f"never came true; last seen: {view}"
         time.sleep(0.01)
     return view
+
+
+def same_history(left, right) -> bool:
+    """To the bit, in all columns."""
+    a, b = left.columns(), right.columns()
+    return a.keys() == b.keys() and all(
+        np.array_equal(a[k], b[k], equal_nan=a[k].dtype.kind == "f") for k in a
+    )

@@ -14,7 +14,7 @@ from samedge_core.training.state import TrainState
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import Phase
-from tests.worker.harness import until
+from tests.worker.harness import sooner_or_later, until
 
 ENDLESS = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
 BATCHES = RunConfig(
@@ -180,10 +180,12 @@ def test_every_worker_busy_and_a_lost_process():
         assert "every worker is busy" in registry.view(run_id).moment.failure
         registry.stop(run_id)
         until(registry, run_id, lambda v: v.phase is Phase.ENDED)
-        known = {p.pid for p in psutil.Process().children()}
+        known = set(psutil.Process().children(recursive=True))
         registry.examine(run_id, 1)
         assert registry.view(run_id).moment.failure == ""
-        (examiner,) = [p for p in psutil.Process().children() if p.pid not in known]
+        (examiner,) = sooner_or_later(
+            lambda: set(psutil.Process().children(recursive=True)) - known
+        )
         examiner.kill()
         view = until(registry, run_id, lambda v: not v.moment.pending)
         assert view.moment.failure == "the process that measured the moment was lost"

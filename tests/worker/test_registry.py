@@ -19,7 +19,7 @@ from samedge_core.training.stop import StopReason
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import Phase, RunView
-from tests.worker.harness import PATIENCE, until
+from tests.worker.harness import PATIENCE, same_history, until
 
 FAST = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
 SMALL = RunConfig(problem="digits-mlp", options={"n": 50, "width": 10}, steps=200, batch_size=25)
@@ -57,13 +57,6 @@ def short_leases():
     registry = RunRegistry(Settings(max_workers=1, spares=0, pause_after=1.0, end_after=3.0))
     yield registry
     registry.close()
-
-
-def same_history(left, right) -> bool:
-    a, b = left.columns(), right.columns()
-    return a.keys() == b.keys() and all(
-        np.array_equal(a[k], b[k], equal_nan=a[k].dtype.kind == "f") for k in a
-    )
 
 
 def test_a_worker_records_exactly_what_the_library_computes(registry):
@@ -274,7 +267,7 @@ def test_no_worker_outlives_the_server(how):
     with server.stdout:
         assert server.stdout.readline().strip().isdigit()
         workers = psutil.Process(server.pid).children(recursive=True)
-        assert len(workers) == 2  # the run's and the spare
+        assert len(workers) == 3  # what they are copies of, the run's and the spare
         server.send_signal(how)
         server.wait(timeout=PATIENCE)
     _, alive = psutil.wait_procs(workers, timeout=3)

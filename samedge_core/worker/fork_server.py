@@ -1,0 +1,96 @@
+"""The program that workers are copies of, `python -m samedge_core.worker.fork_server`.
+
+It loads torch, then forks whenever it is told to. Its standard input is a socket: a message is the
+pid of a worker to end, or, with the ends of two pipes, the environment for a new one. It has one
+thread when it forks, and has computed with one: what others held would stay locked in a copy. Like
+a worker it ends as soon as its standard input does, and ignores Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from samedge_core.worker import __main__ as worker
+from samedge_core.worker.launching import OWN
+
+LONGEST = 2**16  # bytes of a message
+LOOK_SECONDS = 0.2
+
+
+@contextmanager
+def _listening(requests: socket.socket) -> Iterator[None]:
+    """End the program when the server ends meanwhile."""
+    done, over = threading.Event(), select.poll()
+    over.register(requests, 0)  # a hang-up is told always, and nothing else is asked for
+
+    def listen() -> None:
+        while not done.wait(LOOK_SECONDS):
+            if over.poll(0):
+                os._exit(0)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    yield
+    done.set()
+    listener.join()
+
+
+def main() -> None:
+    """Fork until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    requests = socket.socket(fileno=os.dup(sys.stdin.fileno()))
+    with _listening(requests):
+        from samedge_core.worker import serving  # torch takes seconds to load
+
+        gradient_seconds = serving.warm_up()
+    gc.freeze()  # a collection would write to, and so copy, every object in every worker
+    children = set[int]()
+    while True:
+        message, handles, _, _ = socket.recv_fds(requests, LONGEST, 2)
+        if not message:
+            return
+        request = pickle.loads(message)
+        if isinstance(request, dict):
+            children.add(_fork(requests, handles, request, gradient_seconds))
+        elif request in children:
+            children.remove(request)
+            os.kill(request, signal.SIGKILL)
+            os.waitpid(request, 0)
+
+
+def _fork(
+    requests: socket.socket, pipes: list[int], environ: dict[str, str], gradient_seconds: float
+) -> int:
+    """The pid of a new worker."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            requests.close()
+            for standard, pipe in enumerate(pipes):
+                os.dup2(pipe, standard)
+                os.close(pipe)
+            for name in [name for name in os.environ if name.startswith(OWN)]:
+                del os.environ[name]
+            os.environ.update(environ)
+            worker.main(gradient_seconds)
+        except BaseException:  # noqa: BLE001 - whatever it is, two programs must not go on
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    for pipe in pipes:
+        os.close(pipe)
+    return pid
+
+
+if __name__ == "__main__":
+    main()

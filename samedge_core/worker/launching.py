@@ -1,0 +1,138 @@
+"""How a worker process comes to be: as a copy of one that has loaded torch, or from nothing.
+
+From nothing, each takes four to five seconds of a processor and some 300 MB. The process that is
+copied, `fork_server`, is started with the first worker. It forks on Linux alone: elsewhere a copy
+of a process that has loaded such libraries is not safe.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from io import BufferedReader, BufferedWriter
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["OWN", "Launched", "launch"]
+
+FORKS = sys.platform == "linux"
+OWN = "SAMEDGE_"  # of the environment, what may have changed since the first worker was launched
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Launched(NamedTuple):
+    """A worker, which need not have started yet.
+
+    Attributes:
+        incoming, outgoing: what it writes, and what it reads.
+        end: ends the process of this pid and waits for it, also when it has ended by itself. Until
+            then the pid is not used again.
+    """
+
+    incoming: BufferedReader
+    outgoing: BufferedWriter
+    end: Callable[[int], None]
+
+
+def launch() -> Launched:
+    """A new worker, `python -m samedge_core.worker` or a copy of one that does the same.
+
+    A program of its own, not a multiprocessing child: spawning from a Streamlit script would run
+    the page again in the child.
+    """
+    return _fork() if FORKS else _spawn()
+
+
+def _spawn() -> Launched:
+    process = _program("samedge_core.worker", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    incoming, outgoing = process.stdout, process.stdin
+    assert isinstance(incoming, BufferedReader)
+    assert isinstance(outgoing, BufferedWriter)
+
+    def end(_: int) -> None:
+        process.kill()
+        process.wait()
+
+    return Launched(incoming, outgoing, end)
+
+
+def _program(module: str, *, stdin: int, stdout: int | None = None) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
+    environ = {**os.environ, "PYTHONPATH": path}
+    command = [sys.executable, "-m", module]
+    return subprocess.Popen(command, env=environ, stdin=stdin, stdout=stdout)
+
+
+class _ForkServer:
+    """A `fork_server`, until it is lost; thread-safe."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = _program("samedge_core.worker.fork_server", stdin=theirs.fileno())
+
+    def fork(self) -> Launched:
+        """Ask for a copy, with what the environment has of ours now.
+
+        Raises:
+            OSError: it is lost.
+        """
+        environ = {name: value for name, value in os.environ.items() if name.startswith(OWN)}
+        read, outgoing = os.pipe()
+        incoming, write = os.pipe()
+        try:
+            socket.send_fds(self._socket, [pickle.dumps(environ)], [read, write])
+        except OSError:
+            os.close(incoming)
+            os.close(outgoing)
+            raise
+        finally:
+            os.close(read)
+            os.close(write)
+        return Launched(os.fdopen(incoming, "rb"), os.fdopen(outgoing, "wb"), self._end)
+
+    def _end(self, pid: int) -> None:
+        try:
+            self._socket.send(pickle.dumps(pid))
+        except OSError:  # it is lost, and so is what kept the pid
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return
+
+    def close(self) -> None:
+        """Its workers end with their pipes."""
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+
+_lock = threading.Lock()
+_server: _ForkServer | None = None
+
+
+def _fork() -> Launched:
+    global _server
+    with _lock:
+        if _server:
+            try:
+                return _server.fork()
+            except OSError:
+                _server.close()
+        else:
+            atexit.register(_close)
+        _server = _ForkServer()
+        return _server.fork()
+
+
+def _close() -> None:
+    if _server:
+        _server.close()

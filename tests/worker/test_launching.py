@@ -1,0 +1,96 @@
+"""Workers are copies of one process, or programs of their own; either do the same."""
+
+import os
+from contextlib import closing
+
+import psutil
+import pytest
+import torch
+
+from samedge_core.training.config import RunConfig
+from samedge_core.training.loop import run
+from samedge_core.training.stop import StopReason
+from samedge_core.worker import launching
+from samedge_core.worker.process import WorkerProcess
+from samedge_core.worker.registry import RunRegistry
+from samedge_core.worker.serving import warm_up
+from samedge_core.worker.settings import Settings
+from samedge_core.worker.view import Phase
+from tests.worker.harness import same_history, sooner_or_later, until
+
+ENDLESS = RunConfig(problem="two-weight", eta=0.1, steps=10_000_000)
+DIGITS = RunConfig(options={"n": 50, "width": 10}, rule="sam", rho=0.05, steps=30)
+
+
+@pytest.fixture
+def registry():
+    with closing(RunRegistry(Settings(max_workers=4, spares=0))) as registry:
+        yield registry
+
+
+def parent(registry: RunRegistry, run_id: str) -> psutil.Process:
+    """Of the worker of a run, once that is ready."""
+    pid = sooner_or_later(lambda: registry.view(run_id, most=0).worker_pid)
+    return psutil.Process(psutil.Process(pid).ppid())
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_a_copy_and_a_program_compute_the_same_bits(registry, monkeypatch, forks):
+    monkeypatch.setattr(launching, "FORKS", forks)
+    run_id = registry.start(DIGITS)
+    is_copy = parent(registry, run_id) != psutil.Process()
+    assert is_copy == forks
+    until(registry, run_id, lambda view: view.phase is Phase.ENDED)
+    assert same_history(registry.history(run_id), run(DIGITS))
+
+
+def test_copies_are_small_and_of_one_process(registry):
+    first, second = registry.start(ENDLESS), registry.start(ENDLESS)
+    assert parent(registry, first) == parent(registry, second)
+    pid = registry.view(first, most=0).worker_pid
+    own = psutil.Process(pid).memory_full_info().uss
+    assert own < 0.3 * parent(registry, first).memory_full_info().rss
+
+
+def test_runs_outlive_what_their_workers_are_copies_of_and_new_ones_get_another(registry):
+    first = registry.start(ENDLESS)
+    lost = parent(registry, first)
+    lost.kill()
+    lost.wait()
+    seen = registry.view(first, most=0).last_step
+    second = registry.start(ENDLESS)
+    assert parent(registry, second) != lost
+    until(registry, first, lambda view: view.last_step > seen + 100)
+    worker = psutil.Process(registry.view(first, most=0).worker_pid)
+    registry.close()
+    psutil.wait_procs([worker], timeout=10)
+    assert not worker.is_running()
+
+
+def test_a_copy_has_the_settings_of_when_it_was_asked_for(registry, paper_files, monkeypatch):
+    parent(registry, registry.start(ENDLESS))  # which has those of before
+    task = RunConfig(problem="mnist-mlp", options={"n": 100, "width": 5}, steps=2)
+    reasons = []
+    for folder in (os.devnull, paper_files):
+        monkeypatch.setenv("SAMEDGE_DATA", str(folder))
+        run_id = registry.start(task)
+        stop = until(registry, run_id, lambda view: view.phase is Phase.ENDED).stop
+        assert stop is not None
+        reasons.append(stop.reason)
+    assert reasons == [StopReason.FAILED, StopReason.STEP_CAP]
+
+
+def test_one_that_is_closed_before_it_is_ready_ends_unmissed():
+    lost = []
+    worker = WorkerProcess(lambda *_: None, lost.append)
+    worker.close()
+    pid = sooner_or_later(lambda: worker.pid)
+    assert pid is not None
+    sooner_or_later(lambda: not psutil.pid_exists(pid))
+    assert lost == []
+
+
+def test_nothing_prepares_a_gpu_before_the_copies_are_made(monkeypatch):
+    """Of CUDA, a process forked after that can use none."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("asked for a GPU"))
+    assert warm_up() > 0
