@@ -366,7 +366,7 @@ def test_a_run_in_a_thread_needs_no_signals(store):
         {"problem": "mnist-mlp", "options": {"n": 30, "n_test": 9, "width": 5}, "measure_every": 2},
         {
             "problem": "cifar-cnn",
-            "options": {"n": 60, "n_test": 9, "channels": 2},
+            "options": {"n": 20, "n_test": 9, "channels": 2, "blocks": 1},
             "eta": 0.01,
             "hessian_share": 0.5,
         },

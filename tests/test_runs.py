@@ -29,7 +29,7 @@ from tests.worker.test_forks import SMALL
 ROOT = Path(__file__).parent.parent
 STEPS = 24
 FORKED = 13  # odd: in the middle of the tracker's two phases
-TEXT = {"n": 40, "n_test": 9, "layers": 1, "heads": 2, "key": 3, "model": 6}
+TEXT = {"n": 16, "n_test": 9, "layers": 1, "heads": 2, "key": 3, "model": 6}
 CHANGES = (se.Intervention(7, {"eta": 0.02}), se.Intervention(19, {"rule": "gd"}))
 
 

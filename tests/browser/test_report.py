@@ -29,7 +29,7 @@ def file(history, tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture(scope="module", params=["light", "dark"])
 def page(request, browser: Browser, file: Path) -> Iterator[Page]:
     """The open report; an error, or a request that leaves the disk, fails the test."""
     context = browser.new_context(color_scheme=request.param)

@@ -145,7 +145,7 @@ def test_loss_and_gradient_agree_with_jax(name, options):
     # away from the start, where biases are 0 and normalisations the identity
     w = w + 0.1 * torch.randn(w.shape, generator=torch.Generator().manual_seed(1), dtype=w.dtype)
     with jax.enable_x64(True):
-        loss, g = jax.value_and_grad(twin(name, problem))(jnp.asarray(w.numpy()))
+        loss, g = jax.jit(jax.value_and_grad(twin(name, problem)))(jnp.asarray(w.numpy()))
         ours, gradient = problem.loss_and_gradient(w, None)
         # two orders of float64 sums
         assert float(ours) == pytest.approx(float(loss), rel=1e-12)

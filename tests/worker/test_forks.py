@@ -21,7 +21,7 @@ SMALL = {
     "digits-mlp": {"n": 40, "width": 6},
     "digits-cnn": {"n": 40},
     "mnist-mlp": {"n": 40, "n_test": 20, "width": 6, "depth": 2},
-    "cifar-cnn": {"n": 20, "n_test": 10, "channels": 2, "blocks": 1, "layers": 1},
+    "cifar-cnn": {"n": 10, "n_test": 10, "channels": 2, "blocks": 1, "layers": 1},
     "own-images": {"n": 40, "n_test": 20, "width": 6, "depth": 2},
     "own-text": {"n": 8, "n_test": 8, "length": 8, "layers": 1, "heads": 1, "key": 4, "model": 8},
 }  # fmt: skip
