@@ -28,40 +28,63 @@ class WorkerProcess:
         self._launched = launch()
         self._channel = Channel(self._launched.incoming, self._launched.outgoing)
         self._on_report, self._on_lost = on_report, on_lost
+        self._lock = threading.Lock()
         self.pid: int | None = None
-        self._closing = threading.Event()
+        self._early: list[Command] = []  # what was to be sent before it was ready
+        self._closing = self._ended = False
         threading.Thread(target=self._listen, daemon=True).start()
 
     def send(self, command: Command) -> None:
-        """Send a command; a worker that is gone is reported through `on_lost`, not here."""
+        """Send a command, or keep it until the worker is ready, as torch takes seconds to load. A
+        worker that is gone is reported through `on_lost`, not here."""
+        with self._lock:
+            if self.pid is None:
+                self._early.append(command)
+                return
+        self._write(command)
+
+    def close(self) -> None:
+        """End the process, if need be as soon as it is ready; `on_lost` is not called for it."""
+        with self._lock:
+            self._closing = True
+            self._end()
+
+    def _write(self, command: Command) -> None:
         try:
             self._channel.send(command)
         except OSError:
             return
 
-    def close(self) -> None:
-        """End the process, if need be as soon as it is ready; `on_lost` is not called for it."""
-        self._closing.set()
-        if self.pid is not None:
+    def _end(self) -> None:
+        """Once: after that, another process may have its pid."""
+        if self.pid is not None and not self._ended:
+            self._ended = True
             self._launched.end(self.pid)
+
+    def _ready(self, pid: int) -> None:
+        with self._lock:
+            self.pid = pid
+            if self._closing:
+                self._end()
+            for command in self._early:
+                self._write(command)
+            self._early.clear()
 
     def _listen(self) -> None:
         try:
             while True:
                 report = self._channel.receive()
                 if isinstance(report, Ready):
-                    self.pid = report.pid
-                    if self._closing.is_set():
-                        self._launched.end(self.pid)
+                    self._ready(report.pid)
                 self._on_report(self, report)
         except (EOFError, OSError):
             pass  # the only way out: the worker is gone
-        if self.pid is not None:
-            self._launched.end(self.pid)
+        with self._lock:
+            self._end()
         for pipe in (self._launched.incoming, self._launched.outgoing):
             try:
                 pipe.close()
             except BrokenPipeError:
                 continue  # what was still to be written has no reader any more
-        if not self._closing.is_set():
+        if not self._closing:
             self._on_lost(self)

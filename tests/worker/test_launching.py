@@ -11,6 +11,7 @@ from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import run
 from samedge_core.training.stop import StopReason
 from samedge_core.worker import launching
+from samedge_core.worker.messages import Begin, Ended
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.serving import warm_up
@@ -88,6 +89,23 @@ def test_one_that_is_closed_before_it_is_ready_ends_unmissed():
     assert pid is not None
     sooner_or_later(lambda: not psutil.pid_exists(pid))
     assert lost == []
+
+
+def test_commands_wait_for_the_worker_and_nobody_for_them(monkeypatch):
+    """A pipe holds 64 KB, and a worker that loads torch reads nothing for seconds."""
+    monkeypatch.setattr(launching, "_server", None)  # as in a server that has just started
+    reports = []
+    worker = WorkerProcess(lambda _, report: reports.append(report), lambda _: None)
+    try:
+        worker.send(Begin(1, DIGITS, snapshot=bytes(2**20)))  # which is no state
+        worker.send(Begin(2, DIGITS.replace(steps=3)))
+        assert worker.pid is None
+        sooner_or_later(lambda: len([r for r in reports if isinstance(r, Ended)]) == 2)
+    finally:
+        worker.close()
+        launching._close()
+    stops = [(r.session, r.stop.reason) for r in reports if isinstance(r, Ended)]
+    assert stops == [(1, StopReason.FAILED), (2, StopReason.STEP_CAP)]
 
 
 def test_nothing_prepares_a_gpu_before_the_copies_are_made(monkeypatch):
