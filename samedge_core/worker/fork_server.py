@@ -40,9 +40,11 @@ def _listening(requests: socket.socket) -> Iterator[None]:
 
     listener = threading.Thread(target=listen)
     listener.start()
-    yield
-    done.set()
-    listener.join()
+    try:
+        yield
+    finally:  # what goes wrong while torch loads ends the program, and whoever waits hears of it
+        done.set()
+        listener.join()
 
 
 def main() -> None:

@@ -33,13 +33,13 @@ class Launched(NamedTuple):
 
     Attributes:
         incoming, outgoing: what it writes, and what it reads.
-        end: ends the process of this pid and waits for it, also when it has ended by itself. Until
-            then the pid is not used again.
+        end: ends the process and has it waited for, also when it has ended by itself. Takes its
+            pid, which is not used again until then; None where it has ended without telling it.
     """
 
     incoming: BufferedReader
     outgoing: BufferedWriter
-    end: Callable[[int], None]
+    end: Callable[[int | None], None]
 
 
 def launch() -> Launched:
@@ -57,7 +57,7 @@ def _spawn() -> Launched:
     assert isinstance(incoming, BufferedReader)
     assert isinstance(outgoing, BufferedWriter)
 
-    def end(_: int) -> None:
+    def end(_: int | None) -> None:
         process.kill()
         process.wait()
 
@@ -99,7 +99,9 @@ class _ForkServer:
             os.close(write)
         return Launched(os.fdopen(incoming, "rb"), os.fdopen(outgoing, "wb"), self._end)
 
-    def _end(self, pid: int) -> None:
+    def _end(self, pid: int | None) -> None:
+        if pid is None:  # it may never have been forked
+            return
         try:
             self._socket.send(pickle.dumps(pid))
         except OSError:  # it is lost, and so is what kept the pid

@@ -47,7 +47,8 @@ class WorkerProcess:
         """End the process, if need be as soon as it is ready; `on_lost` is not called for it."""
         with self._lock:
             self._closing = True
-            self._end()
+            if self.pid is not None:
+                self._end()
 
     def _write(self, command: Command) -> None:
         try:
@@ -57,7 +58,7 @@ class WorkerProcess:
 
     def _end(self) -> None:
         """Once: after that, another process may have its pid."""
-        if self.pid is not None and not self._ended:
+        if not self._ended:
             self._ended = True
             self._launched.end(self.pid)
 

@@ -40,6 +40,7 @@ class RunView:
         hyper: eta, rho, beta and rule as last asked for; in force from the next step on.
         status: the worker's last report, or None.
         stop: why it ended, or None.
+        worker_pid: of the process that it runs in; None without one, and until that is ready.
         marks: (step, label) of every intervention.
         columns: `History.columns` of the rows asked for (thinned), all after `start`.
         latest: the columns of the newest row at which the sharpness was measured; empty before.

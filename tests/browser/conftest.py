@@ -17,6 +17,7 @@ from urllib.error import URLError
 import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.reading import ARTEFACTS, PATIENCE, READ_MARKS, ROOT, line, traces, until
 from tests.problems import originals
@@ -167,8 +168,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if browser and report.when == "call" and report.failed:
         for number, page in enumerate(page for one in browser.contexts for page in one.pages):
             name = re.sub(r"\W+", "-", f"{item.name}-{number}")
-            page.screenshot(path=ARTEFACTS / f"{name}.png")
-            text = page.locator("body").inner_text()  # all: the page itself may have broken
+            try:
+                page.screenshot(path=ARTEFACTS / f"{name}.png")
+                text = page.locator("body").inner_text()  # all: the page itself may have broken
+            except PlaywrightError as error:  # it may have crashed, which must not end the tests
+                text = f"can't be read: {error}"
             report.sections.append((f"the page, see {ARTEFACTS.name}/{name}.png", text))
     return report
 

@@ -156,7 +156,12 @@ def test_a_click_on_the_map_moves_the_sliders(open_page):
     norm, curvature = (float(box.input_value()) for box in boxes)
     assert norm == pytest.approx(10**-0.5, rel=0.05)
     assert curvature == pytest.approx(10**-0.25, rel=0.05)
-    traces(page, PARTS["map"][1], f"now: SAM-edge {sam_edge(0.3, 0.2, norm):.4g}")
+    expected = [f"now: SAM-edge {sam_edge(0.3, 0.2, norm):.4g}"]
+
+    def now() -> list[str]:
+        return [name for name in traces(page, PARTS["map"][1]) if name.startswith("now")]
+
+    until(page, lambda: now() == expected, f"{expected} alone")
 
 
 def test_steps_are_scrubbed_and_played_without_the_server(open_page):

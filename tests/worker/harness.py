@@ -1,4 +1,4 @@
-"""Waiting for real workers."""
+"""Waiting for real workers, and comparing what they record."""
 
 import time
 from collections.abc import Callable
@@ -14,21 +14,24 @@ PATIENCE = 60.0  # seconds; loading torch takes 5 here and far longer on a busy 
 T = TypeVar("T")
 
 
-def sooner_or_later(found: Callable[[], T]) -> T:
-    """The first of what is `found` that is not nothing; fails after PATIENCE seconds."""
+def sooner_or_later(found: Callable[[], T], last: Callable[[], object] = lambda: None) -> T:
+    """The first of what is `found` that is not nothing; fails after PATIENCE seconds, with what was
+    seen `last`."""
     end = time.monotonic() + PATIENCE
     while not (it := found()):
-        assert time.monotonic() < end, f"never came true; last seen: {it}"
+        assert time.monotonic() < end, f"never came true; last seen: {last() or it}"
         time.sleep(0.01)
     return it
 
 
-def until(registry: RunRegistry, run_id: str, holds) -> RunView:
+def until(registry: RunRegistry, run_id: str, holds: Callable[[RunView], object]) -> RunView:
     """The first view for which `holds(view)`; fails after PATIENCE seconds."""
-    end = time.monotonic() + PATIENCE
-    while not holds(view := registry.view(run_id, most=0)):
-        assert time.monotonic() < end, f"never came true; last seen: {view}"
-        time.sleep(0.01)
+
+    def look() -> RunView:
+        return registry.view(run_id, most=0)
+
+    view = sooner_or_later(lambda: view if holds(view := look()) else None, look)
+    assert view is not None
     return view
 
 

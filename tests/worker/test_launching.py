@@ -68,6 +68,21 @@ def test_runs_outlive_what_their_workers_are_copies_of_and_new_ones_get_another(
     assert not worker.is_running()
 
 
+@pytest.mark.parametrize("forks", [True, False])
+def test_a_worker_that_cannot_load_torch_is_lost_and_the_run_says_so(
+    registry, tmp_path, monkeypatch, forks
+):
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(launching, "FORKS", forks)
+    monkeypatch.setattr(launching, "_server", None)  # as in a server that has just started
+    run_id = registry.start(ENDLESS)
+    stop = until(registry, run_id, lambda view: view.phase is Phase.ENDED).stop
+    assert stop is not None
+    assert stop.reason is StopReason.WORKER_LOST
+    launching._close()
+
+
 def test_a_copy_has_the_settings_of_when_it_was_asked_for(registry, paper_files, monkeypatch):
     parent(registry, registry.start(ENDLESS))  # which has those of before
     task = RunConfig(problem="mnist-mlp", options={"n": 100, "width": 5}, steps=2)
