@@ -16,7 +16,14 @@ from urllib.error import URLError
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    BrowserContext,
+    Locator,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.reading import ARTEFACTS, PATIENCE, READ_MARKS, ROOT, line, traces, until
@@ -31,6 +38,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+WINDOW: ViewportSize = {"width": 1400, "height": 900}
 
 
 class Lab:
@@ -148,14 +156,19 @@ def _wait_for(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory) -> Iterator[BrowserContext]:
+    """One person's browser, which keeps the scripts it has compiled: a page that finds none takes
+    twice as long. What pages store is forgotten after each test."""
     # the first is Chromium without its own windows and menus, which take a seventh of the time
     names = ("chromium-headless-shell", "chromium", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
     assert path, "the browser tests need Chromium; `make test` installs it"
     expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
+        browser = driver.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("profile"), executable_path=path, args=FLAGS,
+            viewport=WINDOW, reduced_motion="reduce",
+        )  # fmt: skip
         yield browser
         browser.close()
 
@@ -166,7 +179,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     browser = getattr(item, "funcargs", {}).get("browser")
     if browser and report.when == "call" and report.failed:
-        for number, page in enumerate(page for one in browser.contexts for page in one.pages):
+        for number, page in enumerate(browser.pages):
             name = re.sub(r"\W+", "-", f"{item.name}-{number}")
             try:
                 page.screenshot(path=ARTEFACTS / f"{name}.png")
@@ -189,37 +202,39 @@ def _listen_for_faults(page: Page, faults: list[str]) -> None:
 
 
 @contextmanager
-def visiting(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """`visit(url, **context options)`: a fresh visit; a console error fails the test."""
-    contexts, faults = [], []
+def visiting(browser: BrowserContext) -> Iterator[Callable[..., Page]]:
+    """`visit(url, viewport=, color_scheme=)`: a fresh visit; a console error fails the test."""
+    pages, faults = [], []
 
-    def visit(url: str, **options) -> Page:
-        options.setdefault("viewport", {"width": 1400, "height": 900})
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
+    def visit(url: str, *, viewport: ViewportSize = WINDOW, color_scheme: Any = "light") -> Page:
+        page = browser.new_page()
+        pages.append(page)
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=color_scheme)
         page.set_default_timeout(PATIENCE * 1000)
         _listen_for_faults(page, faults)
         page.goto(url)
         return page
 
     yield visit
-    for context in contexts:
-        context.close()
+    browser.clear_cookies()
+    for page in (page for page in pages if not page.is_closed()):
+        page.evaluate("localStorage.clear()")
+        page.close()
     assert faults == []
 
 
 @pytest.fixture
-def open_page(server, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """`open_page(path, **context options)`: a fresh visit to any page."""
+def open_page(server, browser: BrowserContext) -> Iterator[Callable[..., Page]]:
+    """`open_page(path, **options)`: a fresh visit to any page, as `visiting` says."""
     url, _ = server
     with visiting(browser) as visit:
         yield lambda path, **options: visit(f"{url}/{path}", **options)
 
 
 @pytest.fixture
-def open_lab(server, browser: Browser) -> Iterator[Callable[..., Lab]]:
-    """`open_lab(query, **context options)`: a fresh visit to the live lab."""
+def open_lab(server, browser: BrowserContext) -> Iterator[Callable[..., Lab]]:
+    """`open_lab(query, **options)`: a fresh visit to the live lab, as `visiting` says."""
     url, process = server
     pages = []
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import BrowserContext, Page
 
 import samedge_core as se
 from samedge_core.report import report_html
@@ -30,19 +30,20 @@ def file(history, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
-def page(request, browser: Browser, file: Path) -> Iterator[Page]:
+def page(request, browser: BrowserContext, file: Path) -> Iterator[Page]:
     """The open report; an error, or a request that leaves the disk, fails the test."""
-    context = browser.new_context(color_scheme=request.param)
-    context.set_offline(True)
+    browser.set_offline(True)
     faults: list[str] = []
-    page = context.new_page()
+    page = browser.new_page()
+    page.emulate_media(color_scheme=request.param)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text))
     page.on("request", lambda sent: None if sent.url.startswith(HERE) else faults.append(sent.url))
     page.goto(file.as_uri())
     page.wait_for_function("document.querySelectorAll('.main-svg .xtick').length > 0")
     yield page
-    context.close()
+    page.close()
+    browser.set_offline(False)
     assert faults == []
 
 

@@ -41,7 +41,7 @@ def address(store):
 
 @pytest.fixture
 def visit(address, browser):
-    """`visit(query, **context options)`: the page of runs with its table."""
+    """`visit(query, **options)`: the page of runs with its table."""
     with visiting(browser) as open_:
 
         def visit_(query: str = "", **options) -> Page:
