@@ -369,10 +369,12 @@ def test_a_run_in_a_thread_needs_no_signals(store):
             "options": {"n": 20, "n_test": 9, "channels": 2, "blocks": 1},
             "eta": 0.01,
             "hessian_share": 0.5,
+            "measure_every": 3,
         },
         {
             "problem": "shakespeare-transformer",
             "batch_size": 6,
+            "measure_every": 3,
             "measure_on": "fixed",
             "eta": 0.1,
             "options": {"n": 40, "n_test": 9, "layers": 1, "heads": 2, "key": 3, "model": 6},

@@ -60,10 +60,13 @@ def arpack(problem: se.Problem, w: torch.Tensor, k: int) -> np.ndarray:
     return values[np.argsort(-np.abs(values))]
 
 
-def along(config: se.RunConfig) -> Iterator[tuple[torch.Tensor, se.Measurement]]:
-    """w at each step of a run, and what was measured there."""
+def along(config: se.RunConfig, *, first: int = 0) -> Iterator[tuple[torch.Tensor, se.Measurement]]:
+    """w at each step of a run from `first` on, and what was measured there."""
     problem = se.build_problem(config)
     state = TrainState.initial(config, problem)
+    if first:  # measured at step 0 only
+        for _ in measurements(config.replace(steps=first, measure_every=first), problem, state):
+            pass
     w = state.w
     for row in measurements(config, problem, state):
         assert isinstance(row, se.Measurement)
@@ -149,11 +152,11 @@ def test_what_rises_is_seen_although_it_fell_when_it_was_last_looked_at():
     # their rates on for some thirty measurements read 0.4 % low around step 385.
     config = PRESETS["gd-cnn"].config.replace(steps=396)
     oracle, errors = se.build_problem(config.replace(dtype="float64")), []
-    for w, row in along(config):
-        if row.step >= 366 and row.step % 3 == 0:
+    for w, row in along(config, first=300):
+        if row.step >= 370 and row.step % 5 == 0:
             assert row.converged
             errors.append(1 - abs(row.lambda_max / arpack(oracle, w, 1)[0]))
-    assert len(errors) == 10
+    assert len(errors) == 6
     assert max(errors) <= PROMISED
 
 
