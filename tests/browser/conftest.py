@@ -26,7 +26,16 @@ from playwright.sync_api import (
 )
 from playwright.sync_api import Error as PlaywrightError
 
-from tests.browser.reading import ARTEFACTS, PATIENCE, READ_MARKS, ROOT, line, traces, until
+from tests.browser.reading import (
+    ARTEFACTS,
+    PATIENCE,
+    READ_MARKS,
+    ROOT,
+    last,
+    line,
+    traces,
+    until,
+)
 from tests.problems import originals
 
 FLAGS = [
@@ -62,8 +71,8 @@ class Lab:
         return line(self.page, chart, name)
 
     def last_step(self, trace: str = "sharpness") -> int:
-        steps = self.traces().get(trace, {"x": []})["x"]
-        return int(steps[-1]) if steps else -1
+        step = last(self.page, "Sharpness", trace)
+        return -1 if step is None else int(step)
 
     def marks(self) -> list[str]:
         """Labels of the interventions, as the chart has them; Plotly may draw one twice."""

@@ -27,6 +27,11 @@ READ_TRACES = f"""async (name) => {{
     ({{ name, x, y }}) => [name, {{ x: Array.from(x ?? []), y: Array.from(y) }}]));
 }}"""
 
+_READ_LAST = f"""async ([figure, name]) => {{
+  const trace = (await ({_FIND_CHART})(figure))?.data?.find((trace) => trace.name === name);
+  return Array.from(trace?.x ?? []).at(-1) ?? null;
+}}"""
+
 READ_MARKS = f"""async () => {{
   const chart = await ({_FIND_CHART})("Sharpness");
   return (chart.layout.annotations ?? []).map((mark) => mark.text).filter((text) => text);
@@ -51,6 +56,11 @@ def traces(page: Page, figure: str, *needed: str) -> dict[str, dict[str, list]]:
     return found
 
 
+def last(page: Page, figure: str, name: str) -> float | None:
+    """The last x of a trace, if it has any: all of them take the browser as long as a redraw."""
+    return page.evaluate(_READ_LAST, [figure, name])
+
+
 def line(page: Page, figure: str, name: str) -> dict[str, list]:
     """x and y of one trace of a chart, once it is there."""
     return traces(page, figure, name)[name]
@@ -62,4 +72,4 @@ def until(page: Page, holds: Callable[[], object], what: str) -> None:
     while not holds():
         if time.monotonic() > end:
             pytest.fail(f"never came true: {what}")
-        page.wait_for_timeout(150)  # a reading costs the browser as much as a redraw
+        page.wait_for_timeout(150)

@@ -150,13 +150,13 @@ def test_no_crossing_is_missed_where_a_single_start_vector_misses_some(rule, eta
 def test_what_rises_is_seen_although_it_fell_when_it_was_last_looked_at():
     # The second and third eigenvalues fall for long, and then come back: a tracker that carried
     # their rates on for some thirty measurements read 0.4 % low around step 385.
-    config = PRESETS["gd-cnn"].config.replace(steps=396)
+    config = PRESETS["gd-cnn"].config.replace(steps=391)
     oracle, errors = se.build_problem(config.replace(dtype="float64")), []
     for w, row in along(config, first=300):
-        if row.step >= 370 and row.step % 5 == 0:
+        if row.step in (380, 385, 390):
             assert row.converged
             errors.append(1 - abs(row.lambda_max / arpack(oracle, w, 1)[0]))
-    assert len(errors) == 6
+    assert len(errors) == 3
     assert max(errors) <= PROMISED
 
 
