@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core import saved
-from samedge_core.branching import StepError, branch_off, check_step, state_before
+from samedge_core.branching import branch_off
+from samedge_core.catching_up import OnReplay, caught_up, unpacked
 from samedge_core.costs import Costs
 from samedge_core.problems.problem import Problem
 from samedge_core.saved import ResumeError, SavedError
 from samedge_core.store import RunRecord, Store
-from samedge_core.store.folder import DIGITS
 from samedge_core.store.record import machine
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, Measurement, check_changes
 from samedge_core.training.loop import Changes, build_problem, measurements
-from samedge_core.training.replay import replay_to
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
+from samedge_core.unattended import (
+    THREADS,
+    interruptions,
+    on_threads,
+    signs_of_life,
+    threads_of,
+    using_threads,
+)
 
-__all__ = ["HeadlessRun", "OnReplay", "state_at", "take_in"]
+__all__ = ["HeadlessRun", "take_in"]
 
 SAVE_SECONDS = 1.0  # what a kill can cost, and a step
 SNAPSHOT_SHARE = 0.05  # of the time, at most, goes into states; large models pack slowly
-BEAT_SECONDS = 3.0
-QUOTA_BEATS = 20  # the quota is looked after at every so many of these
-THREADS = "threads"  # of torch, in the record's `machine`: the last bits of a run depend on it
 
 OnRow = Callable[[Measurement], None]
-OnReplay = Callable[[int, int], None]
 
 _log = logging.getLogger(__name__)
 
@@ -120,13 +120,13 @@ class HeadlessRun:
             ConfigError: a value outside its range.
         """
         record, history = store.load(run)
-        record = _on_threads(record, threads)
+        record = on_threads(record, threads)
         config = history.config if steps is None else history.config.replace(steps=steps)
         _check_resumable(history, config)
         added = check_changes(changes or {})
         until = history.last_step + 1
         history.config, history.stop = config, None
-        problem, state, end = _caught_up(store, record, history, history, until, on_replay)
+        problem, state, end = caught_up(store, record, history, history, until, on_replay)
         if end:  # killed before it could say so
             raise ResumeError(f"the run can't go on: {end.what}")
         planned = [*record.ahead(history), Intervention(until, added)]
@@ -153,11 +153,11 @@ class HeadlessRun:
         """
         record, history = store.load(run)
         branched = branch_off(record, history, step, steps=steps, changes=changes)
-        used = {**machine(), THREADS: threads or _threads(record)}
+        used = {**machine(), THREADS: threads or threads_of(record)}
         new = replace(branched.record, parameters=history.parameters, machine=used)
         past = branched.past
         # before what the parent changes at this step, which may not be what is wanted
-        problem, state, _ = _caught_up(store, new, history, past, step, on_replay)
+        problem, state, _ = caught_up(store, new, history, past, step, on_replay)
         return cls(new, past, problem, state, list(new.planned))
 
     def run(self, store: Store, *, on_row: OnRow = lambda row: None) -> History:
@@ -175,7 +175,11 @@ class HeadlessRun:
         self._claim(store)
         recording = _Recording(RunWriter(store, self.record, written=self.written), self)
         try:
-            with _using(_threads(self.record)), _alive(store), _interruptions() as interrupted:
+            with (
+                using_threads(threads_of(self.record)),
+                signs_of_life(store),
+                interruptions() as interrupted,
+            ):
                 self.history.stop = self._train(recording, on_row, interrupted)
                 recording.finish()
         finally:
@@ -283,22 +287,6 @@ class _Recording:
             self._writer.save(news)
 
 
-def state_at(
-    store: Store, run: str, step: int, *, on_replay: OnReplay = lambda done, total: None
-) -> tuple[RunConfig, Problem, TrainState]:
-    """The state of a recorded run before the update of `step`, with what was changed at that step
-    in force, and what it takes to go on from there.
-
-    Raises:
-        SavedError: a file is missing or damaged.
-        StepError: a step that is not recorded, or that the run did not come to.
-    """
-    record, history = store.load(run)
-    check_step(history, step)
-    problem, state, _ = _caught_up(store, record, history, history, step, on_replay)
-    return history.config, problem, state
-
-
 def take_in(store: Store, folder: Path) -> str:
     """Bring a run into the store that an earlier version had saved in `folder`; returns its id.
 
@@ -310,7 +298,7 @@ def take_in(store: Store, folder: Path) -> str:
     """
     history, packed = saved.read(folder), saved.read_state(folder)
     problem = build_problem(history.config)
-    state = _unpacked(packed, history.config, problem, folder / saved.STATE)
+    state = unpacked(packed, history.config, problem, folder / saved.STATE)
     if history.last_step + 1 < state.step:
         raise SavedError(
             f"{folder} lacks rows: the state is at step {state.step:,}, and the last row is of "
@@ -328,69 +316,6 @@ def take_in(store: Store, folder: Path) -> str:
     writer.save(news)
     _release(store, record.id)
     return record.id
-
-
-def _caught_up(
-    store: Store,
-    record: RunRecord,
-    recorded: History,
-    made: History,
-    step: int,
-    on_replay: OnReplay,
-) -> tuple[Problem, TrainState, Stop | None]:
-    """The problem, the state before the update of `step`, and the Stop if the run ends there.
-
-    Args:
-        recorded: what the rows must come out as.
-        made: whose interventions and step cap count.
-
-    Raises:
-        SavedError: a kept state is none of this run's.
-        StepError: the run ends before `step`.
-    """
-    config = made.config
-    problem = build_problem(config)
-    kept = state_before(store, record, step)
-    if kept:
-        name = f"snapshots/{kept.step:0{DIGITS}}.*"
-        folder = store.folder(kept.run).path
-        file = next(folder.glob(name), folder)
-        state = _unpacked(kept.packed, config, problem, file, step=kept.step)
-    else:
-        state = TrainState.initial(config, problem)
-    first, expected = state.step, recorded.rows_after(state.step - 1)
-    same = True
-
-    def on_row(row: Measurement) -> None:
-        nonlocal same
-        again = np.array([row.row(recorded.dtype)], dtype=recorded.dtype)
-        if same and again.tobytes() != expected[row.step - first].tobytes():
-            same = False
-            _log.warning(
-                "step %d, taken again, is not what was recorded: torch, its number of threads or "
-                "the machine is another one; what follows is exact on its own", row.step,
-            )  # fmt: skip
-        on_replay(row.step - first + 1, step - first)
-
-    on_replay(0, step - first)
-    with _using(_threads(record)):
-        try:
-            end = replay_to(config, problem, state, step, made.interventions, on_row=on_row)
-        except ValueError as error:
-            raise StepError(str(error)) from error
-    return problem, state, end
-
-
-def _unpacked(
-    packed: bytes, config: RunConfig, problem: Problem, file: Path, *, step: int | None = None
-) -> TrainState:
-    with saved.reading(file):
-        state = TrainState.unpack(packed, config, problem)
-        if state.w.shape != (problem.size,):
-            raise ValueError(f"w must have {problem.size:,} entries, got {tuple(state.w.shape)}")
-        if step is not None and state.step != step:
-            raise ValueError(f"it is the state after {state.step:,} steps")
-    return state
 
 
 def _check_resumable(recorded: History, config: RunConfig) -> None:
@@ -414,89 +339,3 @@ def _release(store: Store, run: str) -> None:
         store.catalogue.put(run, {"server": None})
     except SQLAlchemyError as error:
         _log.warning("the catalogue still takes the run %s for one that goes on: %s", run, error)
-
-
-# --- threads and signals --------------------------------------------------------------------
-
-
-def _threads(record: RunRecord) -> int:
-    """Of torch; the workers of the pages have one."""
-    threads = record.machine.get(THREADS, 1)
-    return threads if isinstance(threads, int) and threads > 0 else 1
-
-
-def _on_threads(record: RunRecord, threads: int | None) -> RunRecord:
-    if threads is None:
-        return record
-    return replace(record, machine={**record.machine, THREADS: threads})
-
-
-@contextmanager
-def _using(threads: int) -> Iterator[None]:
-    """With as many threads of torch."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _alive(store: Store) -> Iterator[None]:
-    """The store knows that this process goes on, however long a step takes; its quota is kept."""
-    ended = threading.Event()
-
-    def keep_house() -> None:
-        beats = 0
-        while True:
-            _try(store.beat)
-            if ended.wait(BEAT_SECONDS):
-                return
-            beats += 1
-            if beats % QUOTA_BEATS == 0:
-                _try(store.keep_quota)
-
-    thread = threading.Thread(target=keep_house, daemon=True)
-    thread.start()
-    try:
-        yield
-        _try(store.keep_quota)
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _try(act: Callable[[], object]) -> None:
-    try:
-        act()
-    except (OSError, SQLAlchemyError) as error:
-        _log.warning("the store can't be looked after: %s", error)
-
-
-@contextmanager
-def _interruptions() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets; the second one has its usual effect.
-
-    Only the main thread may handle signals; elsewhere nothing sets the event.
-    """
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
-
-    def interrupt(number: int, frame: object) -> None:
-        interrupted.set()
-        restore()
-
-    for number in usual:
-        signal.signal(number, interrupt)
-    try:
-        yield interrupted
-    finally:
-        restore()

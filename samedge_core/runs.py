@@ -305,7 +305,7 @@ class StoredRun:
             StepError (a ValueError): the run has no such step; the message says which it has.
             SavedError: a file is missing or damaged.
         """
-        from samedge_core.headless import state_at
+        from samedge_core.catching_up import state_at
 
         return state_at(self._store, self.there().id, step)[2]
 

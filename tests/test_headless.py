@@ -14,8 +14,9 @@ import torch
 from sqlalchemy.exc import OperationalError
 
 import samedge_core as se
-from samedge_core import headless, saved
-from samedge_core.headless import HeadlessRun, state_at, take_in
+from samedge_core import headless, saved, unattended
+from samedge_core.catching_up import state_at
+from samedge_core.headless import HeadlessRun, take_in
 from samedge_core.saved import ResumeError, SavedError
 from samedge_core.store import Store, open_store
 from samedge_core.store.writer import RunWriter
@@ -186,7 +187,7 @@ def test_while_it_goes_on_it_is_listed_as_being_recorded(store, tmp_path):
 
 
 def test_a_long_step_does_not_make_it_look_dead(store, monkeypatch):
-    monkeypatch.setattr(headless, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(unattended, "BEAT_SECONDS", 0.01)
     beats = []
     monkeypatch.setattr(store, "beat", lambda: beats.append(1))
 

@@ -172,7 +172,7 @@ def test_the_fork_of_a_fork_begins_at_a_state_of_its_ancestors(runs, monkeypatch
     grandchild = child.fork(20, rho=0.1)
     assert bits(grandchild.history) == bits(se.run(small(), interventions=grandchild.interventions))
     replayed = []
-    replay_to = "samedge_core.headless.replay_to"
+    replay_to = "samedge_core.catching_up.replay_to"
     monkeypatch.setattr(replay_to, lambda c, p, state, *a, **k: replayed.append(state.step))
     for found in (child, grandchild):
         found.snapshot(12)

@@ -35,7 +35,8 @@ from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.stop import StopReason
 
 if TYPE_CHECKING:
-    from samedge_core.headless import HeadlessRun, OnReplay
+    from samedge_core.catching_up import OnReplay
+    from samedge_core.headless import HeadlessRun
 
 __all__ = ["add_commands"]
 
