@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 KERNELS := $(addprefix samedge_core/, $(addprefix curvature/, model.py passes.py phase.py space.py \
   tracker.py) problems/small_operator.py)
 
+# where this is set, each of the hundred programs that the tests start would compile all sources anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .NOTPARALLEL:
 .PHONY: run test bench check format chromium postgresql
 run: $(VENV)/run-ready $(VENV)/compiled
