@@ -19,9 +19,13 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from samedge_core.store.tables import runs, servers, tags
 
-__all__ = ["ALIVE_SECONDS", "SORTABLE", "Catalogue", "CatalogueError", "Entry", "Listing", "Query"]
+__all__ = [
+    "ALIVE_SECONDS", "SORTABLE", "Catalogue", "CatalogueError", "Entry", "Listing", "Query",
+    "write_ahead",
+]  # fmt: skip
 
 ALIVE_SECONDS = 15.0  # without a heartbeat for so long, a server is taken for dead
+BUSY_SECONDS = 10  # how long SQLite waits for another server
 LONGEST_TITLE, LONGEST_NOTE, LONGEST_TAG, MOST_TAGS = 200, 10_000, 64, 30
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -340,14 +344,28 @@ def _engine(url: str) -> sa.Engine:
 
         @event.listens_for(engine, "connect")
         def prepare(connection: Any, record: object) -> None:
-            connection.execute("PRAGMA busy_timeout = 10000")
-            connection.execute("PRAGMA journal_mode = WAL")  # readers don't wait for a writer
+            connection.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
+            write_ahead(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
             # SQLite's own knows no letters beyond ASCII
             connection.create_function("lower", 1, _lower, deterministic=True)
 
     return engine
+
+
+def write_ahead(connection: sqlite3.Connection) -> None:
+    """Keep a log of what is written, so that readers don't wait for a writer."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # while another server does the same to a new file, SQLite may refuse without waiting
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def _lower(text: str | None) -> str | None:

@@ -1,11 +1,13 @@
 """The catalogue, on SQLite and on PostgreSQL: what it lists, in which order, and for whom."""
 
 import math
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from samedge_core.store.catalogue import (
     Catalogue,
     CatalogueError,
     Query,
+    write_ahead,
 )
 
 UNKNOWN = (
@@ -408,7 +411,7 @@ for url in urls:
 
 
 def test_four_servers_may_open_an_empty_catalogue_at_the_same_moment(tmp_path, server):
-    urls = [f"sqlite:///{tmp_path / name}" for name in "ab"]
+    urls = [f"sqlite:///{tmp_path / name}" for name in "abcdefgh"]
     urls += [server.new_database(), server.new_database()]
     with ExitStack() as stack:
         openers = [stack.enter_context(opener(name, *urls)) for name in "pqrs"]
@@ -420,6 +423,39 @@ def test_four_servers_may_open_an_empty_catalogue_at_the_same_moment(tmp_path, s
             catalogue = Catalogue(url)
             assert sorted(catalogue.servers("host")) == list("pqrs")
             catalogue.close()
+
+
+class Refusing(sqlite3.Connection):
+    """It fails so many times."""
+
+    def __init__(self, times: int, code: int) -> None:
+        super().__init__(":memory:")
+        self.left, self._code = times, code
+
+    def execute(self, *statement: Any) -> sqlite3.Cursor:
+        if self.left:
+            self.left -= 1
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = self._code
+            raise error
+        return super().execute(*statement)
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY])
+def test_where_sqlite_refuses_without_waiting_the_catalogue_waits(code):
+    connection = Refusing(3, code)
+    write_ahead(connection)
+    assert connection.left == 0
+
+
+def test_a_refusal_ends_with_the_patience_and_other_errors_are_told_at_once(monkeypatch):
+    readonly = Refusing(3, sqlite3.SQLITE_READONLY)
+    with pytest.raises(sqlite3.OperationalError):
+        write_ahead(readonly)
+    assert readonly.left == 2
+    monkeypatch.setattr("samedge_core.store.catalogue.BUSY_SECONDS", 0)
+    with pytest.raises(sqlite3.OperationalError):
+        write_ahead(Refusing(100, sqlite3.SQLITE_BUSY))
 
 
 def opener(name: str, *urls: str) -> subprocess.Popen[str]:
