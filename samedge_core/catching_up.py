@@ -99,6 +99,11 @@ def caught_up(
 def unpacked(
     packed: bytes, config: RunConfig, problem: Problem, file: Path, *, step: int | None = None
 ) -> TrainState:
+    """The state in `packed`, which goes on with this problem, after `step` steps if they are given.
+
+    Raises:
+        SavedError: it is damaged or another one; the message names `file`.
+    """
     with saved.reading(file):
         state = TrainState.unpack(packed, config, problem)
         if state.w.shape != (problem.size,):
