@@ -1,24 +1,39 @@
-"""Each click is heard once.
+"""Each click is heard once, and whole.
 
-Streamlit's page sends a click after what else is due in the browser (a timer of 0 ms, its pull
-request 10018). When that is the tick of a fragment, the tick's message carries the click as well,
-and its callback runs twice: a Pause is followed by a Resume. The busier the browser, the likelier.
+Once: Streamlit's page sends a click after what else is due in the browser (a timer of 0 ms, its
+pull request 10018). When that is the tick of a fragment, the tick's message carries the click as
+well, and its callback runs twice: a Pause is followed by a Resume. The busier the browser, the
+likelier.
+
+Whole: a callback that reads or writes the session's state is given up there when another click has
+arrived meanwhile, so that of two in quick succession one is lost.
+
+A third part is in `.streamlit/config.toml`: with Streamlit's `runner.fastReruns`, a click would be
+heard in a second thread while the first still draws, and both would change the session's state.
 """
 
 from functools import wraps
 
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
+from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
 # what Streamlit sends for one run alone: clicks, and the events of components
 _EVENTS = ("trigger_value", "json_trigger_value", "string_trigger_value", "chat_input_value")
 
 
-def hear_once() -> None:
-    """From now on, ticks carry no clicks on this server; the clicks' own messages follow them."""
+def hear() -> None:
+    """From now on, each click on a page of this server is heard once, and its callback runs to its
+    end."""
+    if not hasattr(AppSession.request_rerun, "__wrapped__"):  # by an earlier visit to a page
+        _hear_once()
+        _hear_whole()
+
+
+def _hear_once() -> None:
+    """Ticks carry no clicks; the clicks' own messages follow them."""
     original = AppSession.request_rerun
-    if hasattr(original, "__wrapped__"):  # by an earlier visit to a page
-        return
 
     @wraps(original)
     def request_rerun(self: AppSession, client_state: ClientState | None) -> None:
@@ -35,3 +50,16 @@ def _drop_events(client_state: ClientState) -> None:
     lasting = [widget for widget in widgets if widget.WhichOneof("value") not in _EVENTS]
     del widgets[:]
     widgets.extend(lasting)
+
+
+def _hear_whole() -> None:
+    """What may end a run waits until the callbacks have ended, which come before the script."""
+    original = ScriptRunner._maybe_handle_execution_control_request
+
+    @wraps(original)
+    def handle_request(self: ScriptRunner) -> None:
+        context = get_script_run_ctx(suppress_warning=True)
+        if context is None or context.has_script_started:
+            original(self)
+
+    ScriptRunner._maybe_handle_execution_control_request = handle_request

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.reading import endless
+from tests.browser.conftest import serve, visiting
+from tests.browser.reading import ROOT, endless
 
 # A busy browser sends a click only after the ticks that came due meanwhile: here, some three.
 _BUSY = """() => {
@@ -48,3 +50,28 @@ def test_a_busy_page_forks_once(open_lab):
         lab.button("Fork").click()
     runs = lab.page.url.split("run=")[1].replace("%2C", ",")
     assert runs.count(",") == 1
+
+
+@pytest.fixture
+def slow_page(browser) -> Iterator[Page]:
+    script = ROOT / "tests/browser/slow_page.py"
+    with serve(script, "slow_page.log", {}) as (url, _), visiting(browser) as visit:
+        page = visit(url)
+        page.get_by_text("0 begun").wait_for()
+        yield page
+
+
+def test_of_two_clicks_in_quick_succession_both_are_heard_to_their_end(slow_page):
+    for _ in range(3):
+        slow_page.get_by_role("button", name="One").click()
+        slow_page.wait_for_timeout(200)
+        slow_page.get_by_role("button", name="Two").click()
+        slow_page.wait_for_timeout(2500)
+    slow_page.get_by_text("6 begun, 6 ended").wait_for()
+
+
+def test_no_callback_runs_beside_a_tick(slow_page):
+    for i in range(4):
+        slow_page.get_by_role("button", name="One").click()
+        slow_page.wait_for_timeout(2200 + 170 * i)
+    slow_page.get_by_text("4 begun, 4 ended, 0 beside a tick").wait_for()
