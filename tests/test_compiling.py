@@ -8,14 +8,14 @@ SCRIPT = """
 from numba.core.registry import CPUDispatcher
 from samedge_core.compiling import compile_all
 from samedge_core.curvature import model, passes, phase, space, tracker
-from samedge_core.problems import small_operator
+from samedge_core.problems import blas, dense_operator
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import run
 
 def variants():
     return {
         (module.__name__, name): len(item.signatures)
-        for module in (model, passes, phase, space, tracker, small_operator)
+        for module in (model, passes, phase, space, tracker, blas, dense_operator)
         for name, item in vars(module).items()
         if isinstance(item, CPUDispatcher)
     }
@@ -26,6 +26,7 @@ for dtype in ("float32", "float64"):
     for rule, top_k in (("gd", 1), ("sam", 3)):
         how = dict(rule=rule, top_k=top_k, dtype=dtype, steps=60)
         run(RunConfig(options={"n": 40, "width": 8}, **how))
+        run(RunConfig(options={"n": 100, "activation": "tanh"}, **{**how, "steps": 2}))
         run(RunConfig(problem="chebyshev-mlp", **how))
 after = variants()
 assert before[tracker.__name__, "go_on"] == 2, before

@@ -24,7 +24,6 @@ CONVOLUTION = {
     "padding_mode": "zeros",
 }
 POOL = {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
-SMALL = 4096  # entries; three such matrices make 2^18 multiplications, and BLAS no threads
 KEPT = 2**24  # bytes
 
 
@@ -48,7 +47,6 @@ class Prepared(NamedTuple):
     batch: Batch
     inputs: Tensor  # of the first layer, (in, n), or (9 * channels, rows * columns * n)
     target: Tensor  # (out, n); of classes, one-hot
-    small: bool  # whether it is for the `SmallOperator`
 
 
 class ExplicitNetwork:
@@ -60,6 +58,7 @@ class ExplicitNetwork:
         loss: one of LOSSES.
         shapes: (out, in) of the layers.
         activation: between dense layers; None for none.
+        dense: whether there are no convolutions.
     """
 
     def __init__(self, layers: list[Layer], loss: str) -> None:
@@ -71,14 +70,13 @@ class ExplicitNetwork:
                 self._spans.append(Span(shape, self.size))
                 self.size += shape[0] * shape[1]
         self.shapes = np.array([layer.shape for layer in layers])
-        self._dense = all(isinstance(layer, Dense) for layer in layers)
+        self.dense = all(isinstance(layer, Dense) for layer in layers)
         inner = layers[-2] if len(layers) > 1 else None
         self.activation = inner.activation if isinstance(inner, Dense) else None
         self._prepared: Prepared | None = None
-        if not self._dense:
-            # once a block of this size was freed, glibc no longer hands memory of smaller ones
-            # back: faulting it in anew takes as long as half a gradient
-            torch.empty(KEPT, dtype=torch.uint8)
+        # once a block of this size was freed, glibc no longer hands memory of smaller ones back:
+        # faulting it in anew takes as long as half a gradient
+        torch.empty(KEPT, dtype=torch.uint8)
 
     @classmethod
     def of(cls, module: nn.Module, loss: object, data: Batch) -> ExplicitNetwork | None:
@@ -119,14 +117,9 @@ class ExplicitNetwork:
         last = self._prepared
         if last is None or last.batch.x is not batch.x or last.batch.y is not batch.y:
             inputs = self.layers[0].data(batch.x).detach().contiguous()
-            last = Prepared(batch, inputs, self._target(batch), self._is_small(batch))
+            last = Prepared(batch, inputs, self._target(batch))
             self._prepared = last
         return last
-
-    def _is_small(self, batch: Batch) -> bool:
-        widths = [(inputs, outputs) for outputs, inputs in (layer.shape for layer in self.layers)]
-        largest = max(max(a * b, a * len(batch.x), b * len(batch.x)) for a, b in widths)
-        return self._dense and batch.x.is_cpu and largest <= SMALL
 
     def _target(self, batch: Batch) -> Tensor:
         x, y = batch

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from samedge_core.problems.batches import Batch
+from samedge_core.problems.dense_operator import DenseOperator
 from samedge_core.problems.explicit_network import ExplicitNetwork, Weights
-from samedge_core.problems.small_operator import SmallOperator
 
 __all__ = ["Explicit", "ExplicitOperator", "operator"]
 
@@ -157,14 +157,14 @@ class ExplicitOperator:
         return outputs
 
 
-Explicit = ExplicitOperator | SmallOperator
+Explicit = ExplicitOperator | DenseOperator
 
 
 def operator(network: ExplicitNetwork, w: Tensor, batch: Batch) -> Explicit:
     """That of the two which is faster."""
-    inputs, target, small = network.prepared(batch)[1:]
-    if not small:
+    if not (network.dense and w.is_cpu):
         return ExplicitOperator(network, w, batch)
-    return SmallOperator(
+    inputs, target = network.prepared(batch)[1:]
+    return DenseOperator(
         network.shapes, network.activation, network.loss, w, inputs.numpy(), target.numpy()
     )

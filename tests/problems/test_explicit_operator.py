@@ -16,21 +16,24 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from samedge_core.curvature import HessianOperator, dense_hessian
-from samedge_core.problems import explicit_network
+from samedge_core.problems import dense_operator
+from samedge_core.problems import problem as problem_module
+from samedge_core.problems.dense_operator import DenseOperator
 from samedge_core.problems.explicit_operator import Explicit, ExplicitOperator
 from samedge_core.problems.networks import mlp
 from samedge_core.problems.problem import Batch, ModuleProblem
-from samedge_core.problems.small_operator import SmallOperator
 from tests.problems.explicit import DOUBLE, ROUNDING, agree, by_hand, matrix, noise
 
 
-@pytest.fixture(autouse=True, scope="module", params=[SmallOperator, ExplicitOperator])
+@pytest.fixture(autouse=True, scope="module", params=["compiled", "layer by layer", "torch"])
 def kind(request) -> Iterator[type[Explicit]]:
-    """One is for small matrices; with a limit of 0, none are."""
+    """Of large matrices the tanh is taken apart; torch is for graphics cards."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.param is ExplicitOperator:
-            patch.setattr(explicit_network, "SMALL", 0)
-        yield request.param
+        if request.param == "layer by layer":
+            patch.setattr(dense_operator, "MANY", 0)
+        elif request.param == "torch":
+            patch.setattr(problem_module, "operator", ExplicitOperator)
+        yield ExplicitOperator if request.param == "torch" else DenseOperator
 
 
 class Case(NamedTuple):
