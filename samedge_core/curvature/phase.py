@@ -41,7 +41,8 @@ STARTS = 3  # carried vectors that a search starts from
 NEWCOMER = 0.3  # share of a leader outside the other phase's basis that makes it news there
 FOLLOWED = 0.8  # least overlap of two leaders that are one
 RECENT = 0.4  # weight of the newest drift in its running mean
-LOOK_EVERY = 8  # measurements between looks at another pair than the leader
+LOOK_EVERY = 4  # measurements between looks at another pair than the leader
+NEAR = 0.07  # see `look`
 FADING = 0.05  # share that is forgotten each time of how far the model was off at others
 
 # `Carried.numbers`
@@ -165,7 +166,8 @@ def look(s, p):
     """Choose the pair that would lead first, had all risen at the same speed since they were
     multiplied; not when it is not its turn.
 
-    Where the leader stands still, nothing else tells how fast the others move.
+    Where the leader stands still, nothing else tells how fast the others move. Those much nearer
+    than NEAR count as about as near: optimism watches them, and they would have every look.
     """
     size = s.counts[SIZE]
     if p.numbers[UNLOOKED] < LOOK_EVERY or size < 2:
@@ -175,7 +177,8 @@ def look(s, p):
     first, soonest = 1, -1.0
     for i in range(1, size):
         age = model.forms(s.stack, size, s.pairs[i, :size])[2]
-        gap = max(abs(s.values[0]) - abs(s.values[i]), np.finfo(np.float64).tiny)
+        gap = (1 + NEAR) * abs(s.values[0]) - abs(s.values[i])
+        gap = max(gap, np.finfo(np.float64).tiny)
         if age / gap > soonest:
             first, soonest = i, age / gap
     return sp.untouched(s, s.pairs[first, :size])

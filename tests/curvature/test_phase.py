@@ -467,7 +467,7 @@ def test_what_one_phase_finds_the_other_looks_at():
     # the runner-up of the odd steps is far below by what the even ones measured long ago
     q, bulk = rotation(150), np.linspace(-0.5, 0.5, 147)
     tracker = SharpnessTracker(seed=0)
-    for _ in range(8):
+    for _ in range(14):  # four more than the last look
         tracker.measure(with_spectrum([1.0, 0.9, 0.8, *bulk], q))
     unmoved = SharpnessTracker(seed=0)
     unmoved.restore(tracker.state())

@@ -213,6 +213,20 @@ def test_a_crossing_is_seen_while_the_leader_hardly_moves(moves):
             assert estimate.value == pytest.approx(max(leader, rising), rel=PROMISED)
 
 
+def test_what_rises_is_seen_behind_others_that_stay_close_to_the_leader():
+    # When the close ones had nearly every look, a fifth of these measurements were wrong, by up to
+    # 7 %. Of 1,400 by trackers with twenty seeds 9 still are: a fifth of what is allowed here.
+    q, bulk, wrong = rotation(150), np.linspace(0, 0.6, 145), 0
+    for seed in range(4):
+        tracker, noise = SharpnessTracker(seed=seed), np.random.default_rng(seed)
+        for rising in np.arange(0.8, 1.08, 0.004):
+            above = np.array([1, 0.99, 0.98, 0.97]) + 0.001 * noise.standard_normal(4)
+            estimate = tracker.measure(with_spectrum([*above, rising, *bulk], q))
+            assert estimate.converged
+            wrong += abs(1 - estimate.value / max(*above, rising)) > PROMISED
+    assert wrong <= 9
+
+
 def test_the_tracker_sees_the_leading_eigenvalue_change_sign():
     q, bulk = rotation(100), np.linspace(-1, 1, 98)
     tracker = SharpnessTracker(seed=0)
@@ -262,7 +276,8 @@ def test_the_hop_of_period_two_costs_no_more_than_standing_still_but_for_looks(s
         estimate = tracker.measure(operator, step=step)
         assert estimate.converged
         assert estimate.value == pytest.approx(2.0 if operator is here else -3.0, rel=PROMISED)
-        assert estimate.products <= 3 or step < 2
+        # the leader, what the other phase tells, a look and a scout
+        assert estimate.products <= 4 or step < 2
         return estimate.products - sum(looks)
 
     still = 0
