@@ -19,7 +19,7 @@ SUMMARY_HEADER = (
 )  # fmt: skip
 LOOP_HEADER = (
     "case", "bare, ms", "bare", "with ours", "2 eigenvalues", "with that peer",
-    "ours / bare", "2 eigenvalues / bare", "peer / bare",
+    "ours / bare", "2 eigenvalues / bare", "peer / bare", "ours / plain torch",
 )  # fmt: skip
 
 
@@ -54,7 +54,8 @@ Accurate: never off by more than 0.1 %. "eigsh on one graph" is no library's: Sc
 LOOP_NOTE = """
 Bare and ours are whole runs of the library's loop through the window, from the same state, in turn;
 ours includes the accuracy and the alignments that the loop records. The peer's are computed: its
-measurement added to a bare step.
+measurement added to a bare step. Plain torch: a bare step's gradients, two for SAM, by autograd and
+nothing else; those of the library are written out and compiled.
 """
 READING = """
 ## How to read the tables
@@ -98,6 +99,7 @@ def _summary(result: CaseResult) -> list[str]:
 def _loop(result: CaseResult) -> list[str]:
     loop, peer = result.loop, result.fastest_accurate()
     slow = peer.loop if peer else math.nan
+    plain = loop.gradient * (2 if result.config["rule"] == "sam" else 1)
     return [
         result.title,
         _number(loop.bare),
@@ -108,6 +110,7 @@ def _loop(result: CaseResult) -> list[str]:
         _number(loop.ratios[1]),
         _number(loop.ratios[2]),
         _number(slow),
+        _number(loop.measured[1] / plain),
     ]
 
 

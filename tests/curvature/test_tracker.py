@@ -147,17 +147,16 @@ def test_no_crossing_is_missed_where_a_single_start_vector_misses_some(rule, eta
     assert max(errors) <= PROMISED
 
 
-def test_what_rises_is_seen_although_it_fell_when_it_was_last_looked_at():
-    # The second and third eigenvalues fall for long, and then come back: a tracker that carried
-    # their rates on for some thirty measurements read 0.4 % low around step 385. Today's iterates
-    # are others, on which it does not: what this holds is the accuracy along a real run.
-    config = PRESETS["gd-cnn"].config.replace(steps=391)
+def test_what_rises_far_below_the_leader_is_known_before_it_turns_it():
+    # Four eigenvalues within 2 % of the leader rise past 2/eta, and two had not been looked at for
+    # long: each of twenty trackers read these steps 0.11 and 0.12 % low.
+    config = PRESETS["gd-digits-tanh"].config.replace(steps=891, top_k=1)
     oracle, errors = se.build_problem(config.replace(dtype="float64")), []
-    for w, row in along(config, first=300):
-        if row.step in (380, 385, 390):
+    for w, row in along(config, first=800):
+        if row.step in (889, 890):
             assert row.converged
             errors.append(1 - abs(row.lambda_max / arpack(oracle, w, 1)[0]))
-    assert len(errors) == 3
+    assert len(errors) == 2
     assert max(errors) <= PROMISED
 
 
