@@ -25,15 +25,13 @@ from samedge_core.problems.problem import Batch, ModuleProblem
 from tests.problems.explicit import DOUBLE, ROUNDING, agree, by_hand, matrix, noise
 
 
-@pytest.fixture(autouse=True, scope="module", params=["compiled", "layer by layer", "torch"])
+@pytest.fixture(autouse=True, scope="module", params=[DenseOperator, ExplicitOperator])
 def kind(request) -> Iterator[type[Explicit]]:
-    """Of large matrices the tanh is taken apart; torch is for graphics cards."""
+    """The second is for graphics cards; it is made to do everything here."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "layer by layer":
-            patch.setattr(dense_operator, "MANY", 0)
-        elif request.param == "torch":
+        if request.param is ExplicitOperator:
             patch.setattr(problem_module, "operator", ExplicitOperator)
-        yield ExplicitOperator if request.param == "torch" else DenseOperator
+        yield request.param
 
 
 class Case(NamedTuple):
@@ -97,6 +95,17 @@ def test_loss_gradient_and_products_are_those_of_autograd(case):
         v = noise(problem.size, seed=seed)
         agree(ours.matvec(v), autograd.matvec(v))
     assert ours.products == 3
+
+
+@pytest.mark.parametrize("case", [case for case in ALL if case.activation == "tanh"], ids=str)
+def test_a_tanh_that_numpy_takes_is_the_same(case, monkeypatch):
+    problem, w = make(case)
+    v, expected = noise(problem.size, seed=9), by_hand(problem, w)
+    monkeypatch.setattr(dense_operator, "MANY", 0)
+    ours = by_hand(problem, w)
+    agree(ours.value, expected.value)
+    agree(ours.g, expected.g)
+    agree(ours.matvec(v), expected.matvec(v))
 
 
 @given(cases())

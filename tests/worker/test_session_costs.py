@@ -53,12 +53,14 @@ def test_nothing_is_said_before_a_second_measurement_has_been_followed_by_anothe
 
 
 def test_products_a_measurement_are_those_of_the_rows(registry):
-    run_id = registry.start(FAST, paused=True)
+    # of two weights, a cold search has no more to look for than a warm one
+    config = FAST.replace(problem="chebyshev-mlp", options={}, eta=0.2)
+    run_id = registry.start(config, paused=True)
     registry.advance(run_id, 30)
     overhead_after(registry, run_id, 29)
     status = registry.view(run_id).status
     assert status is not None
     hvps = registry.history(run_id).columns()["hvps"]
-    assert hvps[0] > 1.5 * hvps[1:].mean()  # or the cold one could be in the mean unseen
+    assert hvps[0] > 5 * hvps[1:].mean()  # or the cold one could be in the mean unseen
     assert status.cost.hvps == pytest.approx(hvps[1:-1].mean())
     registry.stop(run_id)
