@@ -50,16 +50,13 @@ def _gemm(a: Any, b: Any, out: Any, kept: Any) -> None:
 
 @overload(_gemm)
 def _compiled_gemm(a, b, out, kept):
-    gemm, plain_a, plain_b = SUBROUTINES[out.dtype], a.layout == "C", b.layout == "C"
-    if (
-        {a.layout, b.layout} - {"C", "F"}
-        or out.layout != "C"
-        or not a.dtype == b.dtype == out.dtype
-    ):
+    if {a.layout, b.layout} - {"C", "F"} or out.layout != "C":
         return None
-    kind, letter_a, letter_b = np.dtype(str(out.dtype)), *(
-        ord("N") if plain else ord("T") for plain in (plain_a, plain_b)
-    )  # fmt: skip
+    if not a.dtype == b.dtype == out.dtype:
+        return None
+    gemm, kind = SUBROUTINES[out.dtype], np.dtype(str(out.dtype))
+    plain_a, plain_b = a.layout == "C", b.layout == "C"
+    letter_a, letter_b = (ord("N" if plain else "T") for plain in (plain_a, plain_b))
 
     def call(a, b, out, kept):
         (m, k), n = a.shape, b.shape[1]
@@ -77,7 +74,8 @@ def _compiled_gemm(a, b, out, kept):
             at, at + 8, at + 16, at + 24, at + 32, factor, b.ctypes.data, at + 40, a.ctypes.data,
             at + 48, factor + out.itemsize, out.ctypes.data, at + 16,
         )  # fmt: skip
-        given[0] = factors[0] = 0  # numba frees what is not used later, were its address or not
+        # their addresses are no use of them to numba, which would free them before the call
+        given[0] = factors[0] = 0
 
     return call
 
