@@ -41,10 +41,10 @@ class DenseOperator:
         self.products = 0
         self._w = w.detach().contiguous().numpy()
         kinds = ACTIVATIONS[activation], LOSSES[loss]
-        forward = _forward
-        if kinds[0] == TANH and shapes[0, 0] * inputs.shape[1] > MANY:
-            forward = _forward_by_layers
-        acts = forward(self._w, shapes, kinds[0], inputs)
+        many = kinds[0] == TANH and shapes[0, 0] * inputs.shape[1] > MANY
+        forward = _forward.py_func if many else _forward
+        with np.errstate(all="ignore"):
+            acts = forward(self._w, shapes, kinds[0], inputs)
         value, g, *kept = _backward(self._w, shapes, *kinds, inputs, target, acts)
         self._known = (shapes, *kinds, inputs, acts, *kept)
         self._outputs = acts[-target.size :].reshape(target.shape)
@@ -71,6 +71,21 @@ def _matrix(flat, start, rows, columns):
 
 
 @compiled
+def _forward(w, shapes, activation, x):
+    """acts; not compiled, the same by NumPy's tanh."""
+    acts, start, at, a = _acts(w, shapes, x), 0, 0, x
+    for layer in range(len(shapes)):
+        rows, columns = shapes[layer]
+        z = _matrix(acts, at, rows, x.shape[1])
+        inner = layer < len(shapes) - 1
+        _affine(w, start, inner and activation == RELU, a, z)
+        if inner and activation == TANH:
+            np.tanh(z, z)
+        a, start, at = z, start + rows * (columns + 1), at + z.size
+    return acts
+
+
+@compiled
 def _acts(w, shapes, x):
     size = 0
     for layer in range(len(shapes)):
@@ -78,46 +93,18 @@ def _acts(w, shapes, x):
     return np.empty(size, w.dtype)
 
 
-@np.errstate(all="ignore")
-def _forward_by_layers(w, shapes, _, x):
-    """As `_forward`, for the tanh."""
-    acts, start, at, a = _acts(w, shapes, x), 0, 0, x
-    for layer, (rows, columns) in enumerate(shapes):
-        z = _matrix(acts, at, rows, x.shape[1])
-        _affine(w, start, NONE, a, z)
-        if layer < len(shapes) - 1:
-            np.tanh(z, out=z)
-        a, start, at = z, start + rows * (columns + 1), at + z.size
-    return acts
-
-
 @compiled
-def _forward(w, shapes, activation, x):
-    """acts."""
-    acts, start, at, a = _acts(w, shapes, x), 0, 0, x
-    for layer in range(len(shapes)):
-        rows, columns = shapes[layer]
-        z = _matrix(acts, at, rows, x.shape[1])
-        _affine(w, start, activation if layer < len(shapes) - 1 else NONE, a, z)
-        a, start, at = z, start + rows * (columns + 1), at + z.size
-    return acts
-
-
-@compiled
-def _affine(w, start, activation, a, z):
-    """z = phi(W a + b), with W from `start` on and b after it."""
+def _affine(w, start, rectified, a, z):
+    """z = W a + b, or its ReLU, with W from `start` on and b after it."""
     rows, columns, zero = len(z), len(a), z.dtype.type(0)
     product(_matrix(w, start, rows, columns), a, z)
     for i in range(rows):
         b = w[start + rows * columns + i]
         for j in range(z.shape[1]):
             z[i, j] += b
-        if activation == RELU:
+        if rectified:
             for j in range(z.shape[1]):
                 z[i, j] = zero if z[i, j] < zero else z[i, j]
-        elif activation == TANH:
-            for j in range(z.shape[1]):
-                z[i, j] = np.tanh(z[i, j])
 
 
 @compiled
