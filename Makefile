@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 KERNELS := $(addprefix samedge_core/, $(addprefix curvature/, model.py passes.py phase.py space.py \
-  tracker.py) problems/blas.py problems/dense_operator.py)
+  tracker.py) $(addprefix problems/, blas.py convolutions.py dense.py))
 
 # where this is set, each of the hundred programs that the tests start would compile all sources anew
 unexport PYTHONDONTWRITEBYTECODE

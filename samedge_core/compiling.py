@@ -27,6 +27,7 @@ def compile_all(dtypes: Iterable[str] = DTYPES) -> None:
         run(RunConfig(problem="chebyshev-mlp", dtype=dtype, steps=1))
         # of larger networks the tanh is not compiled, but what comes before and after
         run(RunConfig(options={"n": 50, "activation": "tanh"}, dtype=dtype, steps=1))
+        run(RunConfig(problem="digits-cnn", options={"n": 10}, dtype=dtype, steps=1))
         for top_k in (1, 2):
             _track(top_k, getattr(torch, dtype))
 

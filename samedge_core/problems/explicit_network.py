@@ -1,4 +1,7 @@
-"""The networks whose derivatives are written out: which modules they are, and how w holds them."""
+"""The networks whose derivatives are written out: which modules they are, and what their data are.
+
+w holds weight and bias of each layer in turn, as the torch module does.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from samedge_core.problems.batches import Batch
-from samedge_core.problems.layers import Convolution, Dense, Layer
+from samedge_core.problems.convolutions import patches
+from samedge_core.problems.dense import ACTIVATIONS as CODES
+from samedge_core.problems.dense import LOSSES
 
-__all__ = ["ExplicitNetwork", "Prepared", "Weights"]
+__all__ = ["ExplicitNetwork", "Prepared"]
 
 ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh"}
-LOSSES = ("mse", "half-mse", "cross-entropy")
 CONVOLUTION = {
     "kernel_size": (3, 3),
     "stride": (1, 1),
@@ -27,52 +31,31 @@ POOL = {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False
 KEPT = 2**24  # bytes
 
 
-class Weights(NamedTuple):
-    """Of one layer, views into a flat vector."""
-
-    weight: Tensor  # (out, in)
-    bias: Tensor  # (out, 1)
-
-
-class Span(NamedTuple):
-    """A matrix within a flat vector."""
-
-    shape: tuple[int, int]
-    start: int
-
-
 class Prepared(NamedTuple):
     """What the formulas take of a batch."""
 
     batch: Batch
-    inputs: Tensor  # of the first layer, (in, n), or (9 * channels, rows * columns * n)
-    target: Tensor  # (out, n); of classes, one-hot
+    inputs: np.ndarray  # (in, n); of images their patches, (9 * channels, rows * columns * n)
+    target: np.ndarray  # (out, n); of classes, one-hot
 
 
 class ExplicitNetwork:
     """Convolutions, then dense layers with one activation between them, and a loss on the outputs.
 
     Attributes:
-        layers: in turn.
-        size: P; w holds weight and bias of each layer in turn, as the torch module does.
-        loss: one of LOSSES.
-        shapes: (out, in) of the layers.
-        activation: between dense layers; None for none.
-        dense: whether there are no convolutions.
+        images: of the convolutions, (layers, 4): outputs, channels, rows and columns.
+        shapes: of the dense layers, (layers, 2): outputs and inputs.
+        activation, loss: the codes of `dense.ACTIVATIONS` and `dense.LOSSES`.
+        head: where the weights of the dense layers begin.
+        size: P.
     """
 
-    def __init__(self, layers: list[Layer], loss: str) -> None:
-        self.layers, self.loss = layers, loss
-        self._spans: list[Span] = []
-        self.size = 0
-        for layer in layers:
-            for shape in (layer.shape, (layer.shape[0], 1)):
-                self._spans.append(Span(shape, self.size))
-                self.size += shape[0] * shape[1]
-        self.shapes = np.array([layer.shape for layer in layers])
-        self.dense = all(isinstance(layer, Dense) for layer in layers)
-        inner = layers[-2] if len(layers) > 1 else None
-        self.activation = inner.activation if isinstance(inner, Dense) else None
+    def __init__(self, layers: Layers, loss: str) -> None:
+        self.images = np.array(layers.images, np.int64).reshape(-1, 4)
+        self.shapes = np.array(layers.shapes)
+        self.activation, self.loss = CODES[layers.activation], LOSSES[loss]
+        self.head = int(sum(outputs * (9 * inputs + 1) for outputs, inputs, *_ in layers.images))
+        self.size = self.head + int(sum(outputs * (n + 1) for outputs, n in layers.shapes))
         self._prepared: Prepared | None = None
         # once a block of this size was freed, glibc no longer hands memory of smaller ones back:
         # faulting it in anew takes as long as half a gradient
@@ -92,42 +75,52 @@ class ExplicitNetwork:
         if [id(p) for p in own] != [id(p) for p in module.parameters()]:
             return None
         network = cls(layers, str(loss))
-        return network if network._fits(data, next(module.parameters()).dtype) else None
+        return network if network._fits(data, str(loss), next(module.parameters()).dtype) else None
 
-    def _fits(self, data: Batch, dtype: torch.dtype) -> bool:
+    def _fits(self, data: Batch, loss: str, dtype: torch.dtype) -> bool:
         """Whether inputs and targets are such as the formulas take; what is wrong with others is
         for torch to say."""
-        x, y, outputs = data.x, data.y, self.layers[-1].shape[0]
+        x, y, outputs = data.x, data.y, self.shapes[-1, 0]
         if dtype not in (torch.float32, torch.float64) or x.dtype != dtype:
             return False
         if y.is_floating_point():
-            return self.loss != "cross-entropy" and y.shape[1:] == (outputs,) and y.dtype == dtype
+            return loss != "cross-entropy" and y.shape[1:] == (outputs,) and y.dtype == dtype
         return (
             y.ndim == 1 and y.dtype == torch.int64 and 0 <= int(y.min()) <= int(y.max()) < outputs
         )
-
-    def weights(self, w: Tensor) -> list[Weights]:
-        """Views into w (P,)."""
-        start = w.storage_offset()  # one call for each part is half the price of split and view
-        views = [w.as_strided(s.shape, (s.shape[1], 1), start + s.start) for s in self._spans]
-        return [Weights(*pair) for pair in zip(views[::2], views[1::2], strict=True)]
 
     def prepared(self, batch: Batch) -> Prepared:
         """`batch` as the formulas take it; the last one is kept, which most often comes again."""
         last = self._prepared
         if last is None or last.batch.x is not batch.x or last.batch.y is not batch.y:
-            inputs = self.layers[0].data(batch.x).detach().contiguous()
-            last = Prepared(batch, inputs, self._target(batch))
+            last = Prepared(batch, self._inputs(batch.x.detach()), self._target(batch))
             self._prepared = last
         return last
 
-    def _target(self, batch: Batch) -> Tensor:
+    def _inputs(self, x: Tensor) -> np.ndarray:
+        if not self.head:
+            return x.T.contiguous().numpy()
+        image = x.permute(1, 2, 3, 0).contiguous().numpy()
+        channels, rows, columns, n = image.shape
+        out = np.empty((9 * channels, 4, rows // 2, columns // 2, n), image.dtype)
+        patches(image, out)
+        return out.reshape(len(out), -1)
+
+    def _target(self, batch: Batch) -> np.ndarray:
         x, y = batch
         if y.is_floating_point():
-            return y.T.detach().contiguous()
-        target = x.new_zeros(self.layers[-1].shape[0], len(y))
-        target[y, torch.arange(len(y), device=y.device)] = 1
-        return target
+            return y.T.detach().contiguous().numpy()
+        target = x.new_zeros(int(self.shapes[-1, 0]), len(y))
+        target[y, torch.arange(len(y))] = 1
+        return target.numpy()
+
+
+class Layers(NamedTuple):
+    """Of a network: the rows of `images` and of `shapes`, and what is between dense layers."""
+
+    images: list[tuple[int, int, int, int]]
+    shapes: list[tuple[int, int]]
+    activation: str | None
 
 
 def _altered(module: nn.Module) -> bool:
@@ -139,7 +132,7 @@ def _altered(module: nn.Module) -> bool:
     )
 
 
-def _layers(parts: list[Any], shape: tuple[int, ...]) -> list[Layer] | None:
+def _layers(parts: list[Any], shape: tuple[int, ...]) -> Layers | None:
     """The layers that `parts` are for examples of this shape; None for any others."""
     kinds = [type(part) for part in parts]
     if nn.Flatten not in kinds:
@@ -148,21 +141,22 @@ def _layers(parts: list[Any], shape: tuple[int, ...]) -> list[Layer] | None:
     blocks, flatten = parts[:end], parts[end]
     if end == 0 or end % 3 or (flatten.start_dim, flatten.end_dim) != (1, -1) or len(shape) != 3:
         return None
-    layers: list[Layer] = []
+    images: list[tuple[int, int, int, int]] = []
     for conv, relu, pool in zip(blocks[::3], blocks[1::3], blocks[2::3], strict=True):
         if not _is_block(conv, relu, pool) or conv.in_channels != shape[0]:
             return None
         # of an odd side, pooling would leave the last out
         if shape[1] % 2 or shape[2] % 2:
             return None
-        layers.append(Convolution(conv.in_channels, conv.out_channels, *shape[1:]))
-        shape = (conv.out_channels, shape[1] // 2, shape[2] // 2)
+        channels, rows, columns = shape
+        images.append((conv.out_channels, channels, rows, columns))
+        shape = (conv.out_channels, rows // 2, columns // 2)
     head = _dense(parts[end + 1 :], (shape[0] * shape[1] * shape[2],))
-    return None if head is None else [*layers, *head]
+    return head and head._replace(images=images)
 
 
 def _is_block(conv: Any, relu: Any, pool: Any) -> bool:
-    """Whether these are a `Convolution`."""
+    """Whether these are one of `convolutions`."""
     if (type(conv), type(relu), type(pool)) != (nn.Conv2d, nn.ReLU, nn.MaxPool2d):
         return False
     sides = (pool.kernel_size, pool.stride)
@@ -174,7 +168,7 @@ def _is_block(conv: Any, relu: Any, pool: Any) -> bool:
     )
 
 
-def _dense(parts: list[Any], shape: tuple[int, ...]) -> list[Layer] | None:
+def _dense(parts: list[Any], shape: tuple[int, ...]) -> Layers | None:
     """Linear layers in turn, with one kind of activation between all of them or none."""
     linear = [part for part in parts if type(part) is nn.Linear and part.bias is not None]
     kinds = {type(part) for part in parts if part not in linear}
@@ -187,5 +181,4 @@ def _dense(parts: list[Any], shape: tuple[int, ...]) -> list[Layer] | None:
     if sizes[:-1] != [part.in_features for part in linear]:
         return None
     activation = ACTIVATIONS[kinds.pop()] if kinds else None
-    inner = [Dense(part.in_features, part.out_features, activation) for part in linear[:-1]]
-    return [*inner, Dense(linear[-1].in_features, linear[-1].out_features, None)]
+    return Layers([], [(part.out_features, part.in_features) for part in linear], activation)

@@ -1,12 +1,15 @@
-"""Loss, gradient and Hessian-vector products written out, without autograd.
+"""Loss, gradient and Hessian-vector products written out and compiled, without autograd.
 
-At these sizes the bookkeeping of autograd costs as much as the arithmetic. Other networks than an
-`ExplicitNetwork` go through `HessianOperator`, against which this is tested.
+torch has a call for each product, sum and mask; on small networks the calls and the bookkeeping of
+autograd cost more than the arithmetic, and on large ones each goes once more through memory. Other
+networks than an `ExplicitNetwork` in main memory go through `HessianOperator`, against which this
+is tested.
 
 An example is a column: a_l is (width, n). With n rows, a layer of ten outputs takes MKL twice as
-long. For z_l = W_l P(a_(l-1)) + b_l and a_l = phi(z_l), with delta_l = dL/dz_l, and R the
+long. For z_l = W_l P(a_(l-1)) + b_l and a_l = phi(z_l), where P is the identity for a dense layer
+and for a convolution the 3x3 neighbourhoods of all pixels, with delta_l = dL/dz_l, and R the
 derivative along a direction with weights V_l and biases c_l (Pearlmutter, Neural Computation 6,
-1994), and with P and P^T as `layers` says:
+1994):
 
     R z_l     = W_l P(R a_(l-1)) + V_l P(a_(l-1)) + c_l,      R a_l = phi'(z_l) R z_l
     R delta_l = phi'(z_l) P^T(W_(l+1)^T R delta_(l+1) + V_(l+1)^T delta_(l+1))
@@ -18,17 +21,15 @@ Pooling is part of phi, which then is no map of each entry: phi' is linear and h
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from samedge_core.problems import convolutions, dense
 from samedge_core.problems.batches import Batch
-from samedge_core.problems.dense_operator import DenseOperator
-from samedge_core.problems.explicit_network import ExplicitNetwork, Weights
+from samedge_core.problems.explicit_network import ExplicitNetwork
 
-__all__ = ["Explicit", "ExplicitOperator", "operator"]
+__all__ = ["ExplicitOperator"]
 
 
 class ExplicitOperator:
@@ -41,130 +42,49 @@ class ExplicitOperator:
         products: Hessian-vector products computed so far.
     """
 
-    @np.errstate(all="ignore")  # what is not finite is for the caller to see
     def __init__(self, network: ExplicitNetwork, w: Tensor, batch: Batch) -> None:
         """Inputs (n, in) or (n, channels, rows, columns); targets (n, out), or classes (n,)."""
-        self._network, self._loss = network, network.loss
         self.size, self.dtype, self.device = network.size, w.dtype, w.device
         self.products = 0
-        prepared = network.prepared(batch)
-        self._weights = network.weights(w.detach().contiguous())
-        self._inputs = [prepared.inputs]  # P(a_(l-1))
-        self._slopes: list[Any] = []  # phi'(z_l) as the layers have it
-        # phi''(z_l) P^T(W_(l+1)^T delta_(l+1)), over phi'(z_l); None where phi'' is 0
-        self._bends: list[Tensor | None] = []
-        self._outputs = self._forward()
-        self.value, delta = self._end(self._outputs, prepared.target)
-        self._deltas = [delta]
-        self._sent: list[Tensor | None] = []  # P^T(W_(l+1)^T delta_(l+1)), None where phi'' is 0
-        self.g = self._backward()
+        self._w, self._head = w.detach().contiguous().numpy(), network.head
+        below, head = self._parts(self._w)
+        g = np.empty_like(self._w)
+        _, x, target = network.prepared(batch)
+        if network.head:
+            flat, self._convolved = convolutions.forward(below, network.images, x)
+            x = flat.reshape(network.shapes[0, 1], -1)
+        # what the convolutions are sent back; empty without any
+        self._sent = np.empty_like(x if network.head else x[:0])
+        g_below, g_head = self._parts(g)
+        value, self._dense = dense.at(
+            head, network.shapes, network.activation, network.loss, x, target, g_head, self._sent
+        )
+        if network.head:
+            convolutions.backward(below, self._convolved, self._sent.ravel(), g_below)
+        self.value, self.g = torch.tensor(value, dtype=w.dtype), torch.from_numpy(g)
+
+    def _parts(self, vector: dense.Numbers) -> tuple[dense.Numbers, dense.Numbers]:
+        """Of w or its like, those of the convolutions and of the dense layers."""
+        return vector[: self._head], vector[self._head :]
 
     @property
     def outputs(self) -> Tensor:
         """Of the network, (n, out)."""
-        # what runs along it takes four times as long else
-        return self._outputs.T.contiguous()
+        shape = self._dense.shapes[-1, 0], self._dense.x.shape[1]
+        return torch.from_numpy(self._dense.acts[-shape[0] * shape[1] :].reshape(shape).T.copy())
 
-    def _forward(self) -> Tensor:
-        """The outputs; the inputs and slopes of the layers are kept."""
-        a = self._inputs[0]
-        for layer, (weight, bias) in zip(self._network.layers, self._weights, strict=True):
-            if self._slopes:
-                self._inputs.append(layer.patches(a))
-            z = torch.addmm(bias, weight, self._inputs[-1])
-            a, slope = layer.activate(z)
-            self._slopes.append(slope)
-        return a
-
-    def _end(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, and its derivative by the outputs."""
-        if self._loss == "cross-entropy":
-            logs = outputs - outputs.logsumexp(0)
-            self._shares, n = logs.exp(), outputs.shape[1]
-            return (logs * target).sum() / -n, (self._shares - target) * (1 / n)
-        entries = outputs.shape[0] * outputs.shape[1]
-        self._factor = (2.0 if self._loss == "mse" else 1.0) / entries
-        error = outputs - target
-        return (error * error).sum() * (self._factor / 2), error * self._factor
-
-    def _backward(self) -> Tensor:
-        g, out = self._gradient()
-        layers = self._network.layers
-        for i in reversed(range(len(layers))):
-            delta = self._deltas[-1]
-            torch.mm(delta, self._inputs[i].T, out=out[i].weight)
-            torch.sum(delta, 1, keepdim=True, out=out[i].bias)
-            if i:
-                sent = layers[i].spread(torch.mm(self._weights[i].weight.T, delta))
-                smooth = layers[i - 1].smooth
-                self._sent.append(sent if smooth else None)
-                self._deltas.append(layers[i - 1].back(self._slopes[i - 1], sent, keep=smooth))
-        self._deltas.reverse()
-        self._sent.reverse()
-        return g
-
-    def _gradient(self) -> tuple[Tensor, list[Weights]]:
-        """A vector (P,) to fill, and the layers' views into it."""
-        g = torch.empty(self.size, dtype=self.dtype, device=self.device)
-        return g, self._network.weights(g)
-
-    @np.errstate(all="ignore")
     def matvec(self, v: Tensor) -> Tensor:
         """H v for v of shape (P,)."""
         self.products += 1
-        layers = self._network.layers
-        if not self._bends:
-            self._bends = self._bend()
-        along = self._network.weights(v.detach().contiguous())
-        moved = self._moved(along)  # P(R a_(l-1)), the data for the first; then R of the outputs
-        delta = self._end_moved(moved.pop())
-        product, out = self._gradient()
-        for i in reversed(range(len(layers))):
-            torch.mm(delta, self._inputs[i].T, out=out[i].weight)
-            if i:
-                out[i].weight.addmm_(self._deltas[i], moved[i].T)
-            torch.sum(delta, 1, keepdim=True, out=out[i].bias)
-            if i:
-                delta = torch.mm(self._weights[i].weight.T, delta)
-                delta.addmm_(along[i].weight.T, self._deltas[i])
-                delta = layers[i - 1].back(self._slopes[i - 1], layers[i].spread(delta))
-                bend = self._bends[i - 1]
-                if bend is not None:
-                    delta += bend * moved[i]
-        return product
-
-    def _bend(self) -> list[Tensor | None]:
-        # phi'' R z = -2 a phi' R z = -2 a R a
-        inner = zip(self._sent, self._inputs[1:], strict=True)
-        return [None if sent is None else -2 * sent * a for sent, a in inner]
-
-    def _moved(self, along: list[Weights]) -> list[Tensor]:
-        moved = [self._inputs[0]]
-        a = self._inputs[0]
-        for i, layer in enumerate(self._network.layers):
-            z = torch.addmm(along[i].bias, along[i].weight, self._inputs[i])
-            if i:
-                moved.append(layer.patches(a))
-                z.addmm_(self._weights[i].weight, moved[i])
-            a = layer.along(self._slopes[i], z)
-        return [*moved, a]
-
-    def _end_moved(self, outputs: Tensor) -> Tensor:
-        if self._loss == "cross-entropy":
-            inner = (self._shares * outputs).sum(0)
-            return self._shares * (outputs - inner) / outputs.shape[1]
-        outputs *= self._factor
-        return outputs
-
-
-Explicit = ExplicitOperator | DenseOperator
-
-
-def operator(network: ExplicitNetwork, w: Tensor, batch: Batch) -> Explicit:
-    """That of the two which is faster."""
-    if not (network.dense and w.is_cpu):
-        return ExplicitOperator(network, w, batch)
-    inputs, target = network.prepared(batch)[1:]
-    return DenseOperator(
-        network.shapes, network.activation, network.loss, w, inputs.numpy(), target.numpy()
-    )
+        along, hv = v.detach().contiguous().numpy(), np.empty_like(self._w)
+        sent = np.empty_like(self._sent)
+        if not self._head:
+            dense.product_along(self._w, along, self._dense, sent, hv, sent)
+            return torch.from_numpy(hv)
+        (below, head), (v_below, v_head) = self._parts(self._w), self._parts(along)
+        hv_below, hv_head = self._parts(hv)
+        flat, moved = convolutions.forward_along(below, v_below, self._convolved)
+        features = flat.reshape(sent.shape)
+        dense.product_along(head, v_head, self._dense, features, hv_head, sent)
+        convolutions.product_along(below, v_below, self._convolved, moved, sent.ravel(), hv_below)
+        return torch.from_numpy(hv)

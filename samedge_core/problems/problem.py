@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from samedge_core.problems.batches import Batch, Batches
 from samedge_core.problems.explicit_network import ExplicitNetwork
-from samedge_core.problems.explicit_operator import Explicit, operator
+from samedge_core.problems.explicit_operator import ExplicitOperator
 
 __all__ = ["Batch", "Evaluation", "LossFunction", "ModuleProblem", "Problem"]
 
@@ -71,11 +71,11 @@ class Problem(ABC):
         """Functions of w whose sum is the loss on `batch`: one, or a chunk of the data each."""
         return [lambda w: self.loss(w, batch)]
 
-    def operator(self, w: Tensor, batch: Batch | None) -> Explicit | None:
+    def operator(self, w: Tensor, batch: Batch | None) -> ExplicitOperator | None:
         """The Hessian at w where this problem has a faster one than `HessianOperator`."""
         return None
 
-    def evaluate(self, w: Tensor, seen: Explicit | None = None) -> Evaluation:
+    def evaluate(self, w: Tensor, seen: ExplicitOperator | None = None) -> Evaluation:
         """Loss and accuracy at w over all the data, or over as much of it as is looked at; `seen`
         is the operator at w on all the data, where there is one: it knows the outputs."""
         with torch.no_grad():
@@ -194,11 +194,11 @@ class ModuleProblem(Problem):
         x, y = batch or self._data
         return self._loss(self.predict(w, x), y)
 
-    def operator(self, w: Tensor, batch: Batch | None) -> Explicit | None:
+    def operator(self, w: Tensor, batch: Batch | None) -> ExplicitOperator | None:
         batch = batch or self._data
-        if self._explicit is None or len(batch.x) > (self._chunk or len(batch.x)):
+        if self._explicit is None or len(batch.x) > (self._chunk or len(batch.x)) or not w.is_cpu:
             return None
-        return operator(self._explicit, w, batch)
+        return ExplicitOperator(self._explicit, w, batch)
 
     def loss_and_gradient(self, w: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
         point = self.operator(w, batch)
@@ -230,7 +230,7 @@ class ModuleProblem(Problem):
             return None
         return Batches(self._data, batch_size, seed=seed)
 
-    def evaluate(self, w: Tensor, seen: Explicit | None = None) -> Evaluation:
+    def evaluate(self, w: Tensor, seen: ExplicitOperator | None = None) -> Evaluation:
         x, y = self._data
         if seen is not None and self._evaluated is None:
             right = int((seen.outputs.argmax(1) == y).sum()) if self.classes else 0

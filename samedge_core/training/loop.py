@@ -13,7 +13,7 @@ from torch.linalg import vector_norm
 
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.optimizers import Step, update
-from samedge_core.problems.explicit_operator import Explicit
+from samedge_core.problems.explicit_operator import ExplicitOperator
 from samedge_core.problems.problem import Batch, Problem
 from samedge_core.problems.registry import build
 from samedge_core.training.config import RunConfig
@@ -183,7 +183,7 @@ def _step(problem: Problem, state: TrainState, batch: Batch | None, g: Tensor) -
 
 def _evaluate(row: Measurement, problem: Problem, w: Tensor, whole: Operator | None) -> None:
     if problem.classes:
-        seen = whole if isinstance(whole, Explicit) else None
+        seen = whole if isinstance(whole, ExplicitOperator) else None
         row.accuracy = problem.evaluate(w, seen).accuracy
     row.held_out_loss, row.held_out_accuracy = problem.evaluate_held_out(w)
 

@@ -10,12 +10,12 @@ from torch.linalg import vector_norm
 
 from samedge_core.curvature.operator import HessianOperator
 from samedge_core.problems.batches import Batch, subsample
-from samedge_core.problems.explicit_operator import Explicit
+from samedge_core.problems.explicit_operator import ExplicitOperator
 from samedge_core.problems.problem import Problem
 
 __all__ = ["Operator", "Slope", "observe"]
 
-Operator = HessianOperator | Explicit
+Operator = HessianOperator | ExplicitOperator
 
 
 class Slope(NamedTuple):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from samedge_core.problems.explicit_operator import Explicit
+from samedge_core.problems.explicit_operator import ExplicitOperator
 from samedge_core.problems.problem import Batch, LossFunction, ModuleProblem, Problem
 
 DOUBLE = torch.float64
@@ -16,13 +16,13 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
 
 
-def by_hand(problem: Problem, w: Tensor, batch: Batch | None = None) -> Explicit:
+def by_hand(problem: Problem, w: Tensor, batch: Batch | None = None) -> ExplicitOperator:
     operator = problem.operator(w, batch)
-    assert isinstance(operator, Explicit)
+    assert isinstance(operator, ExplicitOperator)
     return operator
 
 
-def matrix(operator: Explicit) -> Tensor:
+def matrix(operator: ExplicitOperator) -> Tensor:
     """H column by column."""
     columns = [operator.matvec(v) for v in torch.eye(operator.size, dtype=operator.dtype)]
     return torch.stack(columns, 1)

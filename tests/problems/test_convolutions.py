@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from samedge_core.curvature import HessianOperator, dense_hessian
-from samedge_core.problems.explicit_operator import ExplicitOperator
-from samedge_core.problems.layers import Convolution
+from samedge_core.problems import explicit_network
+from samedge_core.problems.convolutions import NOTHING
 from samedge_core.problems.networks import cnn, digits_cnn
 from samedge_core.problems.problem import Batch, ModuleProblem
 from tests.problems.explicit import DOUBLE, agree, by_hand, matrix, noise
@@ -216,17 +216,16 @@ def test_of_equal_pixels_the_first_counts_as_in_torch(channels, seed):
     kernel, bias = w[: biases.start].view(channels[1], channels[0], 3, 3), w[biases]
     z = nn.functional.conv2d(x, kernel, bias, padding=1)
     assert torch.equal(z[:, :, 4:], torch.ones_like(z[:, :, 4:]))
-    mask = first_mask(problem, w)
-    assert set(mask.unique().tolist()) == {0, 1}
-    assert mask.sum(1).max() == 1
+    assert (first_pools(problem, w).view(-1, 4, 4, 2)[:, 2:] == 0).all()
     equal_to_autograd(problem, w)
 
 
-def first_mask(problem: ModuleProblem, w: Tensor) -> Tensor:
-    """Of pooling and ReLU in the first layer."""
-    operator = by_hand(problem, w)
-    assert isinstance(operator, ExplicitOperator)
-    return operator._slopes[0]
+def first_pools(problem: ModuleProblem, w: Tensor) -> Tensor:
+    """Which pixels the pools of the first layer pass on, (outputs, pools)."""
+    known = by_hand(problem, w)._convolved
+    outputs, _, rows, columns = known.images[0]
+    pools = outputs * rows // 2 * columns // 2 * len(problem.full_batch().x)
+    return torch.from_numpy(known.chosen[:pools]).view(int(outputs), -1)
 
 
 def test_the_first_of_equal_pixels_by_hand():
@@ -252,7 +251,7 @@ def test_at_a_kink_the_slope_is_torchs(zero):
     problem = ModuleProblem(network(case).double(), x, whole(2, 2, seed=1), "mse")
     w = whole(problem.size, seed=2)
     w[18:20] = torch.tensor([zero, -1.0], dtype=DOUBLE)
-    assert first_mask(problem, w)[0].sum() < 8
+    assert (first_pools(problem, w)[0] == NOTHING).any()
     equal_to_autograd(problem, w)
 
 
@@ -317,13 +316,13 @@ def test_a_mini_batch_is_the_full_batch_of_its_examples(case, chosen):
 def prepared(monkeypatch) -> list[int]:
     """The lengths of the batches whose patches were computed."""
     lengths: list[int] = []
-    plain = Convolution.data
+    plain = explicit_network.patches
 
-    def data(self: Convolution, x: Tensor) -> Tensor:
-        lengths.append(len(x))
-        return plain(self, x)
+    def patches(image: np.ndarray, out: np.ndarray) -> None:
+        lengths.append(image.shape[-1])
+        plain(image, out)
 
-    monkeypatch.setattr(Convolution, "data", data)
+    monkeypatch.setattr(explicit_network, "patches", patches)
     return lengths
 
 

@@ -10,10 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from samedge_core.curvature import HessianOperator
-from samedge_core.problems.dense_operator import DenseOperator
+from samedge_core.problems.dense import ACTIVATIONS, LOSSES
 from samedge_core.problems.explicit_network import ExplicitNetwork
-from samedge_core.problems.explicit_operator import ExplicitOperator
-from samedge_core.problems.layers import Convolution, Dense
 from samedge_core.problems.networks import cnn
 from samedge_core.problems.problem import Batch, LossFunction, ModuleProblem
 from samedge_core.training.config import RunConfig
@@ -48,10 +46,9 @@ def test_fully_connected_networks_are_recognised(layers, sizes, activation, loss
     module = nn.Sequential(*layers).double()
     network = ExplicitNetwork.of(module, loss, Batch(X, y))
     assert network is not None
-    assert [layer.shape for layer in network.layers] == [(b, a) for a, b in pairwise(sizes)]
-    kinds = [layer.activation for layer in network.layers if isinstance(layer, Dense)]
-    assert kinds == [activation] * (len(sizes) - 2) + [None]
-    assert network.loss == loss
+    assert network.shapes.tolist() == [[b, a] for a, b in pairwise(sizes)]
+    assert (network.activation, network.loss) == (ACTIVATIONS[activation], LOSSES[loss])
+    assert len(network.images) == 0
     assert network.size == sum(p.numel() for p in module.parameters())
     same_gradient(module, X, y, loss)
     by_hand(ModuleProblem(module, X, y, loss), noise(network.size))
@@ -74,57 +71,63 @@ def convolutional(
     )  # fmt: skip
 
 
-CONVOLUTIONAL: dict[str, tuple[Callable[[], nn.Sequential], Tensor, list[tuple[int, int]]]] = {
-    "cnn": (lambda: cnn(8, (3, 5), 2), noise(6, 1, 8, 8), [(3, 9), (5, 27), (2, 20)]),
-    "sides that differ": (convolutional, IMAGES, [(2, 9), (2, 16)]),
+CONVOLUTIONAL: dict[
+    str, tuple[Callable[[], nn.Sequential], Tensor, list[list[int]], list[list[int]]]
+] = {
+    "cnn": (lambda: cnn(8, (3, 5), 2), noise(6, 1, 8, 8), [[3, 1, 8, 8], [5, 3, 4, 4]], [[2, 20]]),
+    "sides that differ": (convolutional, IMAGES, [[2, 1, 4, 8]], [[2, 16]]),
     "pairs of settings": (
         lambda: convolutional(pool={"kernel_size": (2, 2), "stride": (2, 2)}), IMAGES,
-        [(2, 9), (2, 16)]),
-    "to one pixel": (lambda: cnn(4, (3, 2), 2), noise(6, 1, 4, 4), [(3, 9), (2, 27), (2, 2)]),
+        [[2, 1, 4, 8]], [[2, 16]]),
+    "to one pixel": (
+        lambda: cnn(4, (3, 2), 2), noise(6, 1, 4, 4), [[3, 1, 4, 4], [2, 3, 2, 2]], [[2, 2]]),
     "several channels, several dense layers": (
         lambda: nn.Sequential(
             nn.Conv2d(3, 2, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten(),
             nn.Linear(8, 3), nn.Tanh(), nn.Linear(3, 2)),
-        noise(6, 3, 4, 4), [(2, 27), (3, 8), (2, 3)]),
+        noise(6, 3, 4, 4), [[2, 3, 4, 4]], [[3, 8], [2, 3]]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 @pytest.mark.parametrize(("loss", "y"), [("mse", Y), ("half-mse", CLASSES)])
 def test_convolutional_networks_are_recognised(name, loss, y):
-    build, x, shapes = CONVOLUTIONAL[name]
+    build, x, images, shapes = CONVOLUTIONAL[name]
     module = build().double()
     network = ExplicitNetwork.of(module, loss, Batch(x, y))
     assert network is not None
-    assert [layer.shape for layer in network.layers] == shapes
-    convolutions = sum(type(part) is nn.Conv2d for part in module)
-    assert [isinstance(layer, Convolution) for layer in network.layers] == [
-        i < convolutions for i in range(len(shapes))
-    ]
+    assert (network.images.tolist(), network.shapes.tolist()) == (images, shapes)
     assert network.size == sum(p.numel() for p in module.parameters())
     same_gradient(module, x, y, loss)
-    by_hand(ModuleProblem(module, x, y, loss), noise(network.size))
+    problem = ModuleProblem(module, x, y, loss)
+    w, v = 0.4 * noise(network.size, seed=2), noise(network.size, seed=9)
+    autograd = HessianOperator(problem.terms(None), w)
+    agree(by_hand(problem, w).matvec(v), autograd.matvec(v))
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "kind"),
+    ("name", "options"),
     [
-        ("chebyshev-mlp", {"n": 20}, DenseOperator),
-        ("digits-mlp", {"n": 100}, DenseOperator),
-        ("digits-mlp", {"n": 100, "activation": "tanh"}, DenseOperator),  # its tanh by layers
-        ("digits-cnn", {"n": 10}, ExplicitOperator),
+        ("chebyshev-mlp", {"n": 20}),
+        ("digits-mlp", {"n": 100}),
+        ("digits-mlp", {"n": 100, "activation": "tanh"}),  # its tanh by NumPy
+        ("digits-cnn", {"n": 10}),
     ],
 )
-def test_dense_networks_are_compiled(name, options, kind):
+def test_the_networks_here_are_compiled(name, options):
     problem = build_problem(RunConfig(problem=name, options=options))
     w = problem.init(seed=0)
     ours = by_hand(problem, w)
-    assert type(ours) is kind
     autograd = HessianOperator(problem.terms(None), w)
     v = noise(problem.size).float()
     # float32 sums of a hundred terms
     agree(ours.g, autograd.g, 3e-6)
     agree(ours.matvec(v), autograd.matvec(v), 3e-6)
+
+
+def test_elsewhere_than_in_main_memory_autograd_is_asked():
+    problem = ModuleProblem(linear(nn.ReLU()).double(), X, Y, "mse")
+    assert problem.operator(torch.zeros(problem.size, device="meta"), None) is None
 
 
 class Scaled(nn.Linear):

@@ -1,7 +1,7 @@
-"""Dense networks written out, in torch and compiled, against autograd, dense Hessians and JAX."""
+"""Dense networks written out, against autograd, the dense Hessian and JAX."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise, product
 from typing import NamedTuple
 
@@ -16,22 +16,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from samedge_core.curvature import HessianOperator, dense_hessian
-from samedge_core.problems import dense_operator
-from samedge_core.problems import problem as problem_module
-from samedge_core.problems.dense_operator import DenseOperator
-from samedge_core.problems.explicit_operator import Explicit, ExplicitOperator
+from samedge_core.problems import dense
 from samedge_core.problems.networks import mlp
 from samedge_core.problems.problem import Batch, ModuleProblem
 from tests.problems.explicit import DOUBLE, ROUNDING, agree, by_hand, matrix, noise
-
-
-@pytest.fixture(autouse=True, scope="module", params=[DenseOperator, ExplicitOperator])
-def kind(request) -> Iterator[type[Explicit]]:
-    """The second is for graphics cards; it is made to do everything here."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param is ExplicitOperator:
-            patch.setattr(problem_module, "operator", ExplicitOperator)
-        yield request.param
 
 
 class Case(NamedTuple):
@@ -79,11 +67,6 @@ ALL = [
 # --- against autograd, the dense Hessian and JAX ------------------------------------------------
 
 
-def test_the_operators_are_these(kind):
-    problem, w = make(ALL[0])
-    assert type(by_hand(problem, w)) is kind
-
-
 @given(cases())
 def test_loss_gradient_and_products_are_those_of_autograd(case):
     problem, w = make(case)
@@ -101,7 +84,7 @@ def test_loss_gradient_and_products_are_those_of_autograd(case):
 def test_a_tanh_that_numpy_takes_is_the_same(case, monkeypatch):
     problem, w = make(case)
     v, expected = noise(problem.size, seed=9), by_hand(problem, w)
-    monkeypatch.setattr(dense_operator, "MANY", 0)
+    monkeypatch.setattr(dense, "MANY", 0)
     ours = by_hand(problem, w)
     agree(ours.value, expected.value)
     agree(ours.g, expected.g)

@@ -1,23 +1,25 @@
-"""What `ExplicitOperator` computes, compiled, for dense networks in main memory.
+"""What an `ExplicitOperator` computes of its dense layers, compiled.
 
-torch has a call for each product, sum and mask; on small networks the calls cost more than their
-arithmetic, and on large ones each goes once more through memory.
-
-The formulas are those of `explicit_operator`, the names too. What there is a list with one matrix a
-layer is one flat array here, layer after layer: with R, `acts` holds a_l, `deltas` delta_l, `sent`
-W_(l+1)^T delta_(l+1), `moved` R a_l and `spread` R delta_l, all (width, n).
+The formulas and the names are those of `explicit_operator`. What there is a list with one matrix
+(width, n) a layer is one flat array here, layer after layer.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-import torch
 from numba import njit
-from torch import Tensor
+from numpy.typing import NDArray
 
 from samedge_core.problems.blas import add_product, product
 
-__all__ = ["DenseOperator"]
+__all__ = [
+    "ACTIVATIONS", "LOSSES", "Dense", "Numbers", "at", "compiled", "matrix", "product_along",
+    "row_sums",
+]  # fmt: skip
+
+Numbers = NDArray[np.floating]
 
 NONE, RELU, TANH = range(3)
 MEAN, HALF, CROSS_ENTROPY = range(3)
@@ -30,44 +32,46 @@ compiled = njit(cache=True, error_model="numpy")
 reordering = njit(cache=True, error_model="numpy", fastmath={"reassoc"})
 
 
-class DenseOperator:
-    """The Hessian at one w; also its loss and gradient. Attributes as of `ExplicitOperator`."""
+class Dense(NamedTuple):
+    """The layers at one w.
 
-    def __init__(self, shapes: np.ndarray, activation: str | None, loss: str, w: Tensor,
-                 inputs: np.ndarray, target: np.ndarray) -> None:  # fmt: skip
-        """`shapes` (layers, 2) are (out, in); `inputs` (in, n); `target` (out, n) in the precision
-        of w, for the cross-entropy one-hot."""
-        self.size, self.dtype, self.device = len(w), w.dtype, w.device
-        self.products = 0
-        self._w = w.detach().contiguous().numpy()
-        kinds = ACTIVATIONS[activation], LOSSES[loss]
-        many = kinds[0] == TANH and shapes[0, 0] * inputs.shape[1] > MANY
-        forward = _forward.py_func if many else _forward
-        with np.errstate(all="ignore"):
-            acts = forward(self._w, shapes, kinds[0], inputs)
-        value, g, *kept = _backward(self._w, shapes, *kinds, inputs, target, acts)
-        self._known = (shapes, *kinds, inputs, acts, *kept)
-        self._outputs = acts[-target.size :].reshape(target.shape)
-        self.value, self.g = torch.tensor(value, dtype=w.dtype), torch.from_numpy(g)
+    Attributes:
+        shapes: (out, in) of each, (layers, 2).
+        activation, loss: of ACTIVATIONS and LOSSES.
+        x: what the first of them gets, (in, n).
+        acts, deltas: a_l and delta_l.
+        sent: W_(l+1)^T delta_(l+1), for the tanh.
+        shares: of the classes in each example, (out, n), for the cross-entropy.
+    """
 
-    @property
-    def outputs(self) -> Tensor:
-        """Of the network, (n, out)."""
-        return torch.from_numpy(self._outputs.T.copy())
-
-    def matvec(self, v: Tensor) -> Tensor:
-        """H v for v of shape (P,)."""
-        self.products += 1
-        along = v.detach().contiguous().numpy()
-        return torch.from_numpy(_product(self._w, along, *self._known))
+    shapes: NDArray[np.int64]
+    activation: int
+    loss: int
+    x: Numbers
+    acts: Numbers
+    deltas: Numbers
+    sent: Numbers
+    shares: Numbers
 
 
 @compiled
-def _matrix(flat, start, rows, columns):
+def matrix(flat, start, rows, columns):
     return flat[start : start + rows * columns].reshape(rows, columns)
 
 
 # --- loss and gradient --------------------------------------------------------------------------
+
+
+def at(w: Numbers, shapes: NDArray[np.int64], activation: int, loss: int, x: Numbers,
+       target: Numbers, g: Numbers, sent_x: Numbers) -> tuple[float, Dense]:  # fmt: skip
+    """The loss; its derivatives by w and x are written to g and sent_x, the latter only where that
+    is not empty. `target` is (out, n), for the cross-entropy one-hot."""
+    many = activation == TANH and shapes[0, 0] * x.shape[1] > MANY
+    forward = _forward.py_func if many else _forward
+    with np.errstate(all="ignore"):
+        acts = forward(w, shapes, activation, x)
+    value, *kept = _backward(w, shapes, activation, loss, x, acts, target, g, sent_x)
+    return value, Dense(shapes, activation, loss, x, acts, *kept)
 
 
 @compiled
@@ -76,7 +80,7 @@ def _forward(w, shapes, activation, x):
     acts, start, at, a = _acts(w, shapes, x), 0, 0, x
     for layer in range(len(shapes)):
         rows, columns = shapes[layer]
-        z = _matrix(acts, at, rows, x.shape[1])
+        z = matrix(acts, at, rows, x.shape[1])
         inner = layer < len(shapes) - 1
         _affine(w, start, inner and activation == RELU, a, z)
         if inner and activation == TANH:
@@ -97,7 +101,7 @@ def _acts(w, shapes, x):
 def _affine(w, start, rectified, a, z):
     """z = W a + b, or its ReLU, with W from `start` on and b after it."""
     rows, columns, zero = len(z), len(a), z.dtype.type(0)
-    product(_matrix(w, start, rows, columns), a, z)
+    product(matrix(w, start, rows, columns), a, z)
     for i in range(rows):
         b = w[start + rows * columns + i]
         for j in range(z.shape[1]):
@@ -108,29 +112,30 @@ def _affine(w, start, rectified, a, z):
 
 
 @compiled
-def _backward(w, shapes, activation, loss, x, target, acts):
-    """Loss and gradient, and what else products take: deltas, sent and, for the cross-entropy, the
-    shares (out, n)."""
-    g, deltas = np.empty_like(w), np.empty_like(acts)
+def _backward(w, shapes, activation, loss, x, acts, target, g, sent_x):
+    """As `at`; returns the loss, deltas, sent and shares."""
+    deltas = np.empty_like(acts)
     sent = np.empty_like(acts) if activation == TANH else acts[:0]
     n, start, at = x.shape[1], len(w), len(acts)
-    shares = _matrix(acts, at - target.size, *target.shape).copy()
-    value = _end(loss, shares, target, _matrix(deltas, at - target.size, *target.shape))
+    shares = matrix(acts, at - target.size, *target.shape).copy()
+    value = _end(loss, shares, target, matrix(deltas, at - target.size, *target.shape))
     for layer in range(len(shapes) - 1, -1, -1):
         rows, columns = shapes[layer]
         start, at = start - rows * (columns + 1), at - rows * n
-        delta = _matrix(deltas, at, rows, n)
+        delta = matrix(deltas, at, rows, n)
         before = at - columns * n  # of the layer below
-        a = _matrix(acts, before, columns, n) if layer else x
-        product(delta, a.T, _matrix(g, start, rows, columns))
-        _row_sums(delta, g[start + rows * columns : start + rows * (columns + 1)])
+        a = matrix(acts, before, columns, n) if layer else x
+        product(delta, a.T, matrix(g, start, rows, columns))
+        row_sums(delta, g[start + rows * columns : start + rows * (columns + 1)])
         if layer:
-            below = _matrix(deltas, before, columns, n)
-            product(_matrix(w, start, rows, columns).T, delta, below)
+            below = matrix(deltas, before, columns, n)
+            product(matrix(w, start, rows, columns).T, delta, below)
             if activation == TANH:  # only its phi'' is not 0
-                _matrix(sent, before, columns, n)[:] = below
+                matrix(sent, before, columns, n)[:] = below
             _times_slope(activation, a, below)
-    return value, g, deltas, sent, shares
+        elif sent_x.size:
+            product(matrix(w, start, rows, columns).T, delta, sent_x)
+    return value, deltas, sent, shares
 
 
 @compiled
@@ -162,7 +167,7 @@ def _end(loss, shares, target, delta):
 
 
 @reordering
-def _row_sums(a, out):
+def row_sums(a, out):
     for i in range(a.shape[0]):
         total = a.dtype.type(0)
         for j in range(a.shape[1]):
@@ -188,51 +193,53 @@ def _times_slope(activation, a, z):
 
 
 @compiled
-def _product(w, v, shapes, activation, loss, x, acts, deltas, sent, shares):
-    """H v."""
-    hv, moved, spread = np.empty_like(w), np.empty_like(acts), np.empty_like(acts)
-    delta = _forward_along(w, v, shapes, activation, x, acts, moved)
+def product_along(w, v, known, moved_x, hv, spread_x):
+    """H v in hv, and R of dL/dx in spread_x, for a `Dense` and R x, which are empty where x are the
+    data."""
+    shapes, activation, loss, x, acts, deltas, sent, shares = known
+    moved, spread = np.empty_like(acts), np.empty_like(acts)  # R a_l and R delta_l
+    delta = _forward_along(w, v, shapes, activation, x, acts, moved_x, moved)
     _end_along(loss, shares, delta)
     n, start, at = x.shape[1], len(w), len(acts)
     for layer in range(len(shapes) - 1, -1, -1):
         rows, columns = shapes[layer]
         start, at = start - rows * (columns + 1), at - rows * n
-        out = _matrix(hv, start, rows, columns)
-        _row_sums(delta, hv[start + rows * columns : start + rows * (columns + 1)])
-        if not layer:
-            product(delta, x.T, out)
-            break
         before = at - columns * n
-        a, along = _matrix(acts, before, columns, n), _matrix(moved, before, columns, n)
-        plain = _matrix(deltas, at, rows, n)
+        out = matrix(hv, start, rows, columns)
+        row_sums(delta, hv[start + rows * columns : start + rows * (columns + 1)])
+        a = matrix(acts, before, columns, n) if layer else x
         product(delta, a.T, out)
+        along = matrix(moved, before, columns, n) if layer else moved_x
+        if not along.size:
+            break
+        plain = matrix(deltas, at, rows, n)
         add_product(plain, along.T, out)
-        below = _matrix(spread, before, columns, n)
-        product(_matrix(w, start, rows, columns).T, delta, below)
-        add_product(_matrix(v, start, rows, columns).T, plain, below)
-        _times_slope(activation, a, below)
-        if activation == TANH:
-            _add_bend(a, along, _matrix(sent, before, columns, n), below)
+        below = matrix(spread, before, columns, n) if layer else spread_x
+        product(matrix(w, start, rows, columns).T, delta, below)
+        add_product(matrix(v, start, rows, columns).T, plain, below)
+        if layer:
+            _times_slope(activation, a, below)
+            if activation == TANH:
+                _add_bend(a, along, matrix(sent, before, columns, n), below)
         delta = below
-    return hv
 
 
 @compiled
-def _forward_along(w, v, shapes, activation, x, acts, moved):
+def _forward_along(w, v, shapes, activation, x, acts, moved_x, moved):
     """R of the outputs; R a_l in `moved`."""
-    n, start, at, a, along = x.shape[1], 0, 0, x, x
+    n, start, at, a, along = x.shape[1], 0, 0, x, moved_x
     for layer in range(len(shapes)):
         rows, columns = shapes[layer]
-        z = _matrix(moved, at, rows, n)
-        product(_matrix(v, start, rows, columns), a, z)
-        if layer:
-            add_product(_matrix(w, start, rows, columns), along, z)
+        z = matrix(moved, at, rows, n)
+        product(matrix(v, start, rows, columns), a, z)
+        if along.size:
+            add_product(matrix(w, start, rows, columns), along, z)
         start += rows * columns
         for i in range(rows):
             c = v[start + i]
             for j in range(n):
                 z[i, j] += c
-        a, along = _matrix(acts, at, rows, n), z
+        a, along = matrix(acts, at, rows, n), z
         if layer < len(shapes) - 1:
             _times_slope(activation, a, z)
         start, at = start + rows, at + rows * n
