@@ -12,7 +12,8 @@ import numpy as np
 from numba import njit
 
 __all__ = [
-    "KNOWN", "carry_on", "eigen", "extend", "foreseen", "forms", "inside", "learn", "optimistic",
+    "KNOWN", "T", "carry_on", "eigen", "extend", "foreseen", "forms", "inside", "learn",
+    "optimistic",
     "reach", "stays_below", "straightening", "untouched",
 ]  # fmt: skip
 

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from samedge_core.curvature import model, passes
 from samedge_core.curvature import space as sp
-from samedge_core.curvature.model import KNOWN
+from samedge_core.curvature.model import KNOWN, T
 from samedge_core.curvature.operator import LinearOperator
 from samedge_core.curvature.space import FINITE, NORM, PRODUCTS, SIZE
 from samedge_core.curvature.subspace import Array, Subspace, as_vector
 
 __all__ = [
-    "LOST", "MOVED", "NOISE", "OFF", "SLACK", "Carried", "Found", "Phase", "absorb", "look",
-    "newcomer", "scout",
+    "GAP", "LACKED", "LOST", "MOST_KEPT", "MOVED", "NOISE", "OFF", "SLACK", "Carried", "Found",
+    "Phase", "absorb", "gap", "look", "newcomer", "scout",
 ]  # fmt: skip
 
 Noise = Callable[[LinearOperator], Tensor]  # a random unit vector (P,)
@@ -36,6 +36,7 @@ FIRST_DRIFT = 0.01
 SCOUT_MOVED, SCOUT_EVERY = 0.015, 4  # scouts go when the model has moved so far, or so often
 SCOUT_ALONG = 3  # weight of the leader's residual in a scout, against the scout's own image
 NOISE = 0.1  # share of noise in a scout or in an expansion of carried vectors
+HIGH, MOST_KEPT = 0.8, 10  # pairs above this mix with the leader: so many are kept, if there are
 SLACK = 3  # basis vectors more than are kept before it is cut back
 STARTS = 3  # carried vectors that a search starts from
 NEWCOMER = 0.3  # share of a leader outside the other phase's basis that makes it news there
@@ -44,11 +45,14 @@ RECENT = 0.4  # weight of the newest drift in its running mean
 LOOK_EVERY = 4  # measurements between looks at another pair than the leader
 NEAR = 0.07  # see `look`
 FADING = 0.05  # share that is forgotten each time of how far the model was off at others
+GAP = 0.1  # eigenvalues outside the basis lie this far below the leading one, or are scouted ...
+# ... and further, if what was new to the basis lately did; so much of that is forgotten each time
+FORGOTTEN = 1 / 8
 
 # `Carried.numbers`
-NUMBERS = range(12)
-(OFF, MOVED, NEWEST_OFF, NEWEST_MOVED, OTHERS_OFF, UNLOOKED, UNSCOUTED, SENT, LOST, SCOUTS, TOLD,
- LED) = NUMBERS  # fmt: skip
+NUMBERS = range(14)
+(OFF, MOVED, NEWEST_OFF, NEWEST_MOVED, OTHERS_OFF, UNLOOKED, UNSCOUTED, SENT, LACKED, BEYOND, LOST,
+ SCOUTS, TOLD, LED) = NUMBERS  # fmt: skip
 
 compiled = njit(cache=True)
 
@@ -62,7 +66,9 @@ class Carried(NamedTuple):
             OTHERS_OFF: OFF of other directions than the leader, slowly forgotten.
             UNLOOKED: measurements since another pair was looked at.
             UNSCOUTED: how far the model moved since the last scout.
-            SENT: number of the scout's product in this measurement, or -1.
+            SENT: number of the scout's product in this measurement, or -1; LACKED: of the last
+                one of what a Ritz vector lacked.
+            BEYOND: Rayleigh quotient of what was new to the basis lately.
             LOST: as in `Phase`.
             SCOUTS, TOLD: whether there is a scout, and news.
             LED: of how many coordinates `leader` is; 0 for none.
@@ -103,7 +109,7 @@ class Found(NamedTuple):
 def begin(s, p):
     """A new Hessian; the vector that should lead is ready."""
     sp.begin(s)
-    p.numbers[SENT] = -1
+    p.numbers[SENT] = p.numbers[LACKED] = -1
     sp.solve(s)
     s.chosen[:] = s.pairs[0]
     sp.ready(s)
@@ -127,6 +133,31 @@ def absorb(s, p, image):
     elif age < KNOWN:
         numbers[OTHERS_OFF] = max(numbers[OTHERS_OFF], off / age)
         numbers[OFF] = max(numbers[OFF], off / age)
+    else:
+        _saw_beyond(s, numbers)
+
+
+@compiled
+def _saw_beyond(s, numbers):
+    """Learn how far up it lies what was outside the basis until now."""
+    number, k = s.counts[PRODUCTS] - 1, s.counts[SIZE] - 1
+    scale = abs(s.ritz[0])
+    high = min(1 - GAP, abs(s.stack[T, k, k]) / scale) if scale > 0 else 1 - GAP
+    # of what the leader lacks at first: this is what `gap` is asked about next time
+    first = number == 1 and numbers[LACKED] == number
+    numbers[BEYOND] = high if first else max(high, numbers[BEYOND])
+
+
+@compiled
+def gap(p):
+    """How far, relative to the sharpness, eigenvalues outside the basis lie below the leading one,
+    as a residual sees them.
+
+    Of a residual with Rayleigh quotient b, whose eigenvalues reach from 0 to 1 - GAP, the share
+    1/(1 - l) of each, by which the leading value may rise, is below 1 + l / GAP, and its mean below
+    1 + b / GAP.
+    """
+    return GAP / (GAP + p.numbers[BEYOND])
 
 
 @compiled
@@ -233,8 +264,13 @@ def end(s, p, kept, wanted):
     numbers[OFF] += RECENT * (numbers[NEWEST_OFF] - numbers[OFF])
     numbers[MOVED] += RECENT * (numbers[NEWEST_MOVED] - numbers[MOVED])
     numbers[OTHERS_OFF] *= 1 - FADING
+    numbers[BEYOND] += FORGOTTEN * (1 - GAP - numbers[BEYOND])
     sp.solve(s)
     leader = s.pairs[0, :size].copy()
+    high = 0
+    for i in range(size):
+        high += abs(s.values[i]) > HIGH * abs(s.values[0])
+    kept = max(kept, min(high, MOST_KEPT))
     if size > kept + SLACK:
         leader = sp.shrink(s, kept) @ leader
     numbers[LED] = len(leader)
@@ -259,7 +295,8 @@ class Phase:
             np.zeros_like(rows[0]),
             np.zeros(len(rows)),
         )
-        self.carried.numbers[[OFF, MOVED, SENT]] = FIRST_DRIFT, FIRST_DRIFT, -1
+        self.carried.numbers[[OFF, MOVED, BEYOND]] = FIRST_DRIFT, FIRST_DRIFT, 1 - GAP
+        self.carried.numbers[[SENT, LACKED]] = -1
 
     @property
     def off(self) -> float:
@@ -318,6 +355,7 @@ class Phase:
             "scout": _copy(carried.scout) if numbers[SCOUTS] else None,
             "unscouted": float(numbers[UNSCOUTED]),
             "others_off": float(numbers[OTHERS_OFF]),
+            "beyond": float(numbers[BEYOND]),
             "unlooked": int(numbers[UNLOOKED]),
         }
 
@@ -328,7 +366,7 @@ class Phase:
         numbers, carried = phase.carried.numbers, phase.carried
         numbers[[OFF, MOVED]] = state["off"], state["moved"]
         numbers[UNSCOUTED], numbers[UNLOOKED] = state["unscouted"], state["unlooked"]
-        numbers[OTHERS_OFF] = state["others_off"]
+        numbers[OTHERS_OFF], numbers[BEYOND] = state["others_off"], state["beyond"]
         for name, flag in (("news", TOLD), ("scout", SCOUTS), ("leader", LED)):
             if state[name] is not None:
                 part = state[name].numpy()

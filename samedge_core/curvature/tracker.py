@@ -5,14 +5,15 @@ within 2 %). The leading eigenvectors turn within a space of a few dimensions: a
 of v1 lies in the span of the six leading ones of two steps before. What the Hessian does within
 that space changes by 0.1 to 2 % in that time. And half of that change, or more, is what it changed
 by the time before. So most of it need not be measured again. Carried along are an orthonormal basis
-B of some eight vectors, a model T of B H B^T, and the rate at which T changes (`Subspace`). A
+B of some ten vectors, a model T of B H B^T, and the rate at which T changes (`Subspace`). A
 measurement
 
 1. carries T on at its rate and multiplies the vector that leads by it. This gives its Rayleigh
    quotient, an exact row of T, by how much T was *off*, and by how much it *moved*;
 2. goes on while T, thus corrected, names a leader that was not multiplied;
 3. multiplies what an image has outside B, when that may raise its Ritz value by more than `ERROR`
-   above the leader's (by the residual squared over the gap to the eigenvalues outside);
+   above the leader's (by the residual squared over the gap to the eigenvalues outside, which is
+   learned from what was outside before);
 4. is optimistic about the rest: if T was off by as much at every measurement since it was exact,
    or moved by as much where its rate is not learned, could another pair lead by now? If so, what
    of it was not multiplied is. So a crossing within B is not missed, whatever its speed, where
@@ -62,13 +63,17 @@ from samedge_core.curvature import space as sp
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.curvature.operator import HessianOperator, LinearOperator
 from samedge_core.curvature.phase import (
+    GAP,
+    LACKED,
     LOST,
+    MOST_KEPT,
     MOVED,
     NOISE,
     OFF,
     SLACK,
     Phase,
     absorb,
+    gap,
     look,
     newcomer,
     scout,
@@ -80,14 +85,13 @@ __all__ = ["SharpnessTracker", "sharpness"]
 
 # relative to the sharpness
 ERROR = 4e-4  # what may be missing by the estimates below; 1e-3 is promised
-GAP = 0.1  # eigenvalues outside the basis lie this far below the leading one, or are scouted
-LEAST_GAP = 0.002  # below a further one they lie as far as the least in the basis, or this
+LEAST_GAP = 0.004  # below a further one they lie as far as the next but one wanted, or this
 WARM_TOLERANCE, COLD_TOLERANCE = 3e-3, 1e-4  # of residuals in a search without a model
 COLD_FURTHER = 1e-3  # of the other pairs that a model starts with; above it, two may pass for one
-KEPT = 6  # basis vectors kept, at least
+KEPT = 8  # basis vectors kept, at least
 OUTSIDE = 6  # products of a warm search outside the vectors carried, at least
 COLD_PAIRS, COLD_MINIMUM = 6, 20
-VERSION = 4  # of `state`
+VERSION = 5  # of `state`
 
 MORE, NO_MORE, STOPPED = range(3)  # of `go_on`
 
@@ -128,7 +132,7 @@ def _asked(s, p, top_k):
             above = abs(s.values[i]) - values[i] > ERROR * scale
             if above and sp.untouched(s, s.pairs[i, :size]):
                 return True
-    if _lacking(s, values[-1], wanted):
+    if _lacking(s, p, values[-1], wanted):
         return True
     if settled:
         return False
@@ -141,25 +145,26 @@ def _asked(s, p, top_k):
 
 
 @compiled
-def _lacking(s, known, wanted):
+def _lacking(s, p, known, wanted):
     """Choose what a Ritz vector has outside the basis, where that may raise it above `known`."""
     scale = abs(s.ritz[0])
     most = model.reach(s.mix, s.outside, s.counts[PRODUCTS])
     for i in range(len(most)):
         margin = max(0.0, known - abs(s.ritz[i])) + ERROR * scale
-        gap = GAP if wanted == 1 else _gap(s, i)
-        least = np.sqrt(margin * gap * scale)
+        below = gap(p) if wanted == 1 else _gap(s, i, wanted)
+        least = np.sqrt(margin * below * scale)
         if most[i] > least and sp.residual(s, i) > least and sp.grow(s, s.lacks[i]):
+            p.numbers[LACKED] = s.counts[PRODUCTS]
             return True
     return False
 
 
 @compiled
-def _gap(s, i):
+def _gap(s, i, wanted):
     """How far, relative to the sharpness, eigenvalues outside the basis lie below Ritz pair i: far
-    down the spectrum they are close."""
+    down the spectrum they are close, and of it the basis holds little more than is wanted."""
     scale = abs(s.ritz[0])
-    below = abs(s.ritz[i]) - abs(s.values[s.counts[SIZE] - 1])
+    below = abs(s.ritz[i]) - abs(s.values[min(wanted + 1, s.counts[SIZE] - 1)])
     return min(GAP, max(LEAST_GAP, below / scale if scale > 0 else below))
 
 
@@ -180,7 +185,7 @@ class SharpnessTracker:
         self._top_k = top_k
         self._cap = cap or 30 + 10 * (top_k - 1)
         self._kept = max(KEPT, top_k + 2)
-        self._room = self._kept + SLACK + self._cap
+        self._room = max(self._kept, MOST_KEPT) + SLACK + self._cap
         self._generator = torch.Generator().manual_seed(seed)
         self._phases: dict[int, Phase] = {}
         self._measured = 0

@@ -5,20 +5,28 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from samedge_core.curvature import SharpnessTracker
 from samedge_core.curvature.model import LASTING, LEARNED
 from samedge_core.curvature.operator import LinearOperator
 from samedge_core.curvature.phase import (
+    BEYOND,
     CLOSE,
     CONTENDS,
     DOUBTED,
     FADING,
     FIRST_DRIFT,
     FOLLOWED,
+    FORGOTTEN,
+    GAP,
+    HIGH,
+    LACKED,
     LED,
     LOOK_EVERY,
+    MOST_KEPT,
     NEWCOMER,
     NEWEST_MOVED,
     NEWEST_OFF,
@@ -39,6 +47,7 @@ from samedge_core.curvature.phase import (
     Noise,
     Phase,
     absorb,
+    gap,
     look,
     newcomer,
     scout,
@@ -244,6 +253,46 @@ def test_how_far_others_were_off_is_remembered_longer_than_of_the_leader():
         phase.begin(diagonal(2.0, 1.1), noise)
         expected = 0.05 * (1 - FADING) ** since
         assert phase.off == pytest.approx(expected, rel=1e-12)
+
+
+def outside(phase: Stepwise, axis: int, *, lacked: bool) -> None:
+    """Multiply an axis that was outside the basis, as what the leader lacks or else."""
+    c = phase.space.grow(AXES[axis])
+    assert c is not None
+    if lacked:
+        phase.carried.numbers[LACKED] = phase.space.products
+    phase.multiply(c)
+
+
+@given(st.lists(st.floats(0, 1 - GAP), min_size=1, max_size=5), st.integers(0, 1000))
+def test_no_residual_is_nearer_to_the_leader_than_its_gap_says(eigenvalues, seed):
+    shares = np.random.default_rng(seed).dirichlet(np.ones(len(eigenvalues)))
+    phase = known(diagonal(1.0))
+    phase.carried.numbers[BEYOND] = shares @ eigenvalues
+    # to second order the leading value 1 rises by the residual squared times this
+    rise = shares @ (1 / (1 - np.array(eigenvalues)))
+    assert rise <= (1 + 1e-12) / gap(phase.carried)
+
+
+def test_how_far_below_it_lies_what_is_outside_is_learned_and_forgotten():
+    noise, phase = Drawn(), known(diagonal(-2.0, 1.0), room=20)
+    assert gap(phase.carried) == pytest.approx(GAP, rel=1e-12)  # nothing is known yet
+    operator = diagonal(-2.0, 1.0, 0.2, 0.4, -0.1, 1.6, 3.9)
+    phase.begin(operator, noise)
+    outside(phase, 2, lacked=True)
+    assert phase.carried.numbers[BEYOND] == pytest.approx(0.1, rel=1e-12)
+    outside(phase, 3, lacked=True)  # a further one counts where it is higher
+    assert phase.carried.numbers[BEYOND] == pytest.approx(0.2, rel=1e-12)
+    outside(phase, 4, lacked=False)
+    assert gap(phase.carried) == pytest.approx(GAP / (GAP + 0.2), rel=1e-12)
+    phase.end(noise, 5)
+    forgotten = 0.2 + FORGOTTEN * (1 - GAP - 0.2)
+    assert phase.carried.numbers[BEYOND] == pytest.approx(forgotten, rel=1e-12)
+    phase.begin(operator, noise)
+    outside(phase, 5, lacked=False)  # a scout: what it finds may lie higher, not lower
+    assert phase.carried.numbers[BEYOND] == pytest.approx(0.8, rel=1e-12)
+    outside(phase, 6, lacked=False)  # which is the leader now
+    assert gap(phase.carried) == pytest.approx(GAP, rel=1e-12)
 
 
 def test_every_so_often_the_pair_is_looked_at_that_could_lead_first():
@@ -562,6 +611,22 @@ def test_a_leader_is_followed_through_shrinking_and_growing():
     assert phase.space.grow(AXES[9]) is not None
     assert not phase.told(noise, 3).new_leader
     assert phase.space.size == 4  # not cut back before it has SLACK more
+
+
+@pytest.mark.parametrize("high", [2, 4, 12])
+def test_pairs_that_lie_high_are_kept_too(high):
+    values = [*np.linspace(1.0, HIGH + 0.01, high), *np.linspace(HIGH - 0.01, 0.1, 16 - high)]
+    axes = torch.eye(16, dtype=torch.float64)
+    space = Subspace(20, axes[0])
+    for e in axes:
+        space.grow(e)
+    space.begin(Matrix(torch.diag(torch.tensor(values, dtype=torch.float64))))
+    for c in np.eye(16):
+        space.multiply(c)
+    Phase(space).end(silent, 3)
+    kept = min(max(3, high), MOST_KEPT)
+    assert space.size == kept
+    close(space.values, values[:kept])
 
 
 def test_the_basis_is_turned_for_what_is_close_to_the_leader():
