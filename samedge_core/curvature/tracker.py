@@ -85,10 +85,10 @@ __all__ = ["SharpnessTracker", "sharpness"]
 
 # relative to the sharpness
 ERROR = 4e-4  # what may be missing by the estimates below; 1e-3 is promised
-LEAST_GAP = 0.004  # below a further one they lie as far as the next but one wanted, or this
+LEAST_GAP = 0.004  # below a further one they lie as far as the last that was kept, or this
 WARM_TOLERANCE, COLD_TOLERANCE = 3e-3, 1e-4  # of residuals in a search without a model
 COLD_FURTHER = 1e-3  # of the other pairs that a model starts with; above it, two may pass for one
-KEPT = 8  # basis vectors kept, at least
+KEPT, FURTHER = 8, 2  # basis vectors kept, at least; and at least so many more than are wanted
 OUTSIDE = 6  # products of a warm search outside the vectors carried, at least
 COLD_PAIRS, COLD_MINIMUM = 6, 20
 VERSION = 5  # of `state`
@@ -151,7 +151,8 @@ def _lacking(s, p, known, wanted):
     most = model.reach(s.mix, s.outside, s.counts[PRODUCTS])
     for i in range(len(most)):
         margin = max(0.0, known - abs(s.ritz[i])) + ERROR * scale
-        below = gap(p) if wanted == 1 else _gap(s, i, wanted)
+        level = max(known, abs(s.ritz[i]))  # that it has, or must reach
+        below = gap(p) if wanted == 1 else _gap(s, level, wanted)
         least = np.sqrt(margin * below * scale)
         if most[i] > least and sp.residual(s, i) > least and sp.grow(s, s.lacks[i]):
             p.numbers[LACKED] = s.counts[PRODUCTS]
@@ -160,11 +161,12 @@ def _lacking(s, p, known, wanted):
 
 
 @compiled
-def _gap(s, i, wanted):
-    """How far, relative to the sharpness, eigenvalues outside the basis lie below Ritz pair i: far
-    down the spectrum they are close, and of it the basis holds little more than is wanted."""
-    scale = abs(s.ritz[0])
-    below = abs(s.ritz[i]) - abs(s.values[min(wanted + 1, s.counts[SIZE] - 1)])
+def _gap(s, level, wanted):
+    """How far, relative to the sharpness, eigenvalues outside the basis lie below this level: far
+    down the spectrum they are close. What was new to the basis since it was cut back may lie
+    anywhere."""
+    scale, kept = abs(s.ritz[0]), max(KEPT, wanted + FURTHER)
+    below = level - abs(s.values[min(kept, s.counts[SIZE]) - 1])
     return min(GAP, max(LEAST_GAP, below / scale if scale > 0 else below))
 
 
@@ -184,7 +186,7 @@ class SharpnessTracker:
             raise ValueError(f"top_k must be >= 1, got {top_k}")
         self._top_k = top_k
         self._cap = cap or 30 + 10 * (top_k - 1)
-        self._kept = max(KEPT, top_k + 2)
+        self._kept = max(KEPT, top_k + FURTHER)
         self._room = max(self._kept, MOST_KEPT) + SLACK + self._cap
         self._generator = torch.Generator().manual_seed(seed)
         self._phases: dict[int, Phase] = {}
