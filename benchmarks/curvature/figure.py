@@ -19,6 +19,7 @@ __all__ = ["draw", "save_html", "save_png"]
 COLUMNS, PANEL, WIDTH = 2, 300, 1000  # panels a row, pixels a row of panels, and in all
 TOP, BOTTOM = 80, 190
 GREY = "#8c8c8c"
+BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 FLOOR = 1e-8  # errors below it are rounding, and zero has no logarithm
 # Okabe and Ito's palette, told apart under every common colour blindness; the shape says it again
 STYLES = {
@@ -67,9 +68,9 @@ def save_html(figure: go.Figure, file: Path) -> None:
 
 def save_png(figure: go.Figure, file: Path) -> str:
     """A picture, by the system's Chromium; returns why there is none, or nothing."""
-    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser_path is None:
-        return "no picture: neither chromium nor google-chrome is installed"
+        return f"no picture: none of {', '.join(BROWSERS)} is installed"
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page_file = Path(folder, "figure.html")
         figure.write_html(page_file, include_plotlyjs=True, full_html=True)
