@@ -64,7 +64,8 @@ class ExplicitNetwork:
     @classmethod
     def of(cls, module: nn.Module, loss: object, data: Batch) -> ExplicitNetwork | None:
         """The network that `module` is, trained on `data`; None when it is no such network."""
-        if type(module) is not nn.Sequential or loss not in LOSSES or _altered(module):
+        named = isinstance(loss, str) and loss in LOSSES
+        if not named or type(module) is not nn.Sequential or _altered(module):
             return None
         layers = _layers(list(module), tuple(data.x.shape[1:]))
         if layers is None:
