@@ -22,7 +22,7 @@ DTYPES = ("float32", "float64")
 
 
 def compile_all(dtypes: Iterable[str] = DTYPES) -> None:
-    """For runs in these precisions; takes a minute for each the first time, else a second."""
+    """For runs in these precisions; takes two minutes the first time, else a second."""
     for dtype in dtypes:
         run(RunConfig(problem="chebyshev-mlp", dtype=dtype, steps=1))
         # of larger networks the tanh is not compiled, but what comes before and after

@@ -13,8 +13,7 @@ from numba import njit
 
 __all__ = [
     "KNOWN", "T", "carry_on", "eigen", "extend", "foreseen", "forms", "inside", "learn",
-    "optimistic",
-    "reach", "stays_below", "straightening", "untouched",
+    "optimistic", "reach", "stays_below", "straightening", "untouched",
 ]  # fmt: skip
 
 T, V, D, K, S = range(5)  # model, doubts, rate, doubt, staleness

@@ -152,7 +152,7 @@ def _lacking(s, p, known, wanted):
     for i in range(len(most)):
         margin = max(0.0, known - abs(s.ritz[i])) + ERROR * scale
         level = max(known, abs(s.ritz[i]))  # that it has, or must reach
-        below = gap(p) if wanted == 1 else _gap(s, level, wanted)
+        below = gap(p) if wanted == 1 else _gap_below(s, level, wanted)
         least = np.sqrt(margin * below * scale)
         if most[i] > least and sp.residual(s, i) > least and sp.grow(s, s.lacks[i]):
             p.numbers[LACKED] = s.counts[PRODUCTS]
@@ -161,7 +161,7 @@ def _lacking(s, p, known, wanted):
 
 
 @compiled
-def _gap(s, level, wanted):
+def _gap_below(s, level, wanted):
     """How far, relative to the sharpness, eigenvalues outside the basis lie below this level: far
     down the spectrum they are close. What was new to the basis since it was cut back may lie
     anywhere."""

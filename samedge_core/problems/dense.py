@@ -1,7 +1,7 @@
 """What an `ExplicitOperator` computes of its dense layers, compiled.
 
-The formulas and the names are those of `explicit_operator`. What there is a list with one matrix
-(width, n) a layer is one flat array here, layer after layer.
+The formulas and the names are those of `explicit_operator`; of each quantity the matrices
+(width, n) of all layers are in one flat array, layer after layer.
 """
 
 from __future__ import annotations

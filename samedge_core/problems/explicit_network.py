@@ -46,7 +46,7 @@ class ExplicitNetwork:
         images: of the convolutions, (layers, 4): outputs, channels, rows and columns.
         shapes: of the dense layers, (layers, 2): outputs and inputs.
         activation, loss: the codes of `dense.ACTIVATIONS` and `dense.LOSSES`.
-        head: where the weights of the dense layers begin.
+        dense_from: where in w the dense layers begin; 0 without convolutions.
         size: P.
     """
 
@@ -54,8 +54,10 @@ class ExplicitNetwork:
         self.images = np.array(layers.images, np.int64).reshape(-1, 4)
         self.shapes = np.array(layers.shapes)
         self.activation, self.loss = CODES[layers.activation], LOSSES[loss]
-        self.head = int(sum(outputs * (9 * inputs + 1) for outputs, inputs, *_ in layers.images))
-        self.size = self.head + int(sum(outputs * (n + 1) for outputs, n in layers.shapes))
+        self.dense_from = sum(outputs * (9 * inputs + 1) for outputs, inputs, *_ in layers.images)
+        self.size = self.dense_from + sum(
+            outputs * (inputs + 1) for outputs, inputs in layers.shapes
+        )
         self._prepared: Prepared | None = None
         # once a block of this size was freed, glibc no longer hands memory of smaller ones back:
         # faulting it in anew takes as long as half a gradient
@@ -99,7 +101,7 @@ class ExplicitNetwork:
         return last
 
     def _inputs(self, x: Tensor) -> np.ndarray:
-        if not self.head:
+        if not self.dense_from:
             return x.T.contiguous().numpy()
         image = x.permute(1, 2, 3, 0).contiguous().numpy()
         channels, rows, columns, n = image.shape

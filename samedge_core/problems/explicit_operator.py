@@ -2,8 +2,8 @@
 
 torch has a call for each product, sum and mask; on small networks the calls and the bookkeeping of
 autograd cost more than the arithmetic, and on large ones each goes once more through memory. Other
-networks than an `ExplicitNetwork` in main memory go through `HessianOperator`, against which this
-is tested.
+networks than an `ExplicitNetwork`, and those on a GPU, go through `HessianOperator`, against which
+this is tested.
 
 An example is a column: a_l is (width, n). With n rows, a layer of ten outputs takes MKL twice as
 long. For z_l = W_l P(a_(l-1)) + b_l and a_l = phi(z_l), where P is the identity for a dense layer
@@ -46,26 +46,26 @@ class ExplicitOperator:
         """Inputs (n, in) or (n, channels, rows, columns); targets (n, out), or classes (n,)."""
         self.size, self.dtype, self.device = network.size, w.dtype, w.device
         self.products = 0
-        self._w, self._head = w.detach().contiguous().numpy(), network.head
-        below, head = self._parts(self._w)
+        self._w, self._dense_from = w.detach().contiguous().numpy(), network.dense_from
+        below, above = self._parts(self._w)
         g = np.empty_like(self._w)
+        g_below, g_above = self._parts(g)
         _, x, target = network.prepared(batch)
-        if network.head:
+        if self._dense_from:
             flat, self._convolved = convolutions.forward(below, network.images, x)
             x = flat.reshape(network.shapes[0, 1], -1)
         # what the convolutions are sent back; empty without any
-        self._sent = np.empty_like(x if network.head else x[:0])
-        g_below, g_head = self._parts(g)
+        self._sent = np.empty_like(x if self._dense_from else x[:0])
         value, self._dense = dense.at(
-            head, network.shapes, network.activation, network.loss, x, target, g_head, self._sent
+            above, network.shapes, network.activation, network.loss, x, target, g_above, self._sent
         )
-        if network.head:
+        if self._dense_from:
             convolutions.backward(below, self._convolved, self._sent.ravel(), g_below)
         self.value, self.g = torch.tensor(value, dtype=w.dtype), torch.from_numpy(g)
 
     def _parts(self, vector: dense.Numbers) -> tuple[dense.Numbers, dense.Numbers]:
-        """Of w or its like, those of the convolutions and of the dense layers."""
-        return vector[: self._head], vector[self._head :]
+        """Of w or its like, those of the convolutions and of the dense layers above them."""
+        return vector[: self._dense_from], vector[self._dense_from :]
 
     @property
     def outputs(self) -> Tensor:
@@ -78,13 +78,13 @@ class ExplicitOperator:
         self.products += 1
         along, hv = v.detach().contiguous().numpy(), np.empty_like(self._w)
         sent = np.empty_like(self._sent)
-        if not self._head:
+        if not self._dense_from:
             dense.product_along(self._w, along, self._dense, sent, hv, sent)
             return torch.from_numpy(hv)
-        (below, head), (v_below, v_head) = self._parts(self._w), self._parts(along)
-        hv_below, hv_head = self._parts(hv)
+        (below, above), (v_below, v_above) = self._parts(self._w), self._parts(along)
+        hv_below, hv_above = self._parts(hv)
         flat, moved = convolutions.forward_along(below, v_below, self._convolved)
         features = flat.reshape(sent.shape)
-        dense.product_along(head, v_head, self._dense, features, hv_head, sent)
+        dense.product_along(above, v_above, self._dense, features, hv_above, sent)
         convolutions.product_along(below, v_below, self._convolved, moved, sent.ravel(), hv_below)
         return torch.from_numpy(hv)
