@@ -1,4 +1,4 @@
-"""Each click is heard once, and whole.
+"""Each click is heard once, and whole, and what it changes is shown.
 
 Once: Streamlit's page sends a click after what else is due in the browser (a timer of 0 ms, its
 pull request 10018). When that is the tick of a fragment, the tick's message carries the click as
@@ -8,19 +8,25 @@ likelier.
 Whole: a callback that reads or writes the session's state is given up there when another click has
 arrived meanwhile, so that of two in quick succession one is lost.
 
-A third part is in `.streamlit/config.toml`: with Streamlit's `runner.fastReruns`, a click would be
-heard in a second thread while the first still draws, and both would change the session's state.
+Shown: a click or a tick that arrives in the moment between the end of a run and the server's notice
+of it starts a new thread there, and all that the run before has not yet sent is dropped: a button
+may keep its old label.
+
+A further part is in `.streamlit/config.toml`: with Streamlit's `runner.fastReruns`, a click would
+be heard in a second thread while the first still draws, and both would change the session's state.
 """
 
 from functools import wraps
 
 from streamlit.proto.ClientState_pb2 import ClientState
-from streamlit.runtime.app_session import AppSession
-from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
+from streamlit.runtime.app_session import AppSession, AppSessionState
+from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
 # what Streamlit sends for one run alone: clicks, and the events of components
 _EVENTS = ("trigger_value", "json_trigger_value", "string_trigger_value", "chat_input_value")
+
+_SOON = 0.005  # seconds
 
 
 def hear() -> None:
@@ -29,6 +35,7 @@ def hear() -> None:
     if not hasattr(AppSession.request_rerun, "__wrapped__"):  # by an earlier visit to a page
         _hear_once()
         _hear_whole()
+        _show_all()
 
 
 def _hear_once() -> None:
@@ -63,3 +70,20 @@ def _hear_whole() -> None:
             original(self)
 
     ScriptRunner._maybe_handle_execution_control_request = handle_request
+
+
+def _show_all() -> None:
+    """A new thread waits until what the last one sent has been taken notice of."""
+    original = AppSession._create_scriptrunner
+
+    @wraps(original)
+    def create_scriptrunner(self: AppSession, initial_rerun_data: RerunData) -> None:
+        last = self._scriptrunner
+        if self._state == AppSessionState.SHUTDOWN_REQUESTED:
+            return
+        if last is None:
+            original(self, initial_rerun_data)
+        elif not last.request_rerun(initial_rerun_data):  # it has ended: its notice is on its way
+            self._event_loop.call_later(_SOON, create_scriptrunner, self, initial_rerun_data)
+
+    AppSession._create_scriptrunner = create_scriptrunner

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import clicks
+from pages.parts import clicks, fragments
 
 PAGES = (
     ("app.py", "Live lab", ":material/monitoring:"),
@@ -44,6 +44,7 @@ def embedded() -> bool:
 def begin(title: str) -> bool:
     """Set up the page; call it first. Returns whether the reader comes from another page."""
     clicks.hear()
+    fragments.leave()
     st.set_page_config(page_title=f"SAMEdge · {title}", page_icon="📈", layout="wide")
     st.html(_COMPACT + (_EMBEDDED if embedded() else ""))
     st.sidebar.markdown("## SAMEdge :small[:gray[see the edge of stability]]")
