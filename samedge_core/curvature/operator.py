@@ -15,7 +15,10 @@ RETAINED = 24  # graphs kept at once; the products of further terms build theirs
 
 
 class LinearOperator(Protocol):
-    """A symmetric linear map on vectors of length `size`, of this dtype and on this device."""
+    """A symmetric linear map on vectors of length `size`, of this dtype and on this device.
+
+    One in main memory may have `multiply(v, out)` too, with vectors (P,) of NumPy.
+    """
 
     size: int
     dtype: torch.dtype

@@ -32,25 +32,50 @@ def combine(c, rows, out):
 @compiled
 def _add(c, rows, out):
     """out (P,) += c^T rows, for the first len(c) rows."""
+    weights = c.astype(out.dtype)
     for start in range(0, len(out), BLOCK):
-        part = out[start : start + BLOCK]  # of slices, the compiler sees that they do not overlap
-        for i in range(len(c)):
-            weight, row = out.dtype.type(c[i]), rows[i, start : start + BLOCK]
+        end = min(start + BLOCK, len(out))
+        part = out[start:end]  # of slices, the compiler sees that they do not overlap
+        # four at once: they come from memory side by side
+        left = len(c) % 4
+        for i in range(left):
+            one = rows[i, start:end]
             for j in range(len(part)):
-                part[j] += weight * row[j]
+                part[j] += weights[i] * one[j]
+        for i in range(left, len(c), 4):
+            one, two = rows[i, start:end], rows[i + 1, start:end]
+            three, four = rows[i + 2, start:end], rows[i + 3, start:end]
+            for j in range(len(part)):
+                part[j] += (weights[i] * one[j] + weights[i + 1] * two[j]) + (
+                    weights[i + 2] * three[j] + weights[i + 3] * four[j]
+                )
 
 
 @compiled
 def project(rows, size, x):
     """Products of the first `size` rows with x, (size,)."""
-    products = np.zeros(size)
+    products, zero = np.zeros(size), x.dtype.type(0)
     for start in range(0, len(x), BLOCK):
-        part = x[start : start + BLOCK]
-        for i in range(size):
-            total, row = x.dtype.type(0), rows[i, start : start + BLOCK]
+        end = min(start + BLOCK, len(x))
+        part, left = x[start:end], size % 4
+        for i in range(left):
+            one, a = rows[i, start:end], zero
             for j in range(len(part)):
-                total += row[j] * part[j]
-            products[i] += total
+                a += one[j] * part[j]
+            products[i] += a
+        for i in range(left, size, 4):  # as in `_add`
+            one, two = rows[i, start:end], rows[i + 1, start:end]
+            three, four = rows[i + 2, start:end], rows[i + 3, start:end]
+            a = b = c = d = zero
+            for j in range(len(part)):
+                a += one[j] * part[j]
+                b += two[j] * part[j]
+                c += three[j] * part[j]
+                d += four[j] * part[j]
+            products[i] += a
+            products[i + 1] += b
+            products[i + 2] += c
+            products[i + 3] += d
     return products
 
 

@@ -116,9 +116,9 @@ def begin(s, p):
 
 
 @compiled
-def absorb(s, p, image):
+def absorb(s, p):
     """Learn what came of what was ready, and by how much the model was off."""
-    off, moved, age = sp.absorb(s, image)
+    off, moved, age = sp.absorb(s)
     if not s.counts[FINITE]:
         return
     scale, numbers = abs(s.ritz[0]), p.numbers

@@ -106,10 +106,10 @@ def ready(s):
 
 
 @compiled
-def absorb(s, image):
-    """Learn what came of it; returns a `Surprise`."""
+def absorb(s):
+    """Learn what came of it, which is in `images`; returns a `Surprise`."""
     n, size = s.counts[PRODUCTS], s.counts[SIZE]
-    row, outside = passes.take(image, s.rows, size, s.images, n)
+    row, outside = passes.apart(s.images[n], s.rows, size)
     s.counts[PRODUCTS] = n + 1
     if not np.isfinite(outside):
         s.counts[FINITE] = 0

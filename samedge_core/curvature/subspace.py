@@ -99,7 +99,6 @@ class Subspace:
             lengths=np.zeros((room, 2)), chosen=np.zeros(room),
             counts=np.zeros(len(COUNTS), dtype=np.int64),
         )  # fmt: skip
-        self._directions = torch.from_numpy(self.arrays.vectors)
         space.forget(self.arrays)
 
     def begin(self, operator: LinearOperator) -> None:
@@ -183,12 +182,19 @@ class Subspace:
         """One product, along the unit coordinates c orthogonal to what is multiplied already."""
         self.arrays.chosen[: len(c)] = c
         space.ready(self.arrays)
-        return Surprise(*space.absorb(self.arrays, self.image_of_next()))
+        self.multiply_next()
+        return Surprise(*space.absorb(self.arrays))
 
-    def image_of_next(self) -> NDArray[np.floating]:
-        """The product with what is `ready`."""
-        v = self._directions[self.arrays.counts[PRODUCTS]]
-        return as_vector(self.operator.matvec(v.to(self.operator.device)))
+    def multiply_next(self) -> None:
+        """The product with what is `ready`, for `space.absorb` to learn from."""
+        number = self.arrays.counts[PRODUCTS]
+        v, image = self.arrays.vectors[number], self.arrays.images[number]
+        multiply = getattr(self.operator, "multiply", None)
+        if multiply:
+            multiply(v, image)
+        else:
+            along = torch.from_numpy(v).to(self.operator.device)
+            image[:] = as_vector(self.operator.matvec(along))
 
     def untouched(self, c: Array) -> Array | None:
         """The part of c that is not multiplied yet, as a unit vector; None when nothing is left."""

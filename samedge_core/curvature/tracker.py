@@ -99,10 +99,10 @@ compiled = njit(cache=True)
 
 
 @compiled
-def go_on(s, p, image, top_k, cap):
+def go_on(s, p, top_k, cap):
     """Learn what came of the last product, and make the next one ready: is there any? STOPPED where
     it is asked for, but can't be."""
-    absorb(s, p, image)
+    absorb(s, p)
     if not s.counts[FINITE] or p.numbers[LOST]:
         return STOPPED
     if not (_asked(s, p, top_k) or newcomer(s, p) or look(s, p) or scout(s, p)):
@@ -248,8 +248,8 @@ class SharpnessTracker:
         known.begin(operator, self._noise)
         arrays, asked = (known.space.arrays, known.carried), MORE
         while asked == MORE:
-            image = known.space.image_of_next()
-            asked = go_on(*arrays, image, self._top_k, self._cap)
+            known.space.multiply_next()
+            asked = go_on(*arrays, self._top_k, self._cap)
         return asked == NO_MORE
 
     def _search(

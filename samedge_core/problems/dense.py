@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from samedge_core.problems.blas import add_product, product
 
 __all__ = [
-    "ACTIVATIONS", "LOSSES", "Dense", "Numbers", "at", "compiled", "matrix", "product_along",
-    "row_sums",
+    "ACTIVATIONS", "LOSSES", "Dense", "Numbers", "at", "compiled", "largest", "matrix",
+    "product_along", "row_sums",
 ]  # fmt: skip
 
 Numbers = NDArray[np.floating]
@@ -178,15 +178,32 @@ def row_sums(a, out):
 @compiled
 def _times_slope(activation, a, z):
     """z *= phi', by a = phi."""
+    for i in range(len(z)):
+        _row_times_slope(activation, a[i], z[i])
+
+
+@compiled
+def _row_times_slope(activation, a, z):
     zero, one = z.dtype.type(0), z.dtype.type(1)
-    for i in range(z.shape[0]):
-        if activation == RELU:
-            for j in range(z.shape[1]):
-                given = z[i, j]  # read apart: under a condition it is one entry at a time
-                z[i, j] = zero if a[i, j] == zero else given
-        elif activation == TANH:
-            for j in range(z.shape[1]):
-                z[i, j] *= one - a[i, j] * a[i, j]
+    if activation == RELU:
+        for j in range(len(z)):
+            given = z[j]  # read apart: under a condition it is one entry at a time
+            z[j] = zero if a[j] == zero else given
+    elif activation == TANH:
+        for j in range(len(z)):
+            z[j] *= one - a[j] * a[j]
+
+
+@compiled
+def largest(outputs):
+    """The first row in which each column is largest, (n,)."""
+    rows, n = outputs.shape
+    found, most = np.zeros(n, np.int64), outputs[0].copy()
+    for i in range(1, rows):
+        for j in range(n):
+            if outputs[i, j] > most[j]:
+                most[j], found[j] = outputs[i, j], i
+    return found
 
 
 # --- products -----------------------------------------------------------------------------------
@@ -235,13 +252,11 @@ def _forward_along(w, v, shapes, activation, x, acts, moved_x, moved):
         if along.size:
             add_product(matrix(w, start, rows, columns), along, z)
         start += rows * columns
-        for i in range(rows):
-            c = v[start + i]
-            for j in range(n):
-                z[i, j] += c
         a, along = matrix(acts, at, rows, n), z
-        if layer < len(shapes) - 1:
-            _times_slope(activation, a, z)
+        slope = activation if layer < len(shapes) - 1 else NONE
+        for i in range(rows):  # each while it is in the cache
+            z[i] += v[start + i]
+            _row_times_slope(slope, a[i], z[i])
         start, at = start + rows, at + rows * n
     return along
 

@@ -68,23 +68,28 @@ class ExplicitOperator:
         return vector[: self._dense_from], vector[self._dense_from :]
 
     @property
-    def outputs(self) -> Tensor:
-        """Of the network, (n, out)."""
+    def guesses(self) -> Tensor:
+        """The class of largest output for each example, (n,)."""
         shape = self._dense.shapes[-1, 0], self._dense.x.shape[1]
-        return torch.from_numpy(self._dense.acts[-shape[0] * shape[1] :].reshape(shape).T.copy())
+        outputs = self._dense.acts[-shape[0] * shape[1] :].reshape(shape)
+        return torch.from_numpy(dense.largest(outputs))
 
     def matvec(self, v: Tensor) -> Tensor:
         """H v for v of shape (P,)."""
+        hv = torch.empty_like(v)
+        self.multiply(v.detach().contiguous().numpy(), hv.numpy())
+        return hv
+
+    def multiply(self, v: dense.Numbers, out: dense.Numbers) -> None:
+        """H v in `out`, (P,) each and without gaps."""
         self.products += 1
-        along, hv = v.detach().contiguous().numpy(), np.empty_like(self._w)
         sent = np.empty_like(self._sent)
         if not self._dense_from:
-            dense.product_along(self._w, along, self._dense, sent, hv, sent)
-            return torch.from_numpy(hv)
-        (below, above), (v_below, v_above) = self._parts(self._w), self._parts(along)
-        hv_below, hv_above = self._parts(hv)
+            dense.product_along(self._w, v, self._dense, sent, out, sent)
+            return
+        (below, above), (v_below, v_above) = self._parts(self._w), self._parts(v)
+        hv_below, hv_above = self._parts(out)
         flat, moved = convolutions.forward_along(below, v_below, self._convolved)
         features = flat.reshape(sent.shape)
         dense.product_along(above, v_above, self._dense, features, hv_above, sent)
         convolutions.product_along(below, v_below, self._convolved, moved, sent.ravel(), hv_below)
-        return torch.from_numpy(hv)

@@ -77,7 +77,7 @@ class Problem(ABC):
 
     def evaluate(self, w: Tensor, seen: ExplicitOperator | None = None) -> Evaluation:
         """Loss and accuracy at w over all the data, or over as much of it as is looked at; `seen`
-        is the operator at w on all the data, where there is one: it knows the outputs."""
+        is the operator at w on all the data, where there is one: it knows the guesses."""
         with torch.no_grad():
             return Evaluation(float(self.loss(w, self.full_batch())), math.nan)
 
@@ -233,7 +233,7 @@ class ModuleProblem(Problem):
     def evaluate(self, w: Tensor, seen: ExplicitOperator | None = None) -> Evaluation:
         x, y = self._data
         if seen is not None and self._evaluated is None:
-            right = int((seen.outputs.argmax(1) == y).sum()) if self.classes else 0
+            right = int((seen.guesses == y).sum()) if self.classes else 0
             return Evaluation(float(seen.value), right / len(y) if self.classes else math.nan)
         return self._evaluate(w, Batch(x[: self._evaluated], y[: self._evaluated]))
 

@@ -154,7 +154,7 @@ def _advance(
     step = _step(problem, state, batch, taken.g)
     watch.lap()
     uphill = step.uphill_gradient if shown is taken else uphill
-    _record(row, estimate, config.top_k, shown.g, uphill)
+    _record(row, estimate, config.top_k, shown, uphill)
     # where the step needs the gradient that came with it, the operator is no cost of measuring
     row.seconds += watch.lap() + (0.0 if shown is taken else apart)
     return row, stop
@@ -189,22 +189,23 @@ def _evaluate(row: Measurement, problem: Problem, w: Tensor, whole: Operator | N
 
 
 def _record(
-    row: Measurement, estimate: EigenEstimate, top_k: int, g: Tensor, uphill: Tensor | None
+    row: Measurement, estimate: EigenEstimate, top_k: int, seen: Slope, uphill: Tensor | None
 ) -> None:
     row.lambda_max = estimate.value
     row.residual = estimate.residual
     row.converged = estimate.converged
     row.hvps = estimate.products
     row.others = tuple(float(v) for v in estimate.values[1:])
-    row.align_grad, row.align_grad_k = _alignments(g, estimate.vectors, top_k)
+    vectors = estimate.vectors
+    row.align_grad, row.align_grad_k = _alignments(seen.g, seen.norm, vectors, top_k)
     if uphill is not None:
-        row.align_sam, row.align_sam_k = _alignments(uphill, estimate.vectors, top_k)
+        norm = float(vector_norm(uphill))
+        row.align_sam, row.align_sam_k = _alignments(uphill, norm, vectors, top_k)
 
 
-def _alignments(g: Tensor, vectors: Tensor, top_k: int) -> tuple[float, float]:
+def _alignments(g: Tensor, norm: float, vectors: Tensor, top_k: int) -> tuple[float, float]:
     """|<g, v1>|/||g||, and the same for the projection on the leading subspace (NaN for top_k 1,
     where that subspace was not asked for); NaN at g = 0, and without vectors."""
-    norm = float(vector_norm(g))
     if norm == 0 or not len(vectors):
         return math.nan, math.nan
     shares = [share / norm for share in (vectors @ g).tolist()]  # floats cost less than tensors

@@ -95,7 +95,8 @@ class Stepwise(Phase):
         self._multiply_what_is_ready()
 
     def _multiply_what_is_ready(self) -> None:
-        absorb(self.space.arrays, self.carried, self.space.image_of_next())
+        self.space.multiply_next()
+        absorb(self.space.arrays, self.carried)
 
     def newcomer(self) -> Array | None:
         return self._chosen(newcomer)
