@@ -1,6 +1,7 @@
 """Streamlit's session between the end of one run and the next; the rest is in tests/browser."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from streamlit.runtime.app_session import AppSession, AppSessionState
@@ -31,7 +32,9 @@ def started(monkeypatch):
 
 @pytest.mark.parametrize("closed", [False, True])
 def test_a_run_starts_when_all_of_the_last_one_has_been_taken_notice_of(started, closed):
-    asyncio.run(_ask(started, closed))
+    # in a thread of its own: the tests with a browser leave their loop running in this one
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, _ask(started, closed)).result()
 
 
 async def _ask(started: list[RerunData], closed: bool) -> None:
