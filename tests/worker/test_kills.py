@@ -20,7 +20,7 @@ from samedge_core.store import open_store
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.loop import run
 from tests.worker.harness import PATIENCE
-from tests.worker.serving import CHANGED, CONFIGS
+from tests.worker.serving import CHANGE_STEPS, CHANGED, CONFIGS
 
 KILLS = int(os.environ.get("SAMEDGE_KILLS", "4"))
 LONGEST_WAIT = 1.0  # seconds to the kill, from the server's start or from when its runs go on
@@ -110,11 +110,12 @@ class Servers:
             time.sleep(0.05)
 
     def recorded_before(self, moment: float) -> dict[str, int]:
-        """By run, the last step that its registry had."""
+        """By run of the server's, the last step that its registry had."""
         self._read_on()
         steps: dict[str, int] = {}
         for at, said in self._said:
-            if at <= moment:
+            # a run that was killed before it was on disk is none of the next server's
+            if self._since <= at <= moment:
                 steps |= said
         return {name: step for name, step in steps.items() if step >= 0}
 
@@ -197,7 +198,7 @@ def test_runs_survive_kills_at_random_moments(tmp_path):
             if whom != "worker":
                 assert {one.status for one in found.values()} <= {"interrupted"}
         servers.start()
-        servers.wait_for_steps(30)
+        servers.wait_for_steps(3 * CHANGE_STEPS)
         servers.end()
         end = on_disk(servers.home)
     assert sorted(one.seed for one in end.values()) == sorted(CONFIGS)
