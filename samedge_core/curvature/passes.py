@@ -12,7 +12,7 @@ from numba import njit
 
 from samedge_core.curvature.model import straightening
 
-__all__ = ["combine", "improve", "orthogonalise", "project", "residual", "shrink", "take"]
+__all__ = ["apart", "combine", "improve", "orthogonalise", "project", "residual", "shrink"]
 
 BLOCK = 1024
 ROUNDING = 10  # what is left of a unit vector below this many units of rounding is no direction
@@ -89,10 +89,9 @@ def _square(x):
 
 
 @compiled
-def take(image, rows, size, images, n):
-    """Keep an image as the n-th: its coordinates (size,), and the squared norm of what it has
-    outside the basis, but for rounding; this is not finite where the image or a sum is not."""
-    images[n] = image
+def apart(image, rows, size):
+    """Coordinates of an image (size,), and the squared norm of what it has outside the basis, but
+    for rounding; this is not finite where the image or a sum is not."""
     row = project(rows, size, image)
     return row, _square(image) - np.dot(row, row)
 
