@@ -30,8 +30,8 @@ _SOON = 0.005  # seconds
 
 
 def hear() -> None:
-    """From now on, each click on a page of this server is heard once, and its callback runs to its
-    end."""
+    """From now on, each click on a page of this server is heard once, its callback runs to its end,
+    and what it changes is shown."""
     if not hasattr(AppSession.request_rerun, "__wrapped__"):  # by an earlier visit to a page
         _hear_once()
         _hear_whole()

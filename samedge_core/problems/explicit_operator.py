@@ -68,11 +68,15 @@ class ExplicitOperator:
         return vector[: self._dense_from], vector[self._dense_from :]
 
     @property
+    def outputs(self) -> Tensor:
+        """Of the network, (n, out): a view."""
+        shape = self._dense.shapes[-1, 0], self._dense.x.shape[1]
+        return torch.from_numpy(self._dense.acts[-shape[0] * shape[1] :].reshape(shape)).T
+
+    @property
     def guesses(self) -> Tensor:
         """The class of largest output for each example, (n,)."""
-        shape = self._dense.shapes[-1, 0], self._dense.x.shape[1]
-        outputs = self._dense.acts[-shape[0] * shape[1] :].reshape(shape)
-        return torch.from_numpy(dense.largest(outputs))
+        return torch.from_numpy(dense.largest(self.outputs.T.numpy()))
 
     def matvec(self, v: Tensor) -> Tensor:
         """H v for v of shape (P,)."""

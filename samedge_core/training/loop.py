@@ -204,8 +204,8 @@ def _record(
 
 
 def _alignments(g: Tensor, norm: float, vectors: Tensor, top_k: int) -> tuple[float, float]:
-    """|<g, v1>|/||g||, and the same for the projection on the leading subspace (NaN for top_k 1,
-    where that subspace was not asked for); NaN at g = 0, and without vectors."""
+    """|<g, v1>|/||g|| for g of this norm, and the same for the projection on the leading subspace
+    (NaN for top_k 1, where that subspace was not asked for); NaN at g = 0, and without vectors."""
     if norm == 0 or not len(vectors):
         return math.nan, math.nan
     shares = [share / norm for share in (vectors @ g).tolist()]  # floats cost less than tensors
