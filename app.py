@@ -1,6 +1,6 @@
 """SAMEdge, the live lab: watch gradient descent and SAM at the edge of stability."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -19,6 +19,7 @@ from pages.parts import (
     share,
     spectrum,
     status,
+    ticks,
 )
 from pages.parts.live import Axis, Cursor, View, cursor_step, live_charts
 from pages.parts.names import names
@@ -30,7 +31,6 @@ from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
-POLL_SECONDS = 0.5
 CHARTS = "live"
 AXES: dict[str, Axis] = {
     "Step": "step",
@@ -43,6 +43,7 @@ PACES = (1, 2, 5, 10, 20, 50, 100, None)
 def main() -> None:
     """Compose the page."""
     navigation.begin("Live lab")
+    ticks.begin()
     gone = lab.attach()
     if "preset" not in st.session_state:
         _first_visit()
@@ -60,7 +61,7 @@ def main() -> None:
         _notes(config, complaint, views, gone)
     view = _chart_options()
     seen = _Seen.of(views)
-    every = POLL_SECONDS if lab.shown() else None
+    every = seen.every if lab.shown() else None
     fragments.draw(_live, view, config.rule if config else "sam", seen, every=every)
     if not navigation.embedded():
         _further(config, views, seen.cursor)
@@ -68,8 +69,8 @@ def main() -> None:
 
 def _further(config: RunConfig | None, views: list[RunView], cursor: int | None) -> None:
     """What most readers do not need at once."""
-    spectrum.draw(views, every=POLL_SECONDS)
-    moment.draw(views, cursor, POLL_SECONDS)
+    spectrum.draw(views, every=ticks.BRISK)
+    moment.draw(views, cursor, ticks.BRISK)
     share.draw(config, views)
     with st.expander("Numbers", icon=":material/table:", on_change="rerun", key="numbers") as box:
         if box.open:
@@ -183,7 +184,7 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
         return
     data = PROBLEMS[config.problem].data
     if data and not downloading.ready(data):
-        fragments.draw(_absent, data, every=POLL_SECONDS)
+        fragments.draw(_absent, data, every=ticks.BRISK)
     if views and (different := lab.restart_needed(config, views[0])):
         st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
     for hint in hints(config):
@@ -232,6 +233,7 @@ class _Seen:
     """What the part of the page outside of the fragment was drawn for."""
 
     running: bool
+    every: float
     cursor: int | None
     placed: Cursor
 
@@ -239,7 +241,7 @@ class _Seen:
     def of(cls, views: list[RunView]) -> "_Seen":
         """What there is to draw it for."""
         running = any(item.phase in lab.ACTIVE for item in views)
-        return cls(running, cursor_step(CHARTS), branches.place())
+        return cls(running, ticks.seconds(views), cursor_step(CHARTS), branches.place())
 
 
 def _live(view: View, rule: str, seen: _Seen) -> None:
@@ -247,6 +249,8 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
     views = feed.poll(lab.shown(), CHARTS)
     now = _Seen.of(views)
     if now != seen:
+        if now == replace(seen, every=ticks.SLOW):
+            ticks.settle()
         st.rerun()  # what stands outside of this fragment must follow
     if _behind(views):
         st.session_state["adopt"] = True
