@@ -1,0 +1,370 @@
+/** What the live charts draw: the charts of each page, and their traces from the rows of the runs. */
+
+const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
+const { escapeHtml, translucent } = await part("theme.js");
+
+/* ---------------------------------------------------------------- the charts */
+
+const EDGES = [
+  { column: "gd_edge", name: "2/η", role: "gd", shape: "hv" },
+  { column: "sam_edge", name: "SAM-edge", role: "sam", shape: "linear" },
+  { column: "usam_edge", name: "USAM-edge", role: "usam", shape: "hv" },
+  { column: "polyak_edge", name: "Polyak-edge", role: "polyak", shape: "hv" },
+  { column: "nesterov_edge", name: "Nesterov-edge", role: "nesterov", shape: "hv" },
+];
+
+const TOP_K = [2, 3, 4, 5, 6, 7, 8, 9, 10].map((k) => ({
+  column: `lambda_${k}`, name: `λ${k}`, role: "topk", fade: 1 - (k - 2) * 0.07, connect: true, topK: true,
+}));
+
+const SHARPNESS = {
+  column: "sharpness", name: "sharpness", role: "sharpness", connect: true, smooth: true, always: true,
+};
+
+const RATIO = {
+  column: "ratio", name: "sharpness / edge", role: "sharpness", connect: true, smooth: true, always: true,
+};
+
+const BAND = "± residual";
+const BAND_MEANS = "an eigenvalue lies within";
+const ABANDONED = "abandoned";
+
+const LOSS = {
+  name: "Loss", title: "loss", log: true,
+  lines: [
+    { column: "accuracy", name: "accuracy", role: "accuracy", connect: true, yaxis: "y2" },
+    { column: "held_out_accuracy", name: "held-out accuracy", role: "heldOutAccuracy", connect: true, yaxis: "y2" },
+    { column: "held_out_loss", name: "held-out loss", role: "heldOutLoss", connect: true, smooth: true },
+    { column: "loss", name: "loss", role: "loss", connect: true, smooth: true, always: true },
+  ],
+  ghost: { column: "loss", name: "previous loss" },
+};
+
+const ALIGNMENT = {
+  name: "Alignment", title: "alignment with v₁", unit: true,
+  lines: [
+    { column: "align_grad", name: "g · v₁", role: "grad", connect: true, smooth: true, always: true },
+    { column: "align_sam", name: "SAM gradient · v₁", role: "sam", connect: true, smooth: true },
+    { column: "align_grad_k", name: "g · top-k", role: "gradK", connect: true, smooth: true },
+    { column: "align_sam_k", name: "SAM gradient · top-k", role: "samK", connect: true, smooth: true },
+  ],
+};
+
+/**
+ * One entry per chart. `log`: the y axis follows the log switch; `measured`: shows what the sharpness
+ * was measured on, and where it has not converged; `band`: the line that gets the residual's band, as its
+ * hover text does; `marked`: interventions are named; `unitLine`: a line at 1; `ownEdge`: 2/η only where
+ * it is the edge in force.
+ */
+const LAB = [
+  {
+    name: "Sharpness", title: "sharpness", log: true, wide: true, measured: true, marked: true, band: SHARPNESS,
+    lines: [SHARPNESS, ...EDGES, ...TOP_K], // edges dashed and on top, or the sharpness would hide its edge
+    ghost: { column: "sharpness", name: "previous sharpness" },
+  },
+  {
+    name: "Sharpness / edge", title: "sharpness / edge", log: true, unitLine: true, band: RATIO,
+    lines: [RATIO],
+    ghost: { column: "ratio", name: "previous ratio" },
+  },
+  {
+    name: "Gradient norm", title: "gradient norm", log: true,
+    lines: [{ column: "grad_norm", name: "‖g‖", role: "grad", connect: true, smooth: true, always: true }],
+    ghost: { column: "grad_norm", name: "previous ‖g‖" },
+  },
+  LOSS,
+  ALIGNMENT,
+];
+
+// the paper draws magnitudes, and the alignments with v₁ alone
+const MAGNITUDES = TOP_K.map((line) => ({ ...line, name: `|${line.name}|`, magnitude: true }));
+
+const PAPER = [
+  {
+    name: "Eigenvalues", title: "eigenvalues", log: true, measured: true, marked: true, band: SHARPNESS,
+    lines: [SHARPNESS, ...EDGES, ...MAGNITUDES],
+  },
+  {
+    name: "Eigenvalues at the edge in force", title: "eigenvalues", log: true, measured: true, ownEdge: true,
+    band: SHARPNESS,
+    lines: [SHARPNESS, ...EDGES, ...MAGNITUDES],
+  },
+  { ...ALIGNMENT, lines: ALIGNMENT.lines.slice(0, 2) },
+  LOSS,
+];
+
+/** `invitation` is what an empty chart says: each page has a button of its own to start with. */
+export const CHART_SETS = {
+  lab: { set: LAB, invitation: "Press Start" },
+  paper: { set: PAPER, invitation: "Press Run" },
+};
+
+/** Line style by role; dash and width carry the meaning too, for eyes that do not see the hues. */
+const STROKES = {
+  sharpness: { width: 2.2, dash: "solid" },
+  topk: { width: 1, dash: "solid" },
+  gd: { width: 2, dash: "dash" },
+  sam: { width: 2.6, dash: "10px,4px" },
+  usam: { width: 2.2, dash: "dashdot" },
+  polyak: { width: 2.2, dash: "dot" },
+  nesterov: { width: 2.2, dash: "longdashdot" },
+  grad: { width: 2, dash: "solid" },
+  gradK: { width: 2, dash: "dot" },
+  samK: { width: 2.2, dash: "2px,4px" },
+  loss: { width: 2.2, dash: "solid" },
+  accuracy: { width: 2, dash: "dot" },
+  heldOutLoss: { width: 2, dash: "dash" },
+  heldOutAccuracy: { width: 2, dash: "dashdot" },
+};
+
+const FAMILY_SHADES = {
+  sam: "deep", usam: "deep", polyak: "deep", nesterov: "deep",
+  topk: "mid", accuracy: "mid", heldOutAccuracy: "mid", gradK: "mid", samK: "deep",
+};
+
+/* ---------------------------------------------------------------- their traces */
+
+/** Everything a trace builder needs besides its line: run, its place (null when alone), view, colours. */
+function context(state, run, place) {
+  return { run, place, view: state.view, palette: state.palette, hidden: state.hidden };
+}
+
+export function chartTraces(state, chart) {
+  const runs = [...state.runs.values()];
+  const pair = runs.length > 1;
+  const traces = [...branchTraces(state, chart), ...(chart.ghost ? ghostOf(state) : []).map((ghost) => ghostTrace(state, chart, ghost))];
+  runs.forEach((run, index) => {
+    if (run.rows) traces.push(...runTraces(context(state, run, pair ? index : null), chart));
+  });
+  if (runs.length > 2 && !chart.wide) shortenLegend(traces, chart);
+  if (chart.unitLine && state.span) traces.unshift(unitLine(state));
+  return traces;
+}
+
+/** With many runs, only their main lines have an entry in the small charts, which have no room for all. */
+function shortenLegend(traces, { lines }) {
+  const minor = lines.filter((line) => !line.always).map((line) => ` ${line.name}`);
+  for (const trace of traces) {
+    if (minor.some((ending) => trace.legendgroup.endsWith(ending))) trace.showlegend = false;
+  }
+}
+
+function runTraces(ctx, chart) {
+  const lines = chart.lines.filter((line) => isDrawn(line, ctx) && !(chart.ownEdge && isOther(line, ctx)));
+  const smoothed = ctx.view.smooth > 0 ? lines.filter((line) => line.smooth) : [];
+  const widths = chart.band ? residuals(ctx, chart.band) : null;
+  const raw = (line) => {
+    const trace = rawTrace(ctx, line);
+    return widths && line === chart.band ? { ...trace, ...residualHover(chart, widths) } : trace;
+  };
+  return [
+    ...(widths ? [residualBand(ctx, chart, widths)] : []),
+    ...lines.map((line) => (smoothed.includes(line) ? faintTrace(ctx, line) : raw(line))),
+    ...smoothed.map((line) => smoothTrace(ctx, line)),
+    ...(chart.measured ? notConverged(ctx) : []),
+  ];
+}
+
+function isDrawn(line, { run, view }) {
+  if (line.topK && !view.top_k) return false;
+  const values = run.columns.get(line.column);
+  return values !== undefined && (line.always || values.some(Number.isFinite));
+}
+
+/** 2/η beside the edge of another rule; where a run came from GD, it had been in force. */
+function isOther(line, { run }) {
+  return line.column === "gd_edge" && run.rule !== "gd";
+}
+
+function rawTrace(ctx, line) {
+  const stroke = STROKES[line.role];
+  // A dense oscillation in a bold line is a blob.
+  const width = ctx.run.rows > 800 ? Math.min(stroke.width, 1.5) : stroke.width;
+  const values = ctx.run.columns.get(line.column);
+  return lineTrace(ctx, line, line.name, line.magnitude ? values.map(Math.abs) : values, width);
+}
+
+/** The raw line under its smoothed one: visible, and switched with it in the legend. */
+function faintTrace(ctx, line) {
+  const raw = rawTrace(ctx, line);
+  return {
+    ...raw, opacity: 0.28, showlegend: false, hoverinfo: "skip", hovertemplate: undefined,
+    line: { ...raw.line, width: 1.2 },
+  };
+}
+
+function smoothTrace(ctx, line) {
+  const values = movingAverage(ctx.run.columns.get(line.column), ctx.view.smooth);
+  return lineTrace(ctx, line, `${line.name} (smoothed)`, values, STROKES[line.role].width);
+}
+
+function lineTrace(ctx, line, name, y, width) {
+  const color = lineColor(ctx, line.role);
+  const short = ctx.run.rows < 40; // a single point draws no line
+  const seldom = !short && ctx.place > 1 && Boolean(line.always); // six colours alone are hard to tell apart
+  return {
+    type: "scatter",
+    mode: short || seldom ? "lines+markers" : "lines",
+    name: suffixed(ctx, name),
+    legendgroup: groupOf(ctx, line.name),
+    x: ctx.run.x(ctx.view.x),
+    y,
+    yaxis: line.yaxis ?? "y",
+    connectgaps: Boolean(line.connect),
+    opacity: line.fade ?? 1,
+    line: { color, width, dash: STROKES[line.role].dash, shape: line.shape ?? "linear" },
+    marker: { color, size: 5, symbol: symbolOf(ctx), ...(seldom && { size: 7, maxdisplayed: MARKERS_A_LINE }) },
+    hovertemplate: "%{y:.5~g}",
+    visible: visibility(ctx, line.name),
+  };
+}
+
+function lineColor({ place, palette }, role) {
+  // 2/η is the same line for both runs of a pair: in one neutral colour they don't fight for it
+  return place === null || role === "gd" ? palette[role] : familyOf(palette, place)[FAMILY_SHADES[role] ?? "strong"];
+}
+
+export function familyOf({ families }, place) {
+  return families[place % families.length];
+}
+
+const SYMBOLS = ["circle", "diamond", "square", "triangle-up", "x", "star"];
+const MARKERS_A_LINE = 12;
+
+function symbolOf({ place }) {
+  return SYMBOLS[(place ?? 0) % SYMBOLS.length];
+}
+
+function suffixed({ run, place }, name) {
+  return place === null ? name : `${name} (${escapeHtml(run.label)})`;
+}
+
+/** Key of a legend choice: by place, not by run, so that it outlives a run. */
+function groupOf({ place }, name) {
+  return `${place ?? 0} ${name}`;
+}
+
+function visibility(ctx, name) {
+  return ctx.hidden.has(groupOf(ctx, name)) ? "legendonly" : true;
+}
+
+/** Moving average with weight `w` on the past, started without bias; NaN stays NaN. */
+function movingAverage(values, w) {
+  let sum = 0;
+  let weight = 0;
+  return values.map((value) => {
+    if (!Number.isFinite(value)) return NaN;
+    sum = w * sum + (1 - w) * value;
+    weight = w * weight + (1 - w);
+    return sum / weight;
+  });
+}
+
+/**
+ * ||Hv - θv|| in the units of a line, one a row (NaN where not measured): an eigenvalue lies within that
+ * distance of the sharpness. Null where none is known.
+ */
+function residuals({ run }, { column }) {
+  const [values, sharpness, known] = [column, "sharpness", "residual"].map((name) => run.columns.get(name));
+  if (!values || !sharpness || !known?.some(Number.isFinite)) return null;
+  return column === "sharpness" ? known : known.map((width, i) => width * (values[i] / sharpness[i]));
+}
+
+/** The hover text of a line with a band; it is explained once, where the sharpness itself is drawn. */
+function residualHover({ measured }, widths) {
+  const meaning = measured ? ` <i>(${BAND_MEANS})</i>` : "";
+  return { customdata: widths, hovertemplate: `%{y:.5~g} ± %{customdata:.2~g}${meaning}` };
+}
+
+/**
+ * The residual as a band around a line; most are thinner than the line itself, until one zooms in. All
+ * bands are switched together, by one entry in the legend of the chart that explains them: legends of
+ * small charts have no room.
+ */
+function residualBand(ctx, { band: line, measured }, widths) {
+  const { run, view } = ctx;
+  const values = run.columns.get(line.column);
+  const rows = [];
+  for (let i = 0; i < run.rows; i++) if (Number.isFinite(widths[i]) && Number.isFinite(values[i])) rows.push(i);
+  const back = [...rows].reverse();
+  const xs = run.x(view.x);
+  // A log axis has no place for 0, so the lower rim stays a thousandth of the value.
+  const lower = (i) => (view.log_y ? Math.max(values[i] - widths[i], values[i] * 1e-3) : values[i] - widths[i]);
+  const color = lineColor(ctx, line.role);
+  return {
+    type: "scatter", mode: "lines", fill: "toself",
+    line: { width: 0, color }, fillcolor: translucent(color, 0.3),
+    name: BAND, legendgroup: BAND, legendrank: 1001, showlegend: Boolean(measured) && !ctx.place, hoverinfo: "skip",
+    x: [...rows, ...back].map((i) => xs[i]),
+    y: [...rows.map((i) => values[i] + widths[i]), ...back.map(lower)],
+    // without its line it would mean nothing
+    visible: visibility(ctx, line.name) === true && (ctx.hidden.has(BAND) ? "legendonly" : true),
+  };
+}
+
+function notConverged(ctx) {
+  const converged = ctx.run.columns.get("converged");
+  const values = ctx.run.columns.get("sharpness");
+  if (!converged || !values) return [];
+  const rows = [];
+  values.forEach((value, i) => Number.isFinite(value) && converged[i] === 0 && rows.push(i));
+  if (!rows.length) return [];
+  const xs = ctx.run.x(ctx.view.x);
+  return [{
+    type: "scatter", mode: "markers", name: suffixed(ctx, "not converged"),
+    legendgroup: groupOf(ctx, "not converged"), hoverinfo: "skip",
+    x: rows.map((i) => xs[i]), y: rows.map((i) => values[i]),
+    marker: { symbol: `${symbolOf(ctx)}-open`, size: 8, color: ctx.palette.bad, line: { width: 1.6 } },
+    visible: visibility(ctx, "not converged"),
+  }];
+}
+
+/** The last replaced run, as a list of none or one; it is there to be compared with another. */
+function ghostOf({ ghost, view, runs }) {
+  return ghost && view.previous && runs.size ? [ghost] : [];
+}
+
+function ghostTrace(state, chart, run) {
+  const { column, name } = chart.ghost;
+  return greyTrace(state, run, column, name, `0 ${name}`);
+}
+
+/** The branches that were left by rewinding: one entry in the legend switches them in all charts. */
+function branchTraces(state, chart) {
+  const { column } = chart.ghost ?? chart.lines.find((line) => line.always);
+  const branches = [...state.branches.values()].filter((run) => run.rows);
+  return branches.map((run, index) => ({
+    ...greyTrace(state, run, column, ABANDONED, ABANDONED), showlegend: index === 0,
+  }));
+}
+
+function greyTrace(state, run, column, name, group) {
+  const stroke = group === ABANDONED ? { width: 2, dash: "4px,2px" } : { width: 1.6 };
+  return {
+    type: "scatter", mode: "lines", name, legendgroup: group, connectgaps: true, hoverinfo: "skip",
+    x: run.x(state.view.x), y: run.columns.get(column) ?? [], opacity: 0.65,
+    line: { color: state.palette.ghost, ...stroke },
+    visible: state.hidden.has(group) ? "legendonly" : true,
+  };
+}
+
+/** The dashed line at 1: on or over the edge. */
+function unitLine(state) {
+  return {
+    type: "scatter", mode: "lines", name: "edge", legendgroup: "0 edge", hoverinfo: "skip",
+    x: state.span, y: [1, 1], line: { color: state.palette.gd, width: 1.8, dash: "dash" },
+    visible: state.hidden.has("0 edge") ? "legendonly" : true,
+  };
+}
+
+/** First and last x over runs, or null without rows. */
+export function xSpan(runs, quantity) {
+  const columns = runs.filter((run) => run.rows).map((run) => run.x(quantity));
+  if (!columns.length) return null;
+  return [Math.min(...columns.map((xs) => xs[0])), Math.max(...columns.map((xs) => xs.at(-1)))];
+}
+
+/** First and last x of all that is drawn, the ghost and abandoned branches included. */
+export function fullSpan(state) {
+  return xSpan([...state.runs.values(), ...state.branches.values(), ...ghostOf(state)], state.view.x);
+}
