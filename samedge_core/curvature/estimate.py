@@ -17,8 +17,9 @@ class EigenEstimate:
 
     Attributes:
         values: signed eigenvalues (k,), k = min(top_k, P).
-        residuals: ||H v - theta v|| of each pair (k,): an eigenvalue lies within this distance.
-        vectors: orthonormal Ritz vectors (k, P) as rows.
+        residuals: ||H x - theta x|| of each Ritz pair (k,): an eigenvalue lies within that of theta.
+        vectors: orthonormal eigenvectors (k, P) as rows: the Ritz vectors, and what their residuals
+            say that these lack (one step of Davidson's method).
         converged: the estimate of what is missing met its tolerance before the cap, for all k.
         products: Hessian-vector products used.
         seconds: wall time that took; the one figure here that no replay repeats.

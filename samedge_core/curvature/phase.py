@@ -19,7 +19,7 @@ from samedge_core.curvature.space import FINITE, NORM, PRODUCTS, SIZE
 from samedge_core.curvature.subspace import Array, Subspace, as_vector
 
 __all__ = [
-    "GAP", "LACKED", "LOST", "MOST_KEPT", "MOVED", "NOISE", "OFF", "SLACK", "Carried", "Found",
+    "GAP", "LACKED", "LOST", "MOST_KEPT", "MOVED", "OFF", "SLACK", "Carried", "Found",
     "Phase", "absorb", "gap", "look", "newcomer", "scout",
 ]  # fmt: skip
 
@@ -35,7 +35,7 @@ FIRST_DRIFT = 0.01
 
 SCOUT_MOVED, SCOUT_EVERY = 0.015, 4  # scouts go when the model has moved so far, or so often
 SCOUT_ALONG = 3  # weight of the leader's residual in a scout, against the scout's own image
-NOISE = 0.1  # share of noise in a scout or in an expansion of carried vectors
+NOISE = 0.1  # share of noise in a scout
 HIGH, MOST_KEPT = 0.8, 10  # pairs above this mix with the leader: so many are kept, if there are
 SLACK = 3  # basis vectors more than are kept before it is cut back
 STARTS = 3  # carried vectors that a search starts from
@@ -85,7 +85,7 @@ class Carried(NamedTuple):
 
 class Pairs(NamedTuple):
     """Ritz values (k,) and norms of their residuals (k,), NaN where there are not so many, and
-    vectors (k or fewer, P)."""
+    `Space.eigenvectors` (k or fewer, P)."""
 
     values: Array
     residuals: Array
@@ -253,9 +253,7 @@ def end(s, p, kept, wanted):
     for i in range(min(wanted, products)):
         sp.residual(s, i)
         values[i], norms[i] = s.ritz[i], s.lengths[i, NORM]
-    count = max(told, min(wanted, products))
-    sp.ritz_vectors(s, count)
-    vectors, relative = s.found[:count].copy(), np.abs(s.ritz[:told])
+    relative = np.abs(s.ritz[:told])
     if scale > 0:
         relative /= scale
     led = int(numbers[LED])
@@ -265,7 +263,7 @@ def end(s, p, kept, wanted):
     numbers[MOVED] += RECENT * (numbers[NEWEST_MOVED] - numbers[MOVED])
     numbers[OTHERS_OFF] *= 1 - FADING
     numbers[BEYOND] += FORGOTTEN * (1 - GAP - numbers[BEYOND])
-    sp.solve(s)
+    vectors = sp.eigenvectors(s, max(told, min(wanted, products)))
     leader = s.pairs[0, :size].copy()
     high = 0
     for i in range(size):

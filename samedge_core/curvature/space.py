@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from samedge_core.curvature import model, passes
 
 __all__ = [
-    "Array", "Space", "absorb", "begin", "forget", "grow", "improve", "ready", "residual",
-    "ritz_vectors", "shrink", "solve", "untouched",
+    "Array", "Space", "absorb", "begin", "eigenvectors", "forget", "grow", "improve", "ready",
+    "residual", "ritz_vectors", "shrink", "solve", "untouched",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -199,6 +199,21 @@ def improve(s, count):
         within[i] = inside(s, i)
     steps = 1 / (s.ritz[:count] * (1 - BULK))
     passes.improve(s.rows, s.lacks, within, steps, s.found, s.coordinates, s.turned)
+
+
+@compiled
+def eigenvectors(s, count):
+    """Of the leading Ritz pairs, what T on the turned basis takes for their eigenvectors, (count,
+    P): nearer to them than the Ritz vectors, by what the residuals say that these lack."""
+    solve(s)
+    size = s.counts[SIZE]
+    pairs = s.pairs[:size, :size].copy()
+    found, taken = np.empty((count, s.rows.shape[1]), s.rows.dtype), np.zeros(size)
+    for i in range(count):
+        closest = np.argmax(np.abs(pairs @ s.coordinates[i, :size]) - taken)
+        taken[closest] = np.inf
+        passes.combine(pairs[closest], s.rows, found[i])
+    return found
 
 
 @compiled

@@ -217,12 +217,6 @@ class Subspace:
         """Coordinates (size,) or (n, size) as vectors (P,) or (n, P)."""
         return torch.from_numpy(c.astype(self.arrays.rows.dtype)) @ self.basis
 
-    def ritz_vectors(self, count: int) -> Tensor:
-        """The leading ones, (count, P); fewer when less was multiplied."""
-        count = min(count, self.products)
-        space.ritz_vectors(self.arrays, count)
-        return torch.from_numpy(self.arrays.found[:count].copy())
-
     def residual(self, i: int) -> Residual:
         """Of Ritz pair i. Its vector is overwritten by those of later products."""
         outside = space.residual(self.arrays, i)

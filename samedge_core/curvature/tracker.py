@@ -29,8 +29,9 @@ measurement
 
 The value is the largest Ritz value of what was multiplied *now*: a Rayleigh quotient of H at this
 w, never above the operator norm. T only decides what to multiply. When it is off by `TOO_FAR_OFF`
-or more, it is thrown away, and a block search (Davidson) starts from the three leading vectors and
-the sum of the others; so it is at the first measurement, from noise.
+or more, it is thrown away, and a block search (Davidson) starts from the three leading vectors,
+the sum of the others, and noise; at the first measurement, from noise. What a search leaves out
+of the leading vectors is found by scouts only: it finds six.
 
 There is a model for each of two *phases* (`Phase`), since at the edge the iterates hop with period
 2: there v1 overlaps 0.99 with v1 of two steps ago, but at a ReLU kink only 0.1 with the last one.
@@ -68,7 +69,6 @@ from samedge_core.curvature.phase import (
     LOST,
     MOST_KEPT,
     MOVED,
-    NOISE,
     OFF,
     SLACK,
     Phase,
@@ -86,11 +86,11 @@ __all__ = ["SharpnessTracker", "sharpness"]
 # relative to the sharpness
 ERROR = 4e-4  # what may be missing by the estimates below; 1e-3 is promised
 LEAST_GAP = 0.004  # below a further one they lie as far as the last that was kept, or this
-WARM_TOLERANCE, COLD_TOLERANCE = 3e-3, 1e-4  # of residuals in a search without a model
-COLD_FURTHER = 1e-3  # of the other pairs that a model starts with; above it, two may pass for one
 KEPT, FURTHER = 8, 2  # basis vectors kept, at least; and at least so many more than are wanted
-OUTSIDE = 6  # products of a warm search outside the vectors carried, at least
-COLD_PAIRS, COLD_MINIMUM = 6, 20
+# of a search without a model: the residuals of what is wanted, and of the other pairs that a model
+# starts with, above which two may pass for one, and the second is not found for long
+SOUGHT, SOUGHT_FURTHER = 1e-4, 1e-3
+SOUGHT_PAIRS, LEAST_SOUGHT = 6, 20  # so many pairs, by at least so many products
 VERSION = 5  # of `state`
 
 MORE, NO_MORE, STOPPED = range(3)  # of `go_on`
@@ -203,12 +203,13 @@ class SharpnessTracker:
         known, spent = self._phases.get(phase) or self._other_phase(), 0
         if known is None:
             starts = [self._noise(operator) for _ in range(2)]
-            known, converged = self._search(operator, starts, cold=True)
+            known, converged = self._search(operator, starts)
         else:
             converged = self._follow(operator, known)
             if known.lost:
                 spent = known.space.products
-                known, converged = self._search(operator, known.starts(), cold=False)
+                starts = [*known.starts(), self._noise(operator)]
+                known, converged = self._search(operator, starts)
         space = known.space
         if not space.finite:
             self._phases = {}
@@ -252,52 +253,43 @@ class SharpnessTracker:
             asked = go_on(*arrays, self._top_k, self._cap)
         return asked == NO_MORE
 
-    def _search(
-        self, operator: LinearOperator, starts: Sequence[Tensor], *, cold: bool
-    ) -> tuple[Phase, bool]:
+    def _search(self, operator: LinearOperator, starts: Sequence[Tensor]) -> tuple[Phase, bool]:
         """Without a model: a block of start vectors, expanded by residuals; has it converged?"""
-        cap = 2 * self._cap if cold else self._cap
-        minimum = COLD_MINIMUM if cold else len(starts) + OUTSIDE
-        space, queue = Subspace(cap, starts[0]), list(starts)
+        space, queue = Subspace(2 * self._cap, starts[0]), list(starts)
         space.begin(operator)
         while space.finite and not space.full:
-            pair = None if queue else self._unfinished(space, cold=cold)
-            if not queue and pair is None and space.products >= minimum:
+            pair = None if queue else self._unfinished(space)
+            if not queue and pair is None and space.products >= LEAST_SOUGHT:
                 break
-            z = queue.pop(0) if queue else self._expansion(space, pair, cold=cold)
+            z = queue.pop(0) if queue else self._expansion(space, pair)
             direction = space.grow(z)
             if direction is None:  # nothing new there: what is left to see lies elsewhere
                 direction = space.grow(self._noise(operator))
             if direction is None:
                 break
             space.multiply(direction)
-        unfinished = self._unfinished(space, cold=cold) if space.finite else 0
+        unfinished = self._unfinished(space) if space.finite else 0
         converged = unfinished is None or unfinished >= min(self._top_k, operator.size)
         return Phase(space), converged
 
-    def _unfinished(self, space: Subspace, *, cold: bool) -> int | None:
+    def _unfinished(self, space: Subspace) -> int | None:
         """The first pair whose residual is above its tolerance."""
         wanted = min(self._top_k, space.room)
-        strict = COLD_TOLERANCE if cold else WARM_TOLERANCE
-        for i in range(min(max(wanted, COLD_PAIRS), space.room) if cold else wanted):
-            tolerance = (strict if i < wanted else COLD_FURTHER) * abs(space.ritz[0])
+        for i in range(min(max(wanted, SOUGHT_PAIRS), space.room)):
+            tolerance = (SOUGHT if i < wanted else SOUGHT_FURTHER) * abs(space.ritz[0])
             if i >= space.products or space.residual(i).norm > tolerance:
                 return i
         return None
 
-    def _expansion(self, space: Subspace, pair: int | None, *, cold: bool) -> Tensor:
+    def _expansion(self, space: Subspace, pair: int | None) -> Tensor:
         """Where a search goes on: along the residual of this pair or, when all are finished, of
-        that which may rise highest; with noise where the block was carried."""
+        that which may rise highest."""
         if pair is None:
             reach = [abs(space.ritz[i]) + space.residual(i).norm for i in range(space.products)]
             pair = int(np.argmax(reach))
         # all of the basis is multiplied, so that residuals lie outside of it
         residual = space.residual(min(pair, space.products - 1))
-        if residual.outside == 0:
-            return torch.zeros_like(residual.vector)
-        if cold:
-            return residual.vector
-        return residual.vector / residual.norm + NOISE * self._noise(space.operator)
+        return torch.zeros_like(residual.vector) if residual.outside == 0 else residual.vector
 
     def _other_phase(self) -> Phase | None:
         """What is known of the other phase, as a first guess for this one."""

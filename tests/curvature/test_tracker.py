@@ -25,13 +25,6 @@ PROMISED = 1e-3  # relative error of the sharpness (DESIGN.md, Budgets)
 WARM_RESIDUAL, COLD_RESIDUAL = 3e-3, 1e-4  # CURVATURE.md, "The tracker that worked"
 
 
-def true_residuals(operator: Matrix, estimate: se.EigenEstimate) -> np.ndarray:
-    """||H v - theta v|| of each pair."""
-    vectors = estimate.vectors[: len(estimate.values)]
-    theta = torch.from_numpy(estimate.values)[:, None]
-    return (vectors @ operator.matrix - theta * vectors).norm(dim=1).numpy()
-
-
 # --- along real runs ------------------------------------------------------------------------
 
 
@@ -48,16 +41,21 @@ class AsScipy:
 
 def arpack(problem: se.Problem, w: torch.Tensor, k: int) -> np.ndarray:
     """The k eigenvalues of largest magnitude at w in float64, largest magnitude first."""
+    return arpack_pairs(problem, w, k)[0]
+
+
+def arpack_pairs(problem: se.Problem, w: torch.Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same, and their eigenvectors as rows (k, P)."""
     operator = HessianOperator(lambda w: problem.loss(w, problem.full_batch()), w.double())
     start = np.random.default_rng(0).standard_normal(operator.size)
-    values = eigsh(
+    values, vectors = eigsh(
         aslinearoperator(AsScipy(operator)),
         k=k,
         tol=1e-8,  # pyright: ignore[reportArgumentType]
         v0=start,
-        return_eigenvectors=False,
     )
-    return values[np.argsort(-np.abs(values))]
+    order = np.argsort(-np.abs(values))
+    return values[order], vectors.T[order]
 
 
 def along(config: se.RunConfig, *, first: int = 0) -> Iterator[tuple[torch.Tensor, se.Measurement]]:
@@ -158,6 +156,24 @@ def test_what_rises_far_below_the_leader_is_known_before_it_turns_it():
             errors.append(1 - abs(row.lambda_max / arpack(oracle, w, 1)[0]))
     assert len(errors) == 2
     assert max(errors) <= PROMISED
+
+
+@pytest.mark.parametrize(("rule", "eta", "rho"), [("sam", 1.0, 0.05), ("gd", 3.0, 0.0)])
+def test_alignments_are_those_with_the_eigenvector(rule, eta, rho):
+    config = se.RunConfig(
+        problem="digits-mlp", options={"n": 100, "width": 20}, rule=rule, eta=eta, rho=rho,
+        steps=120, top_k=1,
+    )  # fmt: skip
+    oracle, errors = se.build_problem(config.replace(dtype="float64")), []
+    for w, row in along(config):
+        if row.step % 8 == 4:
+            (v,) = arpack_pairs(oracle, w, 1)[1]
+            slope = torch.func.grad(lambda w: oracle.loss(w, None))(w.double()).numpy()
+            errors.append(abs(row.align_grad - abs(v @ slope) / np.linalg.norm(slope)))
+    # With Ritz vectors, off by the residual over the gap, the medians were 3e-4 and 1.7e-3, the
+    # largest 0.011 and 0.020; now 1e-4 each, and 1.2e-3 and 1.9e-3.
+    assert np.median(errors) <= 2e-4
+    assert max(errors) <= 5e-3
 
 
 # --- spectra that change under the tracker --------------------------------------------------
@@ -477,13 +493,25 @@ def test_an_eigenvalue_lies_within_the_residual(spectrum, seed, top_k, cap):
         distance = np.abs(eigenvalues[:, None] - estimate.values).min(axis=0)
         slack = 1e-13 * scale  # rounding in a product of at most 40 terms
         assert np.all(distance <= estimate.residuals + slack)
-        np.testing.assert_allclose(
-            true_residuals(operator, estimate), estimate.residuals, rtol=1e-9, atol=slack
-        )
         assert estimate.sharpness <= scale + slack
         count = len(estimate.values)
         gram = estimate.vectors[:count] @ estimate.vectors[:count].T
         torch.testing.assert_close(gram, torch.eye(count, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_rises_after_a_model_was_lost_is_known_by_then(seed):
+    # eight eigenvalues within 6 %: a search for the first alone left the second out of the basis
+    tracker = SharpnessTracker(seed=seed)
+    tracker.measure(with_spectrum(np.linspace(0, 1, 150), rotation(150, 1)), step=0)
+    q, bulk = rotation(150, 2), np.linspace(0, 0.6, 142)
+    for step in range(0, 40, 2):
+        cluster = np.linspace(0.94, 1, 8)
+        cluster[-2] += 0.0005 * step  # past the first after nine measurements
+        operator = with_spectrum([*cluster, *bulk], q)
+        estimate = tracker.measure(operator, step=step + 2)
+        assert estimate.converged
+        assert estimate.value == pytest.approx(cluster.max(), rel=PROMISED)
 
 
 def test_the_cap_is_kept_and_owned_up_to():
