@@ -93,7 +93,7 @@ def _first_visit() -> None:
     preset = ALL_PRESETS.get(named, ALL_PRESETS[DEFAULT])
     if named not in ALL_PRESETS:
         st.session_state["notice"] = (
-            f"There is no preset {named!r}; this is {preset.name!r}. Others: "
+            f"There is no preset {controls.plain(repr(named))}; this is {preset.name!r}. Others: "
             f"{', '.join(ALL_PRESETS)}."
         )
     st.session_state["preset"] = preset.name

@@ -32,6 +32,7 @@ CADENCES = {
 }
 _REPLACED = "set:replaced"
 ON_ITS_WAY = 2.0  # seconds that a message from the browser may take
+WORD_JOINER = "\u2060"  # takes no room, and no line is broken at it
 FIRST_STRIDE = 10  # of "every k-th step", before another is entered
 
 
@@ -218,7 +219,7 @@ def _upload(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:
     if st.session_state[key]:
         with contextlib.suppress(ConfigError):  # its message stands below
             told = uploads.check(_entered_options())
-            st.caption(f"{st.session_state[f'{key}:name']}: {told}.")
+            st.caption(plain(f"{st.session_state[f'{key}:name']}: {told}."))
 
 
 def _slider_and_text(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:
@@ -268,8 +269,14 @@ def _complain(field: Field, key: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Text that shows as it is: what a person has typed must not act as Markdown."""
-    return re.sub(r"([^\w\s,.])", r"\\\1", text)
+    """Text that shows as it is: what a person, a link or a file says must not act as Markdown.
+
+    Escaping alone leaves addresses, which become links, and names between colons, which become
+    icons: an invisible word joiner keeps those apart.
+    """
+    line = " ".join(text.split())
+    apart = re.sub(r"[:@](?=\S)|www(?=\.)", rf"\g<0>{WORD_JOINER}", line, flags=re.IGNORECASE)
+    return re.sub(rf"([^\w\s,.{WORD_JOINER}]|_)", r"\\\1", apart)
 
 
 def _grid(field: Field) -> list[float]:

@@ -31,7 +31,7 @@ def show(view: RunView, called: str) -> None:
         )
     if view.stop:
         box = st.info if view.stop.reason in _EXPECTED else st.error
-        box(name + view.stop.message)
+        box(name + plain(view.stop.message))
     if view.unrecorded:
         st.warning(f"{name}This run is not being saved: {plain(view.unrecorded)}.")
     for diagnosis in view.diagnoses:

@@ -229,8 +229,8 @@ def test_a_diverged_run_names_the_step_and_a_remedy(page):
     press(page, "primary")
     wait(page, lambda v: v.phase is Phase.ENDED)
     page.run()
-    assert "Diverged: the loss" in page.error[0].value
-    assert "lower the step size" in page.error[0].value
+    assert "Diverged: the loss" in texts(page)
+    assert "lower the step size" in texts(page)
     assert button(page, "primary").label == "Start"
 
 

@@ -2,11 +2,13 @@
 
 import io
 import re
+from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pages.parts.controls import WORD_JOINER
 from samedge_core.edges import sam_edge
 from tests.browser.reading import endless
 
@@ -36,6 +38,18 @@ def test_start_shows_sharpness_rising_to_a_moving_sam_edge(open_lab):
     ratio = lab.line("sharpness / edge", "Sharpness / edge")["y"]
     np.testing.assert_allclose(ratio, np.divide(sharpness, edge), rtol=1e-6)
     lab.screenshot("sam-light")
+
+
+def test_a_name_in_a_link_can_neither_link_nor_paint(open_lab):
+    named = (
+        "[Press](https://evil.example) http://e.vil Www.e.vil me@e.vil <b>b</b> :red[r] :smile: "
+        ":material/home: ![i](/x.png) `c` $m$ _e_ **s** ~~d~~"
+    )
+    box = open_lab(f"?{urlencode({'preset': named})}").page.get_by_role("alert")
+    box.get_by_text("There is no preset").wait_for()
+    assert named in box.inner_text().replace(WORD_JOINER, "")
+    body = box.locator("[data-testid=stMarkdownContainer]").first
+    assert body.locator("a, img, b, strong, em, code, del, .katex, [style*=color]").count() == 0
 
 
 def band(lab, chart: str) -> np.ndarray:
