@@ -17,6 +17,18 @@ CHEBYSHEV = endless("sam-chebyshev")
 TWO_WEIGHTS = endless("sam-two-weights")
 CHART = "document.querySelector('[role=figure][aria-label=\"Sharpness\"]')"
 ZOOM = f"range => window.Plotly.relayout({CHART}, {{'xaxis.range': range}})"
+# charts whose buttons cover a part of their legend
+COVERED = """() => [...document.querySelectorAll("[role=figure]")].filter((chart) => {
+  const box = (part) => chart.querySelector(part)?.getBoundingClientRect();
+  const [a, b] = [box(".legend"), box(".modebar")];
+  return !a || !b || (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom);
+}).map((chart) => chart.getAttribute("aria-label"))"""
+LOG_LABELS = """() => {
+  const chart = document.querySelector('[role=figure][aria-label="Sharpness / edge"]');
+  const axis = chart._fullLayout.yaxis;
+  const labelled = axis.type === "log" ? axis._vals.filter(({ text }) => text?.trim()) : [];
+  return labelled.map(({ x, text }) => [x, text.replace(/<[^>]*>/g, "")]);
+}"""
 READ_ZOOM = f"() => {CHART}.layout.xaxis.range.slice()"
 
 
@@ -233,11 +245,16 @@ def test_the_same_start_under_gd_and_sam_in_the_same_charts(open_lab):
     lab.page.keyboard.press("g")
     lab.until_step(30, "sharpness (GD)")
     lab.until_step(30, "sharpness (SAM)")
-    shown = ("sharpness (GD)", "2/η (GD)", "sharpness (SAM)", "SAM-edge (SAM)")
+    shown = ("sharpness (GD)", "2/η", "sharpness (SAM)", "SAM-edge (SAM)")
     traces = lab.traces("Sharpness", *shown)
     assert traces["sharpness (GD)"]["y"][0] == traces["sharpness (SAM)"]["y"][0]
     loss = lab.traces("Loss", "loss (GD)", "loss (SAM)")
     assert loss["loss (GD)"]["y"][0] == loss["loss (SAM)"]["y"][0]
+    assert lab.page.evaluate(COVERED) == []
+    lab.page.get_by_text("Log scale").click()
+    lab.until(lambda: len(lab.page.evaluate(LOG_LABELS)) > 1, "a logarithmic axis with its labels")
+    for exponent, label in lab.page.evaluate(LOG_LABELS):
+        assert float(label) == pytest.approx(10**exponent)
     lab.screenshot("compare")
 
 
