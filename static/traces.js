@@ -82,11 +82,12 @@ const MAGNITUDES = TOP_K.map((line) => ({ ...line, name: `|${line.name}|`, magni
 
 const PAPER = [
   {
-    name: "Eigenvalues", title: "eigenvalues", log: true, measured: true, marked: true, band: SHARPNESS,
+    name: "Eigenvalues", title: "eigenvalues, all edges", log: true, measured: true, marked: true, band: SHARPNESS,
     lines: [SHARPNESS, ...EDGES, ...MAGNITUDES],
   },
   {
-    name: "Eigenvalues at the edge in force", title: "eigenvalues", log: true, measured: true, ownEdge: true,
+    name: "Eigenvalues at the edge in force", title: "eigenvalues, edge in force",
+    log: true, measured: true, ownEdge: true,
     band: SHARPNESS,
     lines: [SHARPNESS, ...EDGES, ...MAGNITUDES],
   },

@@ -257,7 +257,7 @@ def test_the_line_says_what_measuring_costs_and_nothing_before_it_is_known(page)
     press(page, "step")
     wait(page, lambda v: v.phase is Phase.PAUSED and v.last_step == 0)
     page.run()
-    assert "Hessian-vector products" in texts(page)
+    assert "HVPs, " in texts(page)
     assert "curvature costs" not in texts(page)
     for step in (1, 2):
         press(page, "step")
