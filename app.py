@@ -226,7 +226,9 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
         if not views:
             st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
         formula.show(views, rule)
-    updates = [feed.update(item, name) for item, name in zip(views, called, strict=True)]
+    updates = [
+        feed.update(item, name, now.cursor) for item, name in zip(views, called, strict=True)
+    ]
     live_charts(
         [*updates, *feed.abandoned(views, CHARTS)], view, key=CHARTS,
         on_resync=lambda: feed.forget_sent(CHARTS), on_cursor=_moved, cursor=now.placed,

@@ -26,6 +26,7 @@ export class RunBuffer {
     this.label = update.label;
     this.rule = update.rule;
     this.note = update.note;
+    this.exact = update.exact;
     if (update.full) this.clear();
     else if (update.start > this.have) return "gap";
     const marked = this.mark(update.interventions);

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import samedge_core as se
 from pages.parts.controls import WORD_JOINER
 from samedge_core.edges import sam_edge
+from samedge_core.presets import PRESETS
 from tests.browser.reading import endless
 
 CHARTS = ("Sharpness", "Sharpness / edge", "Gradient norm", "Loss", "Alignment")
@@ -240,6 +242,21 @@ def test_reload_finds_the_run_with_its_whole_history(open_lab):
     lab.until_step(int(before["x"][-1]) + 5)
 
 
+def test_the_numbers_at_the_cursor_are_those_of_its_step_though_its_row_was_thinned_away(open_lab):
+    config = PRESETS["sam-two-weights"].config
+    lab = open_lab("?preset=sam-two-weights")
+    lab.press("Start")
+    lab.until_step(config.steps - 1)
+    lab.page.reload()  # then 600 rows come, of 1,500
+    lab.until(lambda: lab.last_step() == config.steps - 1, "the run is back")
+    step = min(set(range(500, 1000)) - set(lab.line("sharpness")["x"]))
+    lab.put_cursor(step)
+    cells = lab.page.get_by_role("table", name="Numbers at the cursor").locator("tbody td")
+    lab.until(lambda: cells.first.inner_text() == str(step), "the row of that very step")
+    exact = se.run(config.replace(steps=step + 1)).columns()["sharpness"][step]
+    assert float(cells.nth(1).inner_text().split()[0]) == pytest.approx(exact, rel=1e-4)
+
+
 def test_the_same_start_under_gd_and_sam_in_the_same_charts(open_lab):
     lab = open_lab(CHEBYSHEV)
     lab.page.keyboard.press("g")
@@ -265,7 +282,7 @@ def test_a_bad_value_is_named_beside_its_box_and_the_run_goes_on(open_lab):
     lab.page.evaluate(ZOOM, [5, 25])
     lab.set_exact("SAM radius ρ", "-2")
     beside = lab.page.get_by_test_id("stSidebar")
-    beside.get_by_text("rho must be a number ≥ 0 and ≤ 1000, got '-2'").wait_for()
+    beside.get_by_text("SAM radius ρ must be a number ≥ 0 and ≤ 1000, got '-2'").wait_for()
     seen = lab.last_step()
     lab.until_step(seen + 20)
     lab.set_exact("SAM radius ρ", "0.04")
