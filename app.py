@@ -16,6 +16,7 @@ from pages.parts import (
     moment,
     navigation,
     numbers,
+    presets,
     share,
     spectrum,
     status,
@@ -25,8 +26,6 @@ from pages.parts.live import Axis, Cursor, View, cursor_step, live_charts
 from pages.parts.names import names
 from samedge_core.fields import ConfigError
 from samedge_core.hints import hints
-from samedge_core.paper import ALL_PRESETS
-from samedge_core.presets import DEFAULT
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
@@ -45,8 +44,8 @@ def main() -> None:
     navigation.begin("Live lab")
     ticks.begin()
     gone = lab.attach()
-    if "preset" not in st.session_state:
-        _first_visit()
+    if presets.KEY not in st.session_state:
+        presets.first()
     elif st.session_state.pop("adopt", False) and (shown := lab.glances()):
         controls.load(lab.in_force(shown[-1]))
     if not navigation.embedded():
@@ -87,38 +86,12 @@ def _sidebar() -> None:
         )  # fmt: skip
 
 
-def _first_visit() -> None:
-    shown = lab.glances()
-    named = st.query_params.get("preset", DEFAULT)
-    preset = ALL_PRESETS.get(named, ALL_PRESETS[DEFAULT])
-    if named not in ALL_PRESETS:
-        st.session_state["notice"] = (
-            f"There is no preset {named!r}; this is {preset.name!r}. Others: "
-            f"{', '.join(ALL_PRESETS)}."
-        )
-    st.session_state["preset"] = preset.name
-    if shown:
-        controls.load(lab.in_force(shown[-1]))
-    elif not share.arrive():
-        controls.load(preset.config)
-        st.session_state["comparing"] = preset.compare
-
-
 def _config() -> tuple[RunConfig | None, str]:
     """The settings as entered; or None while one of them can't be used, and why."""
     try:
         return controls.current(), ""
     except ConfigError as error:
-        return None, controls.plain(str(error))
-
-
-def _preset_chosen() -> None:
-    preset = ALL_PRESETS[st.session_state["preset"]]
-    lab.leave()  # the controls would no longer say what is in force in the run
-    share.drop_planned()
-    controls.load(preset.config)
-    st.session_state["comparing"] = preset.compare
-    st.query_params["preset"] = preset.name
+        return None, controls.complaint(error, located=True)
 
 
 def _live_changed() -> None:
@@ -133,7 +106,7 @@ def _pace_changed() -> None:
 def _head(config: RunConfig | None, views: list[RunView]) -> None:
     """Preset picker with what to see, and the buttons; the buttons alone in a frame."""
     if not navigation.embedded():
-        _presets()
+        presets.draw(config, views)
     action = lab.primary(config, views)
     blocked = config is None
     icons = {"Start": "play_arrow", "Pause": "pause", "Resume": "play_arrow"}
@@ -159,16 +132,6 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
     keys.bind(r="reset")
 
 
-def _presets() -> None:
-    left, right = st.columns([1.1, 2], vertical_alignment="center")
-    left.selectbox(
-        "Preset", list(ALL_PRESETS), format_func=lambda name: ALL_PRESETS[name].title, key="preset",
-        on_change=_preset_chosen, persist_state="session",
-        help="A setting that shows something; every control can be changed from there.",
-    )  # fmt: skip
-    right.markdown(f"**What you should see.** {ALL_PRESETS[st.session_state['preset']].see}")
-
-
 def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone: list[str]) -> None:
     if gone:
         st.warning(
@@ -187,7 +150,8 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
         fragments.draw(_absent, data, every=ticks.BRISK)
     if views and (different := lab.restart_needed(config, views[0])):
         st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
-    for hint in hints(config):
+    begun = config.replace(rule=lab.COMPARED[-1]) if lab.comparing() else config
+    for hint in hints(begun):
         st.warning(hint, icon=":material/lightbulb:")
 
 
@@ -262,7 +226,9 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
         if not views:
             st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
         formula.show(views, rule)
-    updates = [feed.update(item, name) for item, name in zip(views, called, strict=True)]
+    updates = [
+        feed.update(item, name, now.cursor) for item, name in zip(views, called, strict=True)
+    ]
     live_charts(
         [*updates, *feed.abandoned(views, CHARTS)], view, key=CHARTS,
         on_resync=lambda: feed.forget_sent(CHARTS), on_cursor=_moved, cursor=now.placed,

@@ -66,10 +66,11 @@ class Field:
             return f"the path of a {self.suffix} file"
         nouns = {"int": "a whole number", "float": "a number", "floats": "a list of numbers"}
         bounds = []
+        shown = ".0f" if self.kind == "int" else "g"
         if self.low is not None:
-            bounds.append(f"{'>' if self.open_low else '>='} {self.low:g}")
+            bounds.append(f"{'>' if self.open_low else '>='} {self.low:{shown}}")
         if self.high is not None:
-            bounds.append(f"<= {self.high:g}")
+            bounds.append(f"<= {self.high:{shown}}")
         return f"{nouns[self.kind]} {' and '.join(bounds)}".rstrip()
 
     def check(self, value: Any) -> Any:

@@ -11,6 +11,8 @@ from samedge_core.training.config import RunConfig
 
 __all__ = ["DEFAULT", "PRESETS", "Preset"]
 
+_UNTOLD = ("steps", "cadence", "measure_every", "top_k", "dtype", "device")
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -28,6 +30,19 @@ class Preset:
     see: str
     config: RunConfig
     compare: bool = False
+
+    def describes(self, config: RunConfig) -> bool:
+        """Whether `see` is true of a run from `config`: how long and how often is measured, and
+        what computes it, make no difference.
+
+        >>> preset = PRESETS["gd-cnn"]
+        >>> preset.describes(preset.config.replace(steps=50, top_k=3))
+        True
+        >>> preset.describes(preset.config.replace(eta=0.4))
+        False
+        """
+        untold = {name: getattr(self.config, name) for name in _UNTOLD}
+        return config.replace(**untold) == self.config
 
 
 DEFAULT = "sam-digits-relu"

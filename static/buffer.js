@@ -2,8 +2,9 @@
 
 const MAX_ROWS = 6000;
 const RAW_ROWS = 1500;
-const BUCKETS = 480;
-const EXTREMES_OF = ["sharpness", "grad_norm", "loss"];
+const BUCKETS = 400;
+const MOST_CHANGES = 100; // whose rows are kept; with all buckets full, MAX_ROWS still leaves room
+const EXTREMES_OF = ["sharpness", "grad_norm", "loss", "ratio"];
 
 /** The rows of one run, columnar: plain arrays of equal length, NaN where not measured. */
 export class RunBuffer {
@@ -25,6 +26,7 @@ export class RunBuffer {
     this.label = update.label;
     this.rule = update.rule;
     this.note = update.note;
+    this.exact = update.exact;
     if (update.full) this.clear();
     else if (update.start > this.have) return "gap";
     const marked = this.mark(update.interventions);
@@ -63,24 +65,33 @@ export class RunBuffer {
 
   /**
    * Thin all but the newest rows: the span of steps is cut into equal buckets, and a bucket keeps its
-   * first and last row and the extremes of what oscillates. Striding would alias the oscillation.
+   * first and last row and the extremes of what oscillates. Striding would alias the oscillation. The
+   * rows at an intervention and before it stay too: what jumps there does so in one step.
    */
   compact() {
     const steps = this.columns.get("step");
     const old = this.rows - RAW_ROWS;
     const width = (steps[old] - steps[0]) / BUCKETS;
     const watched = EXTREMES_OF.filter((name) => this.columns.has(name)).map((name) => this.columns.get(name));
+    const changes = this.rowsAtChanges();
     const keep = [];
     for (let start = 0, bucket = 1; start < old; bucket++) {
       let end = start;
       while (end < old && steps[end] < steps[0] + bucket * width) end++;
       if (bucket > BUCKETS) end = old; // rounding must not leave a row behind
-      if (end > start) keep.push(...bucketRows(watched, start, end));
+      if (end > start) keep.push(...bucketRows(watched, start, end, changes));
       start = end;
     }
     for (let i = old; i < this.rows; i++) keep.push(i);
     for (const [name, values] of this.columns) this.columns.set(name, keep.map((i) => values[i]));
     this.rows = keep.length;
+  }
+
+  /** Indices of the first row of each of the newest interventions, and of the row before it. */
+  rowsAtChanges() {
+    const steps = this.columns.get("step");
+    const newest = [...this.interventions.values()].slice(-MOST_CHANGES);
+    return newest.map(({ step }) => lowerBound(steps, step)).flatMap((at) => [at - 1, at]);
   }
 
   /** The column to plot against; runs without time or evals fall back to steps. */
@@ -146,9 +157,9 @@ export function float32(text) {
   return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
 }
 
-/** Rows to keep of [start, end): the ends, and where a watched column is smallest and largest. */
-function bucketRows(watched, start, end) {
-  const rows = new Set([start, end - 1]);
+/** Rows to keep of [start, end): the ends, some by name, and where a watched column is smallest and largest. */
+function bucketRows(watched, start, end, wanted) {
+  const rows = new Set([start, end - 1, ...wanted.filter((i) => i >= start && i < end)]);
   for (const values of watched) {
     let low = -1;
     let high = -1;

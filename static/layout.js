@@ -59,7 +59,8 @@ function yAxis(state, chart, axis, empty) {
   const log = isLog(state, chart);
   return {
     ...axis, title, type: log ? "log" : "linear", rangemode: log ? "normal" : "tozero", nticks: log ? 3 : 7,
-    ...(log && { minor: { ticks: "outside", ticklen: 2 } }),
+    // by themselves, digits between powers of ten are shortened: 0.5 to 5
+    ...(log && { minor: { ticks: "outside", ticklen: 2 }, minorloglabels: "complete" }),
     ...fixedOrAuto(state.zoom.y.get(chart.name)?.range),
   };
 }

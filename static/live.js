@@ -259,6 +259,7 @@ function receive(state, data, askForAll) {
   adoptCursor(state, data.cursor);
   const bufferOf = ({ abandoned, id }) => (abandoned ? state.branches : state.runs).get(id);
   const outcomes = data.runs.map((update) => bufferOf(update).accept(update));
+  if (state.cursor !== null) showNumbers(state); // the whole row at the cursor may have come
   state.lacking = outcomes.includes("gap");
   if (state.lacking) requestAll(state, askForAll);
   return viewChanged || branchesChanged || runsChanged || outcomes.includes("new");

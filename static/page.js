@@ -2,8 +2,15 @@
 
 let plotlyLoad = null;
 
+// Plotly's place for its buttons, the upper right corner, is the legend's; the lower one is free.
+const BUTTONS_STYLE = `
+:is(.samedge-live, .samedge-figures) .js-plotly-plot .plotly .modebar-container { top: auto !important; bottom: 0; }
+:is(.samedge-live, .samedge-figures) .js-plotly-plot .plotly .modebar { top: auto; bottom: -4px; }
+:is(.samedge-live, .samedge-figures) .modebar-group { background-color: transparent !important; } /* numbers stand above */`;
+
 /** Load Plotly.js from beside this file, once a page. */
 export function loadPlotly() {
+  addStyle("samedge-buttons-style", BUTTONS_STYLE);
   const version = new URL(import.meta.url).searchParams.get("plotly") ?? "";
   plotlyLoad ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");

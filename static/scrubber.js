@@ -168,15 +168,17 @@ function count(step) {
 
 /** The table of numbers at the cursor: a row for each run. */
 function readout(rows, cursor) {
-  const found = rows.map(({ run, color }) => ({ run, color, row: run.rowAt(cursor) }));
-  const shown = NUMBERS.filter((number) => !number.optional || found.some(({ run, row }) => find(number, run, row) >= 0));
+  const found = rows.map(({ run, color }) => ({
+    run, color, row: run.rowAt(cursor), exact: run.exact?.step === cursor ? run.exact : null,
+  }));
+  const shown = NUMBERS.filter((number) => !number.optional || found.some((one) => find(number, one)));
   const head = element("tr");
   head.append(...["run", "step", ...shown.map(({ name }) => name)].map((name) => cell("th", name, "col")));
-  const body = found.map(({ run, color, row }) => {
+  const body = found.map((one) => {
     const line = element("tr");
-    const label = cell("th", run.label, "row");
-    label.style.color = color;
-    line.append(label, stepCell(run, row, cursor), ...shown.map((number) => numberCell(number, run, row)));
+    const label = cell("th", one.run.label, "row");
+    label.style.color = one.color;
+    line.append(label, stepCell(one, cursor), ...shown.map((number) => numberCell(number, one)));
     return line;
   });
   const [thead, tbody] = [element("thead"), element("tbody")];
@@ -191,29 +193,36 @@ function cell(tag, text, scope = "") {
   return made;
 }
 
-/** Which row is shown: long runs are thinned here, and a shorter run has come to its last one. */
-function stepCell(run, row, cursor) {
-  if (row < 0) return named(cell("td", "–"), "step");
-  const step = run.columns.get("step")[row];
-  const why = run.lastStep < cursor ? "the last one" : "nearest kept row";
+/** Step of the row that is shown: the server sends that of a resting cursor; long runs are thinned here. */
+function shownStep({ run, row, exact }) {
+  return exact ? exact.step : run.columns.get("step")[row];
+}
+
+function stepCell(one, cursor) {
+  if (one.row < 0) return named(cell("td", "–"), "step");
+  const step = shownStep(one);
+  const why = one.run.lastStep < cursor ? "the last one" : "nearest kept row";
   return named(noted(count(step), step === cursor ? [] : [why]), "step");
 }
 
-function numberCell(number, run, row) {
-  const at = find(number, run, row);
-  const value = run.columns.get(number.column)?.[at];
-  const notes = at < 0 || at === row ? [] : [`at step ${count(run.columns.get("step")[at])}`];
-  if (number.column !== "sharpness" || at < 0) return named(noted(shownNumber(value), notes), number.name);
-  const residual = run.columns.get("residual")?.[at];
+function numberCell(number, one) {
+  const found = find(number, one);
+  const notes = !found || found.step === shownStep(one) ? [] : [`at step ${count(found.step)}`];
+  const text = shownNumber(found?.value(number.column));
+  if (number.column !== "sharpness" || !found) return named(noted(text, notes), number.name);
+  const residual = found.value("residual");
   const width = Number.isFinite(residual) ? ` ± ${Number(residual.toPrecision(2))}` : "";
-  if (run.columns.get("converged")?.[at] === 0) notes.push("not converged");
-  return named(noted(shownNumber(value) + width, notes), number.name);
+  if (found.value("converged") === 0) notes.push("not converged");
+  return named(noted(text + width, notes), number.name);
 }
 
-/** Index of the row that holds a number at `row`: what is not measured there was measured before. */
-function find({ column, only }, run, row) {
-  if (only && !only.some((name) => Number.isFinite(run.columns.get(name)?.[row]))) return -1;
-  return run.measuredAt(column, row);
+/** The row that holds a number: what is not measured in the one shown was measured before; or null. */
+function find({ column, only }, { run, row, exact }) {
+  const known = (name) => Number.isFinite(exact ? exact[name] : run.columns.get(name)?.[row]);
+  if (only && !only.some(known)) return null;
+  if (exact && known(column)) return { step: exact.step, value: (name) => exact[name] };
+  const at = run.measuredAt(column, row);
+  return at < 0 ? null : { step: run.columns.get("step")[at], value: (name) => run.columns.get(name)?.[at] };
 }
 
 function noted(text, notes) {

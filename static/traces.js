@@ -5,8 +5,9 @@ const { escapeHtml, translucent } = await part("theme.js");
 
 /* ---------------------------------------------------------------- the charts */
 
+const GD_EDGE = { column: "gd_edge", name: "2/η", role: "gd", shape: "hv" };
 const EDGES = [
-  { column: "gd_edge", name: "2/η", role: "gd", shape: "hv" },
+  GD_EDGE,
   { column: "sam_edge", name: "SAM-edge", role: "sam", shape: "linear" },
   { column: "usam_edge", name: "USAM-edge", role: "usam", shape: "hv" },
   { column: "polyak_edge", name: "Polyak-edge", role: "polyak", shape: "hv" },
@@ -42,11 +43,11 @@ const LOSS = {
 
 const ALIGNMENT = {
   name: "Alignment", title: "alignment with v₁", unit: true,
-  lines: [
-    { column: "align_grad", name: "g · v₁", role: "grad", connect: true, smooth: true, always: true },
-    { column: "align_sam", name: "SAM gradient · v₁", role: "sam", connect: true, smooth: true },
-    { column: "align_grad_k", name: "g · top-k", role: "gradK", connect: true, smooth: true },
-    { column: "align_sam_k", name: "SAM gradient · top-k", role: "samK", connect: true, smooth: true },
+  lines: [ // both swing over the same range: the wide line below, or it would hide the other
+    { column: "align_sam", name: "SAM gradient · v₁", role: "sam", width: 2.6, connect: true, smooth: true },
+    { column: "align_grad", name: "g · v₁", role: "grad", width: 1.2, connect: true, smooth: true, always: true },
+    { column: "align_sam_k", name: "SAM gradient · top-k", role: "samK", width: 2.2, connect: true, smooth: true },
+    { column: "align_grad_k", name: "g · top-k", role: "gradK", width: 1.2, connect: true, smooth: true },
   ],
 };
 
@@ -81,11 +82,12 @@ const MAGNITUDES = TOP_K.map((line) => ({ ...line, name: `|${line.name}|`, magni
 
 const PAPER = [
   {
-    name: "Eigenvalues", title: "eigenvalues", log: true, measured: true, marked: true, band: SHARPNESS,
+    name: "Eigenvalues", title: "eigenvalues, all edges", log: true, measured: true, marked: true, band: SHARPNESS,
     lines: [SHARPNESS, ...EDGES, ...MAGNITUDES],
   },
   {
-    name: "Eigenvalues at the edge in force", title: "eigenvalues", log: true, measured: true, ownEdge: true,
+    name: "Eigenvalues at the edge in force", title: "eigenvalues, edge in force",
+    log: true, measured: true, ownEdge: true,
     band: SHARPNESS,
     lines: [SHARPNESS, ...EDGES, ...MAGNITUDES],
   },
@@ -136,16 +138,35 @@ export function chartTraces(state, chart) {
   runs.forEach((run, index) => {
     if (run.rows) traces.push(...runTraces(context(state, run, pair ? index : null), chart));
   });
-  if (runs.length > 2 && !chart.wide) shortenLegend(traces, chart);
+  if (pair) mergeGdEdges(traces);
+  if (runs.length > 2 && !chart.wide) shortenLegend(traces, chart, runs);
   if (chart.unitLine && state.span) traces.unshift(unitLine(state));
   return traces;
 }
 
-/** With many runs, only their main lines have an entry in the small charts, which have no room for all. */
-function shortenLegend(traces, { lines }) {
-  const minor = lines.filter((line) => !line.always).map((line) => ` ${line.name}`);
+/** With many runs, only their main lines have an entry in the small charts, by the name of the run. */
+function shortenLegend(traces, { lines }, runs) {
+  const main = lines.find((line) => line.always);
+  const minor = lines.filter((line) => line !== main);
   for (const trace of traces) {
-    if (minor.some((ending) => trace.legendgroup.endsWith(ending))) trace.showlegend = false;
+    const run = runs.findIndex((_, place) => trace.legendgroup === groupOf({ place }, main.name));
+    if (run >= 0) trace.name = escapeHtml(runs[run].label);
+    else if (minor.some((line) => trace.legendgroup.endsWith(` ${line.name}`))) trace.showlegend = false;
+  }
+}
+
+/** Runs of the same step size have the same 2/η: one line, and one entry for all. */
+function mergeGdEdges(traces) {
+  const edges = traces.filter(({ legendgroup }) => legendgroup.endsWith(` ${GD_EDGE.name}`));
+  const [first] = edges;
+  const others = edges.slice(1);
+  if (!others.length || others.some(({ y }) => y.at(-1) !== first.y.at(-1))) return;
+  first.name = GD_EDGE.name;
+  for (const other of others) {
+    Object.assign(other, {
+      showlegend: false, hoverinfo: "skip", hovertemplate: undefined,
+      legendgroup: first.legendgroup, visible: first.visible,
+    });
   }
 }
 
@@ -179,7 +200,7 @@ function isOther(line, { run }) {
 function rawTrace(ctx, line) {
   const stroke = STROKES[line.role];
   // A dense oscillation in a bold line is a blob.
-  const width = ctx.run.rows > 800 ? Math.min(stroke.width, 1.5) : stroke.width;
+  const width = line.width ?? Math.min(stroke.width, ctx.run.rows > 800 ? 1.5 : Infinity);
   const values = ctx.run.columns.get(line.column);
   return lineTrace(ctx, line, line.name, line.magnitude ? values.map(Math.abs) : values, width);
 }

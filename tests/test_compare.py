@@ -60,6 +60,14 @@ def test_thinning_keeps_the_extremes_of_a_run():
         np.testing.assert_array_equal(line.y, columns[name][line.x.astype(int)])
 
 
+def test_the_step_at_which_eta_changes_is_in_the_lines_of_a_long_run():
+    history = record(GD, range(3000), lambda_max=np.where(np.arange(3000) == 1500, 4.0, 4.1))
+    history.intervene(Intervention(1500, {"eta": 0.25}))
+    ratio = lines([history], "step", most=200)["ratio"]
+    assert {1499, 1500} <= set(ratio.x)
+    assert ratio.y.min() == 0.5  # 4 over 2 / 0.25
+
+
 def test_the_mean_over_steps_is_of_the_steps_that_all_have():
     a = record(GD, [0, 2, 4, 6], loss=[1.0, 2.0, 3.0, 4.0])
     b = record(GD, [0, 1, 2, 3, 4], loss=[5.0, 9.0, 1.0, 9.0, np.inf])

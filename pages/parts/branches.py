@@ -123,7 +123,7 @@ def _entered(view: RunView, step: int) -> dict[str, Any] | None:
         try:
             value = field.check(text)
         except ConfigError as error:
-            st.markdown(f":red[:material/error: {controls.plain(str(error))}]")
+            st.markdown(f":red[:material/error: {controls.complaint(error)}]")
             complete = False
             continue
         if value != now:

@@ -21,6 +21,7 @@ from samedge_core.rules import RULES
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 
 PER_DECADE = 20
+MODEL, MEASUREMENT = "Model, data and seed", "Batches and measurement"
 MORE = ("batch_size", "measure_on", "hessian_share", "top_k", "steps", "dtype", "device")
 
 CADENCE, STRIDE = FIELDS["cadence"], FIELDS["measure_every"]
@@ -32,6 +33,7 @@ CADENCES = {
 }
 _REPLACED = "set:replaced"
 ON_ITS_WAY = 2.0  # seconds that a message from the browser may take
+WORD_JOINER = "\u2060"  # takes no room, and no line is broken at it
 FIRST_STRIDE = 10  # of "every k-th step", before another is entered
 
 
@@ -78,21 +80,22 @@ def draw(on_live_change: Callable[[], None], *, rule_fixed: bool = False) -> Non
     if rule_fixed:
         st.caption("GD and SAM run side by side; the rule is fixed.")
     _draw(FIELDS["eta"], on_live_change)
-    uses = RULES[st.session_state[_key(FIELDS["rule"])]].uses
+    # side by side, SAM runs whatever rule had been chosen
+    uses = RULES["sam" if rule_fixed else st.session_state[_key(FIELDS["rule"])]].uses
     if "beta" in uses:
         _draw(FIELDS["beta"], on_live_change)
     else:
-        _draw(FIELDS["rho"], on_live_change, disabled="rho" not in uses and not rule_fixed)
+        _draw(FIELDS["rho"], on_live_change, disabled="rho" not in uses)
     _draw_cadence()
     problem = st.session_state[_key(FIELDS["problem"])]
     options = PROBLEMS[problem].options
     asks = any(field.kind == "path" for field in options)
-    with st.expander("Model, data and seed", expanded=asks, icon=":material/database:"):
+    with st.expander(MODEL, expanded=asks, icon=":material/database:"):
         st.caption(PROBLEMS[problem].summary + " Changes here need a Reset.")
         for field in options:
             _draw(field, problem=problem)
         _draw(FIELDS["seed"])
-    with st.expander("Batches and measurement", icon=":material/straighten:"):
+    with st.expander(MEASUREMENT, icon=":material/straighten:"):
         st.caption("Changes here need a Reset.")
         for name in MORE:
             _draw(FIELDS[name])
@@ -218,7 +221,7 @@ def _upload(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:
     if st.session_state[key]:
         with contextlib.suppress(ConfigError):  # its message stands below
             told = uploads.check(_entered_options())
-            st.caption(f"{st.session_state[f'{key}:name']}: {told}.")
+            st.caption(plain(f"{st.session_state[f'{key}:name']}: {told}."))
 
 
 def _slider_and_text(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:
@@ -264,12 +267,32 @@ def _complain(field: Field, key: str) -> None:
         current()  # for what only shows in combination, like a batch larger than the data
     except ConfigError as error:
         if error.field == field.name:
-            st.markdown(f":red[:material/error: {plain(str(error))}]")
+            st.markdown(f":red[:material/error: {complaint(error)}]")
+
+
+def complaint(error: ConfigError, *, located: bool = False) -> str:
+    """What is wrong, as Markdown, by the label of the setting; and where that is found."""
+    problem = st.session_state[_key(FIELDS["problem"])]
+    options = {field.name: field for field in PROBLEMS[problem].options}
+    field = {**FIELDS, **options}.get(error.field)
+    if field is None:
+        return plain(str(error))
+    text = plain(re.sub(rf"^{field.name}\b", field.label, str(error)))
+    inside = MEASUREMENT if field.name in MORE else MODEL
+    if located and (field.name in (*MORE, *options, "seed")):
+        text += f" (in the sidebar, under **{inside}**)"
+    return text
 
 
 def plain(text: str) -> str:
-    """Text that shows as it is: what a person has typed must not act as Markdown."""
-    return re.sub(r"([^\w\s,.])", r"\\\1", text)
+    """Text that shows as it is: what a person, a link or a file says must not act as Markdown.
+
+    Escaping alone leaves addresses, which become links, and names between colons, which become
+    icons: an invisible word joiner keeps those apart.
+    """
+    line = " ".join(text.split())
+    apart = re.sub(r"[:@](?=\S)|www(?=\.)", rf"\g<0>{WORD_JOINER}", line, flags=re.IGNORECASE)
+    return re.sub(rf"([^\w\s,.{WORD_JOINER}]|_)", r"\\\1", apart)
 
 
 def _grid(field: Field) -> list[float]:

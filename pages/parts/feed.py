@@ -1,10 +1,12 @@
 """From the registry to the charts: what each run has recorded since the browser last heard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from pages.parts.lab import known, registry
 from pages.parts.live import RunUpdate
@@ -56,13 +58,8 @@ def _told(charts: str) -> dict[str, tuple[int, int]]:
     return st.session_state.setdefault(f"sent:{charts}", {})
 
 
-def update(view: RunView, label: str = "") -> RunUpdate:
-    """The rows of a view as the charts want them: each rule's edge only where it was in force."""
-    columns = dict(view.columns)
-    rules = columns.pop("rule")
-    for rule, spec in RULES.items():
-        if rule != "gd":
-            columns[spec.column] = np.where(rules == rule, columns[spec.column], np.nan)
+def update(view: RunView, label: str = "", cursor: int | None = None) -> RunUpdate:
+    """The rows of a view as the charts want them; with the whole row at the cursor."""
     return RunUpdate(
         id=view.id,
         label=label or view.config.rule.upper(),
@@ -70,7 +67,25 @@ def update(view: RunView, label: str = "") -> RunUpdate:
         start=view.start,
         stop=view.last_step,
         full=view.start < 0,
-        columns=columns,
+        columns=_shown(view.columns),
         interventions=view.marks,
         note=view.config.measured_part,
+        exact={} if cursor is None else _row(view.id, cursor),
     )
+
+
+def _shown(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The columns that are drawn: each rule's edge only where it was in force."""
+    shown = {name: column for name, column in columns.items() if name != "rule"}
+    for rule, spec in RULES.items():
+        if rule != "gd":
+            shown[spec.column] = np.where(columns["rule"] == rule, shown[spec.column], np.nan)
+    return shown
+
+
+def _row(run_id: str, step: int) -> dict[str, float]:
+    """The recorded row of a step; empty where there is none."""
+    history = registry().history(run_id)
+    columns = _shown(history.columns(history.select(step - 1)[:1]))
+    found = len(columns["step"]) and columns["step"][0] == step
+    return {name: float(column[0]) for name, column in columns.items()} if found else {}

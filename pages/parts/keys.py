@@ -14,10 +14,21 @@ function pressed(event, keys) {
   document.querySelector(`.st-key-${name} button`)?.click();
 }
 
+// as Streamlit shows its own; without a part in the button's name
+function show(keys) {
+  const style = document.getElementById("samedge-keys-style") ?? document.createElement("style");
+  style.id = "samedge-keys-style";
+  style.textContent = Object.entries(keys).map(([key, name]) =>
+    `.st-key-${name} button [data-has-shortcut]::after { content: "${key.toUpperCase()}" / "";
+      font-size: 0.875rem; line-height: 1; opacity: 0.6; }`).join("\\n");
+  document.head.append(style);
+}
+
 export default function ({ data, key }) {
   if (listening.has(key)) return;
   const listener = (event) => pressed(event, data);
   listening.set(key, listener);
+  show(data);
   window.addEventListener("keydown", listener, { capture: true });
   return () => {
     window.removeEventListener("keydown", listener, { capture: true });

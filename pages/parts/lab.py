@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from pages.parts.controls import plain
 from samedge_core.exchange import Replay
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.saved import SavedError
@@ -40,7 +41,8 @@ def known(run_id: str) -> bool:
     try:
         return registry().open(run_id)
     except SavedError as error:
-        st.session_state["notice"] = f"The run {run_id} can't be shown: {error}"
+        run = plain(run_id)
+        st.session_state["notice"] = f"The run {run} can't be shown: {plain(str(error))}"
         return False
 
 

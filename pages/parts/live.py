@@ -8,7 +8,7 @@ import base64
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -42,6 +42,7 @@ class RunUpdate:
     `abandoned` marks a branch that was left by rewinding: its rows from there on, drawn in grey and
     not counted as a run. It keeps the `id` that the run had while it was shown, so that it is not
     drawn as the previous run too; its first update is a full one.
+    `exact` is the row at the cursor, by column: of a long run the browser may not have it.
     """
 
     id: str
@@ -54,6 +55,7 @@ class RunUpdate:
     interventions: Sequence[tuple[int, str]] = ()
     note: str = ""
     abandoned: bool = False
+    exact: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,11 @@ def _encode_run(update: RunUpdate) -> dict[str, Any]:
             if len(values) and _DRAWN.fullmatch(name)
         },
         "interventions": [[int(step), str(text)] for step, text in update.interventions],
+        "exact": {
+            name: float(value)
+            for name, value in update.exact.items()
+            if _DRAWN.fullmatch(name) and math.isfinite(value)
+        },
     }
 
 

@@ -117,7 +117,7 @@ def _share_run(view: RunView, history: History) -> None:
             _file("Run folder", lambda: take_out(store.folder(view.id)), f"{name}.zip",
                   "application/zip", "All that is recorded: to be imported elsewhere, with every "
                   "state from which it can go on.")  # fmt: skip
-    st.caption("Each chart is saved as PNG or SVG by the buttons in its upper right corner.")
+    st.caption("Each chart is saved as PNG or SVG by the buttons in its lower right corner.")
 
 
 def _file(label: str, make: Callable[[], str | bytes], name: str, kind: str, about: str) -> None:

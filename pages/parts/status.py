@@ -31,7 +31,7 @@ def show(view: RunView, called: str) -> None:
         )
     if view.stop:
         box = st.info if view.stop.reason in _EXPECTED else st.error
-        box(name + view.stop.message)
+        box(name + plain(view.stop.message))
     if view.unrecorded:
         st.warning(f"{name}This run is not being saved: {plain(view.unrecorded)}.")
     for diagnosis in view.diagnoses:
@@ -39,23 +39,21 @@ def show(view: RunView, called: str) -> None:
 
 
 def _figures(view: RunView) -> list[str]:
-    """The numbers of the line, those that there are."""
+    """The numbers of the line, those that there are; what measuring costs comes last, since a
+    narrow page breaks the line there."""
     parts = [f"step {max(0, view.last_step + 1):,} of {view.config.steps:,}"]
     status, row = view.status, view.latest
     if status and view.phase is Phase.RUNNING and status.steps_per_second:
         parts.append(f"{status.steps_per_second:.3g} steps/s")
-    if status and not math.isnan(status.cost.hvps):
-        parts.append(
-            f"{status.cost.hvps:.1f} Hessian-vector products, {duration(status.cost.seconds)} a "
-            "measurement"
-        )
-        parts.extend(filter(None, [status.cost.words]))
     if row:
         parts.append(f"sharpness / edge **{row['ratio']:.3f}**")
         if not row["converged"]:
             parts.append(":orange[estimate not converged]")
         if not math.isnan(row["accuracy"]):
             parts.append(f"accuracy {row['accuracy']:.3f}")
+    if status and not math.isnan(status.cost.hvps):
+        parts.append(f"{status.cost.hvps:.1f} HVPs, {duration(status.cost.seconds)} a measurement")
+        parts.extend(filter(None, [status.cost.words]))
     return parts
 
 

@@ -31,6 +31,7 @@ COLUMNS = (
 )  # fmt: skip
 """The columns of `to_frame()` that every run has, in this order; more follow them."""
 
+PER_BUCKET = 8  # rows: the least and the greatest of each quantity that thinning watches
 GROWTH = 1.2  # old and new rows are held at once while growing: 2.2 times the rows at most
 
 _STORED = (
@@ -259,8 +260,10 @@ class History:
     def select(self, start: int = -1, most: int | None = None) -> NDArray[np.int64]:
         """Indices of the rows after step `start`, thinned to at most `most`.
 
-        Thinning keeps the extremes of every bucket of rows (sharpness, gradient norm, loss), since
-        plain striding aliases the oscillation at the edge of stability, the very thing to be seen.
+        Thinning keeps the extremes of every bucket of rows (sharpness, gradient norm, loss, ratio),
+        since plain striding aliases the oscillation at the edge of stability, the very thing to be
+        seen. It also keeps the first row of each change of eta, rho, beta or rule and the row
+        before it; of more changes than half of `most` can hold, the newest.
         """
         if most == 0:
             return np.empty(0, dtype=np.int64)
@@ -268,14 +271,39 @@ class History:
         indices = np.arange(first, self._used)
         if most is None or len(indices) <= most:
             return indices
-        per_bucket = 6
-        buckets = np.array_split(indices, max(1, (most - 2) // per_bucket))
-        kept = {int(indices[0]), int(indices[-1])}
-        for bucket in buckets:
-            for name in ("lambda_max", "grad_norm", "loss"):
-                kept.update(_extremes(bucket, self._rows[name][bucket]))
-        # fewer than eight can't hold one bucket and both ends: the newest of these then
+        changes = self._around_changes(first, (most - 2 - PER_BUCKET) // 2)
+        kept = {int(indices[0]), int(indices[-1]), *changes}
+        rows = self._rows[first : self._used]
+        watched = [*(rows[name] for name in ("lambda_max", "grad_norm", "loss")), self._ratio(rows)]
+        for bucket in np.array_split(indices, max(1, (most - 2 - len(changes)) // PER_BUCKET)):
+            for values in watched:
+                kept.update(_extremes(bucket, values[bucket - first]))
+        # fewer than ten can't hold one bucket and both ends: the newest of these then
         return np.array(sorted(kept)[-most:], dtype=np.int64)
+
+    def _around_changes(self, first: int, most: int) -> list[int]:
+        """Indices, from `first` on, of the first row of each change and of the row before it; the
+        newest `most` of them."""
+        steps = self._rows["step"][first : self._used]
+        changed = [item.step for item in self.interventions if item.changes]
+        at = first + np.searchsorted(steps, changed)
+        around = np.unique(np.concatenate([at - 1, at]))
+        around = around[(around >= first) & (around < self._used)].tolist()
+        return around[max(0, len(around) - max(0, most)) :]
+
+    def _ratio(self, rows: NDArray[np.void]) -> NDArray[np.float64]:
+        """Sharpness / edge in force at rows (n,) in order; not finite where either is unknown.
+
+        The column of that name, without what the other derived columns cost.
+        """
+        norms = np.nan_to_num(rows["grad_norm"], nan=0.0, posinf=0.0)
+        segments = self._segments()
+        starts = [*np.searchsorted(rows["step"], [start for start, _ in segments]), len(rows)]
+        edge = np.empty(len(rows))
+        for (_, hyper), begin, end in zip(segments, starts, starts[1:], strict=False):
+            edge[begin:end] = np.asarray(hyper.edge(norms[begin:end]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.abs(rows["lambda_max"]) / edge
 
     def _segments(self) -> list[tuple[int, Hyperparameters]]:
         """(first step, what is in force from there on), oldest first."""

@@ -6,6 +6,7 @@ import time
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import lab
+from pages.parts.controls import WORD_JOINER
 
 PATIENCE = 60.0
 
@@ -30,4 +31,5 @@ def wait(app: AppTest, holds) -> None:
 def texts(app: AppTest) -> str:
     boxes = [*app.markdown, *app.info, *app.error, *app.warning, *app.caption]
     # what a person has typed is escaped, so that it can't act as Markdown
-    return re.sub(r"\\(.)", r"\1", "\n".join(item.value for item in boxes))
+    shown = "\n".join(item.value for item in boxes).replace(WORD_JOINER, "")
+    return re.sub(r"\\(.)", r"\1", shown)

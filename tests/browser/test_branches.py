@@ -74,7 +74,7 @@ def test_a_forks_settings_are_checked_beside_their_box(open_lab):
     eta.fill("-2")
     eta.press("Enter")
     # Streamlit sets "<=" as one sign
-    complaint = re.compile(r"eta must be a number > 0 and .+ 1e\+06, got '-2'")
+    complaint = re.compile(r"Step size η must be a number > 0 and .+ 1e\+06, got '-2'")
     expect(lab.page.get_by_text(complaint)).to_be_visible()
     expect(lab.page.get_by_role("button", name="Fork", exact=True)).to_be_disabled()
     eta.fill("0.25")

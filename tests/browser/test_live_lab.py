@@ -2,12 +2,16 @@
 
 import io
 import re
+from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import samedge_core as se
+from pages.parts.controls import WORD_JOINER
 from samedge_core.edges import sam_edge
+from samedge_core.presets import PRESETS
 from tests.browser.reading import endless
 
 CHARTS = ("Sharpness", "Sharpness / edge", "Gradient norm", "Loss", "Alignment")
@@ -15,6 +19,18 @@ CHEBYSHEV = endless("sam-chebyshev")
 TWO_WEIGHTS = endless("sam-two-weights")
 CHART = "document.querySelector('[role=figure][aria-label=\"Sharpness\"]')"
 ZOOM = f"range => window.Plotly.relayout({CHART}, {{'xaxis.range': range}})"
+# charts whose buttons cover a part of their legend
+COVERED = """() => [...document.querySelectorAll("[role=figure]")].filter((chart) => {
+  const box = (part) => chart.querySelector(part)?.getBoundingClientRect();
+  const [a, b] = [box(".legend"), box(".modebar")];
+  return !a || !b || (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom);
+}).map((chart) => chart.getAttribute("aria-label"))"""
+LOG_LABELS = """() => {
+  const chart = document.querySelector('[role=figure][aria-label="Sharpness / edge"]');
+  const axis = chart._fullLayout.yaxis;
+  const labelled = axis.type === "log" ? axis._vals.filter(({ text }) => text?.trim()) : [];
+  return labelled.map(({ x, text }) => [x, text.replace(/<[^>]*>/g, "")]);
+}"""
 READ_ZOOM = f"() => {CHART}.layout.xaxis.range.slice()"
 
 
@@ -36,6 +52,18 @@ def test_start_shows_sharpness_rising_to_a_moving_sam_edge(open_lab):
     ratio = lab.line("sharpness / edge", "Sharpness / edge")["y"]
     np.testing.assert_allclose(ratio, np.divide(sharpness, edge), rtol=1e-6)
     lab.screenshot("sam-light")
+
+
+def test_a_name_in_a_link_can_neither_link_nor_paint(open_lab):
+    named = (
+        "[Press](https://evil.example) http://e.vil Www.e.vil me@e.vil <b>b</b> :red[r] :smile: "
+        ":material/home: ![i](/x.png) `c` $m$ _e_ **s** ~~d~~"
+    )
+    box = open_lab(f"?{urlencode({'preset': named})}").page.get_by_role("alert")
+    box.get_by_text("There is no preset").wait_for()
+    assert named in box.inner_text().replace(WORD_JOINER, "")
+    body = box.locator("[data-testid=stMarkdownContainer]").first
+    assert body.locator("a, img, b, strong, em, code, del, .katex, [style*=color]").count() == 0
 
 
 def band(lab, chart: str) -> np.ndarray:
@@ -214,16 +242,36 @@ def test_reload_finds_the_run_with_its_whole_history(open_lab):
     lab.until_step(int(before["x"][-1]) + 5)
 
 
+def test_the_numbers_at_the_cursor_are_those_of_its_step_though_its_row_was_thinned_away(open_lab):
+    config = PRESETS["sam-two-weights"].config
+    lab = open_lab("?preset=sam-two-weights")
+    lab.press("Start")
+    lab.until_step(config.steps - 1)
+    lab.page.reload()  # then 600 rows come, of 1,500
+    lab.until(lambda: lab.last_step() == config.steps - 1, "the run is back")
+    step = min(set(range(500, 1000)) - set(lab.line("sharpness")["x"]))
+    lab.put_cursor(step)
+    cells = lab.page.get_by_role("table", name="Numbers at the cursor").locator("tbody td")
+    lab.until(lambda: cells.first.inner_text() == str(step), "the row of that very step")
+    exact = se.run(config.replace(steps=step + 1)).columns()["sharpness"][step]
+    assert float(cells.nth(1).inner_text().split()[0]) == pytest.approx(exact, rel=1e-4)
+
+
 def test_the_same_start_under_gd_and_sam_in_the_same_charts(open_lab):
     lab = open_lab(CHEBYSHEV)
     lab.page.keyboard.press("g")
     lab.until_step(30, "sharpness (GD)")
     lab.until_step(30, "sharpness (SAM)")
-    shown = ("sharpness (GD)", "2/η (GD)", "sharpness (SAM)", "SAM-edge (SAM)")
+    shown = ("sharpness (GD)", "2/η", "sharpness (SAM)", "SAM-edge (SAM)")
     traces = lab.traces("Sharpness", *shown)
     assert traces["sharpness (GD)"]["y"][0] == traces["sharpness (SAM)"]["y"][0]
     loss = lab.traces("Loss", "loss (GD)", "loss (SAM)")
     assert loss["loss (GD)"]["y"][0] == loss["loss (SAM)"]["y"][0]
+    assert lab.page.evaluate(COVERED) == []
+    lab.page.get_by_text("Log scale").click()
+    lab.until(lambda: len(lab.page.evaluate(LOG_LABELS)) > 1, "a logarithmic axis with its labels")
+    for exponent, label in lab.page.evaluate(LOG_LABELS):
+        assert float(label) == pytest.approx(10**exponent)
     lab.screenshot("compare")
 
 
@@ -234,7 +282,7 @@ def test_a_bad_value_is_named_beside_its_box_and_the_run_goes_on(open_lab):
     lab.page.evaluate(ZOOM, [5, 25])
     lab.set_exact("SAM radius ρ", "-2")
     beside = lab.page.get_by_test_id("stSidebar")
-    beside.get_by_text("rho must be a number ≥ 0 and ≤ 1000, got '-2'").wait_for()
+    beside.get_by_text("SAM radius ρ must be a number ≥ 0 and ≤ 1000, got '-2'").wait_for()
     seen = lab.last_step()
     lab.until_step(seen + 20)
     lab.set_exact("SAM radius ρ", "0.04")

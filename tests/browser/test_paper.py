@@ -27,6 +27,8 @@ def test_a_task_runs_and_its_four_figures_and_table_follow(open_page):
     # as the paper draws them, eigenvalues are magnitudes; steps without a measurement are gaps
     second = np.array(line(page, FIGURES[0], "|λ2|")["y"], dtype=float)
     assert np.nanmin(second) >= 0
+    titles = [page.locator(f'[aria-label="{name}"] .ytitle').text_content() for name in FIGURES[:2]]
+    assert titles == ["eigenvalues, all edges", "eigenvalues, edge in force"]
     # 2/η is in the first figure, and not in the second
     traces(page, FIGURES[0], "2/η")
     assert "2/η" not in traces(page, FIGURES[1], "SAM-edge")

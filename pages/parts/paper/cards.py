@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from pages.parts import downloading
+from pages.parts.controls import plain
 from pages.parts.lab import registry
 from pages.parts.paper import runs
 from pages.parts.paper.runs import Watched
@@ -114,7 +115,7 @@ def _progress(watched: Watched) -> None:
     st.progress(min(1.0, done / view.config.steps), " · ".join(parts))
     if view.stop and view.stop.reason not in _EXPECTED:
         # the remedies in `message` speak of the live lab's buttons
-        st.error(f"{entry.label}: {view.stop.what}")
+        st.error(f"{entry.label}: {plain(view.stop.what)}")
     for diagnosis in view.diagnoses:
         st.warning(diagnosis)
 
