@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.parts import figures, navigation
+from pages.parts.controls import plain
 from pages.parts.quadratic import (
     derivation,
     draw,
@@ -34,7 +35,7 @@ def main() -> None:
     arrived = navigation.begin("Quadratic intuition")
     with st.container():
         for complaint in state.load(arrived=arrived):
-            st.warning(complaint)
+            st.warning(plain(complaint))  # it quotes the link, which a stranger may have written
     values = state.values()
     if values["large"]:
         st.html("<style>html { font-size: 20px; }</style>")

@@ -60,10 +60,18 @@ def test_a_bad_link_is_complained_about_and_the_page_draws(page):
     page.query_params["part"] = "sphere"
     page.run()
     assert not page.exception
-    warned = "\n".join(item.value for item in page.warning)
+    warned = "\n".join(item.value for item in page.warning).replace("\\", "")
     assert re.search(r"eta must be a number > 0 and <= 1000, got 'zero'", warned)
     assert "part must be one of line, plane, valley, map, derivation, got 'sphere'" in warned
     assert values(page)["eta"] == DEFAULTS["eta"]
+
+
+def test_what_a_link_says_is_quoted_and_does_not_act_as_markdown(page):
+    page.query_params["preset"] = page.query_params["eta"] = "[click](https://evil.example)"
+    page.run()
+    assert len(page.warning) == 2
+    for warning in page.warning:
+        assert r"\[click\]\(https" in warning.value
 
 
 def test_going_back_to_a_link_takes_up_its_settings(page):

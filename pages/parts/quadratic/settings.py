@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from samedge_core.descent import PLAIN_RULES
+from samedge_core.exchange import shown
 from samedge_core.fields import ConfigError, Field
 
 Values = Mapping[str, Any]
@@ -155,13 +156,14 @@ PRESETS: Mapping[str, Preset] = MappingProxyType({
 
 
 def from_link(query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """Settings out of a link: all of them, and a message for each that could not be used."""
+    """Settings out of a link: all of them, and a message for each that could not be used. Messages
+    quote the link, so that a page must escape them."""
     values, messages = dict(DEFAULTS), []
     preset = query.get("preset")
     if preset is not None and preset in PRESETS:
         values |= PRESETS[preset].values
     elif preset is not None:
-        messages.append(f"There is no preset {preset!r}; there are: {', '.join(PRESETS)}.")
+        messages.append(f"There is no preset {shown(preset)}; there are: {', '.join(PRESETS)}.")
     for name, text in query.items():
         if name not in FIELDS:
             continue
