@@ -88,10 +88,10 @@ LOOK = {
     "Beside it: the distance, the gradient norm, and the SAM-edge on its way to λ.",
     "plane": "Along the flat direction v₂ everything dies out, along v₁ SAM keeps hopping. The "
     "gauge shows by what a step multiplies each direction; −1 is the edge.",
-    "valley": "Colour is sharpness, the blue line are the minima. Where does GD stop, where does "
+    "valley": "Colour is sharpness; the minima are the line ab = 1. Where does GD stop, where does "
     "SAM go? Click for another start.",
-    "map": "Below the black line a step shrinks what it acts on, above it grows. The dot is where "
-    "you are.",
+    "map": "The thick line is the edge: on one side of it a step shrinks what it acts on, on the "
+    "other it makes it grow. The dot is where you are.",
     "derivation": "Each line has the current numbers. Move a slider, follow one number through.",
 }
 
@@ -149,7 +149,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType({
         "SAM drifts to the flattest minimum",
         "GD and SAM start at the same weights. GD stops at the first minimum that is flatter than "
         "2/η. SAM hops across the valley and drifts along it, to the flattest point a = b, and "
-        "hops there: sharpness / edge then has its median at 1.02. Try ρ = 0.2: a hop of three.",
+        "hops there: sharpness / edge alternates, 0.88 and 1.17. Try ρ = 0.2: a hop of three.",
         {"part": "valley", "rho": 0.05, "walk": 2000},
     ),
 })  # fmt: skip
