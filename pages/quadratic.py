@@ -28,6 +28,7 @@ from pages.parts.sliders import sliders
 
 FIGURES_KEY = "quadratic-figures"
 DESCENTS = {"line": one_dimension, "plane": two_dimensions, "valley": two_weights}
+SIMULATED = {**DESCENTS, "derivation": derivation}
 
 
 def main() -> None:
@@ -54,16 +55,17 @@ def _body(preset: str | None) -> None:
         [FIELDS[name] for name in SLIDERS[values["part"]]], values, key=state.SLIDERS_KEY,
         on_move=state.change, font=font,
     )  # fmt: skip
-    part = DESCENTS.get(values["part"])
-    runs = part.runs(values) if part else {}
+    simulated = SIMULATED.get(values["part"])
+    runs = simulated.runs(values) if simulated else {}
     with st.container():  # sentences come and go in here, so that the figures keep their place
         for remark in remarks(values, runs):
             st.markdown(f":orange-badge[:material/lightbulb:] {remark}")
     if values["part"] == "derivation":
-        _derivation(values)
+        _derivation(values, runs)
         return
     if values["part"] == "map":
         _map_choices(values)
+    part = DESCENTS.get(values["part"])
     shown = part.figures(values, runs) if part else stability_map.figures(values)
     figures.figures(shown, scene=values["part"], key=FIGURES_KEY, scrub=draw.scrub(runs), font=font,
                     on_click=_clicked)  # fmt: skip
@@ -123,19 +125,22 @@ def _map_choices(values: Values) -> None:
     columns[-1].caption("Click on the map to set both quantities, on the right to set ‖g‖.")
 
 
-def _derivation(values: Values) -> None:
+def _derivation(values: Values, runs: draw.Descents) -> None:
     for number, line in enumerate(derivation.lines(values), start=1):
         left, right = st.columns([1, 1.25], vertical_alignment="center")
         left.markdown(f"{number}. {line.words}")
         right.latex(line.symbols)
         right.latex(line.numbers)
-    checks, steps = derivation.checks(values)
+    checks = derivation.checks(values, runs)
+    if not checks:
+        return
     st.markdown(
-        f"**Check it.** Simulated with these settings, {steps:,} steps from w₀, six digits:"
+        f"**Check it.** Simulated with these settings, {runs['sam'].steps:,} steps from w₀, six "
+        "digits:"
     )
     table = ["| | predicted | simulated | |", "|---|---:|---:|---|"]
     table += [
-        f"| {check.what} | {check.predicted} | {check.simulated} | "
+        f"| {plain(check.what)} | {check.text(check.predicted)} | {check.text(check.simulated)} | "
         f"{':green[agrees]' if check.agrees else ':orange[not yet: give it more steps]'} |"
         for check in checks
     ]

@@ -96,6 +96,9 @@ def test_settings_are_kept_while_another_page_is_shown(page):
     ("link", "sentence"),
     [
         ({"eta": "0.5"}, "ηλ = 2.5 is not below 2"),
+        ({"eta": "0.4", "rho": "0"}, "every rule hops for ever"),
+        ({"part": "map", "rho": "0", "map_x": "rho"}, "The dot is out of sight: SAM radius ρ = 0"),
+        ({"part": "map", "map_rule": "gd"}, "GD uses no gradient norm"),
         ({"rho": "0"}, "ρ = 0: SAM and USAM are GD"),
         ({"w0": "0"}, "w₀ = 0 is the minimum"),
         ({"part": "plane", "x0": "0", "y0": "0"}, "The start is the minimum"),

@@ -194,12 +194,14 @@ def _arrows(panel: Panel, log: bool, ceiling: float, axis: str) -> list[dict[str
     arrows = []
     for series in panel.series:
         for rule, run in series.runs.items():
-            over = column(run, series.quantity) > ceiling
+            y = column(run, series.quantity)
+            over = y > ceiling
             if not over.any() or series.quantity == "edge":
                 continue
             step = int(np.argmax(over))
+            how = "grows on" if over[-1] or run.escaped else f"goes up to {y.max():.3g}"
             arrows.append({
-                "text": f"{RULE_NAMES[rule]} grows on", "x": step, "xref": "x", "yref": axis,
+                "text": f"{RULE_NAMES[rule]} {how}", "x": step, "xref": "x", "yref": axis,
                 "y": np.log10(ceiling) if log else ceiling, "ax": 0, "ay": 30, "showarrow": True,
                 "arrowhead": 2, "arrowwidth": 2, "arrowcolor": f"@{rule}",
                 "font": {"color": f"@{rule}"}, "bgcolor": "@background/0.8",
