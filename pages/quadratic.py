@@ -112,7 +112,7 @@ def _toggle(name: str) -> None:
 
 
 def _map_choices(values: Values) -> None:
-    columns = st.columns([1, 1.2, 1.2, 2], vertical_alignment="bottom")
+    columns = st.columns([0.9, 1.5, 1.5, 1.4], vertical_alignment="bottom")
     for column, name in zip(columns, ("map_rule", "map_x", "map_y"), strict=False):
         field = FIELDS[name]
         key = f"quadratic:{name}"
@@ -122,7 +122,7 @@ def _map_choices(values: Values) -> None:
         options = [choice for choice in field.choices if choice != taken]
         column.selectbox(field.label, options, format_func=lambda v, t=titles: t[v], key=key,
                          help=field.help, on_change=_widget_changed, args=(name,))  # fmt: skip
-    columns[-1].caption("Click on the map to set both quantities, on the right to set ‖g‖.")
+    columns[-1].caption("Click on the map to set both quantities, on the other chart to set ‖g‖.")
 
 
 def _derivation(values: Values, runs: draw.Descents) -> None:

@@ -109,10 +109,10 @@ function show(control, field) {
 /* ---------------------------------------------------------------- mounting */
 
 const STYLE = `
-.samedge-sliders { display: grid; grid-template-columns: repeat(auto-fill, minmax(12.5em, 1fr)); gap: 4px 20px; }
-.samedge-slider { min-width: 0; }
+.samedge-sliders { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5em, 1fr)); gap: 4px 20px; }
+.samedge-slider { min-width: 0; display: flex; flex-direction: column; justify-content: end; }
 .samedge-slider-head { display: flex; align-items: center; gap: 6px; }
-.samedge-slider label { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.samedge-slider label { line-height: 1.2; }
 .samedge-slider input[type=text] { margin-left: auto; width: 5.4em; font: inherit; padding: 1px 6px; border-radius: 6px;
   text-align: right; color: var(--st-text-color); background: var(--st-secondary-background-color);
   border: 1px solid var(--st-border-color, #9996); font-variant-numeric: tabular-nums; }

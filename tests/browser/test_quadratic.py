@@ -27,6 +27,10 @@ READ_PLOT_BOX = """name => {
 }"""
 
 
+READ_LABEL_HEIGHTS = """() => [...document.querySelectorAll(".samedge-slider label")].map(
+  (label) => label.getBoundingClientRect().height)"""
+
+
 def drawn(page: Page, *names: str) -> None:
     for name in names:
         page.locator(f'[role=figure][aria-label="{name}"] .main-svg').first.wait_for()
@@ -148,6 +152,9 @@ def test_a_click_on_the_contours_sets_the_start(open_page):
 def test_a_click_on_the_map_moves_the_sliders(open_page):
     page = open_page("quadratic?part=map")
     drawn(page, *PARTS["map"])
+    heights = page.evaluate(READ_LABEL_HEIGHTS)
+    assert len(heights) == 4
+    assert len(set(heights)) == 1, "a name of a slider takes two lines"
     x, y, width, height = page.evaluate(READ_PLOT_BOX, PARTS["map"][0])
     page.mouse.click(x + 0.5 * width, y + 0.75 * height)
     until(page, lambda: "grad_norm=" in page.url, "the click in the link")
@@ -193,8 +200,14 @@ def test_all_parts_draw_in_both_themes(open_page, theme):
     page.screenshot(path=ARTEFACTS / f"quadratic-derivation-{theme}.png")
 
 
-def test_narrow_screens_have_no_sideways_scrolling(open_page):
+def test_narrow_screens_stack_the_figures_and_do_not_scroll_sideways(open_page):
     page = open_page("quadratic?part=valley", viewport={"width": 768, "height": 1000})
     drawn(page, *PARTS["valley"])
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    first, second = (
+        page.get_by_role("figure", name=name).bounding_box() for name in PARTS["valley"]
+    )
+    assert first
+    assert second
+    assert second["y"] >= first["y"] + first["height"]
     page.screenshot(path=ARTEFACTS / "quadratic-valley-768.png")
