@@ -224,6 +224,12 @@ def test_regions_of_the_map_change_at_the_drawn_boundary():
         np.testing.assert_array_equal(grows[:, k], ys > np.asarray(edge["y"])[k])
 
 
+def test_a_short_log_axis_has_whole_numbers_on_it():
+    assert draw.log_ticks(0.19, 1.7)["ticktext"] == ["0.1", "0.2", "0.5", "1", "2", "5"]
+    assert draw.log_ticks(2, 9)["ticktext"] == ["1", "2", "5"]
+    assert draw.log_ticks(1e-9, 1) == {"dtick": 2}
+
+
 def test_the_dot_is_the_current_setting():
     values = {**DEFAULTS, "part": "map", "grad_norm": 0.5}
     left, right = stability_map.figures(values)

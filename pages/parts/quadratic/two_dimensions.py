@@ -162,8 +162,9 @@ def _gauge(values: Values, shown: draw.Descents) -> Figure:
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "multiplier of a step; −1 is the edge"}, "range": list(GAUGE),
                   "tickvals": [-2, -1.5, -1, -0.5, 0, 0.5, 1], "fixedrange": True},
-        "yaxis": {"type": "category", "categoryarray": rows[::-1], "categoryorder": "array",
-                  "fixedrange": True, "range": [-0.6, max(len(rows), 1) - 0.4]},
+        "yaxis": {"type": "category", "dtick": 1, "categoryarray": rows[::-1],
+                  "categoryorder": "array", "fixedrange": True,
+                  "range": [-0.6, max(len(rows), 1) - 0.4]},
         "margin": {"l": 84}, "shapes": shapes, "annotations": names, "hovermode": "closest",
     }  # fmt: skip
     return Figure("Multipliers", traces, layout, height=GAUGE_HEIGHT)
