@@ -38,6 +38,13 @@ def test_a_link_without_any_rule_shows_some():
     assert messages == ["The link switches every rule off; GD and SAM are shown."]
 
 
+@pytest.mark.parametrize("twice", [{"map_x": "curvature"}, {"map_x": "eta", "map_y": "eta"}])
+def test_a_link_with_one_quantity_on_both_axes_of_the_map_is_not_drawn(twice):
+    values, messages = from_link(twice)
+    assert values == DEFAULTS
+    assert "on both axes of the map; gradient norm ‖g‖ and curvature λ are shown." in messages[0]
+
+
 def test_a_link_may_name_a_preset_and_change_it():
     values, messages = from_link({"preset": "gd-below", "w0": "2"})
     assert (values["eta"], values["w0"], messages) == (0.38, 2.0, [])

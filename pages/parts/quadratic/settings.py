@@ -175,6 +175,10 @@ def from_link(query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     if not any(values[rule] for rule in PLAIN_RULES):
         values |= {rule: DEFAULTS[rule] for rule in PLAIN_RULES}
         messages.append("The link switches every rule off; GD and SAM are shown.")
+    if (twice := values["map_x"]) == values["map_y"]:
+        values |= {name: DEFAULTS[name] for name in ("map_x", "map_y")}
+        used = " and ".join(AXES[values[name]] for name in ("map_x", "map_y"))
+        messages.append(f"The link has {AXES[twice]} on both axes of the map; {used} are shown.")
     return values, messages
 
 
