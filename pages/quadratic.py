@@ -90,7 +90,9 @@ def _head(values: Values, preset: str | None) -> None:
             st.pills("Rules", list(RULE_NAMES), format_func=lambda rule: RULE_NAMES[rule],
                      selection_mode="multi", key="quadratic:rules", on_change=_rules_chosen,
                      label_visibility="collapsed")  # fmt: skip
-        with st.popover("View", icon=":material/tune:"):
+        with st.popover(
+            "View", icon=":material/tune:", help="Log scale, and text for a projector."
+        ):
             _toggle("log")
             _toggle("large")
 

@@ -107,7 +107,7 @@ def test_bad_input_is_answered_beside_it_and_nothing_else_changes(open_page):
     drawn(page, BESIDE)
     before = traces(page, BESIDE, "SAM-edge")
     enter(page, "Step size η", "-2")
-    alert = page.get_by_role("alert").filter(has_text="eta must be")
+    alert = page.get_by_role("alert").filter(has_text="Step size η must be")
     alert.wait_for()
     assert "got '-2'" in alert.inner_text()
     assert "> 0" in alert.inner_text()
