@@ -61,6 +61,8 @@ def _body(preset: str | None) -> None:
         for remark in remarks(values, runs):
             st.markdown(f":orange-badge[:material/lightbulb:] {remark}")
     if values["part"] == "derivation":
+        figures.figures(derivation.figures(values), scene="derivation", key=FIGURES_KEY, font=font,
+                        on_click=_clicked)  # fmt: skip
         _derivation(values, runs)
         return
     if values["part"] == "map":
@@ -141,12 +143,14 @@ def _derivation(values: Values, runs: draw.Descents) -> None:
         "digits:"
     )
     table = ["| | predicted | simulated | |", "|---|---:|---:|---|"]
-    table += [
-        f"| {plain(check.what)} | {check.text(check.predicted)} | {check.text(check.simulated)} | "
-        f"{':green[agrees]' if check.agrees else ':orange[not yet: give it more steps]'} |"
-        for check in checks
-    ]
+    table += [_row(check) for check in checks]
     st.markdown("\n".join(table))
+
+
+def _row(check: derivation.Check) -> str:
+    name = check.what.replace("|", r"\|")  # a bare one starts another cell
+    found = ":green[agrees]" if check.agrees else ":orange[not yet: give it more steps]"
+    return f"| {name} | {check.text(check.predicted)} | {check.text(check.simulated)} | {found} |"
 
 
 def _widget_changed(name: str) -> None:

@@ -53,6 +53,8 @@ def test_the_derivation_has_the_numbers_in_force_and_checks_them(page):
     assert r"5 \cdot (1.5 + 0.2) = 8.5" in latex
     assert "= 3," in latex  # ||g*|| = 0.3 * 0.2 * 25 / (2 - 1.5)
     assert texts(page).count(":green[agrees]") == 4
+    table = next(item.value for item in page.markdown if "predicted" in item.value)
+    assert r"| \|w*\| | 0.6 | 0.6 |" in table  # a bare "|" would start another cell
 
 
 def test_a_bad_link_is_complained_about_and_the_page_draws(page):

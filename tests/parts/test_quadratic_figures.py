@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pages.parts.figures import Figure, encode
 from pages.parts.quadratic import (
+    derivation,
     draw,
     one_dimension,
     stability_map,
@@ -27,7 +28,9 @@ DESCENTS = {"line": one_dimension, "plane": two_dimensions, "valley": two_weight
 
 def figures(values: Values) -> list[Figure]:
     module = DESCENTS.get(values["part"])
-    return module.figures(values, module.runs(values)) if module else stability_map.figures(values)
+    if module:
+        return module.figures(values, module.runs(values))
+    return {"map": stability_map, "derivation": derivation}[values["part"]].figures(values)
 
 
 def trace(figure: Figure, name: str) -> dict:
@@ -95,7 +98,7 @@ NUMBERS = [name for name, field in FIELDS.items() if field.suggested or field.ki
 
 
 @settings(max_examples=60, deadline=None)
-@given(part=st.sampled_from(["line", "plane", "valley", "map"]),
+@given(part=st.sampled_from(["line", "plane", "valley", "map", "derivation"]),
        changed=st.fixed_dictionaries({name: _any_value(name) for name in NUMBERS}))  # fmt: skip
 def test_any_allowed_setting_draws_valid_figures(part, changed):
     values = {**DEFAULTS, **changed, "part": part}

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pages.parts.quadratic.derivation import Check, checks, lines, runs
+from pages.parts.quadratic.derivation import Check, checks, figures, lines, runs
 from pages.parts.quadratic.remarks import remarks
 from pages.parts.quadratic.settings import (
     DEFAULTS,
@@ -42,7 +43,7 @@ def test_a_link_without_any_rule_shows_some():
 def test_a_link_with_one_quantity_on_both_axes_of_the_map_is_not_drawn(twice):
     values, messages = from_link(twice)
     assert values == DEFAULTS
-    assert "on both axes of the map; gradient norm ‖g‖ and curvature λ are shown." in messages[0]
+    assert "on both axes of the map; grad_norm and curvature are used instead." in messages[0]
 
 
 def test_a_link_may_name_a_preset_and_change_it():
@@ -80,6 +81,16 @@ def test_prediction_and_simulation_agree_to_six_digits():
     ]  # fmt: skip
     assert all(check.agrees for check in found)
     assert found[1].text(found[1].predicted) == "0.6"
+
+
+def test_the_lines_of_the_picture_cross_minus_one_at_their_edges():
+    (figure,) = figures(DEFAULTS)
+    edges = {item["name"]: item["x"][0] for item in figure.traces if item["mode"] == "markers"}
+    assert edges["SAM on its orbit"] == pytest.approx(DEFAULTS["curvature"], rel=1e-12)
+    for item in figure.traces:
+        if item["mode"] == "lines" and item["name"] != "λ":
+            edge = edges["2/η" if item["name"] == "GD" else item["name"]]
+            np.testing.assert_array_equal(item["y"] < -1, item["x"] > edge)
 
 
 def test_too_few_steps_are_not_called_agreement():

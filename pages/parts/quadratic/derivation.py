@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from math import isclose
+from typing import Any
 
 import numpy as np
 
+from pages.parts.figures import Figure
+from pages.parts.quadratic import draw
 from pages.parts.quadratic.draw import Descents
 from pages.parts.quadratic.settings import Values
 from samedge_core.descent import descend
-from samedge_core.edges import sam_edge, sam_multiplier
+from samedge_core.edges import gd_edge, gd_multiplier, sam_edge, sam_multiplier
 from samedge_core.quadratics import Quadratic, orbit_grad_norm, orbit_radius
 
 
@@ -109,7 +112,7 @@ def _edge_numbers(eta: float, rho: float, norm: float, edge: float) -> str:
 def _last_line(values: Values) -> Line:
     eta, rho, curvature = values["eta"], values["rho"], values["curvature"]
     n = number
-    norm = float(orbit_grad_norm(curvature, eta, rho))
+    norm = _orbit_norm(values)
     words = (
         "**On a quadratic λ can't move, so ‖g‖ does,** until the edge is at λ. Put "
         "λ into the equation of the edge and solve it for ‖g‖: that is the hop that stays."
@@ -155,9 +158,42 @@ def checks(values: Values, simulated: Descents) -> list[Check]:
     return [
         *found,
         Check("|w*|", float(orbit_radius(curvature, eta, rho)), abs(float(run.w[-1, 0]))),
-        Check("‖g*‖", float(orbit_grad_norm(curvature, eta, rho)), float(run.grad_norm[-1])),
+        Check("‖g*‖", _orbit_norm(values), float(run.grad_norm[-1])),
         Check("SAM-edge on the orbit, λ", curvature, float(run.edge[-1])),
     ]
+
+
+def figures(values: Values) -> list[Figure]:
+    """The factor of a step over the curvature: each edge is where its line comes to -1."""
+    eta, rho, curvature, w0 = (values[name] for name in ("eta", "rho", "curvature", "w0"))
+    reach = 1.25 * max(curvature, gd_edge(eta))
+    along = np.linspace(0, reach, 200)
+    traces = [draw.line("GD", along, gd_multiplier(along, eta), "gd", "dashdot")]
+    norms = {"SAM at w₀": abs(curvature * w0), "SAM on its orbit": _orbit_norm(values)}
+    for (name, norm), dash in zip(norms.items(), ("dot", "solid"), strict=True):
+        if rho and 0 < norm < np.inf:
+            factor = sam_multiplier(along, eta, rho, norm)
+            traces.append(draw.line(name, along, factor, "sam", dash, width=2.5))
+            edge = sam_edge(eta, rho, norm)
+            traces.append(draw.dots(name, [edge], [-1], "sam", size=11, showlegend=False,
+                                    hovertemplate="SAM-edge %{x:.4~g}"))  # fmt: skip
+    traces.append(draw.dots("2/η", [gd_edge(eta)], [-1], "gd", size=11, showlegend=False,
+                            hovertemplate="2/η = %{x:.4~g}"))  # fmt: skip
+    traces.append(
+        draw.line("λ", [curvature] * 2, [-3, 1], "sharpness", "longdash", hoverinfo="skip")
+    )
+    layout: dict[str, Any] = {
+        "xaxis": {"title": {"text": "curvature"}, "range": [0, reach]},
+        "yaxis": {"title": {"text": "factor of a step"}, "range": [-2, 1.05]},
+        "shapes": [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": -1, "y1": -1,
+                    "line": {"color": "@text", "width": 2, "dash": "dash"}}],
+        "hovermode": "closest",
+    }  # fmt: skip
+    return [Figure("Factor of a step over curvature", traces, layout, columns=6, height=260)]
+
+
+def _orbit_norm(values: Values) -> float:
+    return float(orbit_grad_norm(values["curvature"], values["eta"], values["rho"]))
 
 
 def _signed(value: float) -> str:

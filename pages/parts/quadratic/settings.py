@@ -92,7 +92,8 @@ LOOK = {
     "SAM go? Click for another start.",
     "map": "The thick line is the edge: on one side of it a step shrinks what it acts on, on the "
     "other it makes it grow. The dot is where you are.",
-    "derivation": "Each line has the current numbers. Move a slider, follow one number through.",
+    "derivation": "An edge is where its line in the picture comes to −1; on its orbit SAM's does "
+    "so at λ. The five steps have the current numbers: move a slider, follow one through.",
 }
 
 
@@ -177,8 +178,8 @@ def from_link(query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         messages.append("The link switches every rule off; GD and SAM are shown.")
     if (twice := values["map_x"]) == values["map_y"]:
         values |= {name: DEFAULTS[name] for name in ("map_x", "map_y")}
-        used = " and ".join(AXES[values[name]] for name in ("map_x", "map_y"))
-        messages.append(f"The link has {AXES[twice]} on both axes of the map; {used} are shown.")
+        used = f"{values['map_x']} and {values['map_y']}"
+        messages.append(f"The link has {twice} on both axes of the map; {used} are used instead.")
     return values, messages
 
 
