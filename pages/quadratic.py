@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.parts import figures, navigation
+from pages.parts.controls import plain
 from pages.parts.quadratic import (
     derivation,
     draw,
@@ -27,6 +28,7 @@ from pages.parts.sliders import sliders
 
 FIGURES_KEY = "quadratic-figures"
 DESCENTS = {"line": one_dimension, "plane": two_dimensions, "valley": two_weights}
+SIMULATED = {**DESCENTS, "derivation": derivation}
 
 
 def main() -> None:
@@ -34,7 +36,7 @@ def main() -> None:
     arrived = navigation.begin("Quadratic intuition")
     with st.container():
         for complaint in state.load(arrived=arrived):
-            st.warning(complaint)
+            st.warning(plain(complaint))  # it quotes the link, which a stranger may have written
     values = state.values()
     if values["large"]:
         st.html("<style>html { font-size: 20px; }</style>")
@@ -53,16 +55,19 @@ def _body(preset: str | None) -> None:
         [FIELDS[name] for name in SLIDERS[values["part"]]], values, key=state.SLIDERS_KEY,
         on_move=state.change, font=font,
     )  # fmt: skip
-    part = DESCENTS.get(values["part"])
-    runs = part.runs(values) if part else {}
+    simulated = SIMULATED.get(values["part"])
+    runs = simulated.runs(values) if simulated else {}
     with st.container():  # sentences come and go in here, so that the figures keep their place
         for remark in remarks(values, runs):
             st.markdown(f":orange-badge[:material/lightbulb:] {remark}")
     if values["part"] == "derivation":
-        _derivation(values)
+        figures.figures(derivation.figures(values), scene="derivation", key=FIGURES_KEY, font=font,
+                        on_click=_clicked)  # fmt: skip
+        _derivation(values, runs)
         return
     if values["part"] == "map":
         _map_choices(values)
+    part = DESCENTS.get(values["part"])
     shown = part.figures(values, runs) if part else stability_map.figures(values)
     figures.figures(shown, scene=values["part"], key=FIGURES_KEY, scrub=draw.scrub(runs), font=font,
                     on_click=_clicked)  # fmt: skip
@@ -87,7 +92,9 @@ def _head(values: Values, preset: str | None) -> None:
             st.pills("Rules", list(RULE_NAMES), format_func=lambda rule: RULE_NAMES[rule],
                      selection_mode="multi", key="quadratic:rules", on_change=_rules_chosen,
                      label_visibility="collapsed")  # fmt: skip
-        with st.popover("View", icon=":material/tune:"):
+        with st.popover(
+            "View", icon=":material/tune:", help="Log scale, and text for a projector."
+        ):
             _toggle("log")
             _toggle("large")
 
@@ -109,7 +116,7 @@ def _toggle(name: str) -> None:
 
 
 def _map_choices(values: Values) -> None:
-    columns = st.columns([1, 1.2, 1.2, 2], vertical_alignment="bottom")
+    columns = st.columns([0.9, 1.5, 1.5, 1.4], vertical_alignment="bottom")
     for column, name in zip(columns, ("map_rule", "map_x", "map_y"), strict=False):
         field = FIELDS[name]
         key = f"quadratic:{name}"
@@ -119,26 +126,31 @@ def _map_choices(values: Values) -> None:
         options = [choice for choice in field.choices if choice != taken]
         column.selectbox(field.label, options, format_func=lambda v, t=titles: t[v], key=key,
                          help=field.help, on_change=_widget_changed, args=(name,))  # fmt: skip
-    columns[-1].caption("Click on the map to set both quantities, on the right to set ‖g‖.")
+    columns[-1].caption("Click on the map to set both quantities, on the other chart to set ‖g‖.")
 
 
-def _derivation(values: Values) -> None:
+def _derivation(values: Values, runs: draw.Descents) -> None:
     for number, line in enumerate(derivation.lines(values), start=1):
         left, right = st.columns([1, 1.25], vertical_alignment="center")
         left.markdown(f"{number}. {line.words}")
         right.latex(line.symbols)
         right.latex(line.numbers)
-    checks, steps = derivation.checks(values)
+    checks = derivation.checks(values, runs)
+    if not checks:
+        return
     st.markdown(
-        f"**Check it.** Simulated with these settings, {steps:,} steps from w₀, six digits:"
+        f"**Check it.** Simulated with these settings, {runs['sam'].steps:,} steps from w₀, six "
+        "digits:"
     )
     table = ["| | predicted | simulated | |", "|---|---:|---:|---|"]
-    table += [
-        f"| {check.what} | {check.predicted} | {check.simulated} | "
-        f"{':green[agrees]' if check.agrees else ':orange[not yet: give it more steps]'} |"
-        for check in checks
-    ]
+    table += [_row(check) for check in checks]
     st.markdown("\n".join(table))
+
+
+def _row(check: derivation.Check) -> str:
+    name = check.what.replace("|", r"\|")  # a bare one starts another cell
+    found = ":green[agrees]" if check.agrees else ":orange[not yet: give it more steps]"
+    return f"| {name} | {check.text(check.predicted)} | {check.text(check.simulated)} | {found} |"
 
 
 def _widget_changed(name: str) -> None:

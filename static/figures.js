@@ -288,7 +288,7 @@ const STYLE = `
 .samedge-figures { container-type: inline-size; }
 .samedge-figures-grid { display: grid; grid-template-columns: repeat(6, 1fr); gap: 8px; }
 .samedge-figures-grid > div { min-width: 0; overflow: hidden; }
-@container (max-width: 699px) { .samedge-figures-grid > div { grid-column: 1 / -1 !important; grid-row: auto !important; } }
+@container (max-width: 56rem) { .samedge-figures-grid > div { grid-column: 1 / -1 !important; grid-row: auto !important; } }
 .samedge-scrub-row { display: flex; align-items: center; gap: 12px; margin: 6px 4px; }
 .samedge-scrub[hidden] { display: none; }
 .samedge-scrub input { flex: 1; accent-color: var(--st-primary-color); }

@@ -109,10 +109,10 @@ function show(control, field) {
 /* ---------------------------------------------------------------- mounting */
 
 const STYLE = `
-.samedge-sliders { display: grid; grid-template-columns: repeat(auto-fill, minmax(12.5em, 1fr)); gap: 4px 20px; }
-.samedge-slider { min-width: 0; }
+.samedge-sliders { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5em, 1fr)); gap: 4px 20px; }
+.samedge-slider { position: relative; min-width: 0; display: flex; flex-direction: column; justify-content: end; }
 .samedge-slider-head { display: flex; align-items: center; gap: 6px; }
-.samedge-slider label { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.samedge-slider label { line-height: 1.2; }
 .samedge-slider input[type=text] { margin-left: auto; width: 5.4em; font: inherit; padding: 1px 6px; border-radius: 6px;
   text-align: right; color: var(--st-text-color); background: var(--st-secondary-background-color);
   border: 1px solid var(--st-border-color, #9996); font-variant-numeric: tabular-nums; }
@@ -120,10 +120,10 @@ const STYLE = `
 .samedge-slider input[type=range] { width: 100%; margin: 3px 0; accent-color: var(--st-primary-color); }
 .samedge-slider input:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 1px; }
 .samedge-error { margin: 0; color: var(--st-red-text-color, #c00); font-size: 0.88em; }
-.samedge-help { position: relative; cursor: help; font-size: 0.72em; line-height: 1.5em; width: 1.5em; text-align: center;
+.samedge-help { cursor: help; font-size: 0.72em; line-height: 1.5em; width: 1.5em; text-align: center;
   border-radius: 50%; border: 1px solid var(--st-border-color, #9996); flex: none; }
-.samedge-help:is(:hover, :focus)::after { content: attr(data-tip); position: absolute; z-index: 20; top: 1.9em; left: -6em;
-  width: 21em; padding: 8px 10px; border-radius: 8px; text-align: left; white-space: pre-line; line-height: 1.4; font-size: 1.2em;
+.samedge-help:is(:hover, :focus)::after { content: attr(data-tip); position: absolute; z-index: 20; top: 2.1em; left: 0; right: 0;
+  padding: 8px 10px; border-radius: 8px; text-align: left; white-space: pre-line; line-height: 1.4; font-size: 1.2em;
   color: var(--st-text-color); background: var(--st-background-color); border: 1px solid var(--st-border-color, #999);
   box-shadow: 0 3px 14px #0003; }
 `;

@@ -1,6 +1,7 @@
 """Files that readers bring: kept in a folder of the server while it runs, and checked at once."""
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from samedge_core.problems.data import DataError
 from samedge_core.problems.own_data import own_arrays, own_text
 
 PIECE = 1024 * 1024
+LONGEST = 60  # characters of a name; a file system takes 255 bytes
 
 
 @st.cache_resource(show_spinner=False)
@@ -22,28 +24,42 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def keep(file: BinaryIO, suffix: str) -> str:
-    """Store an uploaded file under the hash of its content; returns its path."""
+    """Store an uploaded file under the hash of its content and its own name; returns its path."""
     digest = hashlib.sha256()
     for piece in iter(lambda: file.read(PIECE), b""):
         digest.update(piece)
     file.seek(0)
-    path = Path(_folder().name) / f"{digest.hexdigest()[:20]}{suffix}"
+    path = Path(_folder().name) / digest.hexdigest()[:20] / _safe(file.name, suffix)
     if not path.exists():
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(file.read())
     return str(path)
+
+
+def _safe(name: str, suffix: str) -> str:
+    """The name of a file without what could lead out of a folder, or what can't be printed."""
+    stem = name[: -len(suffix)] if name.lower().endswith(suffix) else name
+    kept = "".join(c for c in stem if c.isprintable() and c not in "/\\")
+    return kept[-LONGEST:] + suffix
 
 
 def check(options: Mapping[str, Any]) -> str:
     """What the file named by the option `path` holds, in words.
 
     Raises:
-        ConfigError: there is none, or these options can't be used with it; names path or n.
+        ConfigError: there is none, or these options can't be used with it; names path or n, and the
+            file by its own name.
     """
     path = options["path"]
     if not path:
         raise ConfigError("path", "choose a file first")
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ConfigError("path", f"{file.name} is not on the server: choose the file again")
     told, problem = _look(path, options["n"], options["n_test"], options.get("length"))
     if problem:
+        # where the server keeps it is no business of the reader
+        problem = problem.replace(f"{file.parent}{os.sep}", "")
         raise ConfigError("n" if problem.startswith("n must") else "path", problem)
     return told
 

@@ -53,6 +53,8 @@ def test_the_derivation_has_the_numbers_in_force_and_checks_them(page):
     assert r"5 \cdot (1.5 + 0.2) = 8.5" in latex
     assert "= 3," in latex  # ||g*|| = 0.3 * 0.2 * 25 / (2 - 1.5)
     assert texts(page).count(":green[agrees]") == 4
+    table = next(item.value for item in page.markdown if "predicted" in item.value)
+    assert r"| \|w*\| | 0.6 | 0.6 |" in table  # a bare "|" would start another cell
 
 
 def test_a_bad_link_is_complained_about_and_the_page_draws(page):
@@ -60,10 +62,18 @@ def test_a_bad_link_is_complained_about_and_the_page_draws(page):
     page.query_params["part"] = "sphere"
     page.run()
     assert not page.exception
-    warned = "\n".join(item.value for item in page.warning)
+    warned = "\n".join(item.value for item in page.warning).replace("\\", "")
     assert re.search(r"eta must be a number > 0 and <= 1000, got 'zero'", warned)
     assert "part must be one of line, plane, valley, map, derivation, got 'sphere'" in warned
     assert values(page)["eta"] == DEFAULTS["eta"]
+
+
+def test_what_a_link_says_is_quoted_and_does_not_act_as_markdown(page):
+    page.query_params["preset"] = page.query_params["eta"] = "[click](https://evil.example)"
+    page.run()
+    assert len(page.warning) == 2
+    for warning in page.warning:
+        assert r"\[click\]\(https" in warning.value
 
 
 def test_going_back_to_a_link_takes_up_its_settings(page):
@@ -88,6 +98,9 @@ def test_settings_are_kept_while_another_page_is_shown(page):
     ("link", "sentence"),
     [
         ({"eta": "0.5"}, "ηλ = 2.5 is not below 2"),
+        ({"eta": "0.4", "rho": "0"}, "every rule hops for ever"),
+        ({"part": "map", "rho": "0", "map_x": "rho"}, "The dot is out of sight: SAM radius ρ = 0"),
+        ({"part": "map", "map_rule": "gd"}, "GD uses no gradient norm"),
         ({"rho": "0"}, "ρ = 0: SAM and USAM are GD"),
         ({"w0": "0"}, "w₀ = 0 is the minimum"),
         ({"part": "plane", "x0": "0", "y0": "0"}, "The start is the minimum"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pages.parts.figures import Figure, encode
 from pages.parts.quadratic import (
+    derivation,
     draw,
     one_dimension,
     stability_map,
@@ -18,7 +19,7 @@ from pages.parts.quadratic import (
 )
 from pages.parts.quadratic.remarks import remarks
 from pages.parts.quadratic.settings import AXES, DEFAULTS, FIELDS, PRESETS, Values
-from samedge_core.descent import PLAIN_RULES
+from samedge_core.descent import PLAIN_RULES, Trajectory
 from samedge_core.edges import sam_edge
 from samedge_core.quadratics import orbit_radius
 
@@ -27,7 +28,9 @@ DESCENTS = {"line": one_dimension, "plane": two_dimensions, "valley": two_weight
 
 def figures(values: Values) -> list[Figure]:
     module = DESCENTS.get(values["part"])
-    return module.figures(values, module.runs(values)) if module else stability_map.figures(values)
+    if module:
+        return module.figures(values, module.runs(values))
+    return {"map": stability_map, "derivation": derivation}[values["part"]].figures(values)
 
 
 def trace(figure: Figure, name: str) -> dict:
@@ -95,7 +98,7 @@ NUMBERS = [name for name, field in FIELDS.items() if field.suggested or field.ki
 
 
 @settings(max_examples=60, deadline=None)
-@given(part=st.sampled_from(["line", "plane", "valley", "map"]),
+@given(part=st.sampled_from(["line", "plane", "valley", "map", "derivation"]),
        changed=st.fixed_dictionaries({name: _any_value(name) for name in NUMBERS}))  # fmt: skip
 def test_any_allowed_setting_draws_valid_figures(part, changed):
     values = {**DEFAULTS, **changed, "part": part}
@@ -108,6 +111,68 @@ def test_any_allowed_setting_draws_valid_figures(part, changed):
     module = DESCENTS.get(part)
     for remark in remarks(values, module.runs(values) if module else {}):
         assert "nan" not in remark
+
+
+def outcome(run: Trajectory) -> str:
+    """What a long descent does: it diverges, settles, or keeps hopping over one distance."""
+    size = np.hypot.reduce(run.w, axis=1)
+    if run.escaped or size[-1] > 50 * max(size[0], 1):
+        return "diverges"
+    return "settles" if size[-1] < 1e-9 else "hops"
+
+
+BEYOND = {
+    "every rule diverges": "diverges diverges diverges",
+    "every rule hops": "hops hops hops",
+    "those of SAM and USAM grow": "hops diverges diverges",
+    "USAM diverges": "settles hops diverges",
+    "": "settles hops settles",
+}
+
+
+PLACES = [{}, {"part": "plane"}, {"part": "plane", "ratio": 1.0},
+          {"part": "plane", "x0": 0.0, "angle": 0.0, "ratio": 0.5}]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("stretch", [0.5, 1.0, 1.9, 2.0, 2.05])
+@pytest.mark.parametrize("rho", [0.0, 0.05, 0.3])
+def test_remarks_say_what_the_rules_do(place, stretch, rho):
+    """eta lambda below, at and beyond 2, along the direction that the start has a part in."""
+    curvature = 5 if place.get("x0") != 0 else 2.5
+    values = {**DEFAULTS, **place, "eta": stretch / curvature, "rho": rho, "usam": True,
+              "steps": 3000}  # fmt: skip
+    runs = DESCENTS[values["part"]].runs(values)
+    text = " ".join(remarks(values, runs))
+    expected = next(words for said, words in BEYOND.items() if said in text).split()
+    if rho == 0 and stretch < 2:
+        expected = ["settles"] * 3
+    assert [outcome(run) for run in runs.values()] == expected
+
+
+def test_without_a_part_along_the_top_eigenvector_the_orbit_is_that_of_the_other():
+    values = {**DEFAULTS, "part": "plane", "angle": 0.0, "x0": 0.0, "steps": 500}
+    runs = two_dimensions.runs(values)
+    predicted = trace(two_dimensions.figures(values, runs)[2], "‖g*‖, predicted")["y"][0]
+    assert runs["sam"].grad_norm[-1] == pytest.approx(predicted, rel=1e-9)
+    assert "no part along v₁" in " ".join(remarks(values, runs))
+
+
+def test_the_valley_hops_as_its_preset_says():
+    values = {**DEFAULTS, **PRESETS["valley"].values}
+    run = two_weights.runs(values)["sam"]
+    ratio = run.sharpness / run.edge
+    assert sorted(f"{value:.2f}" for value in ratio[-2:]) == ["0.88", "1.17"]
+    assert "0.88 and 1.17" in PRESETS["valley"].look
+
+
+def test_a_peak_is_not_said_to_grow_on():
+    values = {**DEFAULTS, "part": "valley", "eta": 0.6, "rho": 0.0045, "a0": 0.48, "b0": 1.98}
+    runs = two_weights.runs(values)
+    assert runs["gd"].grad_norm[-1] < 1e-9
+    beside = two_weights.figures(values, runs)[1]
+    top = f"GD goes up to {runs['gd'].grad_norm.max():.3g}"
+    assert top in [item["text"] for item in beside.layout["annotations"]]
 
 
 def test_the_dashed_orbit_and_the_iterates_meet():
@@ -160,6 +225,12 @@ def test_regions_of_the_map_change_at_the_drawn_boundary():
     grows = picture.rasters[0].z == 2
     for k in range(0, len(xs), 20):
         np.testing.assert_array_equal(grows[:, k], ys > np.asarray(edge["y"])[k])
+
+
+def test_a_short_log_axis_has_whole_numbers_on_it():
+    assert draw.log_ticks(0.19, 1.7)["ticktext"] == ["0.1", "0.2", "0.5", "1", "2", "5"]
+    assert draw.log_ticks(2, 9)["ticktext"] == ["1", "2", "5"]
+    assert draw.log_ticks(1e-9, 1) == {"dtick": 2}
 
 
 def test_the_dot_is_the_current_setting():

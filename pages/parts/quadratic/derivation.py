@@ -1,12 +1,17 @@
 """Part 5: the SAM-edge in five short steps, with the current numbers in each line."""
 
 from dataclasses import dataclass
+from math import isclose
+from typing import Any
 
 import numpy as np
 
+from pages.parts.figures import Figure
+from pages.parts.quadratic import draw
+from pages.parts.quadratic.draw import Descents
 from pages.parts.quadratic.settings import Values
-from samedge_core.descent import Trajectory, descend
-from samedge_core.edges import sam_edge, sam_multiplier
+from samedge_core.descent import descend
+from samedge_core.edges import gd_edge, gd_multiplier, sam_edge, sam_multiplier
 from samedge_core.quadratics import Quadratic, orbit_grad_norm, orbit_radius
 
 
@@ -21,15 +26,21 @@ class Line:
 
 @dataclass(frozen=True)
 class Check:
-    """A prediction beside the simulation, and whether they agree to the digits shown."""
+    """A prediction beside the simulation; `slack` is the rounding error where terms cancel."""
 
     what: str
-    predicted: str
-    simulated: str
+    predicted: float
+    simulated: float
+    slack: float = 0.0
 
     @property
     def agrees(self) -> bool:
-        return self.predicted == self.simulated
+        """Whether they are equal to six digits."""
+        return isclose(self.predicted, self.simulated, rel_tol=1e-6, abs_tol=self.slack)
+
+    def text(self, value: float) -> str:
+        """Six digits; what is nothing but rounding is 0."""
+        return "0" if abs(value) <= self.slack else f"{value:.6g}"
 
 
 def number(value: float) -> str:
@@ -101,54 +112,88 @@ def _edge_numbers(eta: float, rho: float, norm: float, edge: float) -> str:
 def _last_line(values: Values) -> Line:
     eta, rho, curvature = values["eta"], values["rho"], values["curvature"]
     n = number
-    norm = float(orbit_grad_norm(curvature, eta, rho))
+    norm = _orbit_norm(values)
     words = (
         "**On a quadratic λ can't move, so ‖g‖ does,** until the edge is at λ. Put "
         "λ into the equation of the edge and solve it for ‖g‖: that is the hop that stays."
     )
     symbols = r"\|g^*\| = \frac{\eta\rho\lambda^2}{2 - \eta\lambda}"
-    if eta * curvature >= 2:
-        return Line(words, symbols, rf"\eta\lambda = {n(eta * curvature)} \ge 2:"
-                    r"\quad \text{no such hop, every rule diverges}")  # fmt: skip
+    stretch = eta * curvature
+    if stretch == 2 and rho == 0:
+        return Line(words, symbols, r"\eta\lambda = 2, \; \rho = 0:"
+                    r"\quad \text{SAM is GD, and every hop stays}")  # fmt: skip
+    if stretch >= 2:
+        return Line(words, symbols, rf"\eta\lambda = {n(stretch)} \ge 2:"
+                    r"\quad \text{no such hop, SAM diverges}")  # fmt: skip
     if rho == 0:
-        return Line(words, symbols, r"\rho = 0:\quad \|g^*\| = 0, \text{ GD converges}")
+        return Line(words, symbols, r"\rho = 0:\quad \|g^*\| = 0, \text{ SAM is GD and converges}")
+    square = n(curvature) if n(curvature).isdigit() else f"({n(curvature)})"
     return Line(
         words,
         symbols,
-        rf"\|g^*\| = \frac{{{n(eta)} \cdot {n(rho)} \cdot {n(curvature)}^2}}"
+        rf"\|g^*\| = \frac{{{n(eta)} \cdot {n(rho)} \cdot {square}^2}}"
         rf"{{2 - {n(eta)} \cdot {n(curvature)}}} = {n(norm)}, \qquad"
         rf"\text{{SAM-edge}} = {n(float(sam_edge(eta, rho, norm)))} = \lambda",
     )
 
 
-def checks(values: Values) -> tuple[list[Check], int]:
-    """Prediction against a simulation of the current settings, and the steps it took."""
+def runs(values: Values) -> Descents:
+    """The descent that `checks` looks at."""
+    landscape = Quadratic([values["curvature"]])
+    eta, rho, w0, steps = (values[name] for name in ("eta", "rho", "w0", "steps"))
+    return {"sam": descend(landscape, "sam", eta, rho, [w0], steps)}
+
+
+def checks(values: Values, simulated: Descents) -> list[Check]:
+    """Predictions against the simulation of the current settings; none of what can't be seen."""
     eta, rho, curvature, w0 = (values[name] for name in ("eta", "rho", "curvature", "w0"))
-    run = descend(Quadratic([curvature]), "sam", eta, rho, [w0], values["steps"])
-    m = sam_multiplier(curvature, eta, rho, abs(curvature * w0))
-    found = (
-        [Check("first factor w₁/w₀", _digits(float(m)), _digits(_first_factor(run)))] if w0 else []
+    run = simulated["sam"]
+    if not w0 or not run.steps:
+        return []
+    first = float(sam_multiplier(curvature, eta, rho, abs(curvature * w0)))
+    # 1 - x, in which digits cancel where x is near 1
+    found = [Check("first factor w₁/w₀", first, float(run.w[1, 0] / run.w[0, 0]), slack=1e-12)]
+    if rho == 0 or eta * curvature >= 2 or run.grad_norm[-1] == 0:
+        return found
+    return [
+        *found,
+        Check("|w*|", float(orbit_radius(curvature, eta, rho)), abs(float(run.w[-1, 0]))),
+        Check("‖g*‖", _orbit_norm(values), float(run.grad_norm[-1])),
+        Check("SAM-edge on the orbit, λ", curvature, float(run.edge[-1])),
+    ]
+
+
+def figures(values: Values) -> list[Figure]:
+    """The factor of a step over the curvature: each edge is where its line comes to -1."""
+    eta, rho, curvature, w0 = (values[name] for name in ("eta", "rho", "curvature", "w0"))
+    reach = 1.25 * max(curvature, gd_edge(eta))
+    along = np.linspace(0, reach, 200)
+    traces = [draw.line("GD", along, gd_multiplier(along, eta), "gd", "dashdot")]
+    norms = {"SAM at w₀": abs(curvature * w0), "SAM on its orbit": _orbit_norm(values)}
+    for (name, norm), dash in zip(norms.items(), ("dot", "solid"), strict=True):
+        if rho and 0 < norm < np.inf:
+            factor = sam_multiplier(along, eta, rho, norm)
+            traces.append(draw.line(name, along, factor, "sam", dash, width=2.5))
+            edge = sam_edge(eta, rho, norm)
+            traces.append(draw.dots(name, [edge], [-1], "sam", size=11, showlegend=False,
+                                    hovertemplate="SAM-edge %{x:.4~g}"))  # fmt: skip
+    traces.append(draw.dots("2/η", [gd_edge(eta)], [-1], "gd", size=11, showlegend=False,
+                            hovertemplate="2/η = %{x:.4~g}"))  # fmt: skip
+    traces.append(
+        draw.line("λ", [curvature] * 2, [-3, 1], "sharpness", "longdash", hoverinfo="skip")
     )
-    if run.escaped or eta * curvature >= 2:
-        return found, run.steps
-    predicted = (float(orbit_radius(curvature, eta, rho)),
-                 float(orbit_grad_norm(curvature, eta, rho)), curvature)  # fmt: skip
-    if rho == 0 or w0 == 0:
-        return found, run.steps
-    simulated = (abs(float(run.w[-1, 0])), float(run.grad_norm[-1]), float(run.edge[-1]))
-    names = ("|w*|", "‖g*‖", "SAM-edge on the orbit, λ")
-    return found + [
-        Check(name, _digits(p), _digits(s))
-        for name, p, s in zip(names, predicted, simulated, strict=True)
-    ], run.steps
+    layout: dict[str, Any] = {
+        "xaxis": {"title": {"text": "curvature"}, "range": [0, reach]},
+        "yaxis": {"title": {"text": "factor of a step"}, "range": [-2, 1.05]},
+        "shapes": [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": -1, "y1": -1,
+                    "line": {"color": "@text", "width": 2, "dash": "dash"}}],
+        "hovermode": "closest",
+    }  # fmt: skip
+    return [Figure("Factor of a step over curvature", traces, layout, columns=6, height=260)]
 
 
-def _first_factor(run: Trajectory) -> float:
-    return float(run.w[1, 0] / run.w[0, 0]) if run.steps else np.nan
-
-
-def _digits(value: float) -> str:
-    return f"{value:.6g}"
+def _orbit_norm(values: Values) -> float:
+    return float(orbit_grad_norm(values["curvature"], values["eta"], values["rho"]))
 
 
 def _signed(value: float) -> str:

@@ -130,7 +130,7 @@ def over_steps(name: str, values: Values, panels: Sequence[Panel], **place: Any)
         layout[axis.replace("y", "yaxis")] = {
             "title": {"text": panel.title}, "type": "log" if values["log"] else "linear",
             "range": np.log10(y_range).tolist() if values["log"] else y_range, "nticks": 5,
-            **_log_ticks(y_range, values["log"]),
+            **(log_ticks(*y_range) if values["log"] else {}),
             "domain": [bottom, min(1.0, bottom + height)],
         }  # fmt: skip
         for trace in _lines(panel, values["log"], y_range[1], most):
@@ -140,12 +140,15 @@ def over_steps(name: str, values: Values, panels: Sequence[Panel], **place: Any)
     return Figure(name, traces, layout, cursor=True, **place)
 
 
-def _log_ticks(y_range: Sequence[float], log: bool) -> dict[str, Any]:
-    """Few labels on a log axis: powers of ten, or 1, 2 and 5 where there is hardly one."""
-    if not log:
-        return {}
-    decades = np.log10(y_range[1] / y_range[0])
-    return {"dtick": max(1, int(decades / 4)) if decades > 1.5 else "D2"}
+def log_ticks(low: float, high: float) -> dict[str, Any]:
+    """Few labels on a log axis: powers of ten, or also 2 and 5 times them where few are in it."""
+    decades = np.log10(high / low)
+    if decades > 1.5:
+        return {"dtick": max(1, int(decades / 4))}
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high))
+    ticks = [float(f"{k * power:.1g}") for power in powers for k in (1, 2, 5)]
+    # Plotly's own, "D2", writes 0.2 and 20 as "2" alone
+    return {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def _lines(panel: Panel, log: bool, ceiling: float, most: int) -> list[Trace]:
@@ -194,14 +197,16 @@ def _arrows(panel: Panel, log: bool, ceiling: float, axis: str) -> list[dict[str
     arrows = []
     for series in panel.series:
         for rule, run in series.runs.items():
-            over = column(run, series.quantity) > ceiling
+            y = column(run, series.quantity)
+            over = y > ceiling
             if not over.any() or series.quantity == "edge":
                 continue
             step = int(np.argmax(over))
+            how = "grows on" if over[-1] or run.escaped else f"goes up to {y.max():.3g}"
             arrows.append({
-                "text": f"{RULE_NAMES[rule]} grows on", "x": step, "xref": "x", "yref": axis,
-                "y": np.log10(ceiling) if log else ceiling, "ax": 0, "ay": 30, "showarrow": True,
-                "arrowhead": 2, "arrowwidth": 2, "arrowcolor": f"@{rule}",
+                "text": f"{RULE_NAMES[rule]} {how}", "x": step, "xref": "x", "yref": axis,
+                "y": np.log10(ceiling) if log else ceiling, "ax": 0, "ay": 30 + 18 * len(arrows),
+                "showarrow": True, "arrowhead": 2, "arrowwidth": 2, "arrowcolor": f"@{rule}",
                 "font": {"color": f"@{rule}"}, "bgcolor": "@background/0.8",
                 "xanchor": "left" if step < run.steps / 2 else "right",
             })  # fmt: skip

@@ -3,30 +3,69 @@
 from collections.abc import Iterator
 
 from pages.parts.quadratic.draw import Descents
-from pages.parts.quadratic.settings import RULE_NAMES, Values
-from samedge_core.edges import gd_edge
+from pages.parts.quadratic.settings import AXES, FIELDS, RULE_NAMES, Values
+from pages.parts.quadratic.two_dimensions import steepest
+from samedge_core.descent import Trajectory
+from samedge_core.edges import gd_edge, usam_edge
+
+_UNUSED = {"gd": ("rho", "grad_norm"), "usam": ("grad_norm",), "sam": ()}
 
 
 def remarks(values: Values, runs: Descents) -> Iterator[str]:
     """Sentences on what is extreme in the settings; none where the picture speaks for itself."""
     if values["part"] in ("line", "plane", "derivation"):
-        yield from _on_the_quadratic(values)
-    if values["rho"] == 0 and (values["sam"] or values["usam"]):
+        yield from _on_the_quadratic(values, runs)
+    if values["rho"] == 0:
         yield "ρ = 0: SAM and USAM are GD, and the SAM-edge is 2/η."
+    if values["part"] == "map":
+        yield from _on_the_map(values)
     yield from _start(values)
-    yield from _ends(runs)
+    for rule, run in runs.items():
+        yield from _end(rule, run)
 
 
-def _on_the_quadratic(values: Values) -> Iterator[str]:
-    stretch = values["eta"] * values["curvature"]
-    if stretch >= 2:
-        how = (
-            "GD hops for ever between ±w₀, SAM diverges" if stretch == 2 else "every rule diverges"
-        )
+def _on_the_quadratic(values: Values, runs: Descents) -> Iterator[str]:
+    plane, name, curvature = values["part"] == "plane", "λ", values["curvature"]
+    if plane and 0 < steepest(values) < curvature:
+        name, curvature = "λ₂", steepest(values)
         yield (
-            f"ηλ = {stretch:.4g} is not below 2, so λ is not below 2/η = "
-            f"{gd_edge(values['eta']):.4g}: {how}."
+            "The start has no part along v₁, and no step gives it one: all happens along v₂, where "
+            f"λ₂ = {curvature:.4g}."
         )
+    stretch = values["eta"] * curvature
+    moves = steepest(values) > 0 if plane else values["w0"] != 0
+    if moves and stretch >= 2:
+        yield (
+            f"η{name} = {stretch:.4g} is not below 2, so {name} is not below 2/η = "
+            f"{gd_edge(values['eta']):.4g}: {_beyond(stretch, values['rho'])}."
+        )
+    elif moves and "usam" in runs and curvature > (edge := usam_edge(values["eta"], values["rho"])):
+        yield f"The USAM-edge is {edge:.4g}, below {name}: USAM diverges."
+
+
+def _beyond(stretch: float, rho: float) -> str:
+    """What the rules do on a quadratic with eta lambda >= 2, from a start that is no minimum."""
+    if stretch > 2:
+        return "every rule diverges"
+    if rho == 0:
+        return "every rule hops for ever, and its hops neither shrink nor grow"
+    return "GD hops for ever, and its hops neither shrink nor grow; those of SAM and USAM grow"
+
+
+def _on_the_map(values: Values) -> Iterator[str]:
+    rule, axes = values["map_rule"], (values["map_x"], values["map_y"])
+    if unused := [AXES[name] for name in axes if name in _UNUSED[rule]]:
+        yield (
+            f"{RULE_NAMES[rule]} uses no {' and no '.join(unused)}: that makes no difference on "
+            "the map."
+        )
+    for name in dict.fromkeys((*axes, "grad_norm")):
+        low, high = FIELDS[name].suggested or (values[name], values[name])
+        if not low <= values[name] <= high:
+            yield (
+                f"The dot is out of sight: {AXES[name]} = {values[name]:g}, and its axis goes from "
+                f"{low:g} to {high:g}."
+            )
 
 
 def _start(values: Values) -> Iterator[str]:
@@ -43,10 +82,17 @@ def _start(values: Values) -> Iterator[str]:
             yield f"({a:g}, {b:g}) is a minimum: the gradient is 0 there, and no rule moves."
 
 
-def _ends(runs: Descents) -> Iterator[str]:
-    for rule, run in runs.items():
-        if run.escaped:
-            yield (
-                f"{RULE_NAMES[rule]} diverges: it is beyond 10³⁰ after step {run.steps:,}, and its "
-                "record ends there. Try a smaller η."
-            )
+def _end(rule: str, run: Trajectory) -> Iterator[str]:
+    name = RULE_NAMES[rule]
+    if run.escaped:
+        smaller = "η" if rule == "gd" or run.rho == 0 else "η or ρ"
+        yield (
+            f"{name} diverges: it is beyond 10³⁰ after step {run.steps:,}, and its "
+            f"record ends there. Try a smaller {smaller}."
+        )
+    elif rule == "sam" and run.rho > 0 and run.grad_norm[0] > 0 and run.grad_norm[-1] == 0:
+        landed = int((run.grad_norm == 0).argmax())
+        yield (
+            f"Step {landed:,} takes SAM exactly to g = 0, where no direction is uphill: it stays "
+            "there. From almost every other start it hops on."
+        )

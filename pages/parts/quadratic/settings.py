@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from samedge_core.descent import PLAIN_RULES
+from samedge_core.exchange import shown
 from samedge_core.fields import ConfigError, Field
 
 Values = Mapping[str, Any]
@@ -87,11 +88,12 @@ LOOK = {
     "Beside it: the distance, the gradient norm, and the SAM-edge on its way to λ.",
     "plane": "Along the flat direction v₂ everything dies out, along v₁ SAM keeps hopping. The "
     "gauge shows by what a step multiplies each direction; −1 is the edge.",
-    "valley": "Colour is sharpness, the blue line are the minima. Where does GD stop, where does "
+    "valley": "Colour is sharpness; the minima are the line ab = 1. Where does GD stop, where does "
     "SAM go? Click for another start.",
-    "map": "Below the black line a step shrinks what it acts on, above it grows. The dot is where "
-    "you are.",
-    "derivation": "Each line has the current numbers. Move a slider, follow one number through.",
+    "map": "The thick line is the edge: on one side of it a step shrinks what it acts on, on the "
+    "other it makes it grow. The dot is where you are.",
+    "derivation": "An edge is where its line in the picture comes to −1; on its orbit SAM's does "
+    "so at λ. The five steps have the current numbers: move a slider, follow one through.",
 }
 
 
@@ -148,20 +150,21 @@ PRESETS: Mapping[str, Preset] = MappingProxyType({
         "SAM drifts to the flattest minimum",
         "GD and SAM start at the same weights. GD stops at the first minimum that is flatter than "
         "2/η. SAM hops across the valley and drifts along it, to the flattest point a = b, and "
-        "hops there: sharpness / edge then has its median at 1.02. Try ρ = 0.2: a hop of three.",
+        "hops there: sharpness / edge alternates, 0.88 and 1.17. Try ρ = 0.2: a hop of three.",
         {"part": "valley", "rho": 0.05, "walk": 2000},
     ),
 })  # fmt: skip
 
 
 def from_link(query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """Settings out of a link: all of them, and a message for each that could not be used."""
+    """Settings out of a link: all of them, and a message for each that could not be used. Messages
+    quote the link, so that a page must escape them."""
     values, messages = dict(DEFAULTS), []
     preset = query.get("preset")
     if preset is not None and preset in PRESETS:
         values |= PRESETS[preset].values
     elif preset is not None:
-        messages.append(f"There is no preset {preset!r}; there are: {', '.join(PRESETS)}.")
+        messages.append(f"There is no preset {shown(preset)}; there are: {', '.join(PRESETS)}.")
     for name, text in query.items():
         if name not in FIELDS:
             continue
@@ -173,6 +176,10 @@ def from_link(query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     if not any(values[rule] for rule in PLAIN_RULES):
         values |= {rule: DEFAULTS[rule] for rule in PLAIN_RULES}
         messages.append("The link switches every rule off; GD and SAM are shown.")
+    if (twice := values["map_x"]) == values["map_y"]:
+        values |= {name: DEFAULTS[name] for name in ("map_x", "map_y")}
+        used = f"{values['map_x']} and {values['map_y']}"
+        messages.append(f"The link has {twice} on both axes of the map; {used} are used instead.")
     return values, messages
 
 

@@ -119,14 +119,15 @@ def _edge_over_norm(values: Values) -> Figure:
                     "line": {"color": "@background", "width": 2.5}},
          "hovertemplate": "‖g‖ %{x:.4~g}, SAM-edge %{y:.4~g}"},
     ]  # fmt: skip
-    low = float(np.min(sam_edge(eta, 4 * rho, norms)))
+    low = 0.7 * min(float(np.min(sam_edge(eta, 4 * rho, norms))), plain, values["curvature"])
     top = 2.2 * max(plain, values["curvature"])
     layout: dict[str, Any] = {
         "xaxis": _axis("grad_norm"),
         "yaxis": _axis("curvature")
         | {
             "title": {"text": "edge", "standoff": 4},
-            "range": np.log10([min(low, plain) * 0.7, top]).tolist(),
+            "range": np.log10([low, top]).tolist(),
+            **draw.log_ticks(low, top),
         },
         "hovermode": "closest",
     }

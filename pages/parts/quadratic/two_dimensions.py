@@ -21,13 +21,24 @@ GAUGE = (-2.0, 1.15)  # multipliers that the gauge shows; beyond is drawn at its
 
 def runs(values: Values) -> draw.Descents:
     """The descents that this part shows, in the eigenbasis of A."""
-    start = rotation(values["angle"]).T @ [values["x0"], values["y0"]]
-    return draw.descents(_landscape(values), values, start.tolist(), values["steps"])
+    return draw.descents(_landscape(values), values, _start(values), values["steps"])
 
 
 def moved_to(x: float, y: float) -> Mapping[str, float]:
     """The settings that a click on the contours changes."""
     return {"x0": x, "y0": y}
+
+
+def steepest(values: Values) -> float:
+    """The curvature of the direction in which hops stay: the larger eigenvalue, the other where the
+    start has no part along v1, and 0 where it is the minimum."""
+    parts = zip(_landscape(values).eigenvalues, _start(values), strict=True)
+    return max((curvature for curvature, part in parts if part), default=0.0)
+
+
+def _start(values: Values) -> list[float]:
+    """The start in the eigenbasis of A."""
+    return (rotation(values["angle"]).T @ [values["x0"], values["y0"]]).tolist()
 
 
 def _landscape(values: Values) -> Quadratic:
@@ -36,10 +47,10 @@ def _landscape(values: Values) -> Quadratic:
 
 def figures(values: Values, shown: draw.Descents) -> list[Figure]:
     """The plane, the multipliers, and the gradient norm and the edges at each step."""
-    curvature = values["curvature"]
-    norm = float(orbit_grad_norm(curvature, values["eta"], values["rho"]))
-    hops = values["sam"] and values["rho"] > 0
-    levels = [("‖g*‖, predicted", norm, "text", "dot")] if hops else []
+    levels = []
+    if values["sam"] and values["rho"] > 0 and (curvature := steepest(values)):
+        norm = float(orbit_grad_norm(curvature, values["eta"], values["rho"]))
+        levels.append(("‖g*‖, predicted", norm, "text", "dot"))
     edges = draw.edge_levels(values)
     moving = {rule: run for rule, run in shown.items() if rule != "gd"}
     top = 1.25 * max(level[1] for level in edges)
@@ -84,9 +95,10 @@ def _contours(values: Values, turn: np.ndarray, half: float) -> Trace:
 
 
 def _half_width(values: Values) -> float:
-    start = float(np.hypot(values["x0"], values["y0"]))
-    radius = float(orbit_radius(values["curvature"], values["eta"], values["rho"]))
-    orbit = radius if values["sam"] and radius < 20 * max(start, 1e-3) else 0.0
+    start, orbit = float(np.hypot(values["x0"], values["y0"])), 0.0
+    if values["sam"] and (curvature := steepest(values)):
+        radius = float(orbit_radius(curvature, values["eta"], values["rho"]))
+        orbit = radius if radius < 20 * max(start, 1e-3) else 0.0
     return 1.15 * max(start, orbit, 1e-3)
 
 
@@ -150,8 +162,9 @@ def _gauge(values: Values, shown: draw.Descents) -> Figure:
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "multiplier of a step; −1 is the edge"}, "range": list(GAUGE),
                   "tickvals": [-2, -1.5, -1, -0.5, 0, 0.5, 1], "fixedrange": True},
-        "yaxis": {"type": "category", "categoryarray": rows[::-1], "categoryorder": "array",
-                  "fixedrange": True, "range": [-0.6, max(len(rows), 1) - 0.4]},
+        "yaxis": {"type": "category", "dtick": 1, "categoryarray": rows[::-1],
+                  "categoryorder": "array", "fixedrange": True,
+                  "range": [-0.6, max(len(rows), 1) - 0.4]},
         "margin": {"l": 84}, "shapes": shapes, "annotations": names, "hovermode": "closest",
     }  # fmt: skip
     return Figure("Multipliers", traces, layout, height=GAUGE_HEIGHT)
