@@ -292,7 +292,7 @@ def plain(text: str) -> str:
     """
     line = " ".join(text.split())
     apart = re.sub(r"[:@](?=\S)|www(?=\.)", rf"\g<0>{WORD_JOINER}", line, flags=re.IGNORECASE)
-    return re.sub(rf"([^\w\s,.{WORD_JOINER}]|_)", r"\\\1", apart)
+    return re.sub(r"([!-+/:-@\[-`{-~-])", r"\\\1", apart)  # of ASCII alone: else it would show
 
 
 def _grid(field: Field) -> list[float]:

@@ -17,7 +17,7 @@ class EigenEstimate:
 
     Attributes:
         values: signed eigenvalues (k,), k = min(top_k, P).
-        residuals: ||H x - theta x|| of each Ritz pair (k,): an eigenvalue lies within that of theta.
+        residuals: ||H x - theta x|| of each Ritz pair (k,): as near an eigenvalue lies to theta.
         vectors: orthonormal eigenvectors (k, P) as rows: the Ritz vectors, and what their residuals
             say that these lack (one step of Davidson's method).
         converged: the estimate of what is missing met its tolerance before the cap, for all k.
