@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.history import History
 from samedge_core.training.stop import StopReason
 
@@ -38,7 +37,7 @@ def last_stable(history: History) -> int | None:
 
 def _dead_network(history: History, rows: dict[str, np.ndarray]) -> Iterator[str]:
     """Accuracy at chance with a ratio near 1: the edge is met, but nothing is learnt."""
-    chance = PROBLEMS[history.config.problem].chance
+    chance = history.config.spec.chance
     accuracy = rows["accuracy"]
     if chance is None or np.max(accuracy) > 1.5 * chance:
         return

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -39,12 +39,14 @@ class Problem(ABC):
         size: P, the number of parameters.
         dtype, device: of w and of all computation.
         classes: number of classes, or 0 when the targets are not classes.
+        made_from: what `registry.build` made it from; None for a problem of one's own.
     """
 
     size: int
     dtype: torch.dtype
     device: torch.device = CPU
     classes: int = 0
+    made_from: tuple[Any, ...] | None = None
 
     @abstractmethod
     def init(self, *, seed: int) -> Tensor:

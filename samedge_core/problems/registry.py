@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from samedge_core.fields import Field
+from samedge_core.fields import ConfigError, Field
 
 if TYPE_CHECKING:
     from samedge_core.problems.problem import Problem
 
-__all__ = ["PROBLEMS", "ProblemSpec", "build"]
+__all__ = ["OWN_PROBLEM", "PROBLEMS", "ProblemSpec", "build", "made_from", "spec_of"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class ProblemSpec:
     """Accuracy of guessing, for classification."""
     data: str | None = None
     """The data set of `samedge_core.problems.downloads` that it needs, if any."""
+    seeded: bool = False
+    """Whether the seed decides more than the initial weights and the order of the batches."""
 
 
 def _size(default: int, most: int) -> Field:
@@ -192,7 +194,7 @@ _SPECS = (
                "Numbers separated by commas; negative ones make a saddle.", low=-1e6, high=1e6),
          Field("rotated", "bool", True, "Random rotation",
                "Turn the eigenvectors away from the axes (by the seed).")),
-        "samedge_core.problems.quadratic:quadratic", data_size=None,
+        "samedge_core.problems.quadratic:quadratic", data_size=None, seeded=True,
     ),
     ProblemSpec(
         "mnist-mlp", "The paper's MLP on MNIST",
@@ -249,6 +251,25 @@ _SPECS = (
 
 PROBLEMS: dict[str, ProblemSpec] = {spec.name: spec for spec in _SPECS}
 
+OWN_PROBLEM = "own-problem"
+"""What stands in a RunConfig for a Problem that was handed to `run`: no name leads back to it."""
+_OWN = ProblemSpec(
+    OWN_PROBLEM, "A problem of one's own", "Handed to `samedge_core.run` by a script.", (), "",
+    data_size=None,
+)  # fmt: skip
+
+
+def spec_of(name: str) -> ProblemSpec:
+    """Of one of PROBLEMS, or of OWN_PROBLEM, which has no options and can't be built."""
+    return _OWN if name == OWN_PROBLEM else PROBLEMS[name]
+
+
+def made_from(
+    name: str, options: Mapping[str, Any], *, seed: int, dtype: str, device: str
+) -> tuple[Any, ...]:
+    """What decides the problem that `build` makes of this: equal for equal problems."""
+    return name, dict(options), seed if PROBLEMS[name].seeded else None, dtype, device
+
 
 def build(
     name: str,
@@ -263,11 +284,15 @@ def build(
     `seed` fixes what is random in the problem itself (a rotation), not the initial weights.
 
     Raises:
-        ConfigError: this machine has no such device.
+        ConfigError: this machine has no such device, or it is a problem of one's own.
         DataError: the data can't be had or can't be used.
     """
+    if name == OWN_PROBLEM:
+        raise ConfigError("problem", f"{name} can't be built: hand the Problem itself to run()")
     module, function = PROBLEMS[name].builder.split(":")
     builder = getattr(importlib.import_module(module), function)
     # before the data is read: a device that is missing need not wait for it
     place = importlib.import_module("samedge_core.problems.devices").resolve_device(device, dtype)
-    return builder(**options, seed=seed, dtype=dtype).to(place)
+    problem = builder(**options, seed=seed, dtype=dtype).to(place)
+    problem.made_from = made_from(name, options, seed=seed, dtype=dtype, device=device)
+    return problem
