@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from samedge_core.fields import ConfigError, Field
@@ -87,9 +87,10 @@ def _loss(default: str, *choices: str) -> Field:
     )  # fmt: skip
 
 
-def _first(default: int, most: int, unit: str) -> Field:
-    return Field("n", "int", default, "Data size", "The first so many training examples are used.",
-                 unit=unit, low=1, high=most)  # fmt: skip
+def _first(default: int, most: int, unit: str, *, own: bool = False) -> Field:
+    text = "The first so many training examples are used"
+    text += ", or all where the file has fewer." if own else "."
+    return Field("n", "int", default, "Data size", text, unit=unit, low=1, high=most)
 
 
 def _held_out(default: int, most: int, unit: str) -> Field:
@@ -116,8 +117,8 @@ def _paper_mlp(width: int) -> tuple[Field, ...]:
 def _paper_cnn(*, layers: bool) -> tuple[Field, ...]:
     fields = (
         _count("channels", 16, "Channels", "Of the first block's convolutions; each further block "
-               "has twice as many.", 256, "channels"),
-        _count("blocks", 2, "Blocks", "Each ends in a 2x2 max-pool.", 4, "blocks"),
+               "has twice as many.", 256),
+        _count("blocks", 2, "Blocks", "Each ends in a 2x2 max-pool.", 4),
     )  # fmt: skip
     if not layers:
         return fields
@@ -137,6 +138,11 @@ def _paper_transformer() -> tuple[Field, ...]:
         _count("model", 64, "Model size", "Length of the vector that stands for a character; the "
                "paper has 128.", 1024),
     )  # fmt: skip
+
+
+def _of(network: str, fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    """Said to be of this network, where another may be chosen."""
+    return tuple(replace(field, label=f"{field.label} of the {network}") for field in fields)
 
 
 def _path(suffix: str, text: str) -> Field:
@@ -230,12 +236,13 @@ _SPECS = (
         "classes, optionally x_test and y_test. Pixels (uint8) are divided by 256, and the "
         "training mean is taken off.",
         (_path(".npz", "As numpy.savez writes it; nothing in it is unpickled."),
-         _first(500, _MOST, "examples"),
+         _first(500, _MOST, "examples", own=True),
          _held_out(500, _MOST, "examples"),
          Field("network", "choice", "mlp", "Network", "A CNN needs images (n, rows, columns) or "
                "(n, rows, columns, channels).", choices=("mlp", "cnn"),
                titles=("MLP", "CNN")),
-         *_paper_mlp(100), *_paper_cnn(layers=False), _loss("mse", *_CLASS_LOSSES)),
+         *_of("MLP", _paper_mlp(100)), *_of("CNN", _paper_cnn(layers=False)),
+         _loss("mse", *_CLASS_LOSSES)),
         "samedge_core.problems.paper:own_images",
     ),
     ProblemSpec(
@@ -243,7 +250,7 @@ _SPECS = (
         "The paper's Transformer on the characters of an ASCII text of yours; its last tenth is "
         "held out.",
         (_path(".txt", "Plain ASCII."),
-         _first(200, _MOST, "sequences"),
+         _first(200, _MOST, "sequences", own=True),
          _held_out(256, _MOST, "sequences"), *_paper_transformer()),
         "samedge_core.problems.paper:own_text_transformer",
     ),
