@@ -31,6 +31,11 @@ class Landscape(Protocol):
     """A loss on R^d. Each method takes the d coordinates of a point as a sequence, of floats or of
     arrays of one shape; what it returns broadcasts in the same way."""
 
+    @property
+    def dimension(self) -> int:
+        """d."""
+        ...
+
     def loss(self, w: Sequence[Any]) -> Any:
         """L(w)."""
         ...
@@ -108,7 +113,8 @@ def descend(
     rho = 0 gives GD bit for bit; at g = 0 the step is zero.
 
     Raises:
-        ValueError: an unknown rule, or a start that is not finite.
+        ValueError: an unknown rule; eta <= 0 or rho < 0; or a start that is not finite or not of
+            the landscape's dimension.
 
     >>> from samedge_core.quadratics import Quadratic
     >>> descend(Quadratic([4.0]), "gd", 0.5, 0.0, [1.0], 3).w.ravel().tolist()
@@ -116,6 +122,12 @@ def descend(
     """
     if rule not in PLAIN_RULES:
         raise ValueError(f"rule must be one of {', '.join(PLAIN_RULES)}, got {rule!r}")
+    sam_edge(eta, rho, 1.0)  # refuses what has no edge
+    if len(start) != landscape.dimension:
+        raise ValueError(
+            f"start must have the {landscape.dimension} coordinates of the landscape, got "
+            f"{len(start)}: {list(start)}"
+        )
     if not all(map(math.isfinite, start)):
         raise ValueError(f"start must be finite, got {list(start)}")
     path = [tuple(map(float, start))]

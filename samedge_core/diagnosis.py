@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.history import History
 from samedge_core.training.stop import StopReason
 
@@ -28,17 +27,18 @@ def diagnose(history: History) -> Iterator[str]:
 
 def last_stable(history: History) -> int | None:
     """The step to go back to after a divergence: the last one whose loss was no larger than at the
-    start. None for a run that has not diverged."""
+    start. None for a run that has not diverged, or whose first loss is not finite."""
     if history.stop_reason is not StopReason.DIVERGED:
         return None
     columns = history.columns()
-    calm = np.flatnonzero(columns["loss"] <= columns["loss"][0])
-    return int(columns["step"][calm[-1]])
+    loss = columns["loss"]
+    calm = np.flatnonzero(np.isfinite(loss) & (loss <= loss[:1]))
+    return int(columns["step"][calm[-1]]) if len(calm) else None
 
 
 def _dead_network(history: History, rows: dict[str, np.ndarray]) -> Iterator[str]:
     """Accuracy at chance with a ratio near 1: the edge is met, but nothing is learnt."""
-    chance = PROBLEMS[history.config.problem].chance
+    chance = history.config.spec.chance
     accuracy = rows["accuracy"]
     if chance is None or np.max(accuracy) > 1.5 * chance:
         return
@@ -47,7 +47,7 @@ def _dead_network(history: History, rows: dict[str, np.ndarray]) -> Iterator[str
         yield (
             f"This looks like a dead network: the accuracy, {accuracy[-1]:.2f}, is at chance "
             f"although the ratio sharpness/edge is {ratio:.3f}. The ratio alone proves nothing. "
-            "Try a smaller ρ or η, then Reset."
+            "Try a smaller ρ or η from the start."
         )
 
 

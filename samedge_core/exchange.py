@@ -13,12 +13,15 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from samedge_core.fields import ConfigError, Field
-from samedge_core.problems.registry import PROBLEMS
+from samedge_core.problems.registry import OWN_PROBLEM, PROBLEMS
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.config import SCHEMA as CONFIG_SCHEMA
 from samedge_core.training.history import Intervention, check_changes
 
-__all__ = ["ExchangeError", "Replay", "as_recorded", "from_json", "shown", "to_json"]
+__all__ = [
+    "ExchangeError", "Replay", "as_recorded", "from_json", "refuse_own_problem", "shown",
+    "to_json",
+]  # fmt: skip
 
 KIND, SCHEMA = "replay", 1
 MOST_BYTES = 1_000_000
@@ -75,8 +78,8 @@ def to_json(
         about: for people only, such as a title and versions; `from_json` doesn't look at it.
 
     Raises:
-        ExchangeError: the run has a file of one's own (`path`), which JSON can't hold; there is too
-            much of it; or `about` is not JSON.
+        ExchangeError: the run has a file of one's own (`path`), which JSON can't hold, or a problem
+            of one's own; there is too much of it; or `about` is not JSON.
         ConfigError: an intervention's value is outside its range.
     """
     _refuse_own_file(config)
@@ -239,9 +242,19 @@ def _check_count(count: int) -> None:
 
 
 def _refuse_own_file(config: RunConfig) -> None:
-    paths = [field for field in PROBLEMS[config.problem].options if _names_file(field, config)]
+    refuse_own_problem(config, "a replay")
+    paths = [field for field in config.spec.options if _names_file(field, config)]
     if paths:
         raise ExchangeError(f"{_NO_FILE}, got problem {config.problem} with a path")
+
+
+def refuse_own_problem(config: RunConfig, what: str) -> None:
+    """Raises an ExchangeError where no name leads back to what was trained."""
+    if config.problem == OWN_PROBLEM:
+        raise ExchangeError(
+            f"{what} can't contain a problem of one's own, which only the program that made it "
+            f"has, got problem {config.problem}"
+        )
 
 
 def _names_file(field: Field, config: RunConfig) -> bool:

@@ -79,14 +79,33 @@ _LIMITS = {
 }
 
 LOSS_FACTOR = {"mse": 1.0, "half-mse": 0.5}
+LEAST_SHARE = 0.25  # of the data in the Hessian: below, errors of 13-16 % were seen
 
 
-def hints(config: RunConfig) -> list[str]:
+def hints(config: RunConfig, *, from_start: bool = True) -> list[str]:
     """Plain warnings for settings that are known to mislead; empty when none is known.
 
     A network of another size than its problem's default gets them only at twice the distance, since
     the measured limits are those of the default. Momentum and USAM get the exact ones only.
+
+    Args:
+        from_start: whether the settings are in force from step 0 on; what depends on the sharpness
+            there is not said of a run that has come further.
     """
+    return [*_on_training(config, from_start), *_on_measuring(config)]
+
+
+def _on_measuring(config: RunConfig) -> Iterator[str]:
+    has_data = config.spec.data_size is not None
+    if has_data and config.hessian_share < LEAST_SHARE:
+        yield (
+            f"With {100 * config.hessian_share:.3g} % of the examples in the Hessian, the "
+            "sharpness may read far too high: up to 16 % with a tenth of them, and two or three "
+            f"times the value with a single one. Try a share of {LEAST_SHARE:g}."
+        )
+
+
+def _on_training(config: RunConfig, from_start: bool) -> list[str]:
     if config.options.get("loss") == "cross-entropy":
         return [
             "Under cross-entropy the sharpness rises, then falls again, so that it stays at no "
@@ -95,13 +114,13 @@ def hints(config: RunConfig) -> list[str]:
     if config.problem == "quadratic":
         return list(_on_a_quadratic(config))
     if config.problem == "two-weight":
-        return list(_on_two_weights(config))
+        return list(_on_two_weights(config)) if from_start else []
     if config.problem not in _LIMITS:
         return []  # data of one's own: nothing was measured
     if config.rule == "gd" or (config.rule == "sam" and config.rho == 0):
-        return list(_breaks(config) or _under_gd(config))
+        return list(_breaks(config) or _under_gd(config, from_start))
     if config.rule == "sam":
-        return list(_breaks(config) or _under_sam(config))
+        return list(_breaks(config) or _under_sam(config, from_start))
     return []
 
 
@@ -137,7 +156,7 @@ def _breaks(config: RunConfig) -> list[str]:
     ]
 
 
-def _under_gd(config: RunConfig) -> Iterator[str]:
+def _under_gd(config: RunConfig, from_start: bool) -> Iterator[str]:
     found = _range(config)
     if found is None:
         return
@@ -149,7 +168,7 @@ def _under_gd(config: RunConfig) -> Iterator[str]:
             f"2/η = {edge:.3g} is out of reach: in {found.within:,} steps of GD the sharpness here "
             f"{way} {found.reach * scale:.3g}. {advice}"
         )
-    if found.start and edge * slack < found.start * scale:
+    if from_start and found.start and edge * slack < found.start * scale:
         yield _starts_above(edge, found.start * scale, advice)
 
 
@@ -160,7 +179,7 @@ def _starts_above(edge: float, start: float, advice: str) -> str:
     )
 
 
-def _under_sam(config: RunConfig) -> Iterator[str]:
+def _under_sam(config: RunConfig, from_start: bool) -> Iterator[str]:
     limits, found = _LIMITS[config.problem], _range(config)
     scale, slack, edge = _scale(config), _slack(config), 2 / config.eta
     smaller, wider = f"Try η = {limits.eta / scale:g}.", f"Try ρ = {limits.rho:g}."
@@ -169,7 +188,7 @@ def _under_sam(config: RunConfig) -> Iterator[str]:
             f"η = {config.eta:g} is too small: 2/η = {edge:.3g}, and in 1,300 steps the SAM-edge "
             f"doesn't come down to the sharpness. {smaller}"
         )
-    if found and found.start and edge * slack < found.start * scale:
+    if from_start and found and found.start and edge * slack < found.start * scale:
         yield _starts_above(edge, found.start * scale, smaller)
     if config.rho * slack <= limits.weak:
         yield (

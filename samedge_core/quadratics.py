@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from samedge_core.edges import gd_edge
+from samedge_core.edges import gd_edge, usam_edge
 
 __all__ = ["Quadratic", "orbit_grad_norm", "orbit_radius", "rotation"]
 
@@ -26,6 +26,7 @@ class Quadratic:
 
     def __init__(self, eigenvalues: Sequence[float]) -> None:
         self.eigenvalues = tuple(float(value) for value in eigenvalues)
+        self.dimension = len(self.eigenvalues)
 
     def loss(self, w: Sequence[Any]) -> Any:
         """L(w)."""
@@ -50,6 +51,7 @@ def orbit_radius(curvature: ArrayLike, eta: ArrayLike, rho: ArrayLike) -> NDArra
     0.6
     """
     stretch = _eta_lambda(curvature, eta)
+    usam_edge(1.0, rho)  # checks rho
     with np.errstate(divide="ignore", invalid="ignore"):
         inside = stretch * np.asarray(rho) / np.maximum(2 - stretch, 0)
     return np.where(stretch < 2, inside, np.inf)

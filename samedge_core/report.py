@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from samedge_core.figures import paper_figures
-from samedge_core.problems.registry import PROBLEMS
 from samedge_core.summary import in_words, summarise
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import History
@@ -76,7 +75,7 @@ def _ending(history: History) -> str:
 
 
 def _settings(config: RunConfig) -> list[tuple[str, str]]:
-    options = {field.name: field for field in PROBLEMS[config.problem].options}
+    options = {field.name: field for field in config.spec.options}
     values = [(field, getattr(config, name)) for name, field in FIELDS.items()]
     values += [(field, config.options[name]) for name, field in options.items()]
     return [

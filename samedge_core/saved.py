@@ -91,7 +91,8 @@ def export(history: History, file: Path, about: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: another suffix.
-        ExchangeError: a replay can't hold this run, since it is trained on a file of one's own.
+        ExchangeError: a replay can't hold this run, since it is trained on a file of one's own; or
+            neither can a script, since it is trained on a problem of one's own.
         OSError: the file can't be written.
     """
     make = EXPORTS.get(file.suffix.lower())
@@ -106,7 +107,7 @@ def export(history: History, file: Path, about: Mapping[str, Any]) -> None:
 def write_results(folder: Path, history: History, about: Mapping[str, Any]) -> list[str]:
     """Write all of the results but the run's id, making `folder` where needed; returns the names.
 
-    A replay of a run that is trained on a file of one's own can't be: there is none.
+    A replay of a run that is trained on a file or problem of one's own can't be: there is none.
 
     Raises:
         OSError: the folder can't be written to.

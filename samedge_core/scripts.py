@@ -6,9 +6,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from samedge_core.exchange import as_recorded
+from samedge_core.exchange import as_recorded, refuse_own_problem
 from samedge_core.fields import Field
-from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import Intervention
 
@@ -45,8 +44,10 @@ def script(config: RunConfig, interventions: Iterable[Intervention] = (), title:
     "your-file" stands for it.
 
     Raises:
+        ExchangeError: the run is of a problem of one's own.
         ConfigError: an intervention's value is outside its range.
     """
+    refuse_own_problem(config, "a script")
     run = "history = se.run(config)\n"
     changes = ""
     made = as_recorded(config, interventions)
@@ -73,7 +74,7 @@ def _arguments(config: RunConfig) -> list[str]:
     ]
     options = [
         f'"{field.name}": {_literal(field, config.options[field.name])}'
-        for field in PROBLEMS[config.problem].options
+        for field in config.spec.options
         if config.options[field.name] != field.default
     ]
     if options:

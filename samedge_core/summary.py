@@ -25,7 +25,8 @@ class Summary:
         parameters: length of w.
         steps: taken and recorded.
         edge_phase_start: step at which the edge phase begins. It lasts to the end of the run, and
-            only rows whose sharpness was measured belong to it.
+            only rows whose sharpness was measured belong to it. 0 means that the run starts at its
+            edge or above, so that nothing has brought it there.
         deviation, ratio: medians over the edge phase of |ratio - 1| and of sharpness / edge.
         align_grad, align_sam: medians over the edge phase of the alignments with v1, from 0 to 1.
         loss, accuracy, held_out_loss, held_out_accuracy: the last finite ones.
@@ -102,7 +103,10 @@ def summarise(history: History) -> Summary:
 
 def in_words(summary: Summary) -> list[tuple[str, str]]:
     """(label, value) of all that the configuration does not say already; a dash for unknown."""
-    return [(label, shown(getattr(summary, name), digits=5)) for name, label in _LABELS.items()]
+    words = {name: shown(getattr(summary, name), digits=5) for name in _LABELS}
+    if summary.edge_phase_start == 0:
+        words["edge_phase_start"] = "0: the run starts at its edge or above"
+    return [(label, words[name]) for name, label in _LABELS.items()]
 
 
 def shown(value: str | float | None, *, digits: int) -> str:

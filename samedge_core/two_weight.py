@@ -23,6 +23,8 @@ class TwoWeightLandscape:
     2.0
     """
 
+    dimension = 2
+
     def loss(self, w: Sequence[Any]) -> Any:
         """L(a, b)."""
         a, b = w

@@ -111,6 +111,13 @@ def test_bad_arguments_are_named():
         descend(VALLEY, "adam", 0.1, 0.0, (1, 1), 1)
     with pytest.raises(ValueError, match="start must be finite, got"):
         descend(VALLEY, "gd", 0.1, 0.0, (1, np.nan), 1)
+    for landscape in (VALLEY, Quadratic([5.0, 1.0])):
+        with pytest.raises(ValueError, match=r"start must have the 2 coordinates .*, got 1: \[1\]"):
+            descend(landscape, "gd", 0.1, 0.0, [1], 1)
+    with pytest.raises(ValueError, match=r"eta must be a finite number > 0, got -0\.3"):
+        descend(VALLEY, "gd", -0.3, 0.0, (1, 1), 1)
+    with pytest.raises(ValueError, match=r"rho must be a finite number >= 0, got -0\.2"):
+        descend(VALLEY, "sam", 0.3, -0.2, (1, 1), 1)
 
 
 @given(steps=st.integers(0, 20_000))

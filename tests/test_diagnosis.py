@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import samedge_core as se
-from samedge_core.diagnosis import WINDOW, diagnose
+from samedge_core.diagnosis import WINDOW, diagnose, last_stable
 from samedge_core.training.history import History, Measurement
 
 SAM_EDGE = se.sam_edge(1.0, 0.05, 0.01)
@@ -66,3 +66,23 @@ def test_a_real_dead_network_is_named():
     config = se.RunConfig(options={"n": 100, "width": 20}, eta=1.0, rho=5.0, steps=150)
     (message,) = diagnose(se.run(config))
     assert "dead network" in message
+
+
+def diverged(*losses: float) -> History:
+    history = History(se.RunConfig())
+    for step, loss in enumerate(losses):
+        history.append(Measurement(step, loss=loss, grad_norm=1.0))
+    history.stop = se.Stop(se.StopReason.DIVERGED, len(losses) - 1, "diverged")
+    return history
+
+
+@pytest.mark.parametrize(
+    ("losses", "step"),
+    [((1.0, 2.0, 0.5, 9.0), 2), ((1.0, np.inf), 0), ((np.nan,), None), ((np.inf, np.inf), None)],
+)
+def test_the_last_stable_step_is_one_with_a_loss_no_larger_than_the_first(losses, step):
+    assert last_stable(diverged(*losses)) == step
+
+
+def test_a_run_that_has_not_diverged_has_no_last_stable_step():
+    assert last_stable(record()) is None

@@ -32,6 +32,7 @@ MISLEADING = {
     "sam, large radius": ("ρ = 1 is too large", {"rho": 1}),
     "sam, dead": ("ρ = 5 is too large", {"rho": 5}),
     "sam, small batches": ("With 50 examples", {"batch_size": 50}),
+    "few examples in the Hessian": ("With 0.1 % of the examples", {"hessian_share": 0.001}),
     "cross-entropy": ("cross-entropy", {"options": {"loss": "cross-entropy"}}),
     "cross-entropy, cnn": (
         "cross-entropy",
@@ -86,6 +87,19 @@ MISLEADING = {
 
 
 class TestHints:
+    def test_the_start_is_no_matter_of_a_run_under_way(self):
+        for setting in ("gd, catapult", "cnn, starts above", "two weights"):
+            config = RunConfig(**MISLEADING[setting][1])
+            assert hints(config)
+            assert hints(config, from_start=False) == []
+        for setting in ("gd, small step", "sam, large radius", "quadratic, sam"):
+            config = RunConfig(**MISLEADING[setting][1])
+            assert hints(config, from_start=False) == hints(config) != []
+
+    def test_a_share_of_the_data_matters_where_there_is_data(self):
+        assert hints(RunConfig(hessian_share=0.25)) == []
+        assert hints(RunConfig(problem="quadratic", eta=0.1, hessian_share=0.001)) == []
+
     def test_imports_no_torch(self):
         code = "import sys, samedge_core.hints; sys.exit('torch' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -83,6 +83,12 @@ def test_a_curvature_that_is_not_positive_is_refused():
         orbit_radius([2.0, -1.0], 0.1, 0.1)
 
 
+@pytest.mark.parametrize("orbit", [orbit_radius, orbit_grad_norm])
+def test_a_radius_below_zero_is_refused(orbit):
+    with pytest.raises(ValueError, match="rho must be a finite number >= 0, got -1"):
+        orbit(5, 0.3, -1)
+
+
 def test_loss_and_gradient_in_the_plane():
     q = rotation(30) @ np.diag([5.0, 1.0]) @ rotation(30).T
     w = np.array([0.7, -1.1])

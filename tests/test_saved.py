@@ -14,6 +14,7 @@ import pytest
 import samedge_core as se
 from samedge_core import exchange, saved
 from samedge_core.exchange import ExchangeError
+from samedge_core.problems.registry import OWN_PROBLEM
 from samedge_core.saved import SavedError
 from tests import old_folder
 
@@ -128,6 +129,19 @@ def test_a_run_on_a_file_of_ones_own_has_no_replay(tmp_path, own_files):
     assert not (tmp_path / "replay.json").exists()
     with pytest.raises(ExchangeError, match="a file of one's own"):
         saved.export(history, tmp_path / "replay.json", ABOUT)
+
+
+def test_a_run_of_ones_own_problem_says_so_and_is_no_replay_or_script(tmp_path):
+    history = se.History(se.RunConfig(problem=OWN_PROBLEM, dtype="float64", batch_size=600))
+    assert "replay.json" not in saved.write_results(tmp_path, history, ABOUT)
+    for name in ("replay.json", "run.py"):
+        with pytest.raises(ExchangeError, match="can't contain a problem of one's own"):
+            saved.export(history, tmp_path / name, ABOUT)
+        assert not (tmp_path / name).exists()
+    assert f"on {OWN_PROBLEM}" in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "summary.json").read_text())["problem"] == OWN_PROBLEM
+    told = json.loads(pq.read_schema(tmp_path / "history.parquet").metadata[b"samedge"])
+    assert (told["config"]["problem"], told["config"]["options"]) == (OWN_PROBLEM, {})
 
 
 def test_a_run_without_rows_or_stop_has_results(tmp_path):

@@ -102,6 +102,12 @@ def test_in_words_the_unknown_is_a_dash():
     assert words["Edge phase from step (sharpness / edge ≥ 0.95)"] == "1"
 
 
+def test_a_run_that_starts_above_its_edge_is_said_to():
+    words = dict(in_words(summarise(record([3.0, 3.0]))))
+    label = "Edge phase from step (sharpness / edge ≥ 0.95)"
+    assert words[label] == "0: the run starts at its edge or above"
+
+
 def test_the_columns_of_a_comparison_table():
     assert [field.name for field in fields(Summary)] == [
         "problem", "rule", "eta", "rho", "batch_size", "seed", "parameters", "steps",

@@ -20,14 +20,18 @@ __all__ = ["own_arrays", "own_text"]
 
 MOST_BYTES = 2 * 1024**3
 MOST_CLASSES = 1000
+# a gradient grows as the square of an input, and its norm adds up squares: in float32, to 3e38;
+# of NumPy's type, since half precision would take Python's for infinite
+LARGEST = np.float64(1e8)
 HELD_OUT_SHARE = 0.1
 ARRAYS = ("x", "y", "x_test", "y_test")
 
 
 def own_arrays(path: str, n: int, n_test: int) -> Split:
-    """The first n examples of a .npz file: x (n, ...) uint8 or float, y (n,) integer classes.
+    """The first n examples of a .npz file, or as many as it has.
 
-    The file holds arrays named x and y, and optionally x_test and y_test, held out.
+    The file holds arrays named x (n, ...), uint8 or float, and y (n,), integer classes, and
+    optionally x_test and y_test, held out.
 
     Raises:
         DataError: the file, or an array in it, is not of this form; shows what came and what is
@@ -51,11 +55,12 @@ def own_arrays(path: str, n: int, n_test: int) -> Split:
             f"x_test must be like x, {x.dtype} {x.shape[1:]} an example, got {x_test.dtype} "
             f"{x_test.shape[1:]}"
         )
-    return first(Split(x, y, x_test, y_test), n, n_test)
+    return first(Split(x, y, x_test, y_test), min(n, len(x)), n_test)
 
 
 def own_text(path: str, n: int, n_test: int, length: int) -> Split:
-    """Sequences of ASCII codes from a .txt file, as `shakespeare`; the last tenth is held out.
+    """The first n sequences of ASCII codes of a .txt file, or as many as it has, as `shakespeare`;
+    the last tenth is held out.
 
     Raises:
         DataError: no such file, not ASCII, or too short.
@@ -63,7 +68,8 @@ def own_text(path: str, n: int, n_test: int, length: int) -> Split:
     file = _file(path, ".txt")
     codes = ascii_codes(file.read_bytes(), str(file))
     start = len(codes) - int(HELD_OUT_SHARE * len(codes))
-    return first(sequences(codes[:start], codes[start:], length), n, n_test)
+    split = sequences(codes[:start], codes[start:], length)
+    return first(split, min(n, len(split.x)), n_test)
 
 
 def _file(path: str, suffix: str) -> Path:
@@ -99,9 +105,12 @@ def _check_inputs(name: str, x: NDArray[Any]) -> None:
         raise DataError(f"{name} must be uint8 or float, got {x.dtype}")
     if x.ndim < 2 or 0 in x.shape[1:]:
         raise DataError(f"{name} must have shape (n, ...) with 2 or more axes, got {x.shape}")
-    wrong = 0 if x.dtype == np.uint8 else x.size - int(np.isfinite(x).sum())
+    wrong = 0 if x.dtype == np.uint8 else x.size - int((np.abs(x) <= LARGEST).sum())
     if wrong:
-        raise DataError(f"{name} must be finite, got {wrong:,} other entries of {x.size:,}")
+        raise DataError(
+            f"{name} must be finite, from {-LARGEST:g} to {LARGEST:g}, got {wrong:,} other entries "
+            f"of {x.size:,}"
+        )
 
 
 def _check_labels(name: str, y: NDArray[Any], n: int, inputs: str) -> None:

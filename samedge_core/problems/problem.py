@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from samedge_core.problems.batches import Batch, Batches
 from samedge_core.problems.explicit_network import ExplicitNetwork
 from samedge_core.problems.explicit_operator import ExplicitOperator
+from samedge_core.problems.own_modules import check_module
 
 __all__ = ["Batch", "Evaluation", "LossFunction", "ModuleProblem", "Problem"]
 
@@ -39,12 +40,14 @@ class Problem(ABC):
         size: P, the number of parameters.
         dtype, device: of w and of all computation.
         classes: number of classes, or 0 when the targets are not classes.
+        made_from: what `registry.build` made it from; None for a problem of one's own.
     """
 
     size: int
     dtype: torch.dtype
     device: torch.device = CPU
     classes: int = 0
+    made_from: tuple[Any, ...] | None = None
 
     @abstractmethod
     def init(self, *, seed: int) -> Tensor:
@@ -106,15 +109,21 @@ class Problem(ABC):
         """Any torch module as a Problem; `init` gives the module's own weights, whatever the seed.
 
         Args:
-            module: its parameters, in order, make up w; left unchanged.
+            module: its parameters, in order, make up w; left unchanged. Layers that draw at random
+                or keep count of their calls (dropout, batch norm) must be in evaluation mode.
             x, y: inputs (n, ...) and targets: classes as integers, (n,) or (n, time), or values
                 (n, outputs).
             loss: "mse", "half-mse", "cross-entropy", or a function of (outputs, y).
 
         Raises:
-            ValueError: no parameters, mixed dtypes, lengths that differ, non-finite inputs, an
+            TypeError: x or y is no tensor.
+            ValueError: no parameters, mixed dtypes, a layer as above in training mode, lengths
+                that differ, values that are not finite, classes that are none of the outputs, an
                 unknown loss; the message shows what came.
         """
+        check_module(module, x, y, loss)
+        if isinstance(loss, str) and not y.is_floating_point():
+            y = y.long()  # all that torch's losses take
         return ModuleProblem(module, x, y, loss)
 
 
@@ -143,7 +152,6 @@ class ModuleProblem(Problem):
             evaluated: `evaluate` looks at the first so many examples only.
         """
         named = dict(module.named_parameters())
-        _check_module(named, x, y)
         self._module = module
         self._buffers = dict(module.named_buffers())
         self._initialise = initialise
@@ -256,18 +264,6 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
 
 def _flatten(module: nn.Module) -> Tensor:
     return torch.cat([p.detach().reshape(-1) for p in module.parameters()])
-
-
-def _check_module(named: dict[str, nn.Parameter], x: Tensor, y: Tensor) -> None:
-    if not named:
-        raise ValueError("the module has no parameters to train")
-    dtypes = {p.dtype for p in named.values()}
-    if len(dtypes) > 1:
-        raise ValueError(f"all parameters must have one dtype, got {sorted(map(str, dtypes))}")
-    if len(x) != len(y) or len(x) == 0:
-        raise ValueError(f"x and y must have the same length > 0, got {len(x)} and {len(y)}")
-    if x.is_floating_point() and not torch.isfinite(x).all():
-        raise ValueError(f"x must be finite, got {int((~torch.isfinite(x)).sum())} other entries")
 
 
 def _loss_function(loss: str | LossFunction, y: Tensor) -> LossFunction:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from samedge_core.fields import Field
+from samedge_core.fields import ConfigError, Field
 
 if TYPE_CHECKING:
     from samedge_core.problems.problem import Problem
 
-__all__ = ["PROBLEMS", "ProblemSpec", "build"]
+__all__ = ["OWN_PROBLEM", "PROBLEMS", "ProblemSpec", "build", "made_from", "spec_of"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class ProblemSpec:
     """Accuracy of guessing, for classification."""
     data: str | None = None
     """The data set of `samedge_core.problems.downloads` that it needs, if any."""
+    seeded: bool = False
+    """Whether the seed decides more than the initial weights and the order of the batches."""
 
 
 def _size(default: int, most: int) -> Field:
@@ -85,9 +87,10 @@ def _loss(default: str, *choices: str) -> Field:
     )  # fmt: skip
 
 
-def _first(default: int, most: int, unit: str) -> Field:
-    return Field("n", "int", default, "Data size", "The first so many training examples are used.",
-                 unit=unit, low=1, high=most)  # fmt: skip
+def _first(default: int, most: int, unit: str, *, own: bool = False) -> Field:
+    text = "The first so many training examples are used"
+    text += ", or all where the file has fewer." if own else "."
+    return Field("n", "int", default, "Data size", text, unit=unit, low=1, high=most)
 
 
 def _held_out(default: int, most: int, unit: str) -> Field:
@@ -114,8 +117,8 @@ def _paper_mlp(width: int) -> tuple[Field, ...]:
 def _paper_cnn(*, layers: bool) -> tuple[Field, ...]:
     fields = (
         _count("channels", 16, "Channels", "Of the first block's convolutions; each further block "
-               "has twice as many.", 256, "channels"),
-        _count("blocks", 2, "Blocks", "Each ends in a 2x2 max-pool.", 4, "blocks"),
+               "has twice as many.", 256),
+        _count("blocks", 2, "Blocks", "Each ends in a 2x2 max-pool.", 4),
     )  # fmt: skip
     if not layers:
         return fields
@@ -135,6 +138,11 @@ def _paper_transformer() -> tuple[Field, ...]:
         _count("model", 64, "Model size", "Length of the vector that stands for a character; the "
                "paper has 128.", 1024),
     )  # fmt: skip
+
+
+def _of(network: str, fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    """Said to be of this network, where another may be chosen."""
+    return tuple(replace(field, label=f"{field.label} of the {network}") for field in fields)
 
 
 def _path(suffix: str, text: str) -> Field:
@@ -192,7 +200,7 @@ _SPECS = (
                "Numbers separated by commas; negative ones make a saddle.", low=-1e6, high=1e6),
          Field("rotated", "bool", True, "Random rotation",
                "Turn the eigenvectors away from the axes (by the seed).")),
-        "samedge_core.problems.quadratic:quadratic", data_size=None,
+        "samedge_core.problems.quadratic:quadratic", data_size=None, seeded=True,
     ),
     ProblemSpec(
         "mnist-mlp", "The paper's MLP on MNIST",
@@ -228,12 +236,13 @@ _SPECS = (
         "classes, optionally x_test and y_test. Pixels (uint8) are divided by 256, and the "
         "training mean is taken off.",
         (_path(".npz", "As numpy.savez writes it; nothing in it is unpickled."),
-         _first(500, _MOST, "examples"),
+         _first(500, _MOST, "examples", own=True),
          _held_out(500, _MOST, "examples"),
          Field("network", "choice", "mlp", "Network", "A CNN needs images (n, rows, columns) or "
                "(n, rows, columns, channels).", choices=("mlp", "cnn"),
                titles=("MLP", "CNN")),
-         *_paper_mlp(100), *_paper_cnn(layers=False), _loss("mse", *_CLASS_LOSSES)),
+         *_of("MLP", _paper_mlp(100)), *_of("CNN", _paper_cnn(layers=False)),
+         _loss("mse", *_CLASS_LOSSES)),
         "samedge_core.problems.paper:own_images",
     ),
     ProblemSpec(
@@ -241,13 +250,32 @@ _SPECS = (
         "The paper's Transformer on the characters of an ASCII text of yours; its last tenth is "
         "held out.",
         (_path(".txt", "Plain ASCII."),
-         _first(200, _MOST, "sequences"),
+         _first(200, _MOST, "sequences", own=True),
          _held_out(256, _MOST, "sequences"), *_paper_transformer()),
         "samedge_core.problems.paper:own_text_transformer",
     ),
 )  # fmt: skip
 
 PROBLEMS: dict[str, ProblemSpec] = {spec.name: spec for spec in _SPECS}
+
+OWN_PROBLEM = "own-problem"
+"""What stands in a RunConfig for a Problem that was handed to `run`: no name leads back to it."""
+_OWN = ProblemSpec(
+    OWN_PROBLEM, "A problem of one's own", "Handed to `samedge_core.run` by a script.", (), "",
+    data_size=None,
+)  # fmt: skip
+
+
+def spec_of(name: str) -> ProblemSpec:
+    """Of one of PROBLEMS, or of OWN_PROBLEM, which has no options and can't be built."""
+    return _OWN if name == OWN_PROBLEM else PROBLEMS[name]
+
+
+def made_from(
+    name: str, options: Mapping[str, Any], *, seed: int, dtype: str, device: str
+) -> tuple[Any, ...]:
+    """What decides the problem that `build` makes of this: equal for equal problems."""
+    return name, dict(options), seed if PROBLEMS[name].seeded else None, dtype, device
 
 
 def build(
@@ -263,11 +291,15 @@ def build(
     `seed` fixes what is random in the problem itself (a rotation), not the initial weights.
 
     Raises:
-        ConfigError: this machine has no such device.
+        ConfigError: this machine has no such device, or it is a problem of one's own.
         DataError: the data can't be had or can't be used.
     """
+    if name == OWN_PROBLEM:
+        raise ConfigError("problem", f"{name} can't be built: hand the Problem itself to run()")
     module, function = PROBLEMS[name].builder.split(":")
     builder = getattr(importlib.import_module(module), function)
     # before the data is read: a device that is missing need not wait for it
     place = importlib.import_module("samedge_core.problems.devices").resolve_device(device, dtype)
-    return builder(**options, seed=seed, dtype=dtype).to(place)
+    problem = builder(**options, seed=seed, dtype=dtype).to(place)
+    problem.made_from = made_from(name, options, seed=seed, dtype=dtype, device=device)
+    return problem

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from samedge_core.fields import ConfigError, Field, check_all
-from samedge_core.problems.registry import PROBLEMS
+from samedge_core.problems.registry import OWN_PROBLEM, PROBLEMS, ProblemSpec, spec_of
 from samedge_core.rules import RULES, Hyperparameters
 
 __all__ = ["FIELDS", "LIVE_FIELDS", "LONGEST_GAP", "SCHEMA", "RunConfig"]
@@ -78,7 +78,8 @@ class RunConfig:
     """The settings of one run; immutable, checked, and equal when every value is equal.
 
     Attributes: see `FIELDS` (label, help, unit and range of each); `options` are the problem's own
-    (`PROBLEMS[problem].options`), filled up with their defaults.
+    (`PROBLEMS[problem].options`), filled up with their defaults. `problem` may also be
+    "own-problem": that of the History of a run that was handed a Problem.
 
     Raises:
         ConfigError (a ValueError): names the setting, the value received and what is allowed.
@@ -108,17 +109,24 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         for name, field in FIELDS.items():
-            object.__setattr__(self, name, field.check(getattr(self, name)))
+            if name != "problem" or self.problem != OWN_PROBLEM:
+                object.__setattr__(self, name, field.check(getattr(self, name)))
         if not isinstance(self.options, Mapping):
             message = f"options must be a mapping of names to values, got {self.options!r}"
             raise ConfigError("options", message)
-        spec = PROBLEMS[self.problem]
-        options = check_all(spec.options, self.options, f"problem {self.problem}")
+        options = check_all(self.spec.options, self.options, f"problem {self.problem}")
         object.__setattr__(self, "options", _Options(options))
         self._check_batch()
 
+    @property
+    def spec(self) -> ProblemSpec:
+        """What is known of the problem by its name."""
+        return spec_of(self.problem)
+
     def _check_batch(self) -> None:
-        size = PROBLEMS[self.problem].data_size
+        if self.problem == OWN_PROBLEM:
+            return  # its data is not known here: `Batches` checks the size
+        size = self.spec.data_size
         n = self.options[size] if size else 0
         if self.batch_size > n:
             allowed = f"at most the data size, {n}" if size else f"0: {self.problem} has no data"

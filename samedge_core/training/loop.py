@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from samedge_core.curvature.estimate import EigenEstimate
+from samedge_core.fields import ConfigError
 from samedge_core.optimizers import Step, update
 from samedge_core.problems.explicit_operator import ExplicitOperator
 from samedge_core.problems.problem import Batch, Problem
-from samedge_core.problems.registry import build
-from samedge_core.training.config import RunConfig
+from samedge_core.problems.registry import OWN_PROBLEM, build, made_from
+from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import History, Intervention, Measurement
 from samedge_core.training.observe import Operator, Slope, observe
 from samedge_core.training.state import TrainState
@@ -79,12 +80,21 @@ def run(
     """Run `config` to its end in this process and return its History.
 
     Args:
-        problem: trained instead of the one that `config` names.
+        problem: trained instead of the one that `config` names. Unless it was built from that
+            name, the History's config says "own-problem", with the problem's precision and device.
         on_rows: called with each new measurement (in a list) as it is made.
         interventions: changes to make on the way; with those of another run of the same config,
             that run is replayed bit for bit (same machine, same number of threads).
+
+    Raises:
+        ConfigError: this machine lacks the device; or precision or device are set to another one
+            than that of `problem`.
+        DataError: the data can't be had or can't be used.
     """
-    problem = problem or build_problem(config)
+    if problem is None:
+        problem = build_problem(config)
+    else:
+        config = _config_of(problem, config)
     history = History(config)
     history.parameters = problem.size
     planned: dict[int, list[Changes]] = {}
@@ -109,6 +119,21 @@ def run(
             if on_rows:
                 on_rows([item])
     return history
+
+
+def _config_of(problem: Problem, config: RunConfig) -> RunConfig:
+    """`config` as it holds for a problem that was handed in."""
+    named = config.problem != OWN_PROBLEM and problem.made_from == made_from(
+        config.problem, config.options, seed=config.seed, dtype=config.dtype, device=config.device
+    )
+    if named:
+        return config
+    its = {"dtype": str(problem.dtype).removeprefix("torch."), "device": problem.device.type}
+    for name, value in its.items():
+        asked = getattr(config, name)
+        if asked not in (value, FIELDS[name].default):  # a default was not asked for
+            raise ConfigError(name, f"{name} must be that of the problem, {value}, got {asked}")
+    return config.replace(problem=OWN_PROBLEM, **its)
 
 
 def _intervene(state: TrainState, change: Changes) -> Intervention | None:

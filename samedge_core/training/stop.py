@@ -32,17 +32,18 @@ class StopReason(Enum):
         return self not in _FINAL
 
 
-_RESUME = "press Resume to go on from the last snapshot; nothing recorded is lost"
+# of a run on a page as of one in a script: they have neither buttons nor commands in common
+_RESUME = "resume it from the last snapshot; nothing recorded is lost"
 _REMEDIES = {
-    StopReason.DIVERGED: "lower the step size η (or ρ), then Reset",
-    StopReason.CONVERGED: "change η, ρ or the start, then Reset",
-    StopReason.STEP_CAP: "press Resume for as many steps again, or change a setting and Reset",
+    StopReason.DIVERGED: "lower the step size η (or ρ) and start again",
+    StopReason.CONVERGED: "start again with another η, ρ or initial point",
+    StopReason.STEP_CAP: "raise the step cap or resume, or change a setting and start again",
     StopReason.STOPPED: _RESUME,
     StopReason.WORKER_LOST: _RESUME,
     StopReason.UNWATCHED: _RESUME,
     StopReason.INTERRUPTED: _RESUME,
     StopReason.ELSEWHERE: "fork it here, or wait until it has stopped there",
-    StopReason.FAILED: "change the setting that the message names, then Reset",
+    StopReason.FAILED: "change the setting that the message names and start again",
 }
 
 

@@ -24,6 +24,7 @@ class TwoOutputs(nn.Module):
 
 X = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 Y = torch.zeros(2, 2)
+LABELS = torch.tensor([1, 0])
 
 
 def test_w_is_the_parameters_in_their_order():
@@ -126,13 +127,73 @@ class MixedPrecision(nn.Module):
         ((MixedPrecision(), X, Y), r"one dtype, got \['torch.float32', 'torch.float64'\]"),
         ((TwoOutputs(), X, Y[:1]), "same length > 0, got 2 and 1"),
         ((TwoOutputs(), X[:0], Y[:0]), "same length > 0, got 0 and 0"),
-        ((TwoOutputs(), X / 0, Y), "x must be finite, got 6 other entries"),
+        ((TwoOutputs(), X / 0, Y), "x must be finite in float32, got 6 other entries"),
+        ((TwoOutputs(), X.double() + 1e300, Y), "x must be finite in float32, got 6 other"),
+        ((TwoOutputs(), X, Y * math.nan), "y must be finite in float32, got 4 other entries"),
+        ((TwoOutputs(), X, LABELS - 1), "classes from 0 to 1, .* has 2 outputs, got -1 to 0"),
+        ((TwoOutputs(), X, LABELS + 1, "cross-entropy"), "classes from 0 to 1, .* got 1 to 2"),
+        ((TwoOutputs(), X, LABELS > 0), "integer classes or float values, got torch.bool"),
+        ((TwoOutputs(), X, LABELS[:, None]), r"y must have shape \(2,\), .* got \(2, 1\)"),
+        ((TwoOutputs(), X, Y, "cross-entropy"), "integer classes for cross-entropy, got torch.fl"),
         ((TwoOutputs(), X, Y, "hinge"), "mse, half-mse, cross-entropy or a function, got 'hinge'"),
     ],
 )
 def test_refusals_show_what_came(arguments, message):
     with pytest.raises(ValueError, match=message):
         Problem.from_module(*arguments)
+
+
+@pytest.mark.parametrize(("name", "x", "y"), [("x", X.numpy(), Y), ("y", X, LABELS.tolist())])
+def test_what_is_no_tensor_is_named(name, x, y):
+    with pytest.raises(TypeError, match=rf"{name} must be a torch\.Tensor, got (ndarray|list)"):
+        Problem.from_module(TwoOutputs(), x, y)
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross-entropy"])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_classes_may_be_integers_of_any_size(loss, dtype):
+    value, expected = (
+        (problem := Problem.from_module(TwoOutputs(), X, labels, loss)).loss(
+            problem.init(seed=0), None
+        )
+        for labels in (LABELS.to(dtype), LABELS)
+    )
+    assert value == expected
+
+
+class Noisy(nn.Linear):
+    """Draws where no layer says so."""
+
+    def forward(self, input):
+        return nn.functional.dropout(super().forward(input))
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.BatchNorm1d(3), r"but 0 \(BatchNorm1d\) changes its buffers .* call module\.eval\(\)"),
+        (nn.Dropout(1e-9), r"but 0 \(Dropout\) draws anew at each call: call module\.eval\(\)"),
+        (nn.GRU(3, 3, 2, dropout=0.1), r"0 \(GRU\) draws anew"),
+        (Noisy(3, 3), "two calls of Sequential differ"),
+    ],
+)
+def test_what_is_no_function_of_w_is_refused_and_left_as_it_was(layer, message):
+    module = nn.Sequential(layer, nn.Linear(3, 2))
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    random = torch.get_rng_state()
+    with pytest.raises(ValueError, match=message):
+        Problem.from_module(module, X.repeat(32, 1) + 1, Y.repeat(32, 1))
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_in_evaluation_mode_such_layers_are_taken_and_left_as_they_were():
+    module = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(), nn.Linear(3, 2))
+    problem = Problem.from_module(module.eval(), X, Y)
+    w = problem.init(seed=0)
+    assert problem.loss(w, None) == problem.loss(w, None)
+    assert module.get_buffer("1.num_batches_tracked") == 0
+    assert torch.equal(module.get_buffer("1.running_mean"), torch.zeros(3))
 
 
 def test_outputs_and_targets_of_different_shapes_do_not_broadcast():

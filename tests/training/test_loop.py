@@ -10,7 +10,9 @@ import torch
 
 import samedge_core as se
 from samedge_core.curvature import dense_hessian
+from samedge_core.fields import ConfigError
 from samedge_core.optimizers import update
+from samedge_core.problems.registry import OWN_PROBLEM
 from samedge_core.rules import RULES
 from samedge_core.training.loop import measurements
 from samedge_core.training.state import TrainState
@@ -338,6 +340,38 @@ def test_a_problem_of_ones_own_is_trained_instead():
     problem = se.Problem.from_module(torch.nn.Linear(1, 1), x, 2 * x + 1)
     history = se.run(se.RunConfig(rule="gd", eta=0.3, steps=100), problem)
     assert history.columns()["loss"][-1] < 1e-6
+    assert (history.config.problem, dict(history.config.options)) == (OWN_PROBLEM, {})
+    assert se.summarise(history).problem == OWN_PROBLEM
+    # what is recorded replays, with the problem; without it nothing can be built
+    again = se.run(history.config, problem)
+    assert again.config == history.config
+    assert again.columns()["loss"].tolist() == history.columns()["loss"].tolist()
+    with pytest.raises(ConfigError, match=r"hand the Problem itself to run\(\)"):
+        se.run(history.config)
+
+
+def test_a_problem_that_was_built_from_the_config_keeps_its_name():
+    config = small()
+    problem = se.build_problem(config)
+    for other in (config, config.replace(eta=0.5, seed=1)):
+        assert se.run(other, problem).config == other
+    assert se.run(small(options={"n": 21, "width": 5}), problem).config.problem == OWN_PROBLEM
+    turned = se.RunConfig(problem="quadratic", steps=1)  # its seed decides the eigenvectors
+    history = se.run(turned.replace(seed=1), se.build_problem(turned))
+    assert history.config.problem == OWN_PROBLEM
+
+
+def test_precision_and_device_are_those_of_the_problem():
+    one = torch.ones(1, 1)
+    single = se.Problem.from_module(torch.nn.Linear(1, 1), one, one)
+    double = se.Problem.from_module(torch.nn.Linear(1, 1).double(), one, one.double())
+    assert se.run(se.RunConfig(steps=1), double).config.dtype == "float64"
+    for asked, message in (
+        (se.RunConfig(dtype="float64"), "dtype must be that of the problem, float32, got float64"),
+        (se.RunConfig(device="cuda"), "device must be that of the problem, cpu, got cuda"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            se.run(asked, single)
 
 
 def test_a_hessian_that_is_not_finite_leaves_nan_and_the_run_goes_on():
