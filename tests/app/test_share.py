@@ -9,7 +9,8 @@ from samedge_core import links
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.worker.view import Phase
-from tests.app.harness import PATIENCE, press, texts, wait
+from tests.app.harness import PATIENCE, button, press, texts, wait
+from tests.worker.harness import sooner_or_later
 
 pytestmark = pytest.mark.usefixtures("workers")
 
@@ -86,6 +87,22 @@ def test_a_stored_run_is_shown_again_in_another_session():
     assert not again.exception
     assert bits(shown(again)) == bits(se.run(CONFIG))
     assert again.session_state["set::eta"] == "0.5"
+
+
+def test_a_run_that_is_deleted_meanwhile_leaves_the_page_and_says_so():
+    app = opened(**links.to_query(CONFIG))
+    press(app, "primary")
+    wait(app, lambda view: view.phase is Phase.ENDED)
+    app.run()
+    (run_id,) = app.session_state["runs"]
+    sooner_or_later(lambda: lab.registry().delete([run_id]))
+    assert button(app, "primary").label == "Resume"
+    press(app, "primary")  # nothing is started in its place
+    told = f"The run {run_id} is not on this server: it was deleted"
+    assert not app.exception
+    assert told in texts(app)
+    assert (app.session_state["runs"], "run" in app.query_params) == ([], False)
+    assert told in texts(opened(run=run_id))
 
 
 def test_a_damaged_stored_run_is_named_and_the_page_stands(home):
