@@ -18,7 +18,9 @@ from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.config import SCHEMA as CONFIG_SCHEMA
 from samedge_core.training.history import Intervention, check_changes
 
-__all__ = ["ExchangeError", "Replay", "as_recorded", "from_json", "shown", "to_json"]
+__all__ = [
+    "ExchangeError", "Replay", "as_recorded", "from_json", "has_own_file", "shown", "to_json",
+]  # fmt: skip
 
 KIND, SCHEMA = "replay", 1
 MOST_BYTES = 1_000_000
@@ -95,6 +97,11 @@ def to_json(
         raise ExchangeError(f"about must be JSON, got {shown(about)} ({error})") from None
     _check_size(len(text))
     return text
+
+
+def has_own_file(config: RunConfig) -> bool:
+    """Whether it names a file of one's own (`path`), which neither a replay nor a link can hold."""
+    return any(_names_file(field, config) for field in PROBLEMS[config.problem].options)
 
 
 def from_json(text: str | bytes) -> Replay:
@@ -239,8 +246,7 @@ def _check_count(count: int) -> None:
 
 
 def _refuse_own_file(config: RunConfig) -> None:
-    paths = [field for field in PROBLEMS[config.problem].options if _names_file(field, config)]
-    if paths:
+    if has_own_file(config):
         raise ExchangeError(f"{_NO_FILE}, got problem {config.problem} with a path")
 
 
