@@ -121,7 +121,7 @@ def _share_run(view: RunView, history: History) -> None:
                   "application/zip", "All that is recorded: to be imported elsewhere, with every "
                   "state from which it can go on.")  # fmt: skip
     if exchange.has_own_file(history.config):
-        st.caption(f"No JSON: {NO_FILE} In the Python script, its name stands for the file.")
+        st.caption(f"No JSON: {NO_FILE} In the Python script, “your-file” stands for it.")
     st.caption("Each chart is saved as PNG or SVG by the buttons in its upper right corner.")
 
 

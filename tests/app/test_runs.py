@@ -197,9 +197,11 @@ def test_labels_of_all_selected_at_once(home):
     entries = home.find(Query(ids=ids)).entries
     assert not any(e.starred for e in entries)
     assert {e.tags for e in entries} == {("odd",)}
-    app.multiselect(key="runs:tags-to-add").set_value(["x" * 65])
-    press(app, "runs:add-tags")
+    app.multiselect(key="runs:tags-to-add").set_value(["x" * 65]).run()
     assert "at most 64 characters, got 65" in texts(app)
+    assert button(app, "runs:add-tags").disabled
+    app.multiselect(key="runs:tags-to-add").set_value([]).run()
+    assert "at most 64 characters" not in texts(app)
 
 
 def test_deleting_asks_and_refuses_what_is_pinned_or_going_on(home):
