@@ -210,6 +210,8 @@ class _Seen:
 
 def _live(view: View, rule: str, seen: _Seen) -> None:
     """The part that is drawn anew at every tick."""
+    if lab.lost():
+        st.rerun()  # the page says so
     views = feed.poll(lab.shown(), CHARTS)
     now = _Seen.of(views)
     if now != seen:

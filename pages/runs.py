@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.parts import navigation
+from pages.parts import lab, navigation
 from pages.parts.runs import (
     actions,
     deleting,
@@ -45,8 +45,7 @@ def main() -> None:
 
 def _open(run: str) -> None:
     """Go to the live lab as a first visit with this run in its link."""
-    for name in ("runs", "preset"):
-        st.session_state.pop(name, None)
+    lab.begin_anew()
     st.switch_page("app.py", query_params={"run": run})
 
 

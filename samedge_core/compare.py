@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Literal
 
 import numpy as np
@@ -15,16 +16,18 @@ from numpy.typing import NDArray
 
 from samedge_core.fields import Field
 from samedge_core.problems.registry import PROBLEMS
-from samedge_core.rules import RULES
-from samedge_core.training.config import FIELDS, RunConfig
+from samedge_core.rules import RULES, Hyperparameters
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import SYMBOLS, History, Intervention
 
 __all__ = [
-    "AXES", "QUANTITIES", "Axis", "Line", "as_text", "differing", "interventions_in_words",
-    "lines", "names", "setting", "settings_of",
+    "AXES", "QUANTITIES", "Axis", "Line", "as_text", "course", "differing",
+    "interventions_in_words", "lines", "names", "setting", "settings_of",
 ]  # fmt: skip
 
 Axis = Literal["step", "time", "evals"]
+Run = tuple[RunConfig, Hyperparameters | None]
+Ends = Sequence[Hyperparameters | None]
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 AXES: Mapping[str, Axis] = {
@@ -125,17 +128,37 @@ def settings_of(configs: Sequence[RunConfig]) -> dict[str, Field]:
     return found
 
 
-def differing(configs: Sequence[RunConfig]) -> list[str]:
-    """Names of the settings and options whose values are not all equal."""
-    return [name for name in settings_of(configs) if len(_values(configs, name)) > 1]
+def course(config: RunConfig, end: Hyperparameters | None, name: str) -> tuple[Any, ...]:
+    """The value of a setting at the start and, where it is another at the `end`, that one.
+
+    >>> course(RunConfig(eta=0.2), Hyperparameters("sam", eta=0.1, rho=0.05, beta=0.9), "eta")
+    (0.2, 0.1)
+    >>> course(RunConfig(eta=0.2), None, "eta")
+    (0.2,)
+    """
+    start = setting(config, name)
+    last = getattr(end, name) if end and name in LIVE_FIELDS else start
+    return (start,) if last == start else (start, last)
 
 
-def _values(configs: Sequence[RunConfig], name: str) -> set[Hashable]:
-    return {setting(config, name) for config in configs}
+def differing(configs: Sequence[RunConfig], ends: Ends = ()) -> list[str]:
+    """Names of the settings and options whose values, at the start or at the end, are not all
+    equal; `ends` are what is in force at the end of each, if that is known."""
+    runs = _runs(configs, ends)
+    return [name for name in settings_of(configs) if len(_courses(runs, name)) > 1]
+
+
+def _runs(configs: Sequence[RunConfig], ends: Ends) -> list[Run]:
+    return list(zip(configs, ends or [None] * len(configs), strict=True))
+
+
+def _courses(runs: Sequence[Run], name: str) -> set[Hashable]:
+    return {course(config, end, name) for config, end in runs}
 
 
 def as_text(field: Field, value: Any) -> str:
-    """A setting's value as people read it; a dash where there is no such setting.
+    """A setting's value as people read it; a dash where there is no such setting. Of a file it is
+    the name alone, not where the server keeps it.
 
     >>> as_text(FIELDS["rule"], "gd"), as_text(FIELDS["eta"], 0.5), as_text(FIELDS["eta"], None)
     ('GD: gradient descent', '0.5', '–')
@@ -144,13 +167,19 @@ def as_text(field: Field, value: Any) -> str:
         return "–"
     if field.titles and value in field.choices:
         return field.titles[field.choices.index(value)]
-    return field.text(value)
+    return _file_name(value) if field.kind == "path" else field.text(value)
 
 
-def names(configs: Sequence[RunConfig]) -> list[str]:
-    """A short name for each: its rule, and what else of its dynamics tells it from the others.
+def _file_name(path: str) -> str:
+    return PurePath(path).name or "–"
 
-    One alone is told by what its rule uses.
+
+def names(configs: Sequence[RunConfig], ends: Ends = ()) -> list[str]:
+    """A short name for each: its rule, and what else of its dynamics tells it from the others; as
+    it was at the start and, where that changed, what is in force at the end (`ends`).
+
+    One alone is told by what its rule uses. An option of the problem is told where it differs
+    between runs of one problem: others have no such option.
 
     >>> names([RunConfig(rule="gd", eta=1.0), RunConfig(rule="sam", eta=0.5, rho=0.05)])
     ['GD η 1', 'SAM η 0.5']
@@ -158,29 +187,47 @@ def names(configs: Sequence[RunConfig]) -> list[str]:
     ['SAM η 1, seed 1', 'SAM η 0.5, seed 0']
     >>> names([RunConfig(rule="gd")])
     ['GD η 1']
+    >>> names([RunConfig(eta=0.2)] * 2, [None, Hyperparameters("gd", eta=0.1, rho=0.05, beta=0.9)])
+    ['SAM η 0.2', 'SAM → GD η 0.2 → 0.1']
     """
-    fields = settings_of(configs)
-    telling = [name for name in differing(configs) if name not in _UNTOLD]
-    if len(configs) == 1:
-        telling = list(RULES[configs[0].rule].uses)
-    return [_name(config, telling, fields) for config in configs]
+    runs, fields = _runs(configs, ends), settings_of(configs)
+    telling = [n for n in differing(configs, ends) if n not in _UNTOLD and _tells(runs, n)]
+    if len(runs) == 1:
+        telling = [n for n in ("eta", "rho", "beta") if n in _used(*runs[0])]
+    return [_name(run, telling, fields) for run in runs]
 
 
-def _name(config: RunConfig, telling: Sequence[str], fields: Mapping[str, Field]) -> str:
-    unused = {"rho", "beta"} - set(RULES[config.rule].uses)
+def _tells(runs: Sequence[Run], name: str) -> bool:
+    """Whether a name needs it: an option of one problem alone is no news beside the problem."""
+    if name in FIELDS:
+        return True
+    by_problem: dict[str, list[Run]] = {}
+    for run in runs:
+        by_problem.setdefault(run[0].problem, []).append(run)
+    return any(len(_courses(same, name)) > 1 for same in by_problem.values())
+
+
+def _used(config: RunConfig, end: Hyperparameters | None) -> set[str]:
+    return {name for rule in course(config, end, "rule") for name in RULES[rule].uses}
+
+
+def _name(run: Run, telling: Sequence[str], fields: Mapping[str, Field]) -> str:
+    unused = {"rho", "beta"} - _used(*run)
     parts = []
     for name in telling:
-        value = setting(config, name)
-        if name in unused or value is None:
+        values = course(*run, name)
+        if name in unused or values == (None,):
             continue
-        if name == "problem":
-            parts.append(value)
-        else:
-            parts.append(f"{SYMBOLS.get(name, fields[name].label.lower())} {_brief(value)}")
-    return " ".join([config.rule.upper(), ", ".join(parts)]).rstrip()
+        text = " → ".join(_brief(fields[name], value) for value in values)
+        told = name == "problem" or fields[name].kind == "path"
+        parts.append(text if told else f"{SYMBOLS.get(name, fields[name].label.lower())} {text}")
+    rule = " → ".join(rule.upper() for rule in course(*run, "rule"))
+    return " ".join([rule, ", ".join(parts)]).rstrip()
 
 
-def _brief(value: Any) -> str:
+def _brief(field: Field, value: Any) -> str:
+    if field.kind == "path":
+        return _file_name(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -19,8 +19,8 @@ from samedge_core.training.config import SCHEMA as CONFIG_SCHEMA
 from samedge_core.training.history import Intervention, check_changes
 
 __all__ = [
-    "ExchangeError", "Replay", "as_recorded", "from_json", "refuse_own_problem", "shown",
-    "to_json",
+    "ExchangeError", "Replay", "as_recorded", "from_json", "has_own_file", "refuse_own_problem",
+    "shown", "to_json",
 ]  # fmt: skip
 
 KIND, SCHEMA = "replay", 1
@@ -98,6 +98,11 @@ def to_json(
         raise ExchangeError(f"about must be JSON, got {shown(about)} ({error})") from None
     _check_size(len(text))
     return text
+
+
+def has_own_file(config: RunConfig) -> bool:
+    """Whether it names a file of one's own (`path`), which neither a replay nor a link can hold."""
+    return any(_names_file(field, config) for field in PROBLEMS[config.problem].options)
 
 
 def from_json(text: str | bytes) -> Replay:
@@ -243,8 +248,7 @@ def _check_count(count: int) -> None:
 
 def _refuse_own_file(config: RunConfig) -> None:
     refuse_own_problem(config, "a replay")
-    paths = [field for field in config.spec.options if _names_file(field, config)]
-    if paths:
+    if has_own_file(config):
         raise ExchangeError(f"{_NO_FILE}, got problem {config.problem} with a path")
 
 

@@ -6,6 +6,7 @@ import pytest
 import samedge_core as se
 from samedge_core import compare
 from samedge_core.compare import QUANTITIES, differing, interventions_in_words, lines, names
+from samedge_core.rules import Hyperparameters
 from samedge_core.training.history import Intervention
 
 GD = {"problem": "digits-mlp", "rule": "gd", "eta": 0.5}  # edge 4, one gradient a step
@@ -164,6 +165,28 @@ def test_names_leave_out_what_the_rule_does_not_use_and_what_does_not_change_a_r
     assert names([gd, sam]) == ["GD", "SAM ρ 0.05"]
     assert names([sam, sam.replace(measure_every=2)]) == ["SAM", "SAM"]
     assert names([gd, gd.replace(problem="digits-cnn")])[1].startswith("GD digits-cnn")
+
+
+def test_names_tell_what_has_changed_on_the_way():
+    start = se.RunConfig(rule="gd", eta=0.2, rho=0.1)
+    same, slower = (Hyperparameters("gd", eta, rho=0.1, beta=0.9) for eta in (0.2, 0.1))
+    sam = Hyperparameters("sam", 0.2, rho=0.05, beta=0.9)
+    assert differing([start, start], [same, slower]) == ["eta"]
+    assert names([start] * 3, [same, slower, same]) == ["GD η 0.2", "GD η 0.2 → 0.1", "GD η 0.2"]
+    assert names([start] * 2, [same, sam]) == ["GD", "GD → SAM ρ 0.1 → 0.05"]
+    assert names([start], [slower]) == ["GD η 0.2 → 0.1"]
+
+
+def test_names_tell_options_within_a_problem_alone_and_never_where_a_file_lies():
+    files = [se.RunConfig(problem="own-text", options={"path": f"/tmp/up/{i}/my {i}.txt"})
+             for i in range(2)]  # fmt: skip
+    assert names(files) == ["SAM my 0.txt", "SAM my 1.txt"]
+    assert names([files[0], se.RunConfig()]) == ["SAM own-text", "SAM digits-mlp"]
+    wide = se.RunConfig(options={"width": 50})
+    told = ["SAM own-text", "SAM digits-mlp, width 100", "SAM digits-mlp, width 50"]
+    assert names([files[0], se.RunConfig(), wide]) == told
+    path = compare.settings_of(files)["path"]
+    assert compare.as_text(path, files[1].options["path"]) == "my 1.txt"
 
 
 def test_changes_on_the_way_in_words():

@@ -9,6 +9,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -214,14 +215,13 @@ def _upload(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:
     def came() -> None:
         file = st.session_state[f"{key}:file"]
         st.session_state[key] = uploads.keep(file, field.suffix) if file else ""
-        st.session_state[f"{key}:name"] = file.name if file else ""
 
     st.file_uploader(label, type=field.suffix.lstrip("."), key=f"{key}:file", on_change=came,
                      help=shared["help"])  # fmt: skip
     if st.session_state[key]:
         with contextlib.suppress(ConfigError):  # its message stands below
             told = uploads.check(_entered_options())
-            st.caption(plain(f"{st.session_state[f'{key}:name']}: {told}."))
+            st.caption(plain(f"{Path(st.session_state[key]).name}: {told}."))
 
 
 def _slider_and_text(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:

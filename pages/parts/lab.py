@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from pages.parts import navigation
 from pages.parts.controls import plain
 from samedge_core.exchange import Replay
 from samedge_core.problems.registry import PROBLEMS
@@ -70,14 +71,32 @@ def _put(run_ids: Sequence[str]) -> None:
 
 
 def attach() -> list[str]:
-    """On a first visit, take up the runs that the link names; returns the ids that are gone."""
-    if "runs" in st.session_state:
-        return []
-    wanted = [part for part in st.query_params.get("run", "").split(",") if part][:MOST]
+    """On a first visit, and after the browser's Back or Forward, take up the runs that the link
+    names; else have the link name the runs that there still are. Returns the ids that are gone."""
+    if navigation.by_history():
+        begin_anew()
+    linked = [part for part in st.query_params.get("run", "").split(",") if part]
+    first = "runs" not in st.session_state
+    wanted = linked[:MOST] if first else st.session_state["runs"]
     found = [run_id for run_id in wanted if known(run_id)]
-    _put(found)
-    st.session_state["comparing"] = len(found) > 1 and not forked(glances())
+    if first:
+        _put(found)
+    elif found != wanted or found != linked:
+        show(found)
+    if first or found != wanted:
+        st.session_state["comparing"] = len(found) > 1 and not forked(glances())
     return [run_id for run_id in wanted if run_id not in found]
+
+
+def lost() -> bool:
+    """Whether a shown run has been deleted; `attach` says so in the next run of the page."""
+    return len(shown()) < len(st.session_state.get("runs", []))
+
+
+def begin_anew() -> None:
+    """The next visit to the live lab does what its link says, as a first one."""
+    for name in ("runs", "preset", PLANNED):
+        st.session_state.pop(name, None)
 
 
 def comparing() -> bool:
@@ -121,7 +140,10 @@ def primary(config: RunConfig | None, views: Sequence[RunView]) -> Primary:
 
 
 def press_primary(config: RunConfig | None) -> None:
-    """Start, pause or resume every shown run."""
+    """Start, pause or resume every shown run; none of them if one has been deleted meanwhile, for
+    then the button said something else."""
+    if lost():
+        return
     views = glances()
     action = primary(config, views)
     if action == "Start" and config:

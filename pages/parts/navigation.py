@@ -1,6 +1,7 @@
 """What every page begins with: title, theme of the layout, and links to all pages."""
 
 import streamlit as st
+from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
 from pages.parts import clicks, fragments
 
@@ -41,6 +42,12 @@ def embedded() -> bool:
     return bool(st.context.is_embedded)
 
 
+def by_history() -> bool:
+    """Whether the browser's Back or Forward has brought the reader here: the address is theirs."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
+
+
 def begin(title: str) -> bool:
     """Set up the page; call it first. Returns whether the reader comes from another page."""
     clicks.hear()
@@ -48,9 +55,12 @@ def begin(title: str) -> bool:
     st.set_page_config(page_title=f"SAMEdge · {title}", page_icon="📈", layout="wide")
     st.html(_COMPACT + (_EMBEDDED if embedded() else ""))
     st.sidebar.markdown("## SAMEdge :small[:gray[see the edge of stability]]")
+    # the way back to a page leads to what it showed
+    addresses = st.session_state.setdefault("addresses", {})
+    addresses[title] = st.query_params.to_dict()
     with st.sidebar:
         for file, label, icon in PAGES:
-            st.page_link(file, label=label, icon=icon)
+            st.page_link(file, label=label, icon=icon, query_params=addresses.get(label))
     arrived = st.session_state.get("page", title) != title
     st.session_state["page"] = title
     return arrived

@@ -29,6 +29,7 @@ FILES = (
     ("Python script", ".py", "text/x-python",
      "A short script that repeats the run with the library."),
 )  # fmt: skip
+NO_FILE = "This run trains on a file of your own, which a JSON of settings can't contain."
 FRAME = 900  # height of an embedded page, in pixels
 
 
@@ -112,22 +113,30 @@ def _share_run(view: RunView, history: History) -> None:
     with st.container(horizontal=True):
         for label, suffix, kind, help_ in FILES:
             make = saved.EXPORTS[suffix]
-            _file(label, lambda make=make: make(history, about), f"{name}{suffix}", kind, help_)
+            off = NO_FILE if suffix == ".json" and exchange.has_own_file(history.config) else ""
+            _file(label, lambda make=make: make(history, about), f"{name}{suffix}", kind, help_,
+                  off)  # fmt: skip
         if (store := lab.registry().store) and view.id in store:
             _file("Run folder", lambda: take_out(store.folder(view.id)), f"{name}.zip",
                   "application/zip", "All that is recorded: to be imported elsewhere, with every "
                   "state from which it can go on.")  # fmt: skip
+    if exchange.has_own_file(history.config):
+        st.caption(f"No JSON: {NO_FILE} In the Python script, “your-file” stands for it.")
     st.caption("Each chart is saved as PNG or SVG by the buttons in its lower right corner.")
 
 
-def _file(label: str, make: Callable[[], str | bytes], name: str, kind: str, about: str) -> None:
+def _file(
+    label: str, make: Callable[[], str | bytes], name: str, kind: str, about: str, off: str = ""
+) -> None:
+    """A button that downloads what is made; `off` says why it can't be."""
     st.download_button(
         label, data=make, file_name=name, mime=kind, key=f"share:{label}", on_click="ignore",
-        icon=":material/download:", help=about,
+        icon=":material/download:", help=off or about, disabled=bool(off),
     )  # fmt: skip
 
 
 def _links(config: RunConfig, changes: tuple[Intervention, ...], run_id: str | None) -> None:
+    own = exchange.has_own_file(config)
     base = (st.context.url or "").partition("?")[0].rstrip("/") + "/"
     try:
         setting = links.to_url(base, config, changes)
@@ -136,12 +145,13 @@ def _links(config: RunConfig, changes: tuple[Intervention, ...], run_id: str | N
         setting = None
     if setting:
         what = "with its changes on the way" if changes else "of the run" if run_id else "entered"
-        st.markdown(f"**Link to the setting** {what}; whoever opens it presses Start")
+        first = "chooses a file, which a link can't contain, and " if own else ""
+        st.markdown(f"**Link to the setting** {what}; whoever opens it {first}presses Start")
         st.code(setting, language=None, wrap_lines=True)
     if run_id:
         st.markdown("**Link to this run** with all its rows, while this server keeps it")
         st.code(f"{base}?{urlencode({'run': run_id})}", language=None, wrap_lines=True)
-    shown = f"{base}?{urlencode({'run': run_id})}" if run_id else setting
+    shown = f"{base}?{urlencode({'run': run_id})}" if run_id else None if own else setting
     if shown:
         st.markdown("**For slides and course pages**: only the charts and the buttons")
         source = escape(f"{shown}&embed=true")

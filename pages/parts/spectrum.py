@@ -26,7 +26,7 @@ HELP = (
     "All eigenvalues of the Hessian at the weights that the next step starts from, on the batch "
     "that is measured there. Small networks: exactly. Others: an estimate by stochastic Lanczos "
     "quadrature, about 800 Hessian-vector products or 4 s. Training waits, and goes on unchanged. "
-    "The last three stay in the chart. Key: e"
+    "The last three stay in the chart. For the cursor's step, open “At this step” below. Key: e"
 )
 
 
@@ -82,7 +82,7 @@ def _buttons(views: list[RunView]) -> None:
     busy, off = any(view.spectra.pending for view in views), _off(views)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            "Spectrum at this step", key="spectrum", icon=":material/equalizer:", shortcut="e",
+            _label(views), key="spectrum", icon=":material/equalizer:", shortcut="e",
             on_click=lab.measure_spectra, disabled=busy or bool(off), help=HELP,
         )  # fmt: skip
         if busy or any(view.spectra.made for view in views):
@@ -96,6 +96,14 @@ def _buttons(views: list[RunView]) -> None:
                 _download(view, several=len(views) > 1)
         if off:
             st.caption(off)
+
+
+def _label(views: list[RunView]) -> str:
+    """Which step is measured: not the cursor's, but the newest; by its number once it stays."""
+    ended = {view.kept for view in views if view.phase is Phase.ENDED}
+    if len(ended) == 1 and all(v.phase is Phase.ENDED for v in views) and (step := ended.pop()):
+        return f"Spectrum at step {step:,}"
+    return f"Spectrum at the newest step{'s' if len(views) > 1 else ''}"
 
 
 def _off(views: list[RunView]) -> str:

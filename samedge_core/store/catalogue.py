@@ -21,7 +21,7 @@ from samedge_core.store.tables import runs, servers, tags
 
 __all__ = [
     "ALIVE_SECONDS", "SORTABLE", "Catalogue", "CatalogueError", "Entry", "Listing", "Query",
-    "write_ahead",
+    "checked_tags", "write_ahead",
 ]  # fmt: skip
 
 ALIVE_SECONDS = 15.0  # without a heartbeat for so long, a server is taken for dead
@@ -196,7 +196,7 @@ class Catalogue:
             raise ValueError(f"labels are {', '.join(_LABELS)} and tags, got {sorted(unknown)}")
         _check_text("title", labels.get("title", ""), LONGEST_TITLE)
         _check_text("note", labels.get("note", ""), LONGEST_NOTE)
-        checked = None if words is None else _checked_tags(words)
+        checked = None if words is None else checked_tags(words)
         with self._engine.begin() as connection:
             # its own id, if nothing else: that the run is there, and stays until the tags are
             update = runs.update().where(runs.c.id == run).values(id=run, **labels)
@@ -446,7 +446,12 @@ def _check_text(name: str, text: str, most: int) -> None:
         raise ValueError(f"{name} must not contain the character NUL")
 
 
-def _checked_tags(words: Iterable[str]) -> list[str]:
+def checked_tags(words: Iterable[str]) -> list[str]:
+    """The tags of a run as they are kept: in order, without blanks around them and each once.
+
+    Raises:
+        ValueError: too many, or one too long.
+    """
     checked = sorted({word.strip() for word in words} - {""})
     if len(checked) > MOST_TAGS:
         raise ValueError(f"a run has at most {MOST_TAGS} tags, got {len(checked)}")

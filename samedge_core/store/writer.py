@@ -20,10 +20,14 @@ from samedge_core.training.history import History
 if TYPE_CHECKING:
     from samedge_core.store.store import Store
 
-__all__ = ["News", "RunWriter", "about", "group_key", "on_disk"]
+__all__ = ["FolderGoneError", "News", "RunWriter", "about", "group_key", "on_disk"]
 
 SPARK_POINTS = 64
 SPARK_GROWTH = 1.1  # a picture of a few dozen points changes slowly
+
+
+class FolderGoneError(OSError):
+    """What was written of a run is there no more: it was deleted."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,16 @@ class RunWriter:
         """Of the run."""
         return self._record.id
 
+    @property
+    def begun(self) -> bool:
+        """Whether something of the run has been written."""
+        return self._saved is not None or self._written >= 0
+
+    @property
+    def gone(self) -> bool:
+        """Whether that has been deleted since."""
+        return self.begun and not self._folder.path.is_dir()
+
     def take(self, history: History, state: tuple[int, bytes] | None = None) -> News | None:
         """What has happened since the last time; None when nothing has. Quick: the run waits."""
         record = replace(
@@ -88,8 +102,11 @@ class RunWriter:
         repeated without them otherwise; the stop and the state come after the rows.
 
         Raises:
+            FolderGoneError: it was deleted meanwhile.
             OSError: the folder can't be written to.
         """
+        if self.gone:
+            raise FolderGoneError("the run was deleted while it was being recorded")
         self._entered = False
         if self._saved is None:
             self._folder.create()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.folder import warm_up
-from samedge_core.store.writer import RunWriter
+from samedge_core.store.writer import FolderGoneError, RunWriter
 from samedge_core.training.history import History
 
 __all__ = ["Recorder"]
@@ -28,6 +29,7 @@ class _Followed:
     state: tuple[int, bytes] | None = None
     failure: str = ""
     leaving: bool = False
+    over: bool = False  # nothing is written any more
 
 
 class Recorder:
@@ -67,7 +69,12 @@ class Recorder:
     def follows(self, run: str) -> bool:
         """Whether it is being recorded."""
         followed = self._followed.get(run)
-        return followed is not None and not followed.leaving
+        return followed is not None and not followed.leaving and not followed.writer.gone
+
+    def awaits(self, run: str) -> bool:
+        """Whether it is to be recorded, and nothing of it has been written yet."""
+        followed = self._followed.get(run)
+        return followed is not None and not followed.writer.begun
 
     def failure(self, run: str) -> str:
         """Why the run is not being recorded, in words; empty while all is well."""
@@ -79,6 +86,16 @@ class Recorder:
         with self._lock:
             if run in self._followed:
                 self._followed[run].leaving = True
+
+    def delete(self, delete: Callable[[], Sequence[str]]) -> Sequence[str]:
+        """Delete runs, whose ids `delete` returns, while nothing is written; follow them no more.
+        Not while holding the lock."""
+        with self._writing:
+            gone = delete()
+            with self._lock:
+                for followed in filter(None, map(self._followed.get, gone)):
+                    followed.leaving = followed.over = True
+        return gone
 
     def write(self, run: str) -> None:
         """Write now what there is. Not while holding the lock: what is being written needs it."""
@@ -98,6 +115,7 @@ class Recorder:
     def _work(self) -> None:
         warm_up()
         now = beat_due = quota_due = time.monotonic()
+        beating = keeping = ""
         # from beginning to beginning: what writing takes must not come on top
         while not self._closed.wait(max(0.0, now + WRITE_SECONDS - time.monotonic())):
             now = time.monotonic()
@@ -107,14 +125,14 @@ class Recorder:
                 leaving = one.leaving
                 with self._writing:
                     self._write(one)
-                if leaving and not one.failure:
+                if leaving and (one.over or not one.failure):
                     self._drop(run, one)
             if now >= beat_due:
                 beat_due = now + BEAT_SECONDS
-                self._try(self._store.beat)
+                beating = self._try(self._store.beat, beating)
             if now >= quota_due:
                 quota_due = now + QUOTA_SECONDS
-                self._try(self._store.keep_quota)
+                keeping = self._try(self._store.keep_quota, keeping)
 
     def _drop(self, run: str, left: _Followed) -> None:
         with self._lock:
@@ -122,7 +140,13 @@ class Recorder:
                 del self._followed[run]
 
     def _write(self, followed: _Followed) -> None:
-        followed.failure = self._try(lambda: self._bring_up_to_date(followed))
+        if followed.over:
+            return
+        try:
+            followed.failure = self._try(lambda: self._bring_up_to_date(followed), followed.failure)
+        except FolderGoneError as error:
+            followed.failure, followed.over = str(error), True
+            _log.warning("run %s is not recorded any more: %s", followed.writer.id, error)
 
     def _bring_up_to_date(self, followed: _Followed) -> None:
         with self._lock:
@@ -131,11 +155,22 @@ class Recorder:
             followed.writer.save(news)
 
     @staticmethod
-    def _try(act) -> str:
-        """What went wrong, or nothing: a full disk must not end the runs, nor stop the next try."""
+    def _try(act: Callable[[], object], before: str) -> str:
+        """What went wrong, or nothing: a full disk must not end the runs, nor stop the next try.
+        The log has it once, not at every try: `before` went wrong at the last one."""
         try:
             act()
+        except FolderGoneError:
+            raise
         except Exception as error:  # noqa: BLE001 - told on the page and in the log, tried again
-            _log.exception("the store can't be written to")
-            return f"{type(error).__name__}: {error}"
+            failure = _in_words(error)
+            if failure != before:
+                _log.exception("the store can't be written to")
+            return failure
         return ""
+
+
+def _in_words(error: Exception) -> str:
+    """For readers of the page, whom the server's paths do not concern."""
+    what = error.strerror if isinstance(error, OSError) else None
+    return f"{type(error).__name__}: {what or error}"

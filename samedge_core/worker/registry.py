@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -128,15 +128,19 @@ class RunRegistry:
         return self._add(run)
 
     def open(self, run_id: str) -> bool:
-        """Take up a run of the store, as it was recorded; False when there is none of this id.
+        """Take up a run of the store, as it was recorded; False when there is none of this id (any
+        more: what was deleted, be it by another server, is forgotten here, too).
 
         Raises:
             SavedError: it is damaged.
         """
         with self._lock:
             known = self._runs.get(run_id)
-            if known and not (known.elsewhere and known.seen_for(RELOAD_SECONDS)):
-                return True
+        if known and self._was_deleted(run_id):
+            self._drop([run_id])
+            return False
+        if known and not (known.elsewhere and known.seen_for(RELOAD_SECONDS)):
+            return True
         if self._recorder:
             self._recorder.write(run_id)  # one that has just been forgotten may be on its way
         if self.store is None or run_id not in self.store:
@@ -153,6 +157,16 @@ class RunRegistry:
             if self._runs.get(run_id) is known:
                 self._runs[run_id] = run
         return True
+
+    def delete(self, run_ids: Iterable[str]) -> Sequence[str]:
+        """Delete runs for good, here and in the store; returns those that are gone. As
+        `Store.delete`, it leaves pinned ones and those that are being recorded."""
+        if not self._recorder or not self.store:
+            return []
+        store, ids = self.store, list(run_ids)
+        gone = self._recorder.delete(lambda: store.delete(ids))
+        self._drop(gone)
+        return gone
 
     def __contains__(self, run_id: str) -> bool:
         with self._lock:
@@ -420,14 +434,23 @@ class RunRegistry:
         kept = state_before(self.store, record, step)
         return Snapshot(0, kept.step, kept.packed) if kept else None
 
+    def _was_deleted(self, run_id: str) -> bool:
+        """Whether a run that is known here has been deleted from the store; what the quota took is
+        still listed there."""
+        if not self._recorder or not self.store or self._recorder.awaits(run_id):
+            return False
+        return run_id not in self.store and self.store.catalogue.entry(run_id) is None
+
     def _record_again(self, run: LiveRun) -> None:
         """A run that was opened goes on.
 
         Raises:
-            ValueError: another server records it.
+            ValueError: another server records it, or it was deleted.
         """
         if not self._recorder or not self.store or self._recorder.follows(run.id):
             return
+        if self._was_deleted(run.id):
+            raise ValueError("it was deleted")
         if not self.store.catalogue.entry(run.id):
             self.store.take_in(run.record, run.history)
         if not self.store.catalogue.claim(run.id, self.store.server):
@@ -517,9 +540,20 @@ class RunRegistry:
         for run in sorted(ended, key=lambda run: run.seen_at)[: max(0, excess)]:
             self._forget(run)
 
+    def _drop(self, run_ids: Iterable[str]) -> None:
+        """These runs are no more: end what goes on of them."""
+        with self._lock:
+            for run in [self._runs[run_id] for run_id in run_ids if run_id in self._runs]:
+                if run.id in self._queue:
+                    self._queue.remove(run.id)
+                self._release(run, kill=True)
+                self._forget(run)
+            self._start_waiting()
+
     def _forget(self, run: LiveRun) -> None:
         """The store keeps what is recorded; `open` brings it back."""
         del self._runs[run.id]
+        run.spectra.clear(None)
         run.moment.clear()
         if self._recorder:
             self._recorder.forget(run.id)

@@ -137,6 +137,26 @@ def test_a_selection_is_compared_and_stands_in_the_link(home):
     assert selection.LINK not in app.query_params
 
 
+def test_a_rewound_run_is_told_by_what_changed_everywhere_and_from_its_parent(home):
+    parent, history = record(home), se.run(TINY)
+    history.intervene(Intervention(4, {"eta": 0.25}, {"eta": 0.5}))
+    child = record(home, history=history, origin=Origin(parent, 4, "rewind"))
+    again = record(home, origin=Origin(parent, 6))
+    app = select(visit(), parent, child, again)
+    sent = data(app, table.KEY)
+    eta = [column["name"] for column in sent["columns"]].index("eta")
+    assert {row["id"]: row["cells"][eta] for row in sent["rows"]} == {
+        parent: "0.5", child: "0.5 → 0.25", again: "0.5",
+    }  # fmt: skip
+    assert "at the start → at the end" in sent["columns"][eta]["help"]
+    assert legend(app) == ["GD η 0.5", "GD η 0.5 → 0.25", "GD η 0.5 · forked at step 6"]
+    different = app.dataframe[0].value
+    assert list(different.columns) == ["Changes on the way", "Step size η"]
+    assert list(different["Step size η"]) == ["0.5", "0.5 → 0.25", "0.5"]
+    app.selectbox(key="runs:group").set_value("eta").run()
+    assert legend(app) == ["η 0.5: mean of 2, band min–max", "η 0.5 → 0.25"]
+
+
 def test_lines_are_grouped_by_seed_or_by_any_setting(home):
     ids = [record(home, TINY.replace(seed=seed)) for seed in range(3)]
     ids.append(record(home, TINY.replace(eta=0.25)))
@@ -177,9 +197,11 @@ def test_labels_of_all_selected_at_once(home):
     entries = home.find(Query(ids=ids)).entries
     assert not any(e.starred for e in entries)
     assert {e.tags for e in entries} == {("odd",)}
-    app.multiselect(key="runs:tags-to-add").set_value(["x" * 65])
-    press(app, "runs:add-tags")
+    app.multiselect(key="runs:tags-to-add").set_value(["x" * 65]).run()
     assert "at most 64 characters, got 65" in texts(app)
+    assert button(app, "runs:add-tags").disabled
+    app.multiselect(key="runs:tags-to-add").set_value([]).run()
+    assert "at most 64 characters" not in texts(app)
 
 
 def test_deleting_asks_and_refuses_what_is_pinned_or_going_on(home):

@@ -9,7 +9,8 @@ from samedge_core import links
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.worker.view import Phase
-from tests.app.harness import PATIENCE, press, texts, wait
+from tests.app.harness import PATIENCE, button, press, texts, wait
+from tests.worker.harness import sooner_or_later, until
 
 pytestmark = pytest.mark.usefixtures("workers")
 
@@ -86,6 +87,37 @@ def test_a_stored_run_is_shown_again_in_another_session():
     assert not again.exception
     assert bits(shown(again)) == bits(se.run(CONFIG))
     assert again.session_state["set::eta"] == "0.5"
+
+
+def test_a_run_that_is_deleted_meanwhile_leaves_the_page_and_says_so():
+    app = opened(**links.to_query(CONFIG))
+    press(app, "primary")
+    wait(app, lambda view: view.phase is Phase.ENDED)
+    app.run()
+    (run_id,) = app.session_state["runs"]
+    sooner_or_later(lambda: lab.registry().delete([run_id]))
+    assert button(app, "primary").label == "Resume"
+    press(app, "primary")  # nothing is started in its place
+    told = f"The run {run_id} is not on this server: it was deleted"
+    assert not app.exception
+    assert told in texts(app)
+    assert (app.session_state["runs"], "run" in app.query_params) == ([], False)
+    assert told in texts(opened(run=run_id))
+
+
+def test_a_run_on_a_file_of_ones_own_says_what_can_not_be_shared(own_files):
+    options = {**own_files["own-images"], "n": 40, "n_test": 10, "width": 6}
+    run_id = lab.registry().start(RunConfig(problem="own-images", options=options, steps=3))
+    until(lab.registry(), run_id, lambda view: view.phase is Phase.ENDED)
+    app = opened(run=run_id)
+    app.session_state["share"] = True  # the expander is open
+    app.run()
+    assert not app.exception
+    off = {item.proto.label for item in app.get("download_button") if item.proto.disabled}
+    assert off == {"JSON"}
+    assert "No JSON: This run trains on a file of your own" in texts(app)
+    assert "whoever opens it chooses a file" in texts(app)
+    assert "own.npz: 40 examples" in texts(app)  # the file that the run names, in another session
 
 
 def test_a_damaged_stored_run_is_named_and_the_page_stands(home):

@@ -35,6 +35,7 @@ def test_without_a_run_the_button_is_off_and_says_why(page):
     assert button(page, "spectrum").disabled
     assert any("Start a run first" in item.value for item in page.caption)
     start(page, "sam-two-weights", 1)
+    page.run()  # the first worker may not have been ready when the page was last drawn
     assert not button(page, "spectrum").disabled
     assert not any("Start a run first" in item.value for item in page.caption)
 
@@ -104,3 +105,15 @@ def test_a_spectrum_that_can_not_be_had_says_so_beside_the_button(page):
     assert facts(page) == []
     (message,) = [item.value for item in page.error if "No spectrum" in item.value]
     assert "is not finite" in message
+
+
+def test_the_button_says_which_step_it_measures_which_is_not_the_cursors(page):
+    page.selectbox(key="preset").set_value("sam-quadratic").run()
+    assert button(page, "spectrum").label == "Spectrum at the newest step"
+    press(page, "primary")
+    wait(page, lambda v: v.phase is Phase.ENDED)
+    page.run()
+    assert button(page, "spectrum").label == "Spectrum at step 200"
+    measure(page)
+    (text,) = facts(page)
+    assert text.startswith("**Step 200** ")

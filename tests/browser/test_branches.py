@@ -50,6 +50,30 @@ def test_continue_from_here_leaves_the_later_rows_as_a_grey_branch(open_lab):
     assert again.line("abandoned")["y"] == pytest.approx(before["y"][25:], rel=1e-6)
 
 
+def test_the_address_names_the_shown_run_over_page_switches_back_and_forward(open_lab):
+    lab = open_lab("?preset=sam-quadratic")
+    lab.press("Start")
+    lab.button("Resume").wait_for()
+    first, sidebar = query_of(lab.page.url), lab.page.get_by_test_id("stSidebar")
+    assert first.startswith("?preset=sam-quadratic&run=")
+    sidebar.get_by_role("link", name="Quadratic intuition").click()
+    lab.page.wait_for_url("**/quadratic")
+    sidebar.get_by_role("link", name="Live lab").click()
+    lab.until_step(199)
+    assert query_of(lab.page.url) == first
+    lab.put_cursor(100)
+    lab.page.get_by_role("button", name="Continue from step 100").click()
+    lab.until(lambda: "abandoned" in lab.traces(), "an abandoned branch")
+    second = query_of(lab.page.url)
+    assert second not in (first, "?")
+    lab.page.go_back()
+    lab.until(lambda: "abandoned" not in lab.traces(), "the run that the address names")
+    assert query_of(lab.page.url) == first
+    lab.page.go_forward()
+    lab.until(lambda: "abandoned" in lab.traces(), "the run that the address names again")
+    assert query_of(lab.page.url) == second
+
+
 def test_a_fork_runs_beside_its_parent_and_unchanged_repeats_it(open_lab):
     lab = open_lab(link(CONFIG))
     whole_run(lab)

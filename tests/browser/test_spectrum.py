@@ -24,7 +24,9 @@ def wait_for(page: Page, count: int) -> None:
         }""",
         arg=[FIGURE, count],
     )
-    expect(page.get_by_role("button", name="Spectrum at this step")).to_be_enabled(timeout=60_000)
+    expect(page.get_by_role("button", name="Spectrum at the newest step")).to_be_enabled(
+        timeout=60_000
+    )
 
 
 def step_in(text: str) -> int:
@@ -35,10 +37,10 @@ def test_the_spectrum_at_a_step_appears_says_so_and_stays(open_lab):
     lab = open_lab(endless("sam-chebyshev"))
     page: Page = lab.page
     page.set_default_timeout(60_000)
-    assert lab.button("Spectrum at this step").is_disabled()
+    assert lab.button("Spectrum at the newest step").is_disabled()
     lab.press("Start")
     lab.until_step(30)
-    lab.press("Spectrum at this step")
+    lab.press("Spectrum at the newest step")
     wait_for(page, 1)
     lab.pause()
     before = lab.last_step()

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -144,7 +145,9 @@ def test_a_run_goes_on_in_another_server_as_if_nothing_had_been(tmp_path):
         second.close()
 
 
-def test_a_full_disk_is_told_and_everything_is_written_once_it_has_room(registry, monkeypatch):
+def test_a_full_disk_is_told_and_everything_is_written_once_it_has_room(
+    registry, monkeypatch, caplog
+):
     was, full = saved.replace, [False]
 
     def replace(file: Path, content: bytes) -> None:
@@ -157,8 +160,9 @@ def test_a_full_disk_is_told_and_everything_is_written_once_it_has_room(registry
     until(registry, run_id, lambda v: v.last_step > 50)
     full[0] = True
     view = until(registry, run_id, lambda v: v.unrecorded)
-    assert "No space left on device" in view.unrecorded
-    until(registry, run_id, lambda v: v.last_step > view.last_step + 100)
+    assert view.unrecorded == "OSError: No space left on device"  # no path of the server
+    until(registry, run_id, lambda v: v.last_step > view.last_step + 300)
+    assert len(caplog.records) == 1  # though it was tried again and again
     full[0] = False
     until(registry, run_id, lambda v: not v.unrecorded)
     registry.stop(run_id)
@@ -214,6 +218,59 @@ def test_a_run_that_went_on_elsewhere_meanwhile_is_not_written_over(tmp_path):
     finally:
         first.close()
         second.close()
+
+
+def test_what_is_deleted_is_forgotten_here_and_in_a_server_that_had_opened_it(tmp_path):
+    here, there = serving(tmp_path, spares=0), serving(tmp_path, spares=0)
+    try:
+        run_id = here.start(CONFIG.replace(steps=20))
+        ended(here, run_id, 19)
+        assert_on_disk(here, run_id)
+        assert there.open(run_id)
+        here.resume(run_id)  # the catalogue is told at the next write only: it can be deleted still
+        assert here.delete([run_id, "never"]) == [run_id, "never"]
+        assert run_id not in here
+        assert here.live_workers() == 0
+        with pytest.raises(ValueError, match="it was deleted"):
+            there.resume(run_id)
+        assert not there.open(run_id)
+        assert run_id not in there
+        time.sleep(2 * WRITE_SECONDS)
+        assert not here.open(run_id)
+        assert run_id not in store_of(here)
+        assert store_of(here).catalogue.entry(run_id) is None
+    finally:
+        here.close()
+        there.close()
+
+
+def test_a_run_whose_folder_goes_is_told_of_once_and_not_tried_again(registry, caplog):
+    run_id, store = registry.start(ENDLESS, pace=200), store_of(registry)
+    until(registry, run_id, lambda v: store.catalogue.entry(run_id))
+    shutil.rmtree(store.folder(run_id).path)
+    view = until(registry, run_id, lambda v: v.unrecorded)
+    assert view.unrecorded == "the run was deleted while it was being recorded"
+    until(registry, run_id, lambda v: v.last_step > view.last_step + 300)
+    assert [r.levelname for r in caplog.records if "store" in r.name or "recording" in r.name] == [
+        "WARNING"
+    ]
+    assert registry.open(run_id)  # what is known of it is still listed
+    store.catalogue.delete([run_id])
+    assert not registry.open(run_id)
+    assert run_id not in registry
+
+
+def test_what_the_quota_took_is_written_anew_when_its_run_goes_on(registry):
+    run_id, store = registry.start(CONFIG), store_of(registry)
+    ended(registry, run_id, 59)
+    assert_on_disk(registry, run_id)
+    shutil.rmtree(store.folder(run_id).path)
+    store.catalogue.put(run_id, {"removed": 1.0})
+    assert registry.open(run_id)
+    registry.resume(run_id)
+    ended(registry, run_id, 119)
+    assert_on_disk(registry, run_id)
+    assert registry.view(run_id).unrecorded == ""
 
 
 def test_nothing_is_lost_when_a_run_is_forgotten_and_opened_again(tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.parts import downloading, lab
+from pages.parts import downloading, lab, navigation
 from pages.parts.lab import ACTIVE, known, registry
 from samedge_core.paper import ALL_PRESETS, TASKS, Task
 from samedge_core.worker.view import RunView
@@ -74,8 +74,9 @@ def look() -> list[Watched]:
 
 
 def attach() -> int:
-    """On a first visit, take up the runs that the link names; returns how many are gone."""
-    if KEY in st.session_state:
+    """On a first visit, and after Back or Forward, take up the runs that the link names; returns
+    how many are gone."""
+    if KEY in st.session_state and not navigation.by_history():
         return 0
     named = list(_from_link(st.query_params.get(LINK, "")))
     _keep([entry for entry in named if known(entry.run_id)])

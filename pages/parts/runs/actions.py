@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from pages.parts.controls import plain
 from pages.parts.runs import deleting, selection, source, table
 from pages.parts.runs.columns import megabytes
 from samedge_core.store import Entry
-
-COMPLAINT = "runs:tag-complaint"
+from samedge_core.store.catalogue import checked_tags
 
 
 def draw(entries: Sequence[Entry]) -> None:
-    """The bar of buttons, and under it what they have to say."""
+    """The bar of buttons."""
     count = f"{len(entries):,} run{'s' if len(entries) > 1 else ''}"
     size = megabytes(sum(entry.row_bytes + entry.snapshot_bytes for entry in entries))
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -27,8 +28,6 @@ def draw(entries: Sequence[Entry]) -> None:
                   help="Delete the selected runs for good; asks first.")  # fmt: skip
         st.button("Select none", key="runs:none", icon=":material/close:", type="tertiary",
                   on_click=selection.put, args=((),), help="Clear the selection.")  # fmt: skip
-    if complaint := st.session_state.get(COMPLAINT):
-        st.error(complaint)
 
 
 def _toggle(entries: Sequence[Entry], name: str, do: str, undo: str, icon: str) -> None:
@@ -63,20 +62,44 @@ def _to_open(entry: Entry) -> None:
 def _tags(entries: Sequence[Entry]) -> None:
     used = sorted({word for entry in entries for word in entry.tags})
     known = source.opened().catalogue.known_tags()
-    st.multiselect(
-        "Tags to add", known, accept_new_options=True, key="runs:tags-to-add",
-        placeholder="choose, or type a new one", help="Given to all selected runs.",
-    )  # fmt: skip
-    st.button("Add", key="runs:add-tags", on_click=_add, args=(entries,))
+    above = st.container()  # below the box, its list would cover what is wrong with it
+    with _beside():
+        added = st.multiselect(
+            "Tags to add", known, accept_new_options=True, key="runs:tags-to-add",
+            placeholder="choose, or type a new one", help="Given to all selected runs.",
+        )  # fmt: skip
+        complaint = _refused(entries, added)
+        st.button("Add", key="runs:add-tags", on_click=_add, args=(entries,),
+                  disabled=bool(complaint))  # fmt: skip
+    if complaint:
+        above.error(complaint)
     if used:
-        st.multiselect("Tags to remove", used, key="runs:tags-to-remove",
-                       help="Taken from all selected runs that have them.")  # fmt: skip
-        st.button("Remove", key="runs:remove-tags", on_click=_remove, args=(entries,))
+        with _beside():
+            st.multiselect("Tags to remove", used, key="runs:tags-to-remove",
+                           help="Taken from all selected runs that have them.")  # fmt: skip
+            st.button("Remove", key="runs:remove-tags", on_click=_remove, args=(entries,))
+
+
+def _beside() -> DeltaGenerator:
+    """For a box and its button: below the box, its list would cover the button."""
+    return st.container(horizontal=True, vertical_alignment="bottom", width=420)
+
+
+def _refused(entries: Sequence[Entry], added: Sequence[str]) -> str:
+    """Why these tags can't be given to all of the runs, or empty."""
+    try:
+        for entry in entries:
+            checked_tags({*entry.tags, *added})
+    except ValueError as error:
+        return f"{plain(str(error))}."
+    return ""
 
 
 def _add(entries: Sequence[Entry]) -> None:
-    added = st.session_state.pop("runs:tags-to-add", [])
-    _tag(entries, lambda tags: {*tags, *added})
+    added = st.session_state["runs:tags-to-add"]
+    if not _refused(entries, added):  # else it stays in the box, under which stands why
+        _tag(entries, lambda tags: {*tags, *added})
+        del st.session_state["runs:tags-to-add"]
 
 
 def _remove(entries: Sequence[Entry]) -> None:
@@ -85,9 +108,5 @@ def _remove(entries: Sequence[Entry]) -> None:
 
 
 def _tag(entries: Sequence[Entry], change) -> None:
-    try:
-        for entry in entries:
-            source.opened().catalogue.label(entry.id, tags=change(entry.tags))
-        st.session_state.pop(COMPLAINT, None)
-    except ValueError as error:
-        st.session_state[COMPLAINT] = f"Tags: {error}."
+    for entry in entries:
+        source.opened().catalogue.label(entry.id, tags=change(entry.tags))

@@ -6,14 +6,17 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pages.parts.runs import records
+from samedge_core import compare
 from samedge_core.rules import RULES
 from samedge_core.store import Entry
 from samedge_core.summary import shown
-from samedge_core.training.config import FIELDS
+from samedge_core.training.config import FIELDS, LIVE_FIELDS
 from samedge_core.training.stop import StopReason
 
 Kind = Literal["text", "number", "time", "title", "status", "steps", "tags", "spark", "toggle"]
 
+CHANGED = "Where it has changed: at the start → at the end, which it is sorted by."
 SPARK_TOP = 1.6  # static/runs.js draws up to 1.5
 SHORT_ID = 8
 _TONES = {"recording": "green", "interrupted": "orange", "removed": "gray"}
@@ -72,11 +75,27 @@ def _spark(entry: Entry) -> list[float]:
     return np.minimum(known, SPARK_TOP).round(2).tolist()
 
 
-def _used(name: str) -> Callable[[Entry], str]:
-    """A hyperparameter, where the run's rule uses it."""
-    return lambda entry: (
-        shown(getattr(entry, name), digits=4) if name in RULES[entry.rule].uses else "–"
-    )
+def _course(entry: Entry, name: str) -> tuple[Any, ...]:
+    """What may change on the way: at the start and, where that is another value, at the end."""
+    config = records.config_of(entry.config) if entry.interventions else None
+    if config is None:
+        return (getattr(entry, name),)
+    return compare.course(config, records.end(entry), name)
+
+
+def _live(name: str) -> Callable[[Entry], str]:
+    """A hyperparameter, where a rule of the run uses it."""
+
+    def cell(entry: Entry) -> str:
+        if not any(name in RULES[rule].uses for rule in _course(entry, "rule")):
+            return "–"
+        return " → ".join(shown(value, digits=4) for value in _course(entry, name))
+
+    return cell
+
+
+def _rule(entry: Entry) -> str:
+    return " → ".join(rule.upper() for rule in _course(entry, "rule"))
 
 
 def _number(label: str, name: str, title: str, digits: int = 4, help: str = "") -> Column:
@@ -88,8 +107,9 @@ def _number(label: str, name: str, title: str, digits: int = 4, help: str = "") 
 
 def _setting(label: str, name: str) -> Column:
     field = FIELDS[name]
-    cell = _used(name) if name in ("rho", "beta") else _number(label, name, "").cell
-    return Column(label, field.help, "number", cell, name, field.label)
+    if name not in LIVE_FIELDS:
+        return Column(label, field.help, "number", _number(label, name, "").cell, name, field.label)
+    return Column(label, f"{field.help} {CHANGED}", "number", _live(name), name, field.label)
 
 
 def _of_step(what: str) -> str:
@@ -107,8 +127,7 @@ COLUMNS: Mapping[str, Column] = {
                      "the quota, or why it stopped.", "status", _status, "stop_reason"),
     "problem": Column("Problem", "Model and data.", "text",
                       lambda entry: entry.problem, "problem"),
-    "rule": Column("Rule", "The update rule in force at the end.", "text",
-                   lambda entry: entry.rule.upper(), "rule"),
+    "rule": Column("Rule", f"The update rule. {CHANGED}", "text", _rule, "rule"),
     "eta": _setting("η", "eta"),
     "rho": _setting("ρ", "rho"),
     "beta": _setting("β", "beta"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from pages.parts.lab import registry
 from pages.parts.runs import selection, source
 from pages.parts.runs.columns import megabytes
 from samedge_core.store import Entry, Query
@@ -70,7 +71,7 @@ def _why_kept(kept: Sequence[Entry]) -> str:
 
 
 def _delete(ids: Sequence[str]) -> None:
-    gone = source.opened().delete(ids)
+    gone = registry().delete(ids)
     selection.drop(gone)
     left = len(ids) - len(gone)
     refused = f"; {_count(left)} could not be deleted: pinned or being recorded" if left else ""

@@ -1,6 +1,6 @@
 """What differs between the compared runs, and what does not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
@@ -16,22 +16,23 @@ CHANGES = "Changes on the way"
 
 
 def draw(runs: Sequence[Compared]) -> None:
-    """A row a run, a column for each setting whose values are not all equal; the rest folded."""
+    """A row a run, a column for each setting whose values are not all equal, at the start → at the
+    end; the rest folded."""
     configs = [one.config for one in runs]
     fields = compare.settings_of(configs)
-    different = compare.differing(configs)
-    columns = {label(fields[name]): [_text(fields, one, name) for one in runs]
-               for name in different}  # fmt: skip
+    different = compare.differing(configs, [one.end for one in runs])
     made = [_changes(one) for one in runs]
-    if any(made):
-        columns[CHANGES] = [text or "none" for text in made]
+    # first: it says why other columns hold two values, and must not be scrolled out of sight
+    columns = {CHANGES: [text or "none" for text in made]} if any(made) else {}
+    columns |= {label(fields[name]): [one.text(fields[name]) for one in runs]
+                for name in different}  # fmt: skip
     if columns:
         names = pd.Index([one.name for one in runs], name="Run")
         wide = {"Run": st.column_config.TextColumn(width=250)}
         st.dataframe(pd.DataFrame(columns, index=names), key="runs:different", column_config=wide)
     else:
         st.caption(_nothing(runs))
-    equal = {label(field): _text(fields, runs[0], name)
+    equal = {label(field): runs[0].text(field)
              for name, field in fields.items() if name not in different}  # fmt: skip
     title = "Settings that are the same" if len(runs) > 1 else "All settings"
     with st.expander(f"{title} ({len(equal)})", key="runs:equal"):
@@ -48,10 +49,6 @@ def _nothing(runs: Sequence[Compared]) -> str:
 def label(field: Field) -> str:
     """A setting with its unit."""
     return f"{field.label} ({field.unit})" if field.unit else field.label
-
-
-def _text(fields: Mapping[str, Field], one: Compared, name: str) -> str:
-    return compare.as_text(fields[name], compare.setting(one.config, name))
 
 
 def _changes(one: Compared) -> str:

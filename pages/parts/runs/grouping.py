@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from pages.parts.runs.records import Compared
+from pages.parts.runs.records import Compared, course_text
 from samedge_core import compare
 from samedge_core.training.history import SYMBOLS
 
+Key = TypeVar("Key", bound=Hashable)
 EACH, SEEDS = "each", "seeds"
 
 
@@ -22,7 +24,7 @@ def choices(runs: Sequence[Compared]) -> dict[str, str]:
     """Ways to group, with their titles: settings that differ between the runs come first."""
     configs = [one.config for one in runs]
     fields = compare.settings_of(configs)
-    telling = compare.differing(configs)
+    telling = compare.differing(configs, [one.end for one in runs])
     ordered = [*telling, *(name for name in fields if name not in telling)]
     kinds = {EACH: "each run by itself", SEEDS: "mean over seeds"}
     return kinds | {name: f"mean, by {fields[name].label}" for name in ordered}
@@ -37,15 +39,16 @@ def groups(runs: Sequence[Compared], by: str) -> list[Group]:
     field = compare.settings_of([one.config for one in runs])[by]
     label = SYMBOLS.get(by, field.label)
     return [
-        Group(_named(f"{label} {compare.as_text(field, value)}", members), members)
-        for value, members in _split(runs, lambda one: compare.setting(one.config, by))
+        Group(_named(f"{label} {course_text(field, values)}", members), members)
+        for values, members in _split(runs, lambda one: one.course(by))
     ]
 
 
 def _over_seeds(runs: Sequence[Compared]) -> list[Group]:
     split = _split(runs, lambda one: one.entry.group_key)
     # the seed no longer tells them apart
-    names = compare.names([members[0].config.replace(seed=0) for _, members in split])
+    first = [members[0] for _, members in split]
+    names = compare.names([one.config.replace(seed=0) for one in first], [one.end for one in first])
     found = []
     for name, (_, members) in zip(names, split, strict=True):
         alone = members[0].name if len(members) == 1 else name
@@ -54,9 +57,9 @@ def _over_seeds(runs: Sequence[Compared]) -> list[Group]:
 
 
 def _split(
-    runs: Sequence[Compared], key: Callable[[Compared], Hashable]
-) -> list[tuple[Hashable, tuple[Compared, ...]]]:
-    found: dict[Hashable, list[Compared]] = {}
+    runs: Sequence[Compared], key: Callable[[Compared], Key]
+) -> list[tuple[Key, tuple[Compared, ...]]]:
+    found: dict[Key, list[Compared]] = {}
     for one in runs:
         found.setdefault(key(one), []).append(one)
     return [(value, tuple(members)) for value, members in found.items()]

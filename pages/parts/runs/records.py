@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
 from pages.parts.runs import source
 from samedge_core import compare
-from samedge_core.fields import ConfigError
+from samedge_core.fields import ConfigError, Field
+from samedge_core.rules import Hyperparameters
 from samedge_core.store import Entry
 from samedge_core.training.config import RunConfig
 
@@ -23,12 +25,35 @@ class Compared:
     config: RunConfig
     name: str
 
+    @property
+    def end(self) -> Hyperparameters:
+        """What is in force at its newest row."""
+        return end(self.entry)
+
+    def course(self, name: str) -> tuple[Any, ...]:
+        """A setting at the start and, where that has changed, at the end."""
+        return compare.course(self.config, self.end, name)
+
+    def text(self, field: Field) -> str:
+        """That as people read it."""
+        return course_text(field, self.course(field.name))
+
+
+def end(entry: Entry) -> Hyperparameters:
+    """What is in force at the newest row of a run."""
+    return Hyperparameters(entry.rule, entry.eta, entry.rho, entry.beta)
+
+
+def course_text(field: Field, values: Sequence[Any]) -> str:
+    """A setting's value, or two of them: at the start and at the end."""
+    return " → ".join(compare.as_text(field, value) for value in values)
+
 
 def compared(entries: Sequence[Entry]) -> list[Compared]:
     """The first MOST of the entries whose settings can be read and whose rows are there."""
     readable = []
     for entry in entries:
-        config = _config(entry.config)
+        config = config_of(entry.config)
         if config and entry.status != "removed":
             readable.append((entry, config))
     readable = readable[:MOST]
@@ -40,19 +65,29 @@ def compared(entries: Sequence[Entry]) -> list[Compared]:
 
 def _names(runs: Sequence[tuple[Entry, RunConfig]]) -> list[str]:
     """Titles, where people gave one; what tells equal ones apart is added."""
-    own = compare.names([config for _, config in runs])
+    own = compare.names([config for _, config in runs], [end(entry) for entry, _ in runs])
     titles = [entry.title or name for (entry, _), name in zip(runs, own, strict=True)]
     fuller = [
         f"{title} ({name})" if titles.count(title) > 1 and title != name else title
         for title, name in zip(titles, own, strict=True)
     ]
-    return [
-        f"{name} · {entry.id[:6]}" if fuller.count(name) > 1 else name
+    related = [
+        f"{name} · {_came(entry)}" if fuller.count(name) > 1 and entry.parent else name
         for (entry, _), name in zip(runs, fuller, strict=True)
+    ]
+    return [
+        f"{name} · {entry.id[:6]}" if related.count(name) > 1 else name
+        for (entry, _), name in zip(runs, related, strict=True)
     ]
 
 
-def _config(text: str) -> RunConfig | None:
+def _came(entry: Entry) -> str:
+    verb = "rewound" if entry.branch == "rewind" else "forked"
+    return f"{verb} at step {entry.parent_step or 0:,}"
+
+
+def config_of(text: str) -> RunConfig | None:
+    """What a run started with; None where a newer version of the program recorded it."""
     try:
         return RunConfig.from_json(text)
     except ConfigError:  # of a newer version

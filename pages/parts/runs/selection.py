@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
+from pages.parts import navigation
 from pages.parts.runs import source
 from samedge_core.store import Entry, Query
 
@@ -15,8 +16,8 @@ LINKED = 50  # a longer address is refused by some servers
 
 
 def attach() -> None:
-    """On a first visit, select what the link names."""
-    if IDS not in st.session_state:
+    """On a first visit, and after Back or Forward, select what the link names."""
+    if IDS not in st.session_state or navigation.by_history():
         put(part for part in st.query_params.get(LINK, "").split(",") if part)
 
 
