@@ -151,7 +151,8 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
     if views and (different := lab.restart_needed(config, views[0])):
         st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
     begun = config.replace(rule=lab.COMPARED[-1]) if lab.comparing() else config
-    for hint in hints(begun):
+    changed = any(view.marks or view.origin for view in views)
+    for hint in hints(begun, from_start=not changed):
         st.warning(hint, icon=":material/lightbulb:")
 
 
