@@ -116,7 +116,8 @@ def test_the_line_along_v1_has_the_dense_eigenvalue_and_points_uphill():
     assert line.along == "v1"
     # the tracker's residual is 3e-3 of it at most, and the error of second order in that
     assert line.curvature == pytest.approx(values[-1], rel=1e-3)
-    assert line.curvature == pytest.approx(found.eigenvalues[0], rel=1e-12)
+    # v1 has what its residual says it lacks, of which the Ritz value knows nothing
+    assert line.curvature == pytest.approx(found.eigenvalues[0], rel=1e-4)
     assert line.slope >= 0
     v1 = torch.from_numpy(vectors[:, -1])
     g = problem.gradient(state.w, batch)
