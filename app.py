@@ -26,7 +26,6 @@ from pages.parts.live import Axis, Cursor, View, cursor_step, live_charts
 from pages.parts.names import names
 from samedge_core.fields import ConfigError
 from samedge_core.hints import hints
-from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
@@ -145,7 +144,7 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
     if config is None:
         st.error(f"A setting can't be used: {complaint}. What runs goes on unchanged.")
         return
-    data = PROBLEMS[config.problem].data
+    data = config.spec.data
     if data and not downloading.ready(data):
         fragments.draw(_absent, data, every=ticks.BRISK)
     if views and (different := lab.restart_needed(config, views[0])):

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samedge_core.fields import Field
-from samedge_core.problems.registry import PROBLEMS
 from samedge_core.rules import RULES, Hyperparameters
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import SYMBOLS, History, Intervention
@@ -121,7 +120,7 @@ def setting(config: RunConfig, name: str) -> Any:
 
 def settings_of(configs: Sequence[RunConfig]) -> dict[str, Field]:
     """Every setting and option that one of the configurations has, by name."""
-    options = (field for config in configs for field in PROBLEMS[config.problem].options)
+    options = (field for config in configs for field in config.spec.options)
     found = dict(FIELDS)
     for field in options:
         found.setdefault(field.name, field)

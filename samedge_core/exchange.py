@@ -102,7 +102,7 @@ def to_json(
 
 def has_own_file(config: RunConfig) -> bool:
     """Whether it names a file of one's own (`path`), which neither a replay nor a link can hold."""
-    return any(_names_file(field, config) for field in PROBLEMS[config.problem].options)
+    return any(_names_file(field, config) for field in config.spec.options)
 
 
 def from_json(text: str | bytes) -> Replay:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from samedge_core.problems.registry import PROBLEMS
 from samedge_core.rules import RULES
 from samedge_core.training.config import RunConfig
 
@@ -126,7 +125,7 @@ def _on_training(config: RunConfig, from_start: bool) -> list[str]:
 
 def _scale(config: RunConfig) -> float:
     """Sharpness in this loss over that in the problem's default loss; η counts inversely."""
-    losses = [field for field in PROBLEMS[config.problem].options if field.name == "loss"]
+    losses = [field for field in config.spec.options if field.name == "loss"]
     if not losses:
         return 1.0
     return LOSS_FACTOR[config.options["loss"]] / LOSS_FACTOR[losses[0].default]
@@ -134,7 +133,7 @@ def _scale(config: RunConfig) -> float:
 
 def _slack(config: RunConfig) -> float:
     """1 for the sizes that were measured, 2 for others."""
-    sizes = (f for f in PROBLEMS[config.problem].options if f.kind == "int")
+    sizes = (f for f in config.spec.options if f.kind == "int")
     return 1.0 if all(config.options[f.name] == f.default for f in sizes) else 2.0
 
 

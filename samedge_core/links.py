@@ -224,7 +224,7 @@ _PATHS = {f.name for spec in PROBLEMS.values() for f in spec.options if f.kind =
 
 
 def _batch_size(values: Mapping[str, Any], config: RunConfig, complaints: _Complaints) -> int:
-    wanted, size = values.get("batch_size", 0), PROBLEMS[config.problem].data_size
+    wanted, size = values.get("batch_size", 0), config.spec.data_size
     most = config.options[size] if size else 0
     if wanted > most:
         complaints.add(

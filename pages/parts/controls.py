@@ -42,7 +42,7 @@ def load(config: RunConfig) -> None:
     """Set every control to `config`. Before the controls are drawn, so in a callback."""
     for field in FIELDS.values():
         _enter(field, _key(field), getattr(config, field.name))
-    for field in PROBLEMS[config.problem].options:
+    for field in config.spec.options:
         _enter(field, _key(field, config.problem), config.options[field.name])
     st.session_state[_cadence_key()] = _cadence(config.cadence, config.measure_every)
 

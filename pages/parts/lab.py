@@ -9,7 +9,6 @@ import streamlit as st
 from pages.parts import navigation
 from pages.parts.controls import plain
 from samedge_core.exchange import Replay
-from samedge_core.problems.registry import PROBLEMS
 from samedge_core.saved import SavedError
 from samedge_core.store import open_store
 from samedge_core.store.catalogue import CatalogueError
@@ -123,7 +122,7 @@ def restart_needed(config: RunConfig, view: RunView) -> list[str]:
     different = [f.label for f in fixed if getattr(config, f.name) != getattr(view.config, f.name)]
     if config.steps != view.stretch:
         different.append(FIELDS["steps"].label)
-    options = PROBLEMS[config.problem].options
+    options = config.spec.options
     return different + [
         f.label for f in options if config.options[f.name] != view.config.options[f.name]
     ]

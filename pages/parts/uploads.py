@@ -47,8 +47,8 @@ def check(options: Mapping[str, Any]) -> str:
     """What the file named by the option `path` holds, in words.
 
     Raises:
-        ConfigError: there is none, or these options can't be used with it; names path or n, and the
-            file by its own name.
+        ConfigError: there is none, or these options can't be used with it; names path, and the file
+            by its own name.
     """
     path = options["path"]
     if not path:
@@ -60,7 +60,7 @@ def check(options: Mapping[str, Any]) -> str:
     if problem:
         # where the server keeps it is no business of the reader
         problem = problem.replace(f"{file.parent}{os.sep}", "")
-        raise ConfigError("n" if problem.startswith("n must") else "path", problem)
+        raise ConfigError("path", problem)
     return told
 
 

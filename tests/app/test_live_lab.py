@@ -110,6 +110,19 @@ def test_a_changed_eta_reaches_the_run_and_a_bad_one_is_named_beside_it(page):
     assert button(page, "step").disabled
 
 
+def test_hints_of_the_start_are_not_given_of_a_run_that_was_changed_on_the_way(page):
+    choose(page, "gd-two-weights")
+    page.text_input(key="set::eta").set_value("0.7").run()
+    press(page, "step")
+    wait(page, lambda v: v.last_step == 0)
+    assert "The start (2.5, 0.6) has sharpness" in texts(page)
+    page.text_input(key="set::eta").set_value("0.65").run()
+    press(page, "step")
+    wait(page, lambda v: len(v.marks) == 1)
+    page.run()
+    assert "The start (2.5, 0.6) has sharpness" not in texts(page)
+
+
 def test_a_batch_larger_than_the_data_is_named_beside_it(page):
     page.number_input(key="set::batch_size").set_value(501).run()
     assert "Batch size must be at most the data size, 500, got 501" in texts(page)
