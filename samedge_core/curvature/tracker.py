@@ -42,8 +42,8 @@ From one product to the next all of this is compiled, and one call (`go_on`): s 
 `Subspace` (`Space`), and p what a `Phase` carries besides (`Carried`).
 
 Limitations: an eigenvector from outside B that overtakes at once is seen when scouts find it, up to
-ten measurements later. Within B, one that moves at many times the drift can be late. On runs
-that are hard to follow, `benchmarks/misses.py`, this happened at 2 to 4 of 19,500 steps.
+ten measurements later; where more lie near the top than B has room for, later still. Within B, one
+that moves at many times the drift can be late: `benchmarks/README.md` counts both.
 
 Sources: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczos), SIMAX 22, 2000.
 """
