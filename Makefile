@@ -15,7 +15,7 @@ run: $(VENV)/run-ready $(VENV)/compiled
 	$(BIN)/python -m streamlit run app.py $(ARGS)
 
 test: $(VENV)/test-ready $(VENV)/compiled chromium postgresql check
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Sharpness measurement against its peers, about 10 minutes; see benchmarks/results.
 bench: $(VENV)/bench-ready $(VENV)/compiled
