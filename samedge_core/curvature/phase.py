@@ -293,7 +293,9 @@ class Phase:
             np.zeros_like(rows[0]),
             np.zeros(len(rows)),
         )
-        self.carried.numbers[[OFF, MOVED, BEYOND]] = FIRST_DRIFT, FIRST_DRIFT, 1 - GAP
+        self.carried.numbers[[OFF, MOVED, OTHERS_OFF]] = FIRST_DRIFT
+        # a search says where all stand, not how fast they move: the first measurement after it looks
+        self.carried.numbers[[BEYOND, UNLOOKED]] = 1 - GAP, LOOK_EVERY
         self.carried.numbers[[SENT, LACKED]] = -1
 
     @property

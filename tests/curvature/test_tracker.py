@@ -158,8 +158,10 @@ def test_what_rises_far_below_the_leader_is_known_before_it_turns_it():
     assert max(errors) <= PROMISED
 
 
-@pytest.mark.parametrize(("rule", "eta", "rho"), [("sam", 1.0, 0.05), ("gd", 3.0, 0.0)])
-def test_alignments_are_those_with_the_eigenvector(rule, eta, rho):
+@pytest.mark.parametrize(
+    ("rule", "eta", "rho", "median"), [("sam", 1.0, 0.05, 2e-4), ("gd", 3.0, 0.0, 6e-4)]
+)
+def test_alignments_are_those_with_the_eigenvector(rule, eta, rho, median):
     config = se.RunConfig(
         problem="digits-mlp", options={"n": 100, "width": 20}, rule=rule, eta=eta, rho=rho,
         steps=120, top_k=1,
@@ -171,9 +173,9 @@ def test_alignments_are_those_with_the_eigenvector(rule, eta, rho):
             slope = torch.func.grad(lambda w: oracle.loss(w, None))(w.double()).numpy()
             errors.append(abs(row.align_grad - abs(v @ slope) / np.linalg.norm(slope)))
     # With Ritz vectors, off by the residual over the gap, the medians were 3e-4 and 1.7e-3, the
-    # largest 0.011 and 0.020; now 1e-4 each, and 1.2e-3 and 1.9e-3.
-    assert np.median(errors) <= 2e-4
-    assert max(errors) <= 5e-3
+    # largest 0.011 and 0.020; now, over five seeds, 4e-5 to 2e-4 and 1e-4 to 4e-4.
+    assert np.median(errors) <= median
+    assert max(errors) <= 1e-2
 
 
 # --- spectra that change under the tracker --------------------------------------------------
@@ -226,6 +228,19 @@ def test_a_crossing_is_seen_while_the_leader_hardly_moves(moves):
             estimate = tracker.measure(with_spectrum([leader, rising, 0.84, *bulk], q))
             assert estimate.converged
             assert estimate.value == pytest.approx(max(leader, rising), rel=PROMISED)
+
+
+@pytest.mark.parametrize("speed", [0.002, 0.004, 0.006, 0.02])
+def test_what_rises_right_after_a_search_is_seen(speed):
+    # The leader stands still, and nothing has yet been multiplied twice: of these measurements 1,
+    # 9, 18 and 31 % were up to 0.5, 1.7, 2.8 and 10 % low.
+    q, bulk = rotation(150), np.linspace(0, 0.6, 147)
+    for start in np.arange(0.97, 1, 0.003):
+        tracker = SharpnessTracker(seed=0)
+        for rising in start + speed * np.arange(14):
+            estimate = tracker.measure(with_spectrum([1.0, rising, 0.84, *bulk], q))
+            assert estimate.converged
+            assert estimate.value == pytest.approx(max(1.0, rising), rel=PROMISED)
 
 
 def test_what_rises_is_seen_behind_others_that_stay_close_to_the_leader():
