@@ -26,6 +26,7 @@ from pages.parts.live import Axis, Cursor, View, cursor_step, live_charts
 from pages.parts.names import names
 from samedge_core.fields import ConfigError
 from samedge_core.hints import hints
+from samedge_core.sweeps import SWEEPS
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
@@ -35,6 +36,22 @@ AXES: dict[str, Axis] = {
     "Effective time": "time",
     "Gradient evaluations": "evals",
 }
+SIDE_BY_SIDE = {  # title, key, help
+    "rule": (
+        "Same start under GD and SAM", "g",
+        "Two runs from identical weights in the same charts: the paper's comparison.",
+    ),
+    "eta": (
+        "Three η", "e",
+        "Three runs from identical weights, at half the step size, at η and at twice η: the "
+        "sharpness of each goes to its own edge.",
+    ),
+    "rho": (
+        "Three ρ", "a",
+        "Three runs from identical weights, at half the radius, at ρ and at twice ρ. Needs a rule "
+        "with a radius, and ρ > 0.",
+    ),
+}  # fmt: skip
 PACES = (1, 2, 5, 10, 20, 50, 100, None)
 
 
@@ -46,7 +63,7 @@ def main() -> None:
     if presets.KEY not in st.session_state:
         presets.first()
     elif st.session_state.pop("adopt", False) and (shown := lab.glances()):
-        controls.load(lab.in_force(shown[-1]))
+        controls.load(lab.in_force(lab.lead(shown)))
     if not navigation.embedded():
         _sidebar()
     config, complaint = _config()
@@ -77,7 +94,7 @@ def _further(config: RunConfig | None, views: list[RunView], cursor: int | None)
 
 def _sidebar() -> None:
     with st.sidebar:
-        controls.draw(_live_changed, rule_fixed=lab.comparing())
+        controls.draw(_live_changed, swept=lab.sweep())
         st.select_slider(
             "Speed limit (steps/s)", PACES, format_func=lambda v: "none" if v is None else str(v),
             key="pace", value=None, on_change=_pace_changed, persist_state="session",
@@ -86,9 +103,13 @@ def _sidebar() -> None:
 
 
 def _config() -> tuple[RunConfig | None, str]:
-    """The settings as entered; or None while one of them can't be used, and why."""
+    """The settings as entered; or None while one of them can't be used, be it for one run of a
+    sweep only, and why."""
     try:
-        return controls.current(), ""
+        config = controls.current()
+        if swept := lab.sweep():
+            swept.configs(config)
+        return config, ""
     except ConfigError as error:
         return None, controls.complaint(error, located=True)
 
@@ -122,13 +143,20 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
                   on_click=lab.reset, args=(config,),
                   help="Back to the same initial weights, with the settings as they are now. "
                        "Key: r")  # fmt: skip
-        st.button(
-            "One run only" if lab.comparing() else "Same start under GD and SAM", key="compare",
-            icon=":material/compare_arrows:", shortcut="g", disabled=blocked,
-            on_click=lab.compare, args=(config,),
-            help="Two runs from identical weights in the same charts: the paper's comparison.",
-        )  # fmt: skip
+        for name in SWEEPS:
+            _sweep_button(name, config)
     keys.bind(r="reset")
+
+
+def _sweep_button(name: str, config: RunConfig | None) -> None:
+    title, key, text = SIDE_BY_SIDE[name]
+    running = lab.sweep() is SWEEPS[name]
+    off = config is None or not (running or SWEEPS[name].fits(config))
+    st.button(
+        "One run only" if running else title, key=f"sweep:{name}", shortcut=key, disabled=off,
+        icon=":material/compare_arrows:" if name == "rule" else None,
+        on_click=lab.compare, args=(name, config), help=text,
+    )  # fmt: skip
 
 
 def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone: list[str]) -> None:
@@ -149,7 +177,8 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
         fragments.draw(_absent, data, every=ticks.BRISK)
     if views and (different := lab.restart_needed(config, views[0])):
         st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
-    begun = config.replace(rule=lab.COMPARED[-1]) if lab.comparing() else config
+    swept = lab.sweep()
+    begun = swept.configs(config)[swept.lead] if swept else config  # SAM, whatever rule was chosen
     changed = any(view.marks or view.origin for view in views)
     for hint in hints(begun, from_start=not changed):
         st.warning(hint, icon=":material/lightbulb:")
@@ -223,11 +252,10 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
         st.rerun()
     called = names(views)
     with st.container():  # keeps the charts in their place, however many lines there are
-        for item, name in zip(views, called, strict=True):
-            status.show(item, name)
+        status.show(views, called)
         if not views:
             st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
-        formula.show(views, rule)
+        formula.show(views, rule, lab.lead)
     updates = [
         feed.update(item, name, now.cursor) for item, name in zip(views, called, strict=True)
     ]
@@ -241,7 +269,7 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
 
 def _behind(views: list[RunView]) -> bool:
     """Whether a planned intervention has changed what the controls say."""
-    if not views or lab.comparing():
+    if not views or lab.sweep():
         return False
     entered = controls.live_values()
     return any(getattr(views[-1].hyper, name) != value for name, value in entered.items())

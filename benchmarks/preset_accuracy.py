@@ -28,6 +28,7 @@ from samedge_core.paper import ALL_PRESETS
 from samedge_core.presets import PRESETS
 from samedge_core.problems.problem import Batch, Problem
 from samedge_core.summary import summarise
+from samedge_core.sweeps import SWEEPS
 from samedge_core.training import History, Intervention, RunConfig
 from samedge_core.training.loop import build_problem, measurements
 from samedge_core.training.state import TrainState
@@ -128,14 +129,14 @@ def _from_to(values: np.ndarray) -> str:
 
 
 def runs(names: list[str]) -> Iterator[tuple[str, RunConfig]]:
-    """Each preset's run or, for a comparing one, both."""
+    """Each preset's run or, of a sweep, all."""
     for name in names:
         preset = ALL_PRESETS[name]
-        if not preset.compare:
+        if preset.sweep is None:
             yield name, preset.config
             continue
-        for rule in ("gd", "sam"):
-            yield f"{name}: {rule.upper()}", preset.config.replace(rule=rule)
+        for config in SWEEPS[preset.sweep].configs(preset.config):
+            yield f"{name}: {preset.sweep} {getattr(config, preset.sweep)}", config
 
 
 def main() -> None:

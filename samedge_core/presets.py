@@ -22,14 +22,15 @@ class Preset:
         name: slug, for links and the command line.
         see: what one should see, and where to look.
         config: what the run starts with.
-        compare: start GD and SAM from the same weights, side by side.
+        sweep: start several runs from the same weights, side by side: the name of one of
+            `samedge_core.sweeps.SWEEPS`.
     """
 
     name: str
     title: str
     see: str
     config: RunConfig
-    compare: bool = False
+    sweep: str | None = None
 
     def describes(self, config: RunConfig) -> bool:
         """Whether `see` is true of a run from `config`: how long and how often is measured, and
@@ -67,7 +68,7 @@ _PRESETS = (
         "0.4. In the ratio chart both read 1.",
         RunConfig(problem="digits-mlp", options={"init": "glorot"}, rule="sam", eta=2.0,
                   rho=0.05, steps=800),
-        compare=True,
+        sweep="rule",
     ),
     Preset(
         "gd-cnn", "GD on digits, CNN",
@@ -92,6 +93,21 @@ _PRESETS = (
         "The SAM-edge follows ||g|| both ways: it drops in the first steps, then rises again to "
         "6.7, and the sharpness goes with it, well below 2/η = 10.",
         RunConfig(problem="chebyshev-mlp", rule="sam", eta=0.2, rho=0.02, seed=1, steps=2000),
+    ),
+    Preset(
+        "gd-step-sizes", "GD at three step sizes: each has its edge",
+        "The same start at η = 0.1, 0.2 and 0.4: the sharpness goes to 2/η = 20, 10 and 5 and "
+        "stays there. Where it starts above its edge, it comes down; in the ratio chart all read "
+        "1.",
+        RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, seed=15, steps=2500),
+        sweep="eta",
+    ),
+    Preset(
+        "sam-radii", "SAM at three radii: the larger ρ, the lower the edge",
+        "The same start and step size at ρ = 0.01, 0.02 and 0.04: the sharpness ends at 7.8, 6.8 "
+        "and 5.7, each at its own SAM-edge, where GD would take all of them to 2/η = 10.",
+        RunConfig(problem="chebyshev-mlp", rule="sam", eta=0.2, rho=0.02, seed=1, steps=2000),
+        sweep="rho",
     ),
     Preset(
         "sam-minibatch", "SAM with mini-batches",

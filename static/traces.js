@@ -55,7 +55,7 @@ const ALIGNMENT = {
  * One entry per chart. `log`: the y axis follows the log switch; `measured`: shows what the sharpness
  * was measured on, and where it has not converged; `band`: the line that gets the residual's band, as its
  * hover text does; `marked`: interventions are named; `unitLine`: a line at 1; `ownEdge`: 2/η only where
- * it is the edge in force.
+ * it is the edge in force, as in all charts of more than two runs that differ in it.
  */
 const LAB = [
   {
@@ -120,7 +120,7 @@ const STROKES = {
 };
 
 const FAMILY_SHADES = {
-  sam: "deep", usam: "deep", polyak: "deep", nesterov: "deep",
+  gd: "deep", sam: "deep", usam: "deep", polyak: "deep", nesterov: "deep",
   topk: "mid", accuracy: "mid", heldOutAccuracy: "mid", gradK: "mid", samK: "deep",
 };
 
@@ -135,10 +135,11 @@ export function chartTraces(state, chart) {
   const runs = [...state.runs.values()];
   const pair = runs.length > 1;
   const traces = [...branchTraces(state, chart), ...(chart.ghost ? ghostOf(state) : []).map((ghost) => ghostTrace(state, chart, ghost))];
+  const shown = runs.length > 2 && manyGdEdges(runs) ? { ...chart, ownEdge: true } : chart;
   runs.forEach((run, index) => {
-    if (run.rows) traces.push(...runTraces(context(state, run, pair ? index : null), chart));
+    if (run.rows) traces.push(...runTraces(context(state, run, pair ? index : null), shown));
   });
-  if (pair) mergeGdEdges(traces);
+  if (pair) mergeGdEdges(state, traces);
   if (runs.length > 2 && !chart.wide) shortenLegend(traces, chart, runs);
   if (chart.unitLine && state.span) traces.unshift(unitLine(state));
   return traces;
@@ -155,13 +156,18 @@ function shortenLegend(traces, { lines }, runs) {
   }
 }
 
-/** Runs of the same step size have the same 2/η: one line, and one entry for all. */
-function mergeGdEdges(traces) {
+function manyGdEdges(runs) {
+  return new Set(runs.map((run) => run.columns.get(GD_EDGE.column)?.at(-1))).size > 1;
+}
+
+/** Runs of the same step size have the same 2/η: one line in a neutral colour, one entry for all. */
+function mergeGdEdges({ palette }, traces) {
   const edges = traces.filter(({ legendgroup }) => legendgroup.endsWith(` ${GD_EDGE.name}`));
   const [first] = edges;
   const others = edges.slice(1);
   if (!others.length || others.some(({ y }) => y.at(-1) !== first.y.at(-1))) return;
   first.name = GD_EDGE.name;
+  for (const edge of edges) edge.line.color = palette.gd;
   for (const other of others) {
     Object.assign(other, {
       showlegend: false, hoverinfo: "skip", hovertemplate: undefined,
@@ -241,8 +247,7 @@ function lineTrace(ctx, line, name, y, width) {
 }
 
 function lineColor({ place, palette }, role) {
-  // 2/η is the same line for both runs of a pair: in one neutral colour they don't fight for it
-  return place === null || role === "gd" ? palette[role] : familyOf(palette, place)[FAMILY_SHADES[role] ?? "strong"];
+  return place === null ? palette[role] : familyOf(palette, place)[FAMILY_SHADES[role] ?? "strong"];
 }
 
 export function familyOf({ families }, place) {

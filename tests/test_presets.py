@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from samedge_core.presets import DEFAULT, PRESETS, Preset
+from samedge_core.sweeps import SWEEPS
 from samedge_core.training import RunConfig
 
 WRONG = "wrong-dead-network"
@@ -62,14 +63,16 @@ class TestTable:
         for name in ("sam-digits-relu", "gd-digits-tanh", "gd-cnn", "sam-cnn"):
             assert PRESETS[name].config.measure_every == 1
 
-    def test_a_comparing_preset_starts_from_sam(self):
-        comparing = [preset for preset in PRESETS.values() if preset.compare]
-        assert comparing
-        assert all(preset.config.rule == "sam" for preset in comparing)
+    def test_a_sweep_starts_from_the_settings_of_its_lead(self):
+        swept = [(preset.sweep, preset.config) for preset in PRESETS.values() if preset.sweep]
+        assert {name for name, _ in swept} == set(SWEEPS)
+        for name, config in swept:
+            sweep = SWEEPS[name]
+            assert sweep.configs(config)[sweep.lead] == config
 
     def test_preset_is_frozen(self):
         assert Preset.__dataclass_params__.frozen  # pyright: ignore[reportAttributeAccessIssue]
-        assert {f.name for f in fields(Preset)} == {"name", "title", "see", "config", "compare"}
+        assert {f.name for f in fields(Preset)} == {"name", "title", "see", "config", "sweep"}
 
     def test_imports_no_torch(self):
         code = "import sys, samedge_core.presets; sys.exit('torch' in sys.modules)"
@@ -130,6 +133,22 @@ class TestRuns:
         )
         assert gd["loss"][0] == sam["loss"][0]
         assert gd["sharpness"][-1] > 1.5 * sam["sharpness"][-1]
+
+    def test_each_step_size_has_its_edge(self):
+        preset = PRESETS["gd-step-sizes"]
+        for config in SWEEPS["eta"].configs(preset.config):
+            columns = measured("gd-step-sizes", eta=config.eta, measure_every=5)
+            assert late_deviation(columns) < 0.05
+            assert np.median(columns["sharpness"][-50:]) == pytest.approx(2 / config.eta, rel=0.05)
+
+    def test_the_larger_the_radius_the_lower_the_edge(self):
+        preset, ends = PRESETS["sam-radii"], []
+        for config in SWEEPS["rho"].configs(preset.config):
+            columns = measured("sam-radii", rho=config.rho, measure_every=5)
+            assert late_deviation(columns) < 0.04
+            ends.append(columns["sharpness"][-1])
+        # as the preset says; it moves by some per cent from step to step
+        assert ends == pytest.approx([7.8, 6.8, 5.7], rel=0.04)
 
     def test_dead_network_is_a_false_success(self):
         columns = measured(WRONG, measure_every=25)

@@ -43,28 +43,26 @@ def _way_back(view: RunView, name: str) -> None:
     st.button(
         f"{name} Back to step {view.stable:,} with half the step size (η = {eta:.3g})".strip(),
         key=f"rescue:{view.id}", icon=":material/healing:", type="primary",
-        on_click=_rescue, args=(view, eta),
+        on_click=_rescue, args=(view,),
         help="The last step whose loss was no larger than at the start.",
     )  # fmt: skip
 
 
 def _rewind(step: int) -> None:
-    values = controls.live_values()
-    if lab.comparing():
-        values.pop("rule", None)
-    lab.rewind(step, **values)
+    lab.rewind(step, **controls.live_values())
     _adopt()
 
 
-def _rescue(view: RunView, eta: float) -> None:
+def _rescue(view: RunView) -> None:
     assert view.stable is not None
-    lab.rewind(view.stable, eta=eta)
+    entered = lab.lead(lab.glances()) if lab.sweep() else view
+    lab.rewind(view.stable, eta=entered.hyper.eta / 2)
     _adopt()
 
 
 def _adopt() -> None:
     """The controls say what is in force in the run that they act on; the cursor is let go."""
-    controls.load(lab.in_force(lab.glances()[-1]))
+    controls.load(lab.in_force(lab.lead(lab.glances())))
     st.session_state[PLACE] = Cursor(count=place().count + 1)
 
 

@@ -19,7 +19,9 @@ from pages.parts import uploads
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.rules import RULES
+from samedge_core.sweeps import SWEEPS, Sweep
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.training.history import SYMBOLS
 
 PER_DECADE = 20
 MODEL, MEASUREMENT = "Model, data and seed", "Batches and measurement"
@@ -74,12 +76,17 @@ def live_values() -> dict[str, Any]:
     return values
 
 
-def draw(on_live_change: Callable[[], None], *, rule_fixed: bool = False) -> None:
-    """Draw all settings; `on_live_change` is called when one that acts mid-run has changed."""
+def draw(on_live_change: Callable[[], None], *, swept: Sweep | None = None) -> None:
+    """Draw all settings; `on_live_change` is called when one that acts mid-run has changed. `swept`
+    is what runs side by side."""
+    rule_fixed = swept is SWEEPS["rule"]
     _draw(FIELDS["problem"])
     _draw(FIELDS["rule"], on_live_change, disabled=rule_fixed)
     if rule_fixed:
         st.caption("GD and SAM run side by side; the rule is fixed.")
+    elif swept:
+        symbol = SYMBOLS[swept.name]
+        st.caption(f"Three runs side by side, at ½{symbol}, {symbol} and 2{symbol}.")
     _draw(FIELDS["eta"], on_live_change)
     # side by side, SAM runs whatever rule had been chosen
     uses = RULES["sam" if rule_fixed else st.session_state[_key(FIELDS["rule"])]].uses

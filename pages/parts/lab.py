@@ -9,17 +9,20 @@ import streamlit as st
 from pages.parts import navigation
 from pages.parts.controls import plain
 from samedge_core.exchange import Replay
+from samedge_core.fields import ConfigError
 from samedge_core.saved import SavedError
 from samedge_core.store import open_store
 from samedge_core.store.catalogue import CatalogueError
+from samedge_core.sweeps import SWEEPS, Sweep, sweep_of
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.training.history import check_changes
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.view import Phase, RunView
 
 Primary = Literal["Start", "Pause", "Resume"]
 ACTIVE = (Phase.WAITING, Phase.STARTING, Phase.RUNNING)
-COMPARED = ("gd", "sam")
 MOST = 6  # more runs in one chart can't be told apart
+SWEEP = "sweep"  # in the session: the name of the sweep that runs side by side, or None
 PLANNED = "planned"  # in the session: the Replay that new runs repeat
 KEPT = ("preset", "embed")  # parameters of the page's link that outlive a change of runs
 
@@ -83,7 +86,8 @@ def attach() -> list[str]:
     elif found != wanted or found != linked:
         show(found)
     if first or found != wanted:
-        st.session_state["comparing"] = len(found) > 1 and not forked(glances())
+        found_sweep = _swept(glances())
+        st.session_state[SWEEP] = found_sweep and found_sweep.name
     return [run_id for run_id in wanted if run_id not in found]
 
 
@@ -98,9 +102,14 @@ def begin_anew() -> None:
         st.session_state.pop(name, None)
 
 
-def comparing() -> bool:
-    """Whether GD and SAM run side by side."""
-    return st.session_state.get("comparing", False)
+def sweep() -> Sweep | None:
+    """What runs side by side from the same weights, if anything does."""
+    return SWEEPS.get(st.session_state.get(SWEEP) or "")
+
+
+def _swept(views: Sequence[RunView]) -> Sweep | None:
+    """The sweep that these runs were started as."""
+    return None if forked(views) else sweep_of([view.config for view in views])
 
 
 def forked(views: Sequence[RunView]) -> bool:
@@ -110,8 +119,14 @@ def forked(views: Sequence[RunView]) -> bool:
 
 
 def steered(views: Sequence[RunView]) -> Sequence[RunView]:
-    """The runs that the controls act on: both of a comparison, else the newest."""
-    return views if comparing() else views[-1:]
+    """The runs that the controls act on: all of a sweep, else the newest."""
+    return views if sweep() else views[-1:]
+
+
+def lead(views: Sequence[RunView]) -> RunView:
+    """The run whose settings the controls show."""
+    swept = sweep()
+    return views[swept.lead if swept and len(views) == len(swept.values) else -1]
 
 
 def restart_needed(config: RunConfig, view: RunView) -> list[str]:
@@ -167,10 +182,9 @@ def start(config: RunConfig, *, paused: bool = False) -> None:
     eta, rho, beta and rule, with its interventions; the old ones end, their records stay."""
     for run_id in shown():
         registry().stop(run_id)
-    rules = COMPARED if comparing() else (config.rule,)
-    pace = st.session_state.get("pace")
-    configs, interventions = [config.replace(rule=rule) for rule in rules], ()
-    if not comparing() and (replay := planned()):
+    swept, pace = sweep(), st.session_state.get("pace")
+    configs, interventions = swept.configs(config) if swept else [config], ()
+    if not swept and (replay := planned()):
         configs = [config.replace(**{n: getattr(replay.config, n) for n in LIVE_FIELDS})]
         interventions = replay.interventions
     begin = registry().start
@@ -199,11 +213,12 @@ def reset(config: RunConfig) -> None:
     start(config, paused=True)
 
 
-def compare(config: RunConfig | None) -> None:
-    """Switch between one run and the same start under GD and SAM; the latter starts at once."""
-    st.session_state["comparing"] = not comparing()
+def compare(name: str, config: RunConfig | None) -> None:
+    """Switch between one run and this sweep, which starts at once."""
+    chosen = st.session_state.get(SWEEP) != name
+    st.session_state[SWEEP] = name if chosen else None
     if config:
-        start(config, paused=not comparing())
+        start(config, paused=not chosen)
 
 
 def leave() -> None:
@@ -220,9 +235,21 @@ def in_force(view: RunView) -> RunConfig:
 
 def apply_live(values: Mapping[str, Any]) -> None:
     """Pass eta, rho, beta and rule on to the steered runs, from their next step on."""
-    fixed = ("rule",) if comparing() else ()
-    for view in steered(glances()):
-        registry().change(view.id, **{k: v for k, v in values.items() if k not in fixed})
+    views = steered(glances())
+    for view, changes in zip(views, _shared(values, views), strict=False):
+        registry().change(view.id, **changes)
+
+
+def _shared(entered: Mapping[str, Any], views: Sequence[RunView]) -> list[dict[str, Any]]:
+    """What the entered settings are for each of these runs; none, and a notice, where a multiple
+    can't be used."""
+    swept = sweep()
+    each = [swept.settings(entered, i) if swept else dict(entered) for i in range(len(views))]
+    try:
+        return [check_changes(changes) for changes in each]
+    except ConfigError as error:
+        st.session_state["notice"] = f"{plain(str(error))}: the runs go on unchanged."
+        return []
 
 
 def measure_spectra() -> None:
@@ -244,22 +271,25 @@ def cancel_spectra() -> None:
 
 
 def rewind(step: int, **changes: Any) -> None:
-    """Continue every shown run from `step`; what came after it stays, as an abandoned branch."""
+    """Continue every shown run from `step` with `changes` as entered; what came after it stays, as
+    an abandoned branch."""
     pace, new = st.session_state.get("pace"), []
-    for view in glances():
+    views = glances()
+    for view, own in zip(views, _shared(changes, views), strict=False):
         registry().stop(view.id)
         # a run that was not yet as far goes on from where it was
         at = min(step, view.last_step + 1)
-        new.append(registry().fork(view.id, at, branch="rewind", pace=pace, **changes))
-    show(new)
+        new.append(registry().fork(view.id, at, branch="rewind", pace=pace, **own))
+    if new:
+        show(new)
 
 
 def fork(run_id: str, step: int, changes: Mapping[str, Any]) -> None:
     """A second run beside this one, which shares its past up to `step`."""
     pace = st.session_state.get("pace")
-    st.session_state["comparing"] = False
+    st.session_state[SWEEP] = None
     show([*shown(), registry().fork(run_id, step, pace=pace, **changes)])
 
 
 def _mode_changed(views: Sequence[RunView]) -> bool:
-    return comparing() != (len(views) > 1 and not forked(views))
+    return sweep() is not None and sweep() != _swept(views)

@@ -15,7 +15,7 @@ def names(views: Sequence[RunView]) -> list[str]:
     rules = [view.hyper.rule.upper() for view in views]
     if len(set(rules)) == len(rules):
         return rules
-    told = [_with_settings(view) for view in views]
+    told = _by_settings(views)
     seen: Counter[str] = Counter()
     for i, name in enumerate(told):
         seen[name] += 1
@@ -24,7 +24,16 @@ def names(views: Sequence[RunView]) -> list[str]:
     return told
 
 
-def _with_settings(view: RunView) -> str:
+def _by_settings(views: Sequence[RunView]) -> list[str]:
+    """By what differs, be it the rule or its settings; by all of it where nothing does."""
+    parts = [_parts(view) for view in views]
+    one_rule = len({tuple(part) for part in parts}) == 1
+    different = [n for n in parts[0] if one_rule and len({part[n] for part in parts}) > 1]
+    return [" ".join(part[n] for n in different or part) for part in parts]
+
+
+def _parts(view: RunView) -> dict[str, str]:
+    """The rule, and the settings that it uses, by name."""
     hyper = view.hyper
-    used = [f"{SYMBOLS[name]} {getattr(hyper, name):.3g}" for name in RULES[hyper.rule].uses]
-    return f"{hyper.rule.upper()} {' '.join(used)}"
+    settings = {n: f"{SYMBOLS[n]} {getattr(hyper, n):.3g}" for n in RULES[hyper.rule].uses}
+    return {"rule": hyper.rule.upper(), **settings}

@@ -26,7 +26,7 @@ def first() -> None:
     st.session_state[KEY] = None
     st.session_state[FROM] = preset.name if named else None
     if shown := lab.glances():
-        controls.load(lab.in_force(shown[-1]))
+        controls.load(lab.in_force(lab.lead(shown)))
     elif not share.arrive():
         _load(preset)
 
@@ -62,7 +62,8 @@ def _shown(config: RunConfig, views: Sequence[RunView]) -> str | None:
     started = [config.replace(**_live(view.config)) for view in views] or [config]
     names = [name for name in (st.session_state[FROM], *ALL_PRESETS) if name]
     for preset in map(ALL_PRESETS.__getitem__, names):
-        if preset.compare <= lab.comparing() and any(map(preset.describes, started)):
+        side_by_side = preset.sweep in (None, st.session_state.get(lab.SWEEP))
+        if side_by_side and any(map(preset.describes, started)):
             return preset.name
     return None
 
@@ -85,5 +86,5 @@ def _choose(name: str) -> None:
 
 def _load(preset: Preset) -> None:
     controls.load(preset.config)
-    st.session_state["comparing"] = preset.compare
+    st.session_state[lab.SWEEP] = preset.sweep
     st.session_state[FROM] = preset.name

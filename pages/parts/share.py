@@ -82,7 +82,7 @@ def draw(config: RunConfig | None, views: list[RunView]) -> None:
 
 def _take(config: RunConfig, interventions: tuple[Intervention, ...]) -> None:
     controls.load(config)
-    st.session_state["comparing"] = False
+    st.session_state[lab.SWEEP] = None
     st.session_state[lab.PLANNED] = Replay(config, interventions) if interventions else None
 
 
@@ -199,7 +199,7 @@ def _bring_in(file: UploadedFile) -> None:
         raise ArchiveError("there is no store on this server that could take it in")
     run_id = bring_in(store, file)
     lab.leave()
-    st.session_state["comparing"] = False
+    st.session_state[lab.SWEEP] = None
     lab.show([run_id])
     controls.load(lab.in_force(lab.glances()[0]))
     st.session_state["notice"] = f"{plain(file.name)} is taken in; this is what it has recorded."

@@ -1,11 +1,12 @@
 """One line on how a run goes, and a box when something needs attention."""
 
 import math
+from collections.abc import Sequence
 
 import streamlit as st
 
 from pages.parts.controls import plain
-from samedge_core.training.stop import StopReason
+from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.view import Phase, RunView
 
 _LOOK = {
@@ -18,8 +19,25 @@ _LOOK = {
 _EXPECTED = (StopReason.STEP_CAP, StopReason.STOPPED, StopReason.CONVERGED)
 
 
-def show(view: RunView, called: str) -> None:
-    """Draw the line of a run and its messages; `called` says which run it is, among several."""
+def show(views: Sequence[RunView], called: Sequence[str]) -> None:
+    """Draw the line of each run and its messages; `called` says which run it is, among several.
+    Where all have stopped alike, that is said once."""
+    said = {view.stop.message if view.stop else "" for view in views}
+    alike = len(views) > 1 and len(said) == 1
+    for view, name in zip(views, called, strict=True):
+        _show(view, name)
+        if view.stop and not alike:
+            _stopped(view.stop, f"**{name}** " if name else "")
+    if alike and views[0].stop:
+        _stopped(views[0].stop, "**Each run:** ")
+
+
+def _stopped(stop: Stop, name: str) -> None:
+    box = st.info if stop.reason in _EXPECTED else st.error
+    box(name + plain(stop.message))
+
+
+def _show(view: RunView, called: str) -> None:
     colour, icon, word = _LOOK[view.phase]
     name = f"**{called}** " if called else ""
     parts = [f":{colour}[:material/{icon}: **{word}**]", *_figures(view)]
@@ -29,9 +47,6 @@ def show(view: RunView, called: str) -> None:
             f"Waiting for a free worker, {view.ahead} ahead of you. The run starts by itself.",
             icon=":material/hourglass_empty:",
         )
-    if view.stop:
-        box = st.info if view.stop.reason in _EXPECTED else st.error
-        box(name + plain(view.stop.message))
     if view.unrecorded:
         st.warning(f"{name}This run is not being saved: {plain(view.unrecorded)}.")
     for diagnosis in view.diagnoses:

@@ -294,7 +294,7 @@ class Phase:
             np.zeros(len(rows)),
         )
         self.carried.numbers[[OFF, MOVED, OTHERS_OFF]] = FIRST_DRIFT
-        # a search says where all stand, not how fast they move: the first measurement after it looks
+        # a search tells where all stand, not how fast they move: the next measurement looks
         self.carried.numbers[[BEYOND, UNLOOKED]] = 1 - GAP, LOOK_EVERY
         self.carried.numbers[[SENT, LACKED]] = -1
 

@@ -275,6 +275,29 @@ def test_the_same_start_under_gd_and_sam_in_the_same_charts(open_lab):
     lab.screenshot("compare")
 
 
+def test_three_step_sizes_have_an_edge_each_and_three_radii_share_one(open_lab):
+    lab = open_lab("?preset=gd-step-sizes")
+    lab.press("Start")
+    names = [f"(η {eta})" for eta in (0.1, 0.2, 0.4)]
+    for name in names:
+        lab.until_step(20, f"sharpness {name}")
+    traces = lab.traces("Sharpness", *(f"2/η {name}" for name in names))
+    assert [traces[f"2/η {name}"]["y"][-1] for name in names] == [20, 10, 5]
+    colours = f"() => {CHART}.data.map((trace) => [trace.name, trace.line.color])"
+    drawn = dict(lab.page.evaluate(colours))
+    assert len({drawn[f"2/η {name}"] for name in names}) == 3
+    lab.page.get_by_role("combobox", name="Update rule").click()
+    lab.page.get_by_role("option", name="SAM: sharpness-aware").click()
+    lab.press("Three ρ")
+    radii = [f"(ρ {rho})" for rho in (0.025, 0.05, 0.1)]
+    for name in radii:
+        lab.until_step(20, f"sharpness {name}")
+    edges = [f"SAM-edge {name}" for name in radii]
+    assert {"2/η", *edges} <= set(lab.traces("Sharpness", *edges))
+    drawn = [item for item in lab.page.evaluate(colours) if item[0].startswith("2/η")]
+    assert len({colour for _, colour in drawn}) == 1  # one line, whichever is drawn last
+
+
 def test_a_bad_value_is_named_beside_its_box_and_the_run_goes_on(open_lab):
     lab = open_lab(TWO_WEIGHTS)
     lab.press("Start")
