@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from samedge_core.rules import Hyperparameters
 from samedge_core.spectra import Spectrum
 
-__all__ = ["Along", "Input", "Inputs", "Mark", "Moment", "Place", "Slice"]
+__all__ = ["Along", "Fit", "Input", "Inputs", "Mark", "Moment", "Place", "Slice"]
 
 Array = NDArray[np.float64]
 Place = Literal["iterate", "uphill", "next"]
@@ -114,6 +114,27 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """What a network f of one input and one output computes, and what the step makes of it.
+
+    Attributes:
+        x, y: the training examples, in the order of x, (n,).
+        at: inputs, evenly spaced from the first to the last example, (m,).
+        values: f there at w, (m,).
+        change: what the step adds to it, f(w') - f(w), (m,).
+        along_v1: what the part of the step along v1 adds to first order: <w' - w, v1> J v1, with
+            the Jacobian J of f at w, (m,).
+    """
+
+    x: Array
+    y: Array
+    at: Array
+    values: Array
+    change: Array
+    along_v1: Array
+
+
+@dataclass(frozen=True)
 class Moment:
     """The iterate w before the update of `step`, that update, and the loss around it.
 
@@ -127,6 +148,7 @@ class Moment:
         alignments: |<g, v_i>|/||g||, (k,); NaN at g = 0.
         slices: along v1 and along g; without the latter at g = 0.
         inputs: of an image problem, else None.
+        fit: of a network of one input and one output, else None.
         spectrum: where it was asked for.
     """
 
@@ -140,6 +162,7 @@ class Moment:
     alignments: Array
     slices: tuple[Slice, ...]
     inputs: Inputs | None = None
+    fit: Fit | None = None
     spectrum: Spectrum | None = None
 
     @property

@@ -237,6 +237,62 @@ def test_inputs_are_what_the_network_says_wrong_ones_first(loss):
         np.testing.assert_array_equal(item.picture, digit_images(50)[item.index])
 
 
+CURVE = RunConfig(
+    problem="chebyshev-mlp", options={"n": 9, "degree": 3}, eta=0.2, rho=0.02, seed=1,
+    dtype="float64",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", [{}, {"rule": "polyak"}, {"batch_size": 4}], ids=str)
+def test_what_a_network_of_one_number_computes_and_what_the_step_adds(settings):
+    config = CURVE.replace(**settings)
+    fit = moment(config, 30).fit
+    assert fit is not None
+    problem, state, _ = taken(config, 30)
+    _, after, _ = taken(config, 31)
+    assert isinstance(problem, ModuleProblem)
+    data, at = problem.full_batch(), torch.from_numpy(fit.at)[:, None]
+    np.testing.assert_array_equal(fit.x, data.x[:, 0])
+    np.testing.assert_array_equal(fit.y, data.y[:, 0])
+    assert (fit.at[0], fit.at[-1]) == (-1, 1)
+    with torch.no_grad():
+        before, then = (problem.predict(w, at)[:, 0].numpy() for w in (state.w, after.w))
+    np.testing.assert_allclose(fit.values, before, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(fit.change, then - before, rtol=0, atol=1e-14)
+
+
+def test_the_part_along_v1_is_by_the_dense_eigenvector_and_the_whole_jacobian():
+    fit = moment(CURVE, 30).fit
+    problem, state, _ = taken(CURVE, 30)
+    step = taken(CURVE, 31)[1].w - state.w
+    assert fit is not None
+    assert isinstance(problem, ModuleProblem)
+    values, vectors = torch.linalg.eigh(dense_hessian(lambda w: problem.loss(w, None), state.w))
+    v1 = vectors[:, values.abs().argmax()]
+    at = torch.from_numpy(fit.at)[:, None]
+    jacobian = torch.func.jacrev(lambda w: problem.predict(w, at)[:, 0])(state.w)
+    expected = (torch.dot(step, v1) * (jacobian @ v1)).numpy()
+    # the tracker's eigenvector is off by some 1e-3
+    np.testing.assert_allclose(fit.along_v1, expected, rtol=0, atol=0.01 * np.abs(expected).max())
+
+
+def test_at_the_edge_the_function_changes_along_v1_above_all():
+    config = CURVE.replace(options={}, rule="gd", steps=2000, dtype="float32")
+    early, late = (moment(config, step).fit for step in (200, 1500))  # 2/eta is reached near 750
+    assert early is not None
+    assert late is not None
+    left = [
+        float(np.linalg.norm(fit.change - fit.along_v1) / np.linalg.norm(fit.change))
+        for fit in (early, late)
+    ]
+    assert left[1] < 0.3 < left[0]
+
+
+@pytest.mark.parametrize("problem", ["quadratic", "digits-mlp", "deep-linear"])
+def test_other_problems_have_no_such_function(problem):
+    assert moment(RunConfig(problem=problem, eta=0.1), 0).fit is None
+
+
 def test_digit_pictures_are_the_inputs_of_the_network():
     shown = digit_images(60).reshape(60, 64) / 255
     x, _ = digits(60)

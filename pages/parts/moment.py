@@ -1,21 +1,18 @@
 """A closer look at one step of a run, on demand: the loss around its iterate, the multipliers, the
-spectrum, and inputs with predictions."""
+spectrum, and what the network computes."""
 
-import base64
 import math
-import struct
-import zlib
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 import streamlit as st
 
-from pages.parts import fragments, lab, spectrum
+from pages.parts import fragments, lab, predictions, spectrum
 from pages.parts.controls import plain
 from pages.parts.figures import Figure, Trace, figures
 from pages.parts.names import names
-from samedge_core.moments import Along, Input, Inputs, Mark, Moment, Place, Slice
+from pages.parts.numerals import number, subscript
+from samedge_core.moments import Along, Mark, Moment, Place, Slice
 from samedge_core.rules import RULES
 from samedge_core.training.history import SYMBOLS
 from samedge_core.worker.messages import MomentProgress, SpectrumMade
@@ -30,14 +27,13 @@ MARKS: dict[Place, tuple[str, str, str, int, str]] = {
     "uphill": ("w + ρu", "where the update takes its gradient", "triangle-up", 13, "middle right"),
     "next": ("w′", "the next iterate", "diamond", 9, "bottom center"),
 }
-MINUS = str.maketrans("-", "−")
-PICTURE = 72  # pixels
 
 HELP = (
     "Takes the steps up to this one again, beside the run, and measures there: the loss along the "
     "leading eigenvector v₁ and along the gradient g, what the step multiplies each leading "
-    "direction by, the Hessian's spectrum, and for images some predictions. A run that is going "
-    "on is not disturbed. Drag the scrubber to choose a step. Key: x"
+    "direction by, the Hessian's spectrum, and what the network computes: a function of one number "
+    "with what the step changes in it, or predictions for some images. A run that is going on is "
+    "not disturbed. Drag the scrubber to choose a step. Key: x"
 )
 PHASES = {
     "replay": "taking the steps again: {done:,} of {total:,}",
@@ -166,6 +162,8 @@ def _show(view: RunView, made: Moment, name: str) -> None:
     shown = [_slice_figure(made, line, whose) for line in made.slices]
     spread = _as_spectrum(made)
     axis = spectrum.axis_around([spread]) if spread else None
+    if made.fit:
+        shown.extend(predictions.fit_figures(made.fit, made.hyper.rule, whose))
     shown.append(_multiplier_figure(made, whose, columns=2 if spread else 3))
     if spread and axis:
         shown.append(spectrum.chart(
@@ -174,11 +172,13 @@ def _show(view: RunView, made: Moment, name: str) -> None:
         ))  # fmt: skip
     figures(shown, scene="moment", key=f"moment-figures:{view.id}", on_click=lambda: None)
     st.caption(_about_slices(view, made))
+    if made.fit:
+        st.caption(predictions.about_fit(made.fit))
     st.caption(" · ".join(multiplier_words(made)))
     if spread and axis:
         st.caption(" · ".join(["Spectrum", *spectrum.facts(spread, axis)]))
     if made.inputs:
-        _inputs(made.inputs)
+        predictions.show_inputs(made.inputs)
 
 
 def _facts(view: RunView, made: Moment, name: str) -> list[str]:
@@ -231,7 +231,7 @@ def _point(mark: Mark, rule: str) -> Trace:
     _, what, shape, size, position = MARKS[mark.place]
     symbol = _symbol(mark.place, rule)
     hover = (
-        f"{symbol}, {what}<br>t = {_number(mark.offset)}<br>loss here {mark.on_line:.5g}"
+        f"{symbol}, {what}<br>t = {number(mark.offset)}<br>loss here {mark.on_line:.5g}"
         f"<br>at the point itself {mark.loss:.5g}, {mark.beside:.3g} beside this line"
     )
     colour = "@loss" if mark.place == "iterate" else f"@{rule}"
@@ -250,8 +250,7 @@ def _symbol(place: Place, rule: str) -> str:
 
 def _about_slices(view: RunView, made: Moment) -> str:
     curved = ", ".join(
-        f"along {NAMES[line.along]} slope {_number(line.slope)}, curvature "
-        f"{_number(line.curvature)}"
+        f"along {NAMES[line.along]} slope {number(line.slope)}, curvature {number(line.curvature)}"
         for line in made.slices
     )
     points = "; ".join(
@@ -269,10 +268,6 @@ def _about_slices(view: RunView, made: Moment) -> str:
     if view.config.hessian_share < 1:
         text += " The curvature is that of a part of the examples, the loss of all."
     return text
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}".translate(MINUS)
 
 
 # --- multipliers
@@ -293,7 +288,7 @@ def _multiplier_figure(made: Moment, whose: str, *, columns: int) -> Figure:
     traces: list[Trace] = [
         {"type": "bar", "name": "multiplier", "x": places, "y": values, "width": 0.5,
          "marker": {"color": ["@bad" if bad else "@topk" for bad in unstable]},
-         "text": [f"{_number(v)}{' unstable' if bad else ''}"
+         "text": [f"{number(v)}{' unstable' if bad else ''}"
                   for v, bad in zip(values, unstable, strict=True)],
          "textposition": "none" if count > 4 else "outside", "constraintext": "none",
          "cliponaxis": False, "hovertext": hover, "hoverinfo": "text", "showlegend": False},
@@ -313,7 +308,7 @@ def _multiplier_figure(made: Moment, whose: str, *, columns: int) -> Figure:
 def multiplier_words(made: Moment) -> list[str]:
     """A sentence for each leading eigenvalue: what a step multiplies its direction by."""
     return [
-        f"λ{_subscript(i)}{_multiplied(value, multiplier)}"
+        f"λ{subscript(i)}{_multiplied(value, multiplier)}"
         for i, (value, multiplier) in enumerate(
             zip(made.eigenvalues, made.multipliers, strict=True), start=1
         )
@@ -329,70 +324,4 @@ def _multiplied(value: float, multiplier: float) -> str:
         what = f"unstable, grows by {100 * (size - 1):.3g} % a step{turns}"
     else:
         what = f"stable, shrinks by {100 * (1 - size):.3g} % a step{turns}"
-    return f" = {_number(value)} is multiplied by {_number(multiplier)}: {what}"
-
-
-def _subscript(number: int) -> str:
-    return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
-
-
-# --- inputs
-
-
-def _inputs(inputs: Inputs) -> None:
-    some = len(inputs.shown)
-    wrong = min(inputs.wrong, some)
-    which = {0: f"here are {some}", some: f"here are {some} of those"}.get(
-        wrong, f"those come first here, {some} in all"
-    )
-    if inputs.scores == "probability":
-        scores = "p is the softmax of the outputs."
-    else:
-        scores = (
-            "Out is the network's output for a class, a score and no probability: it is trained "
-            "towards 1 for the label and 0 elsewhere."
-        )
-    st.caption(
-        f"Of the first {inputs.looked_at:,} training examples, the network at w has "
-        f"{inputs.wrong:,} wrong; {which}. {scores}"
-    )
-    cells = "".join(_cell(item, inputs.scores) for item in inputs.shown)
-    st.html(f'<div style="display:flex;flex-wrap:wrap;gap:10px 12px">{cells}</div>')
-
-
-def _cell(item: Input, scores: str) -> str:
-    sign = "p" if scores == "probability" else "out"
-    verdict = f"✓ {item.label}" if item.right else f"✗ {item.predicted}, is {item.label}"
-    said = f"the network says {item.predicted}"
-    alt = f"Example {item.index:,}, of class {item.label}: {said}"
-    told = [f"{sign}({item.predicted}) {_number(round(item.score, 3))}"]
-    if not item.right:
-        told.append(f"{sign}({item.label}) {_number(round(item.label_score, 3))}")
-    edge = "1px solid transparent" if item.right else "2px dashed currentColor"
-    return (
-        f'<figure style="margin:0;width:{PICTURE + 24}px">'
-        f'<img src="{_data_url(item.picture)}" alt="{escape(alt)}" width="{PICTURE}" '
-        f'height="{PICTURE}" style="image-rendering:pixelated;object-fit:contain;border:{edge};'
-        f'padding:1px;box-sizing:border-box">'
-        f'<figcaption style="font-size:0.8rem;line-height:1.25">'
-        f"<strong>{verdict}</strong><br>{'<br>'.join(told)}</figcaption></figure>"
-    )
-
-
-def _data_url(picture: np.ndarray) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png(picture)).decode('ascii')}"
-
-
-def png(picture: np.ndarray) -> bytes:
-    """A picture, uint8 (rows, columns) or (rows, columns, 3), as a PNG file."""
-    rows, columns = picture.shape[:2]
-    kind = 2 if picture.ndim == 3 else 0  # colours, or grey
-    lines = np.zeros((rows, 1 + picture[0].size), dtype=np.uint8)  # each begins with its filter: 0
-    lines[:, 1:] = picture.reshape(rows, -1)
-    head = struct.pack(">IIBBBBB", columns, rows, 8, kind, 0, 0, 0)
-    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes())), (b"IEND", b""))
-    chunks = (
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in parts
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    return f" = {number(value)} is multiplied by {number(multiplier)}: {what}"

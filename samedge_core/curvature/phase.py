@@ -64,7 +64,7 @@ class Carried(NamedTuple):
         numbers:
             OFF, MOVED: as in `Phase`; NEWEST_OFF, NEWEST_MOVED: of this measurement.
             OTHERS_OFF: OFF of other directions than the leader, slowly forgotten.
-            UNLOOKED: measurements since another pair was looked at.
+            UNLOOKED: measurements since another pair was looked at; more after a search.
             UNSCOUTED: how far the model moved since the last scout.
             SENT: number of the scout's product in this measurement, or -1; LACKED: of the last
                 one of what a Ritz vector lacked.
@@ -203,7 +203,7 @@ def look(s, p):
     size = s.counts[SIZE]
     if p.numbers[UNLOOKED] < LOOK_EVERY or size < 2:
         return False
-    p.numbers[UNLOOKED] = 0
+    p.numbers[UNLOOKED] -= LOOK_EVERY
     sp.solve(s)
     first, soonest = 1, -1.0
     for i in range(1, size):
@@ -293,9 +293,10 @@ class Phase:
             np.zeros_like(rows[0]),
             np.zeros(len(rows)),
         )
-        self.carried.numbers[[OFF, MOVED, OTHERS_OFF]] = FIRST_DRIFT
-        # a search tells where all stand, not how fast they move: the next measurement looks
-        self.carried.numbers[[BEYOND, UNLOOKED]] = 1 - GAP, LOOK_EVERY
+        self.carried.numbers[[OFF, MOVED, BEYOND]] = FIRST_DRIFT, FIRST_DRIFT, 1 - GAP
+        # A search tells where all stand, not how fast they move: the next two measurements look.
+        # The other phase begins with a copy: a step old at the first of them, and then two.
+        self.carried.numbers[UNLOOKED] = 2 * LOOK_EVERY - 2
         self.carried.numbers[[SENT, LACKED]] = -1
 
     @property

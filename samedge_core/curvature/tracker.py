@@ -18,9 +18,10 @@ measurement
    or moved by as much where its rate is not learned, could another pair lead by now? If so, what
    of it was not multiplied is. So a crossing within B is not missed, whatever its speed, where
    both move alike, and nothing is paid for pairs that are far below;
-5. every fourth time *looks* at the pair that would lead first if all had risen at one speed since
-   they were multiplied: while the leader stands still, nothing else tells how fast others move.
-   By how much T was off there is remembered for some twenty measurements;
+5. *looks*, after a search twice and then every fourth time, at the pair that would lead first if
+   all had risen at one speed since they were multiplied: while the leader stands still, nothing
+   else tells how fast others move. By how much T was off there is remembered for some twenty
+   measurements;
 6. every fourth time, or as soon as T has moved by 1.5 %, sends a *scout* outside B: what B does not
    hold of the scout's last image, and of the leader's. Over some measurements this is a Lanczos
    process outside B. Without it, an eigenvector that was never in B stays out, and its mixing with

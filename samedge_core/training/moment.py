@@ -13,7 +13,7 @@ from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.curvature.operator import LinearOperator
 from samedge_core.curvature.slices import POINTS, loss_along
 from samedge_core.curvature.spectrum import spectrum
-from samedge_core.moments import Along, Input, Inputs, Moment, Place, Slice
+from samedge_core.moments import Along, Fit, Input, Inputs, Moment, Place, Slice
 from samedge_core.optimizers import update
 from samedge_core.problems.batches import Batch
 from samedge_core.problems.pictures import pictures
@@ -27,6 +27,7 @@ from samedge_core.training.state import TrainState
 __all__ = ["LOOKED_AT", "SHOWN", "moment_at"]
 
 LOOKED_AT, SHOWN = 500, 12  # training examples
+FIT_POINTS = 201
 
 Progress = Callable[[str, int, int], None]
 
@@ -82,6 +83,7 @@ def moment_at(
         eigenvalues=estimate.values, residuals=estimate.residuals, converged=estimate.converged,
         alignments=(estimate.vectors @ unit).abs().cpu().double().numpy(),
         slices=slices, inputs=_inputs(config, problem, now.w), spectrum=density,
+        fit=_fit(problem, now.w, points["next"], estimate.vectors[0]),
     )  # fmt: skip
 
 
@@ -146,6 +148,27 @@ def _slices(
         )
         for along, direction in lines.items()
     )  # fmt: skip
+
+
+def _fit(problem: Problem, w: Tensor, after: Tensor, v1: Tensor) -> Fit | None:
+    """What is computed, where that is a function of one number."""
+    data = problem.full_batch()
+    if not isinstance(problem, ModuleProblem) or data is None or problem.classes:
+        return None
+    if data.x.shape[1:] != (1,) or data.y.shape[1:] != (1,):
+        return None
+    order = data.x[:, 0].argsort()
+    x, y = data.x[order, 0], data.y[order, 0]
+    at = torch.linspace(float(x[0]), float(x[-1]), FIT_POINTS, dtype=x.dtype, device=x.device)
+    step = after - w
+
+    def computed(w: Tensor) -> Tensor:
+        return problem.predict(w, at[:, None])[:, 0]
+
+    with torch.no_grad():
+        moved = torch.func.jvp(computed, (w,), (torch.dot(step, v1) * v1,))
+        parts = (x, y, at, moved[0], computed(after) - moved[0], moved[1])
+    return Fit(*(part.cpu().double().numpy() for part in parts))
 
 
 def _inputs(config: RunConfig, problem: Problem, w: Tensor) -> Inputs | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import lab, moment
+from pages.parts import lab, moment, predictions
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import Phase
 from tests.app.harness import PATIENCE, button, press, texts, wait
@@ -160,5 +160,5 @@ def test_pictures_become_png_files_that_read_back(shape):
     from PIL import Image
 
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    read = Image.open(BytesIO(moment.png(picture)))
+    read = Image.open(BytesIO(predictions.png(picture)))
     np.testing.assert_array_equal(np.asarray(read), picture)

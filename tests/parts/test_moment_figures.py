@@ -8,6 +8,7 @@ import pytest
 
 from pages.parts.figures import encode
 from pages.parts.moment import _multiplier_figure, _slice_figure, multiplier_words
+from pages.parts.predictions import about_fit, fit_figures
 from samedge_core.moments import Moment
 from samedge_core.rules import RULES
 from samedge_core.training.config import RunConfig
@@ -52,6 +53,29 @@ def test_figures_are_valid_and_show_the_moment_s_own_numbers(rule):
         for name, mark in zip(points, line.marks, strict=True):
             assert (traces[name]["x"][0], traces[name]["y"][0]) == (mark.offset, mark.on_line)
     np.testing.assert_array_equal(drawn[2].traces[0]["y"], found.multipliers)
+
+
+@pytest.mark.parametrize("rule", ["gd", "sam"])
+def test_the_function_is_drawn_with_its_examples_and_what_the_step_adds(rule):
+    config = RunConfig(problem="chebyshev-mlp", rule=rule, eta=0.2, rho=0.02)
+    problem = build_problem(config)
+    state = TrainState.initial(config, problem)
+    fit = moment_at(config, problem, state, 5, with_spectrum=False).fit
+    assert fit is not None
+    computes, changes = fit_figures(fit, rule, " (a)")
+    for figure in (computes, changes):
+        go.Figure(plain(list(figure.traces)), plain(dict(figure.layout)))
+        encode(figure.traces)
+    drawn = {trace["name"]: trace["y"] for trace in (*computes.traces, *changes.traces)}
+    np.testing.assert_array_equal(drawn["examples"], fit.y)
+    np.testing.assert_array_equal(drawn["f at w"], fit.values)
+    np.testing.assert_allclose(drawn["f at w′"] - drawn["f at w"], fit.change, atol=1e-7)
+    np.testing.assert_array_equal(drawn["all of it"], fit.change)
+    np.testing.assert_array_equal(drawn["its part along v₁"], fit.along_v1)
+    half = replace(fit, along_v1=fit.change / 2)
+    assert "Without it, 50 % of the change is left" in about_fit(half)
+    still = replace(fit, change=0 * fit.change, along_v1=0 * fit.change)
+    assert "Without it" not in about_fit(still)
 
 
 def test_words_say_what_a_step_does():
