@@ -49,7 +49,7 @@ SIDE_BY_SIDE = {  # title, key, help
     "rho": (
         "Three ρ", "a",
         "Three runs from identical weights, at half the radius, at ρ and at twice ρ. Needs a rule "
-        "with a radius, and ρ > 0.",
+        "with a radius, and a ρ above 0 whose double is allowed.",
     ),
 }  # fmt: skip
 PACES = (1, 2, 5, 10, 20, 50, 100, None)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from samedge_core.fields import ConfigError
 from samedge_core.rules import RULES
 from samedge_core.training.config import RunConfig
 
@@ -49,10 +50,13 @@ class Sweep:
         return {**entered, self.name: value if self.name == "rule" else value * entered[self.name]}
 
     def fits(self, config: RunConfig) -> bool:
-        """Whether its runs differ: without a radius, or with 0, all of them would be the same."""
-        return self.name == "rule" or (
-            self.name in RULES[config.rule].uses and getattr(config, self.name) > 0
-        )
+        """Whether its runs can be had, and differ: without a radius, or with 0, they do not."""
+        if self.name != "rule" and self.name not in RULES[config.rule].uses:
+            return False
+        try:
+            return len(set(self.configs(config))) == len(self.values)
+        except ConfigError:
+            return False
 
 
 SWEEPS: dict[str, Sweep] = {

@@ -43,6 +43,7 @@ def test_without_a_radius_there_is_nothing_to_sweep():
     assert SWEEPS["rho"].fits(CONFIG)
     assert SWEEPS["rho"].fits(CONFIG.replace(rule="usam"))
     assert not SWEEPS["rho"].fits(CONFIG.replace(rho=0))
+    assert not SWEEPS["rho"].fits(CONFIG.replace(rho=1000))
     assert not SWEEPS["rho"].fits(CONFIG.replace(rule="gd"))
     assert all(SWEEPS[name].fits(CONFIG.replace(rule="gd")) for name in ("rule", "eta"))
 

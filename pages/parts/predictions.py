@@ -55,13 +55,13 @@ def _over_input(name: str, title: str, traces: list[Trace]) -> Figure:
 def about_fit(fit: Fit) -> str:
     """What these figures show, and how much of the change lies along v1."""
     text = (
-        "The step takes f at w to f at w′. Along v₁ it moves by ⟨w′ − w, v₁⟩; times the derivative "
-        "of f along v₁, that is its part."
+        "The step takes f at w to f at w′. The dashed part of that change is what the step does "
+        "along v₁ alone: ⟨w′ − w, v₁⟩ times the derivative of f along v₁."
     )
     whole = float(np.linalg.norm(fit.change))
     if whole > 0:
         left = float(np.linalg.norm(fit.change - fit.along_v1)) / whole
-        text += f" Without it, {number(100 * left)} % of the change is left (root mean square)."
+        text += f" Without it, {100 * left:.3g} % of the change is left (root mean square)."
     return text
 
 

@@ -80,6 +80,17 @@ def test_the_newest_step_without_a_cursor(page):
     assert "<img" not in html(app)
 
 
+def test_a_function_of_one_number_is_told_with_what_the_step_changes(page):
+    app = page(RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, steps=20))
+    examine(app)
+    (run_id,) = app.session_state["runs"]
+    made = lab.registry().view(run_id).moment.made
+    assert made is not None
+    assert made.fit is not None
+    assert predictions.about_fit(made.fit) in texts(app)
+    assert re.search(r"Without it, [\d.]+ % of the change is left", texts(app))
+
+
 def test_a_step_of_the_run_with_its_own_numbers(page):
     app = page(DIGITS, at=17)
     assert buttons(app) == {"examine": "Examine step 17"}
