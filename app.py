@@ -42,7 +42,7 @@ SIDE_BY_SIDE = {  # title, key, help
         "Two runs from identical weights in the same charts: the paper's comparison.",
     ),
     "eta": (
-        "Three η", "e",
+        "Three η", "t",
         "Three runs from identical weights, at half the step size, at η and at twice η: the "
         "sharpness of each goes to its own edge.",
     ),
