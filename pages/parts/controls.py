@@ -116,12 +116,12 @@ def _key(field: Field, problem: str = "") -> str:
 def _enter(field: Field, key: str, value: Any) -> None:
     """Put a valid value into the widgets of a field."""
     as_text = field.kind in ("float", "floats")
-    _put(key, field.text(value) if as_text else value)
+    put(key, field.text(value) if as_text else value)
     if field.suggested:
-        _put(f"{key}:slider", _nearest(field, value))
+        put(f"{key}:slider", _nearest(field, value))
 
 
-def _put(key: str, value: Any) -> None:
+def put(key: str, value: Any) -> None:
     """Set a widget, and remember what it replaces."""
     if key in st.session_state and st.session_state[key] != value:
         replaced = st.session_state.setdefault(_REPLACED, {})
@@ -129,7 +129,7 @@ def _put(key: str, value: Any) -> None:
     st.session_state[key] = value
 
 
-def _outdated(key: str) -> bool:
+def outdated(key: str) -> bool:
     """Whether a widget has come back with the very value that was replaced a moment ago: the
     browser had sent it before it heard of the new one, which is put back."""
     old, new, at = st.session_state.get(_REPLACED, {}).get(key, (None, None, -math.inf))
@@ -157,7 +157,7 @@ def _draw(
     label = f"{field.label} ({field.unit})" if field.unit else field.label
 
     def changed() -> None:
-        if not _outdated(key) and on_change:
+        if not outdated(key) and on_change:
             on_change()
 
     shared: dict[str, Any] = {
@@ -236,20 +236,20 @@ def _slider_and_text(field: Field, key: str, label: str, shared: dict[str, Any])
     help_text = shared.pop("help")
 
     def slid() -> None:
-        if _outdated(f"{key}:slider"):
+        if outdated(f"{key}:slider"):
             return
-        _put(key, field.text(st.session_state[f"{key}:slider"]))
+        put(key, field.text(st.session_state[f"{key}:slider"]))
         if on_change:
             on_change()
 
     def typed() -> None:
-        if _outdated(key):
+        if outdated(key):
             return
         try:
             value = field.check(st.session_state[key])
         except ConfigError:
             return  # the message stands under the box; nothing has changed
-        _put(f"{key}:slider", _nearest(field, value))
+        put(f"{key}:slider", _nearest(field, value))
         if on_change:
             on_change()
 

@@ -34,7 +34,7 @@ def first() -> None:
 def draw(config: RunConfig | None, views: Sequence[RunView]) -> None:
     """The choice, beside what one should see; None for settings that can't be used."""
     if config:
-        st.session_state[KEY] = _shown(config, views)
+        controls.put(KEY, _shown(config, views))
     left, right = st.columns([1.1, 2], vertical_alignment="center")
     name = left.selectbox(
         "Preset", list(ALL_PRESETS), format_func=lambda name: ALL_PRESETS[name].title, index=None,
@@ -73,7 +73,8 @@ def _live(config: RunConfig) -> dict[str, object]:
 
 
 def _chosen() -> None:
-    if name := st.session_state[KEY]:
+    # a tick on its way may still bring the preset that another setting has just ended
+    if not controls.outdated(KEY) and (name := st.session_state[KEY]):
         _choose(name)
 
 

@@ -96,6 +96,18 @@ def test_after_a_divergence_all_go_back_and_halve(page):
     assert button(page, "sweep:eta").label == "One run only"
 
 
+def test_a_preset_that_is_over_is_not_chosen_by_a_message_on_its_way(page, monkeypatch):
+    monkeypatch.setattr("pages.parts.controls.ON_ITS_WAY", PATIENCE)
+    page.selectbox(key="preset").set_value("gd-step-sizes").run()
+    press(page, "sweep:rule")
+    shown = page.session_state["runs"]
+    assert page.selectbox(key="preset").value != "gd-step-sizes"
+    page.selectbox(key="preset").set_value("gd-step-sizes").run()
+    assert page.selectbox(key="preset").value != "gd-step-sizes"
+    assert page.session_state["runs"] == shown
+    assert len(shown) == 2
+
+
 def test_a_rule_without_a_radius_has_no_three_radii(page):
     page.selectbox(key="preset").set_value("gd-two-weights").run()
     assert button(page, "sweep:rho").disabled

@@ -85,16 +85,16 @@ class Lab:
         self.until(lambda: self.last_step(trace) >= step, f"{trace} at step {step}")
 
     def pause(self) -> None:
-        """Pause, and wait for the rows on their way: charts read next belong together."""
+        """Pause the run, and wait until all of it is drawn: charts read next belong together."""
         self.press("Pause")
-        self.until(self.button("Resume").is_visible, "a run that has paused")
+        said = self.page.get_by_text(re.compile(r"Paused · step [\d,]+ of"))
 
-        def still() -> bool:
-            before = self.last_step()
-            self.page.wait_for_timeout(1000)  # two polls of the page
-            return self.last_step() == before
+        def drawn() -> bool:
+            found = re.search(r"step ([\d,]+) of", said.first.inner_text() if said.count() else "")
+            return bool(found) and int(found[1].replace(",", "")) == self.last_step() + 1
 
-        self.until(still, "a paused run that draws nothing new")
+        self.until(drawn, "a paused run, drawn to its last step")
+        self.until(self.button("Resume").is_visible, "a button to go on with")
 
     def set_exact(self, label: str, value: str) -> None:
         box = self.page.get_by_label(f"{label}, exact")
