@@ -255,7 +255,7 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
         status.show(views, called)
         if not views:
             st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
-        formula.show(views, rule, lab.lead)
+        formula.show(views, rule, lab.lead(views) if views else None)
     updates = [
         feed.update(item, name, now.cursor) for item, name in zip(views, called, strict=True)
     ]

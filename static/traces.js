@@ -134,12 +134,13 @@ function context(state, run, place) {
 export function chartTraces(state, chart) {
   const runs = [...state.runs.values()];
   const pair = runs.length > 1;
+  const edges = new Set(runs.filter((run) => run.rows).map((run) => run.columns.get(GD_EDGE.column)?.at(-1)));
   const traces = [...branchTraces(state, chart), ...(chart.ghost ? ghostOf(state) : []).map((ghost) => ghostTrace(state, chart, ghost))];
-  const shown = runs.length > 2 && manyGdEdges(runs) ? { ...chart, ownEdge: true } : chart;
+  const shown = runs.length > 2 && edges.size > 1 ? { ...chart, ownEdge: true } : chart;
   runs.forEach((run, index) => {
     if (run.rows) traces.push(...runTraces(context(state, run, pair ? index : null), shown));
   });
-  if (pair) mergeGdEdges(state, traces);
+  if (pair && edges.size === 1) mergeGdEdges(state, traces);
   if (runs.length > 2 && !chart.wide) shortenLegend(traces, chart, runs);
   if (chart.unitLine && state.span) traces.unshift(unitLine(state));
   return traces;
@@ -156,21 +157,15 @@ function shortenLegend(traces, { lines }, runs) {
   }
 }
 
-function manyGdEdges(runs) {
-  return new Set(runs.map((run) => run.columns.get(GD_EDGE.column)?.at(-1))).size > 1;
-}
-
 /** Runs of the same step size have the same 2/η: one line in a neutral colour, one entry for all. */
 function mergeGdEdges({ palette }, traces) {
-  const edges = traces.filter(({ legendgroup }) => legendgroup.endsWith(` ${GD_EDGE.name}`));
-  const [first] = edges;
-  const others = edges.slice(1);
-  if (!others.length || others.some(({ y }) => y.at(-1) !== first.y.at(-1))) return;
+  const [first, ...others] = traces.filter(({ legendgroup }) => legendgroup.endsWith(` ${GD_EDGE.name}`));
+  if (!first) return;
   first.name = GD_EDGE.name;
-  for (const edge of edges) edge.line.color = palette.gd;
+  first.line.color = palette.gd;
   for (const other of others) {
     Object.assign(other, {
-      showlegend: false, hoverinfo: "skip", hovertemplate: undefined,
+      line: first.line, showlegend: false, hoverinfo: "skip", hovertemplate: undefined,
       legendgroup: first.legendgroup, visible: first.visible,
     });
   }

@@ -1,7 +1,7 @@
 """The edge of the rule in force as a formula, with the numbers of the newest measurement in it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -10,18 +10,14 @@ from samedge_core.worker.view import RunView
 _WIDE = {"sam": 3, "usam": 2}  # columns as wide as the formulas are long
 
 
-def show(
-    views: Sequence[RunView],
-    rule: str,
-    lead: Callable[[Sequence[RunView]], RunView] = lambda views: views[-1],
-) -> None:
-    """Draw the formula of each run, before its first measurement without numbers; of the `lead`
-    only, where several have the same rule; without any run that of `rule`."""
+def show(views: Sequence[RunView], rule: str, lead: RunView | None = None) -> None:
+    """Draw the formula of each run, before its first measurement without numbers; of the
+    `lead` only, or the newest, where several have the same rule; without any run that of `rule`."""
     if not views:
         st.latex(_FORMULAS[rule][0])
         return
     if len({view.hyper.rule for view in views}) < len(views):
-        views = [lead(views)]
+        views = [lead or views[-1]]
     widths = [_WIDE.get(view.hyper.rule, 1) for view in views]
     for column, view in zip(st.columns(widths), views, strict=True):
         column.latex(_formula(view))
