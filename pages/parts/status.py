@@ -16,6 +16,7 @@ _LOOK = {
     Phase.PAUSED: ("blue", "pause", "Paused"),
     Phase.ENDED: ("gray", "stop", "Ended"),
 }
+_PAUSING = ("blue", "pending", "Pausing")
 _EXPECTED = (StopReason.STEP_CAP, StopReason.STOPPED, StopReason.CONVERGED)
 
 
@@ -38,7 +39,7 @@ def _stopped(stop: Stop, name: str) -> None:
 
 
 def _show(view: RunView, called: str) -> None:
-    colour, icon, word = _LOOK[view.phase]
+    colour, icon, word = _PAUSING if view.pausing else _LOOK[view.phase]
     name = f"**{called}** " if called else ""
     parts = [f":{colour}[:material/{icon}: **{word}**]", *_figures(view)]
     st.markdown(name + " · ".join(parts))

@@ -141,6 +141,7 @@ class Session:
             case Advance(steps):
                 self._budget = steps
                 self._due = 0.0
+                self._flush()  # that it is running again: a step may take seconds
             case Change(changes):
                 self._pending.append(changes)
             case Pace(steps_per_second):

@@ -76,3 +76,9 @@ class RunView:
     moment: MomentView
     origin: Origin | None
     unrecorded: str
+
+    @property
+    def pausing(self) -> bool:
+        """Whether it is to pause, and its worker has not said yet that it has: rows still come."""
+        working = self.worker_pid is not None and self.status is not None and self.status.running
+        return self.phase is Phase.PAUSED and working

@@ -60,7 +60,7 @@ def test_start_pause_resume_and_reset(page):
     assert button(page, "primary").label == "Pause"
     wait(page, lambda v: v.last_step > 5)
     press(page, "primary")
-    wait(page, lambda v: v.phase is Phase.PAUSED)
+    wait(page, lambda v: v.phase is Phase.PAUSED and not v.pausing)
     page.run()
     assert button(page, "primary").label == "Resume"
     assert "Paused" in texts(page)

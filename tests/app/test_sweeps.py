@@ -26,7 +26,7 @@ def swept(app: AppTest, name: str) -> AppTest:
     press(app, f"sweep:{name}")
     wait(app, lambda v: v.last_step > 5)
     press(app, "primary")
-    wait(app, lambda v: v.phase is Phase.PAUSED)
+    wait(app, lambda v: v.phase is Phase.PAUSED and not v.pausing)
     return app.run()
 
 

@@ -85,8 +85,13 @@ class Lab:
         self.until(lambda: self.last_step(trace) >= step, f"{trace} at step {step}")
 
     def pause(self) -> None:
-        """Pause the run, and wait until all of it is drawn: charts read next belong together."""
+        """Pause the run, and wait as `until_paused` does."""
         self.press("Pause")
+        self.until_paused()
+
+    def until_paused(self) -> None:
+        """Wait until the run has paused and all of it is drawn: charts read next belong together.
+        The page says "Pausing" while the worker still takes steps."""
         said = self.page.get_by_text(re.compile(r"Paused · step [\d,]+ of"))
 
         def drawn() -> bool:

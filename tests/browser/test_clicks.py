@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 from tests.browser.conftest import serve, visiting
 from tests.browser.reading import ROOT, endless
@@ -30,8 +30,7 @@ def test_a_busy_page_pauses_and_steps_once(open_lab):
     lab.until_step(20)
     with busy(lab.page):
         lab.press("Pause")
-    expect(lab.button("Resume")).to_be_visible()
-    lab.page.wait_for_timeout(1000)  # two ticks: the last rows
+    lab.until_paused()
     before = lab.last_step()
     with busy(lab.page):
         lab.press("Step")

@@ -84,13 +84,30 @@ def test_pause_advance_and_resume(registry):
     registry.resume(run_id)
     until(registry, run_id, lambda v: v.last_step > 20)
     registry.pause(run_id)
-    before = until(registry, run_id, lambda v: v.status and not v.status.running).last_step
+    before = until(registry, run_id, lambda v: not v.pausing).last_step
     time.sleep(0.3)
     assert registry.view(run_id).last_step == before
     registry.stop(run_id)
     stopped = until(registry, run_id, in_phase(Phase.ENDED))
     assert reason(stopped) is StopReason.STOPPED
     assert stopped.last_step == before
+
+
+def test_a_run_is_pausing_until_its_worker_says_that_it_has(registry):
+    run_id = registry.start(FAST)
+    pid = until(registry, run_id, lambda v: v.last_step > 20).worker_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)  # as in a step that takes long
+    registry.pause(run_id)
+    time.sleep(0.2)
+    view = registry.view(run_id)
+    assert (view.phase, view.pausing) == (Phase.PAUSED, True)
+    os.kill(pid, signal.SIGCONT)
+    paused_at = until(registry, run_id, lambda v: not v.pausing).last_step
+    registry.advance(run_id)
+    view = until(registry, run_id, lambda v: v.last_step > paused_at and not v.pausing)
+    assert (view.phase, view.last_step) == (Phase.PAUSED, paused_at + 1)
+    registry.stop(run_id)
 
 
 def test_a_change_acts_from_the_next_step_and_is_recorded(registry):

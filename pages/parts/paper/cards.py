@@ -109,7 +109,8 @@ def _progress(watched: Watched) -> None:
     entry, view = watched.entry, watched.view
     done = view.last_step + 1
     parts = [f"**{entry.name}**", f"{done:,} of {view.config.steps:,} steps"]
-    parts.append(f"{left} left" if (left := _seconds_left(view)) else _WORDS[view.phase])
+    word = "pausing" if view.pausing else _WORDS[view.phase]
+    parts.append(f"{left} left" if (left := _seconds_left(view)) else word)
     if view.latest and not math.isnan(view.latest["ratio"]):
         parts.append(f"ratio {view.latest['ratio']:.2f}")
     st.progress(min(1.0, done / view.config.steps), " · ".join(parts))
