@@ -48,16 +48,27 @@ def _way_back(view: RunView, name: str) -> None:
     )  # fmt: skip
 
 
+# A run that was drawn may have been deleted since; then nothing is done, and the page says so.
+
+
 def _rewind(step: int) -> None:
-    lab.rewind(step, **controls.live_values())
-    _adopt()
+    if not lab.lost():
+        lab.rewind(step, **controls.live_values())
+        _adopt()
 
 
 def _rescue(view: RunView) -> None:
     assert view.stable is not None
-    entered = lab.lead(lab.glances()) if lab.sweep() else view
-    lab.rewind(view.stable, eta=entered.hyper.eta / 2)
-    _adopt()
+    if not lab.lost():
+        entered = lab.lead(lab.glances()) if lab.sweep() else view
+        lab.rewind(view.stable, eta=entered.hyper.eta / 2)
+        _adopt()
+
+
+def _fork(run_id: str, step: int, changes: dict[str, Any]) -> None:
+    if not lab.lost():
+        lab.fork(run_id, step, changes)
+        _adopt()
 
 
 def _adopt() -> None:
@@ -94,11 +105,6 @@ def _fork_form(views: list[RunView], step: int) -> None:
         help="A second run in the same charts, from the same weights. Unchanged, it repeats the "
         "first to the bit.",
     )  # fmt: skip
-
-
-def _fork(run_id: str, step: int, changes: dict[str, Any]) -> None:
-    lab.fork(run_id, step, changes)
-    _adopt()
 
 
 def _entered(view: RunView, step: int) -> dict[str, Any] | None:

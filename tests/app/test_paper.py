@@ -12,6 +12,7 @@ from samedge_core.paper import PRESETS, TASKS
 from samedge_core.problems import downloads
 from samedge_core.worker.view import Phase
 from tests.app.harness import PATIENCE, press, texts
+from tests.worker.harness import sooner_or_later
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,6 +108,18 @@ def test_run_starts_the_presets_and_fills_the_table(page):
     assert len(page.session_state[runs.KEY]) == 6
     replaced = before - {entry.run_id for entry in page.session_state[runs.KEY]}
     assert len(replaced) == 3
+
+
+def test_runs_that_are_deleted_meanwhile_are_not_resumed(page):
+    press(page, "paper:run:mnist")
+    for entry in page.session_state[runs.KEY]:
+        lab.registry().stop(entry.run_id)
+    wait(page, lambda: all(view(page, which).stop for which in range(3)))
+    ids = [entry.run_id for entry in page.session_state[runs.KEY]]
+    sooner_or_later(lambda: lab.registry().delete(ids[:1]))
+    press(page, "paper:resume:mnist")
+    assert not page.exception
+    assert all(lab.registry().view(run_id).stop is None for run_id in ids[1:])
 
 
 def test_a_link_takes_up_its_runs_and_tells_of_those_that_are_gone(page):

@@ -146,3 +146,16 @@ def test_after_a_divergence_one_click_goes_back_with_half_the_step_size():
     assert (origin.parent, origin.step, origin.branch) == (run_id, view.stable, "rewind")
     assert lab.registry().view(child).hyper.eta == 20
     assert app.session_state["set::eta"] == "20"
+
+
+def test_a_run_that_is_deleted_before_the_way_back_is_taken_is_not_missed():
+    app = opened(**links.to_query(CONFIG.replace(eta=40, rule="gd", steps=200)))
+    press(app, "primary")
+    wait(app, lambda view: view.phase is Phase.ENDED)
+    app.run()
+    (run_id,) = app.session_state["runs"]
+    sooner_or_later(lambda: lab.registry().delete([run_id]))
+    press(app, f"rescue:{run_id}")
+    assert not app.exception
+    assert f"The run {run_id} is not on this server: it was deleted" in texts(app)
+    assert app.session_state["runs"] == []

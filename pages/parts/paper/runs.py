@@ -151,7 +151,7 @@ def pause(watched: Sequence[Watched]) -> None:
 
 
 def resume(watched: Sequence[Watched]) -> None:
-    """Let those go on that have not reached their end."""
+    """Let those go on that have not reached their end; none that has been deleted meanwhile."""
     for one in watched:
-        if one.resumable:
+        if one.resumable and known(one.entry.run_id):
             lab.resume(one.entry.run_id)
