@@ -30,6 +30,7 @@ class LiveRun:
         record: what the store's record begins with.
         wanted: eta, rho, beta and rule as last asked for.
         attended: it pauses when nobody looks.
+        owed: steps to take and pause after, asked for while it had no worker.
         snapshot: the last one, from which a new worker would go on.
     """
 
@@ -44,6 +45,7 @@ class LiveRun:
     session: int = 0
     phase: Phase = Phase.WAITING
     paused: bool = False
+    owed: int = 0
     unwatched: bool = False
     pace: float | None = None
     worker: WorkerProcess | None = None

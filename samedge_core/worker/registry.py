@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from samedge_core.branching import branch_off, state_before
+from samedge_core.branching import branch_off
 from samedge_core.rules import Hyperparameters
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.record import Branch
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, check_changes
-from samedge_core.training.stop import Stop, StopReason
+from samedge_core.training.stop import StopReason
 from samedge_core.worker.live_run import LiveRun
 from samedge_core.worker.messages import (
     Advance,
@@ -39,15 +39,14 @@ from samedge_core.worker.messages import (
 from samedge_core.worker.moments import RunMoment
 from samedge_core.worker.pool import WorkerPool
 from samedge_core.worker.process import WorkerProcess
-from samedge_core.worker.recording import Recorder
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.spectra import RunSpectra
+from samedge_core.worker.stored import StoredRuns
 from samedge_core.worker.view import Phase, RunView
 
 __all__ = ["RunRegistry"]
 
 RELOAD_SECONDS = 2.0  # a run that another server goes on with is read again so often
-NOT_RECORDED = "there is no store"
 EVERY_WORKER_BUSY = "every worker is busy; try again when another run has ended"
 LOST_WORKER = (StopReason.WORKER_LOST, StopReason.UNWATCHED, StopReason.INTERRUPTED)
 
@@ -64,7 +63,7 @@ class RunRegistry:
         self.store = store
         self._lock = threading.RLock()
         self._news = threading.Condition(self._lock)
-        self._recorder = Recorder(store, self._lock) if store else None
+        self._stored = StoredRuns(store, self._lock)
         self._runs: dict[str, LiveRun] = {}
         self._queue: deque[str] = deque()
         self._sessions = itertools.count(1)  # never repeated: workers go from run to run
@@ -120,7 +119,7 @@ class RunRegistry:
             new = branch_off(source.record, source.history, step, branch=branch, changes=changes)
             kept = source.snapshot
         if not kept or kept.step > step:
-            kept = self._stored_state(source.record, step)
+            kept = self._stored.state(source.record, step)
         run = self._live(
             _on_one_thread(new.record), new.past, new.wanted, paused=paused, pace=pace,
             snapshot=kept,
@@ -136,22 +135,18 @@ class RunRegistry:
         """
         with self._lock:
             known = self._runs.get(run_id)
-        if known and self._was_deleted(run_id):
+        if known and self._stored.deleted(run_id):
             self._drop([run_id])
             return False
         if known and not (known.elsewhere and known.seen_for(RELOAD_SECONDS)):
             return True
-        if self._recorder:
-            self._recorder.write(run_id)  # one that has just been forgotten may be on its way
-        if self.store is None or run_id not in self.store:
+        found = self._stored.load(run_id)
+        if found is None:
             return known is not None
-        record, history = self.store.load(run_id)
-        if history.stop is None:
-            what = "another server goes on with this run; this is what it had recorded"
-            history.stop = Stop(StopReason.ELSEWHERE, max(0, history.last_step), what)
+        record, history = found
         run = self._live(
             record, history, history.hyperparameters, phase=Phase.ENDED,
-            snapshot=self._stored_state(record, history.last_step + 1),
+            snapshot=self._stored.state(record, history.last_step + 1),
         )  # fmt: skip
         with self._lock:
             if self._runs.get(run_id) is known:
@@ -161,10 +156,7 @@ class RunRegistry:
     def delete(self, run_ids: Iterable[str]) -> Sequence[str]:
         """Delete runs for good, here and in the store; returns those that are gone. As
         `Store.delete`, it leaves pinned ones and those that are being recorded."""
-        if not self._recorder or not self.store:
-            return []
-        store, ids = self.store, list(run_ids)
-        gone = self._recorder.delete(lambda: store.delete(ids))
+        gone = self._stored.delete(run_ids)
         self._drop(gone)
         return gone
 
@@ -186,8 +178,7 @@ class RunRegistry:
                     run.worker.send(Resume())
                     run.phase = Phase.RUNNING
             ahead = self._queue.index(run.id) if run.phase is Phase.WAITING else 0
-            failure = self._recorder.failure(run_id) if self._recorder else NOT_RECORDED
-            return run.view(start, most, ahead, failure)
+            return run.view(start, most, ahead, self._stored.failure(run_id))
 
     @property
     def gradient_seconds(self) -> float | None:
@@ -212,7 +203,7 @@ class RunRegistry:
         """Stop stepping after the current step."""
         with self._lock:
             run = self._runs[run_id]
-            run.paused = True
+            run.paused, run.owed = True, 0
             if run.phase is Phase.WAITING:
                 self._queue.remove(run.id)
                 run.phase = Phase.PAUSED
@@ -233,10 +224,10 @@ class RunRegistry:
             stop = run.history.stop
             if stop and not stop.reason.resumable:
                 raise ValueError(f"this run can't be resumed: {stop.message}")
-            self._record_again(run)
+            self._stored.follow_again(run.record, run.history)
             if stop and stop.reason is StopReason.STEP_CAP:
                 run.raise_cap(stop.step + run.record.stretch)
-            run.paused = False
+            run.paused, run.owed = False, 0
             if stop:
                 run.history.stop = None
                 if stop.reason in LOST_WORKER:
@@ -249,12 +240,18 @@ class RunRegistry:
                 self._enqueue(run)
 
     def advance(self, run_id: str, steps: int = 1) -> None:
-        """Take `steps` steps and pause."""
+        """Take `steps` steps and pause; as soon as there is a worker for it."""
         with self._lock:
             run = self._runs[run_id]
-            if run.worker and run.phase in (Phase.PAUSED, Phase.RUNNING, Phase.STARTING):
-                run.paused = True
+            if run.phase is Phase.ENDED:
+                return
+            run.paused = True
+            if run.worker:
                 run.worker.send(Advance(steps))
+                return
+            run.owed += steps
+            if run.phase is Phase.PAUSED:  # while it waited for a worker
+                self._enqueue(run)
 
     def change(self, run_id: str, **changes: Any) -> None:
         """Change eta, rho, beta or rule from the next step on.
@@ -319,7 +316,7 @@ class RunRegistry:
                 return
             kept = run.snapshot
         if not kept or kept.step > step:
-            kept = self._stored_state(run.record, step)
+            kept = self._stored.state(run.record, step)
         with self._lock:
             if self._has_room():
                 made, config = run.history.interventions, run.config
@@ -341,10 +338,11 @@ class RunRegistry:
         """End the run; its record and last snapshot stay."""
         with self._lock:
             run = self._runs[run_id]
-            if run.worker and run.phase is not Phase.ENDED:
+            if run.worker:
                 run.worker.send(End())
-            elif run.phase is Phase.WAITING:
-                self._queue.remove(run.id)
+            elif run.phase is not Phase.ENDED:
+                if run.phase is Phase.WAITING:
+                    self._queue.remove(run.id)
                 run.end(StopReason.STOPPED, "stopped by hand while waiting for a worker")
 
     def live_workers(self) -> int:
@@ -365,9 +363,7 @@ class RunRegistry:
                     run.worker.close()
                 run.spectra.clear(None)
                 run.moment.clear()
-        if self._recorder and self.store:
-            self._recorder.close()
-            self.store.close()
+        self._stored.close()
 
     # --- workers and the queue
 
@@ -403,19 +399,21 @@ class RunRegistry:
         run.phase = Phase.STARTING
         run.status = None
         worker.send(run.begin(run.session))
+        if run.owed:
+            worker.send(Advance(run.owed))
+            run.owed = 0
 
     def _release(self, run: LiveRun, *, kill: bool = False) -> None:
         worker, run.worker = run.worker, None
         if worker:
             self._pool.give_back(worker, kill=kill)
 
-    # --- the store
+    # --- runs that come
 
     def _add(self, run: LiveRun) -> str:
         with self._lock:
             self._runs[run.id] = run
-            if self._recorder:
-                self._recorder.follow(run.record, run.history)
+            self._stored.follow(run.record, run.history)
             self._enqueue(run)
             return run.id
 
@@ -424,39 +422,6 @@ class RunRegistry:
     ) -> LiveRun:
         spectra, moment = RunSpectra(self._lock), RunMoment(self._lock)
         return LiveRun(record, history, spectra, moment, wanted, **others)
-
-    def _stored_state(self, record: RunRecord, step: int) -> Snapshot | None:
-        """The last state that the store keeps of a run, or of one that it comes from, after at
-        most `step` steps."""
-        if not self._recorder or not self.store:
-            return None
-        self._recorder.write(record.id)  # what is still on its way there, too
-        kept = state_before(self.store, record, step)
-        return Snapshot(0, kept.step, kept.packed) if kept else None
-
-    def _was_deleted(self, run_id: str) -> bool:
-        """Whether a run that is known here has been deleted from the store; what the quota took is
-        still listed there."""
-        if not self._recorder or not self.store or self._recorder.awaits(run_id):
-            return False
-        return run_id not in self.store and self.store.catalogue.entry(run_id) is None
-
-    def _record_again(self, run: LiveRun) -> None:
-        """A run that was opened goes on.
-
-        Raises:
-            ValueError: another server records it, or it was deleted.
-        """
-        if not self._recorder or not self.store or self._recorder.follows(run.id):
-            return
-        if self._was_deleted(run.id):
-            raise ValueError("it was deleted")
-        if not self.store.catalogue.entry(run.id):
-            self.store.take_in(run.record, run.history)
-        if not self.store.catalogue.claim(run.id, self.store.server):
-            raise ValueError("another server goes on with this run; it can be forked here")
-        self._recorder.follow(run.record, run.history, written=run.history.last_step)
-        self.store.folder(run.id).drop_from(run.history.last_step + 2)
 
     # --- what workers report, on their listening threads
 
@@ -480,10 +445,9 @@ class RunRegistry:
                     run.history.parameters = report.parameters
                     # what was asked for last: this report may have crossed with a Pause or Resume
                     run.phase = Phase.PAUSED if run.paused or run.unwatched else Phase.RUNNING
-                case Snapshot(_, step, packed):
+                case Snapshot():
                     run.snapshot = report
-                    if self._recorder:
-                        self._recorder.keep(run.id, step, packed)
+                    self._stored.keep(run.id, report)
                 case SpectrumProgress() | SpectrumMade() | SpectrumFailed():
                     run.spectra.take(report)
                 case Ended(_, stop):
@@ -555,8 +519,7 @@ class RunRegistry:
         del self._runs[run.id]
         run.spectra.clear(None)
         run.moment.clear()
-        if self._recorder:
-            self._recorder.forget(run.id)
+        self._stored.forget(run.id)
 
 
 def _on_one_thread(record: RunRecord) -> RunRecord:

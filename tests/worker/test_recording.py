@@ -311,7 +311,7 @@ def test_recording_survives_a_history_that_can_not_be_told(registry, monkeypatch
 
 
 def test_a_run_that_is_forgotten_before_it_could_be_written_is_kept_until_it_is(registry):
-    recorder = registry._recorder
+    recorder = registry._stored.recorder
     assert isinstance(recorder, Recorder)
     run_id, store = registry.start(CONFIG.replace(steps=30)), store_of(registry)
     live = ended(registry, run_id, 29)

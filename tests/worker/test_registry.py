@@ -227,6 +227,21 @@ def test_more_runs_than_workers_wait_in_order(one_worker):
     assert reason(one_worker.view(third)) is StopReason.STOPPED
 
 
+def test_steps_that_are_asked_for_while_waiting_are_taken_when_a_worker_comes(one_worker):
+    first = one_worker.start(FAST)
+    stepped, left = (one_worker.start(FAST, paused=True) for _ in range(2))
+    one_worker.advance(stepped)
+    one_worker.pause(stepped)
+    one_worker.advance(stepped, 2)
+    one_worker.pause(left)
+    one_worker.stop(left)
+    assert reason(one_worker.view(left)) is StopReason.STOPPED
+    one_worker.stop(first)
+    view = until(one_worker, stepped, lambda v: v.last_step >= 1 and not v.pausing)
+    assert (view.phase, view.last_step) == (Phase.PAUSED, 1)
+    one_worker.stop(stepped)
+
+
 def test_a_waiting_run_gets_the_worker_of_one_that_nobody_watches(short_leases):
     config = FAST.replace(steps=300)
     left = short_leases.start(config, paused=True)
