@@ -27,10 +27,10 @@ DEFAULTS_OF_VERSION_1 = {
     "top_k": 1, "steps": 1300, "dtype": "float32", "device": "cpu",
 }  # fmt: skip
 OPTIONS_OF_VERSION_1 = {
-    "digits-mlp": "n=500 activation=relu width=100 depth=2 init=torch loss=mse",
-    "digits-cnn": "n=250 init=glorot loss=mse",
+    "digits-mlp": "n=500 n_test=0 activation=relu width=100 depth=2 init=torch loss=mse",
+    "digits-cnn": "n=250 n_test=0 init=glorot loss=mse",
     "chebyshev-mlp": "n=20 degree=6 activation=tanh init=fan-in loss=half-mse",
-    "deep-linear": "n=500 width=50 depth=2 init=torch loss=mse",
+    "deep-linear": "n=500 n_test=0 width=50 depth=2 init=torch loss=mse",
     "two-weight": "a=2.5 b=0.6",
     "quadratic": "eigenvalues=6_2_0.6 rotated=true",
     "mnist-mlp": "n=1000 n_test=1000 width=200 depth=3 loss=mse",
@@ -202,6 +202,8 @@ def test_the_nearest_configuration_and_why(query, nearest, complaint):
         ("quadratic", {"rotated": "fals"}, {"rotated": False}, "got 'fals'; false is taken"),
         ("quadratic", {"rotated": "maybe"}, {}, "true or false, got 'maybe'; true is taken"),
         ("quadratic", {"batch_size": "1"}, {}, "must be 0, since quadratic has no data, got 1"),
+        ("digits-mlp", {"n_test": "1298"}, {"n_test": 1297}, "500 leaves of 1,797, got 1,298"),
+        ("digits-cnn", {"n": "1797", "n_test": "1"}, {"n": 1797}, "at most 0, what a data size"),
         ("own-text", {"path": "/tmp/own.txt"}, {}, "path is never taken from a link"),
         ("own-text", {"paht": "x"}, {}, "'paht'; there are: problem"),
     ],

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from samedge_core.problems.data import Split
+
 __all__ = ["chebyshev", "digit_images", "digits"]
 
 
@@ -23,17 +25,21 @@ def _all_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return table[:, :-1], table[:, -1].astype(np.int64)
 
 
-def digits(n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The first n digits: x (n, 64), pixels / 16 minus the mean image of these n, and labels (n,).
+def digits(n: int, n_test: int = 0) -> Split:
+    """The first n digits: x (n, 64), pixels / 16 minus the mean image of these n, and labels (n,);
+    held out, the last n_test of all, minus the same mean.
 
     Raises:
-        ValueError: n is not from 1 to 1797.
+        ValueError: n is not from 1 to 1797, or n_test not from 0 to what n leaves.
     """
     images, labels = _all_digits()
     if not 1 <= n <= len(images):
         raise ValueError(f"n must be from 1 to {len(images)}, got {n}")
-    x = images[:n] / 16
-    return x - x.mean(axis=0), labels[:n]
+    if not 0 <= n_test <= len(images) - n:
+        raise ValueError(f"n_test must be from 0 to {len(images) - n}, got {n_test}")
+    x, x_test = images[:n] / 16, images[len(images) - n_test :] / 16
+    mean = x.mean(axis=0)
+    return Split(x - mean, labels[:n], x_test - mean, labels[len(labels) - n_test :])
 
 
 def digit_images(n: int) -> NDArray[np.uint8]:

@@ -9,6 +9,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from samedge_core.problems.batches import Batch
+from samedge_core.problems.data import Split
 from samedge_core.problems.datasets import chebyshev, digits
 from samedge_core.problems.problem import ModuleProblem
 
@@ -68,41 +70,40 @@ def _zero_bias(layer: nn.Linear | nn.Conv2d) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def _problem(module: nn.Module, x, y, *, init: str, loss: str, dtype: str) -> ModuleProblem:
+def _problem(module: nn.Module, data: Split, *, init: str, loss: str, dtype: str) -> ModuleProblem:
     kind = getattr(torch, dtype)
-    targets = torch.from_numpy(y)
-    return ModuleProblem(
-        module.to(kind),
-        torch.from_numpy(x).to(kind),
-        targets.to(kind) if targets.is_floating_point() else targets,
-        loss,
-        initialiser(init),
-    )
+    x, y, x_test, y_test = (torch.from_numpy(part) for part in data)
+    x, x_test = x.to(kind), x_test.to(kind)
+    if y.is_floating_point():
+        y, y_test = y.to(kind), y_test.to(kind)
+    held_out = Batch(x_test, y_test)
+    return ModuleProblem(module.to(kind), x, y, loss, initialiser(init), held_out=held_out)
 
 
 def digits_mlp(
-    *, n: int, activation: str, width: int, depth: int, init: str, loss: str, seed: int, dtype: str
-) -> ModuleProblem:
+    *, n: int, n_test: int, activation: str, width: int, depth: int, init: str, loss: str,
+    seed: int, dtype: str,
+) -> ModuleProblem:  # fmt: skip
     """64 - width x depth - 10 on the first n digits; 64-100-100-10 by default, P = 17,610."""
-    x, y = digits(n)
     module = mlp([64, *[width] * depth, 10], activation)
-    return _problem(module, x, y, init=init, loss=loss, dtype=dtype)
+    return _problem(module, digits(n, n_test), init=init, loss=loss, dtype=dtype)
 
 
 def deep_linear(
-    *, n: int, width: int, depth: int, init: str, loss: str, seed: int, dtype: str
+    *, n: int, n_test: int, width: int, depth: int, init: str, loss: str, seed: int, dtype: str
 ) -> ModuleProblem:
     """64 - width x depth - 10 without activations."""
-    x, y = digits(n)
     module = mlp([64, *[width] * depth, 10], None)
-    return _problem(module, x, y, init=init, loss=loss, dtype=dtype)
+    return _problem(module, digits(n, n_test), init=init, loss=loss, dtype=dtype)
 
 
-def digits_cnn(*, n: int, init: str, loss: str, seed: int, dtype: str) -> ModuleProblem:
+def digits_cnn(
+    *, n: int, n_test: int, init: str, loss: str, seed: int, dtype: str
+) -> ModuleProblem:
     """8 then 16 channels on the first n digits as (n, 1, 8, 8); P = 1,898."""
-    x, y = digits(n)
-    module = cnn(8, (8, 16), 10)
-    return _problem(module, x.reshape(n, 1, 8, 8), y, init=init, loss=loss, dtype=dtype)
+    x, y, x_test, y_test = digits(n, n_test)
+    data = Split(x.reshape(-1, 1, 8, 8), y, x_test.reshape(-1, 1, 8, 8), y_test)
+    return _problem(cnn(8, (8, 16), 10), data, init=init, loss=loss, dtype=dtype)
 
 
 def chebyshev_mlp(
@@ -110,4 +111,5 @@ def chebyshev_mlp(
 ) -> ModuleProblem:
     """1-30-20-1 on n equally spaced points of T_degree; P = 701."""
     x, y = chebyshev(n, degree)
-    return _problem(mlp([1, 30, 20, 1], activation), x, y, init=init, loss=loss, dtype=dtype)
+    module = mlp([1, 30, 20, 1], activation)
+    return _problem(module, Split(x, y, x[:0], y[:0]), init=init, loss=loss, dtype=dtype)

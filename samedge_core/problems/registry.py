@@ -32,6 +32,8 @@ class ProblemSpec:
     """The option that holds the number of examples, or None: no mini-batches then."""
     chance: float | None = None
     """Accuracy of guessing, for classification."""
+    examples: int | None = None
+    """How many there are to train on and to hold out, where that is known beforehand."""
     data: str | None = None
     """The data set of `samedge_core.problems.downloads` that it needs, if any."""
     seeded: bool = False
@@ -155,18 +157,19 @@ _MOST = 1_000_000
 _SPECS = (
     ProblemSpec(
         "digits-mlp", "MLP on digits", "A fully connected network on 8x8 handwritten digits.",
-        (_size(500, 1797), _activation("relu"), _width(100), _depth(2), _init("torch"),
-         _loss("mse", *_CLASS_LOSSES)),
+        (_size(500, 1797), _held_out(0, 1787, "examples"), _activation("relu"), _width(100),
+         _depth(2), _init("torch"), _loss("mse", *_CLASS_LOSSES)),
         "samedge_core.problems.networks:digits_mlp",
-        chance=0.1,
+        chance=0.1, examples=1797,
     ),
     ProblemSpec(
         "digits-cnn", "CNN on digits",
         "Two 3x3 convolutions (8 and 16 channels), each with ReLU and 2x2 max-pool, and a linear "
         "head.",
-        (_size(250, 1797), _init("glorot"), _loss("mse", *_CLASS_LOSSES)),
+        (_size(250, 1797), _held_out(0, 1787, "examples"), _init("glorot"),
+         _loss("mse", *_CLASS_LOSSES)),
         "samedge_core.problems.networks:digits_cnn",
-        chance=0.1,
+        chance=0.1, examples=1797,
     ),
     ProblemSpec(
         "chebyshev-mlp", "MLP on a Chebyshev polynomial",
@@ -181,9 +184,10 @@ _SPECS = (
     ProblemSpec(
         "deep-linear", "Deep linear network on digits",
         "Layers without activation: the function is linear, the loss in the weights is not.",
-        (_size(500, 1797), _width(50), _depth(2), _init("torch"), _loss("mse", "mse", "half-mse")),
+        (_size(500, 1797), _held_out(0, 1787, "examples"), _width(50), _depth(2), _init("torch"),
+         _loss("mse", "mse", "half-mse")),
         "samedge_core.problems.networks:deep_linear",
-        chance=0.1,
+        chance=0.1, examples=1797,
     ),
     ProblemSpec(
         "two-weight", "Two weights",

@@ -116,12 +116,24 @@ class RunConfig:
             raise ConfigError("options", message)
         options = check_all(self.spec.options, self.options, f"problem {self.problem}")
         object.__setattr__(self, "options", _Options(options))
+        self._check_held_out()
         self._check_batch()
 
     @property
     def spec(self) -> ProblemSpec:
         """What is known of the problem by its name."""
         return spec_of(self.problem)
+
+    def _check_held_out(self) -> None:
+        if self.spec.examples is None:
+            return
+        n, n_test = self.options["n"], self.options["n_test"]
+        left = self.spec.examples - n
+        if n_test > left:
+            allowed = (
+                f"at most {left:,}, what a data size of {n:,} leaves of {self.spec.examples:,}"
+            )
+            raise ConfigError("n_test", f"n_test must be {allowed}, got {n_test:,}")
 
     def _check_batch(self) -> None:
         if self.problem == OWN_PROBLEM:

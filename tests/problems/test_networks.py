@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from samedge_core.problems.batches import Batch
 from samedge_core.problems.datasets import chebyshev, digits
 from samedge_core.problems.networks import cnn, mlp
 from samedge_core.problems.registry import PROBLEMS, build
@@ -103,7 +104,7 @@ def test_loss_and_accuracy_of_the_mlp_by_hand(activation, depth, loss):
     n, width = 40, 7
     problem = make("digits-mlp", n=n, width=width, depth=depth, activation=activation, loss=loss)
     w = 3 * problem.init(seed=1)
-    x, labels = digits(n)
+    x, labels, *_ = digits(n)
     function = relu if activation == "relu" else np.tanh
     outputs = forward(w, [64, *[width] * depth, 10], x, function)  # (n, 10)
     if loss == "cross-entropy":
@@ -124,10 +125,24 @@ def test_loss_and_accuracy_of_the_mlp_by_hand(activation, depth, loss):
 def test_loss_of_the_deep_linear_net_by_hand():
     problem = make("deep-linear", n=30, width=5, depth=3)
     w = problem.init(seed=0)
-    x, labels = digits(30)
+    x, labels, *_ = digits(30)
     outputs = forward(w, [64, 5, 5, 5, 10], x, lambda x: x)
     expected = np.mean((outputs - np.eye(10)[labels]) ** 2)
     assert problem.evaluate(w).loss == pytest.approx(expected, rel=1e-12)  # float64 sums
+
+
+@pytest.mark.parametrize("name", ["digits-mlp", "deep-linear"])
+def test_held_out_loss_and_accuracy_by_hand(name):
+    n, n_test = 1000, 200
+    problem = make(name, n=n, n_test=n_test, width=7, depth=2)
+    w = 3 * problem.init(seed=1)
+    _, _, x, labels = digits(n, n_test)
+    outputs = forward(w, [64, 7, 7, 10], x, relu if name == "digits-mlp" else lambda z: z)
+    got = problem.evaluate_held_out(w)
+    expected = np.mean((outputs - np.eye(10)[labels]) ** 2)
+    assert got.loss == pytest.approx(expected, rel=1e-12)  # float64 sums
+    assert got.accuracy == np.mean(outputs.argmax(axis=1) == labels)
+    assert torch.equal(problem.init(seed=1), make(name, n=n, width=7, depth=2).init(seed=1))
 
 
 def test_loss_of_the_chebyshev_mlp_by_hand():
@@ -146,8 +161,17 @@ def test_the_cnn_sees_images():
     batch = problem.full_batch()
     assert batch is not None
     assert batch.x.shape == (12, 1, 8, 8)
-    x, _ = digits(12)
+    x = digits(12).x
     np.testing.assert_array_equal(batch.x[3, 0].numpy(), x[3].reshape(8, 8))
+
+
+def test_the_held_out_images_of_the_cnn_are_those_that_it_would_train_on():
+    held_out = make("digits-cnn", n=1000, n_test=797)
+    w = held_out.init(seed=0)
+    _, _, x, labels = digits(1000, 797)
+    images, classes = torch.from_numpy(x).reshape(-1, 1, 8, 8), torch.from_numpy(labels)
+    expected = float(held_out.loss(w, Batch(images, classes)))
+    assert held_out.evaluate_held_out(w).loss == pytest.approx(expected, rel=1e-12)  # float64 sums
 
 
 def test_the_cnn_does_not_care_where_in_the_pool_a_pixel_is():

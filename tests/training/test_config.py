@@ -38,6 +38,8 @@ def configs(draw) -> RunConfig:
     values = {name: draw(allowed(field)) for name, field in FIELDS.items()}
     spec = PROBLEMS[values["problem"]]
     options = {option.name: draw(allowed(option)) for option in spec.options}
+    if spec.examples:
+        options["n_test"] = draw(st.integers(0, spec.examples - options["n"]))
     most = options[spec.data_size] if spec.data_size else 0
     return RunConfig(**{**values, "batch_size": draw(st.integers(0, most)), "options": options})
 
@@ -156,6 +158,15 @@ def test_options_that_are_no_mapping_are_refused(options):
         RunConfig(options=options)
 
 
+@pytest.mark.parametrize("problem", ["digits-mlp", "digits-cnn", "deep-linear"])
+def test_what_is_held_out_is_not_trained_on(problem):
+    options = {"n": 1000, "n_test": 797}
+    assert RunConfig(problem=problem, options=options).options["n_test"] == 797
+    allowed = "at most 797, what a data size of 1,000 leaves of 1,797"
+    with pytest.raises(ConfigError, match=f"n_test must be {allowed}, got 798"):
+        RunConfig(problem=problem, options={**options, "n_test": 798})
+
+
 def test_a_batch_is_at_most_the_data():
     assert RunConfig(options={"n": 50}, batch_size=50).batch_size == 50
     with pytest.raises(ConfigError, match="batch_size must be at most the data size, 50, got 51"):
@@ -174,7 +185,10 @@ def test_a_batch_is_at_most_the_data():
         ('{"schema": 1, "lr": 1, "decay": 0}', "unknown settings: decay, lr"),
         ('{"schema": 1, "eta": -1}', "eta must be .*, got -1"),
         ('{"schema": 1, "eta": NaN}', "eta must be .*, got nan"),
-        ('{"schema": 1, "options": {"depht": 2}}', "has no option 'depht'; it has: n, activation"),
+        (
+            '{"schema": 1, "options": {"depht": 2}}',
+            "has no option 'depht'; it has: n, n_test, activation",
+        ),
         ('{"schema": 1, "options": null}', "options must be a mapping"),
     ],
 )
