@@ -73,7 +73,7 @@ _PRESETS = (
     Preset(
         "sam-held-out", "Does flat generalise? GD and SAM on 100 digits",
         "SAM ends three times flatter than GD, at 0.3 where GD is at 2/η = 1. On 797 digits that "
-        "no step sees its loss (dashed) ends a tenth lower; its accuracy is the same.",
+        "no step sees (last chart) its loss ends a tenth lower; its accuracy is the same.",
         RunConfig(problem="digits-mlp", options={"n": 100, "n_test": 797}, rule="sam", eta=2.0,
                   rho=0.1, steps=800),
         sweep="rule",

@@ -7,7 +7,7 @@ const { familyOf, xSpan } = await part("traces.js");
 const X_TITLES = { step: "step", time: "effective time η·steps", evals: "gradient evaluations" };
 
 const MARGIN = { l: 66, r: 16, t: 34, b: 46 };
-const LOSS_MARGIN_RIGHT = 62;
+const MARGIN_OF_RIGHT_AXIS = 62;
 
 export function chartLayout(state, chart, traces) {
   const { theme, zoom } = state;
@@ -19,7 +19,7 @@ export function chartLayout(state, chart, traces) {
   return {
     datarevision: state.revision, // the arrays grow in place, so Plotly cannot see that they changed
     autosize: true,
-    margin: { ...MARGIN, r: right ? LOSS_MARGIN_RIGHT : MARGIN.r, pad: 0 },
+    margin: { ...MARGIN, r: right ? MARGIN_OF_RIGHT_AXIS : MARGIN.r, pad: 0 },
     paper_bgcolor: theme.background,
     plot_bgcolor: theme.background,
     font: { family: theme.font, size: 13, color: theme.text },
@@ -58,7 +58,7 @@ function yAxis(state, chart, axis, empty) {
   if (empty) return { ...axis, title, range: [0, 1] };
   const log = isLog(state, chart);
   return {
-    ...axis, title, type: log ? "log" : "linear", rangemode: log ? "normal" : "tozero", nticks: log ? 3 : 7,
+    ...axis, title, type: log ? "log" : "linear", rangemode: log || chart.fromZero === false ? "normal" : "tozero", nticks: log ? 3 : 7,
     // by themselves, digits between powers of ten are shortened: 0.5 to 5
     ...(log && { minor: { ticks: "outside", ticklen: 2 }, minorloglabels: "complete" }),
     ...fixedOrAuto(state.zoom.y.get(chart.name)?.range),

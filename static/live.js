@@ -1,6 +1,6 @@
 /**
- * The live charts of SAMEdge: Plotly charts over rows kept in the browser; the five of the lab, or
- * the four figures of the paper.
+ * The live charts of SAMEdge: Plotly charts over rows kept in the browser; those of the lab, or the
+ * figures of the paper.
  *
  * Streamlit calls `update` at every message and at every change of theme. A message carries only the
  * new rows (see pages/parts/live.py); they go into a RunBuffer, and one redraw per animation frame
@@ -14,7 +14,7 @@ const { DARK, LIGHT, readTheme } = await part("theme.js");
 const { RunBuffer } = await part("buffer.js");
 const { addStyle, element, loadPlotly, memory, onClick } = await part("page.js");
 const { SCRUBBER_STYLE, drawScrubber, makeScrubber } = await part("scrubber.js");
-const { CHART_SETS, chartTraces, familyOf, fullSpan, xSpan } = await part("traces.js");
+const { CHART_SETS, chartTraces, familyOf, fullSpan, isNeeded, xSpan } = await part("traces.js");
 const { CURSOR, chartLayout, cursorLines, isLog } = await part("layout.js");
 
 /* ---------------------------------------------------------------- drawing */
@@ -37,7 +37,7 @@ function canDraw(state) {
   return state.plotly !== null && !document.hidden && !state.dragging;
 }
 
-/** Draw one chart a frame, so that the page stays fluid: all five take longer than a frame. */
+/** Draw one chart a frame, so that the page stays fluid: all of them take longer than a frame. */
 function drawNext(state) {
   state.frame = 0;
   if (!canDraw(state)) return; // `dirty` or the queue bring it back
@@ -51,11 +51,16 @@ function drawNext(state) {
 function beginPass(state) {
   state.dirty = false;
   state.revision += 1;
-  state.queue = [...state.set];
+  for (const chart of state.set) state.charts.get(chart.name).hidden = !isNeeded(state, chart);
+  state.queue = visibleCharts(state);
   state.span = fullSpan(state); // for the whole pass: rows may arrive between two charts
   dropStranded(state);
   state.follow.hidden = !isZoomed(state);
   showNumbers(state);
+}
+
+function visibleCharts({ set, charts }) {
+  return set.filter((chart) => !charts.get(chart.name).hidden);
 }
 
 function drawChart(state, chart) {
@@ -159,7 +164,7 @@ function onHover(state, chart, event) {
 }
 
 function hoverOthers(state, origin, x) {
-  for (const chart of state.set) {
+  for (const chart of visibleCharts(state)) {
     if (chart !== origin) hoverAt(state, chart, x);
   }
 }
@@ -171,7 +176,7 @@ function hoverAt(state, chart, x) {
 function onUnhover(state, chart) {
   if (state.hover?.chart !== chart) return;
   state.hover = null;
-  for (const other of state.set) if (other !== chart) state.plotly.Fx.unhover(state.charts.get(other.name));
+  for (const other of visibleCharts(state)) if (other !== chart) state.plotly.Fx.unhover(state.charts.get(other.name));
 }
 
 /* ---------------------------------------------------------------- the cursor */
@@ -200,7 +205,7 @@ function moveCursor(state, step) {
     showNumbers(state);
     if (!state.revision) return; // not drawn yet
     const lines = cursorLines(state);
-    for (const gd of state.charts.values()) moveLines(state.plotly, gd, lines);
+    for (const { name } of visibleCharts(state)) moveLines(state.plotly, state.charts.get(name), lines);
   });
 }
 
@@ -314,7 +319,7 @@ function requestAll(state, askForAll) {
 
 const TALL = 330;
 const SHORT = 230;
-const EVEN = 300; // where no chart is wide
+const EVEN = 300; // where the first chart is not wide
 const GAP = 10;
 
 const STYLE = `
@@ -374,7 +379,7 @@ function mount(host, { charts: name, cursor }) {
   const followButton = element("button", "samedge-follow");
   followButton.textContent = "Zoomed – double-click to follow";
   followButton.hidden = true;
-  if (!set.some((chart) => chart.wide)) grid.classList.add("samedge-even");
+  if (!set[0].wide) grid.classList.add("samedge-even");
   const charts = new Map(set.map((chart) => [chart.name, figure(chart)]));
   grid.append(...charts.values());
   root.append(grid, followButton);
@@ -436,7 +441,8 @@ function start(state, plotly) {
   if (state.abort.signal.aborted) return; // released while Plotly was loading
   state.plotly = plotly;
   beginPass(state);
-  for (const chart of state.queue.splice(0)) {
+  state.queue = [];
+  for (const chart of state.set) { // a hidden one gets its size when it is shown
     drawChart(state, chart);
     const gd = state.charts.get(chart.name);
     gd.on("plotly_relayout", (change) => onRelayout(state, chart, change));

@@ -34,11 +34,19 @@ const LOSS = {
   name: "Loss", title: "loss", log: true,
   lines: [
     { column: "accuracy", name: "accuracy", role: "accuracy", connect: true, yaxis: "y2" },
-    { column: "held_out_accuracy", name: "held-out accuracy", role: "heldOutAccuracy", connect: true, yaxis: "y2" },
-    { column: "held_out_loss", name: "held-out loss", role: "heldOutLoss", connect: true, smooth: true },
     { column: "loss", name: "loss", role: "loss", connect: true, smooth: true, always: true },
   ],
   ghost: { column: "loss", name: "previous loss" },
+};
+
+// apart from the loss, beside which two runs could not be told apart
+const HELD_OUT = {
+  name: "Held out", title: "held-out loss", log: true, wide: true, fromZero: false, needs: "held_out_loss",
+  lines: [
+    { column: "held_out_accuracy", name: "held-out accuracy", role: "heldOutAccuracy", connect: true, yaxis: "y2" },
+    { column: "held_out_loss", name: "held-out loss", role: "heldOutLoss", connect: true, smooth: true, always: true },
+  ],
+  ghost: { column: "held_out_loss", name: "previous held-out loss" },
 };
 
 const ALIGNMENT = {
@@ -55,7 +63,8 @@ const ALIGNMENT = {
  * One entry per chart. `log`: the y axis follows the log switch; `measured`: shows what the sharpness
  * was measured on, and where it has not converged; `band`: the line that gets the residual's band, as its
  * hover text does; `marked`: interventions are named; `unitLine`: a line at 1; `ownEdge`: 2/η only where
- * it is the edge in force, as in all charts of more than two runs that differ in it.
+ * it is the edge in force, as in all charts of more than two runs that differ in it; `needs`: there only
+ * where a run has values in this column; `fromZero`: unless false, a linear y axis begins at 0.
  */
 const LAB = [
   {
@@ -75,6 +84,7 @@ const LAB = [
   },
   LOSS,
   ALIGNMENT,
+  HELD_OUT,
 ];
 
 // the paper draws magnitudes, and the alignments with v₁ alone
@@ -93,6 +103,7 @@ const PAPER = [
   },
   { ...ALIGNMENT, lines: ALIGNMENT.lines.slice(0, 2) },
   LOSS,
+  HELD_OUT,
 ];
 
 /** `invitation` is what an empty chart says: each page has a button of its own to start with. */
@@ -115,8 +126,8 @@ const STROKES = {
   samK: { width: 2.2, dash: "2px,4px" },
   loss: { width: 2.2, dash: "solid" },
   accuracy: { width: 2, dash: "dot" },
-  heldOutLoss: { width: 2, dash: "dash" },
-  heldOutAccuracy: { width: 2, dash: "dashdot" },
+  heldOutLoss: { width: 2.2, dash: "solid" },
+  heldOutAccuracy: { width: 2, dash: "dot" },
 };
 
 const FAMILY_SHADES = {
@@ -129,6 +140,11 @@ const FAMILY_SHADES = {
 /** Everything a trace builder needs besides its line: run, its place (null when alone), view, colours. */
 function context(state, run, place) {
   return { run, place, view: state.view, palette: state.palette, hidden: state.hidden };
+}
+
+/** Whether there is anything that this chart is for. */
+export function isNeeded({ runs }, { needs }) {
+  return !needs || [...runs.values()].some((run) => run.columns.get(needs)?.some(Number.isFinite));
 }
 
 export function chartTraces(state, chart) {

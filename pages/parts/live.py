@@ -173,7 +173,7 @@ def live_charts(
     cursor: Cursor | None = None,
 ) -> None:
     """Show the runs in `updates`, all of them in every call, and feed them their new rows, in the
-    five charts of the lab or the four figures of the paper.
+    charts of the lab or the figures of the paper.
 
     Call it at every tick, also without new rows (then with empty `columns` and start = stop): a run
     that is missing from `updates` is no longer shown. `on_resync` is called when the browser lacks

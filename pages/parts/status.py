@@ -1,7 +1,8 @@
 """One line on how a run goes, and a box when something needs attention."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -67,10 +68,18 @@ def _figures(view: RunView) -> list[str]:
             parts.append(":orange[estimate not converged]")
         if not math.isnan(row["accuracy"]):
             parts.append(f"accuracy {row['accuracy']:.3f}")
+        if not math.isnan(row["held_out_loss"]):
+            parts.append(_held_out(row))
     if status and not math.isnan(status.cost.hvps):
         parts.append(f"{status.cost.hvps:.1f} HVPs, {duration(status.cost.seconds)} a measurement")
         parts.extend(filter(None, [status.cost.words]))
     return parts
+
+
+def _held_out(row: Mapping[str, Any]) -> str:
+    loss, accuracy = row["held_out_loss"], row["held_out_accuracy"]
+    text = f"held out: loss {loss:.3g}"
+    return text if math.isnan(accuracy) else f"{text}, accuracy {accuracy:.3f}"
 
 
 def duration(seconds: float) -> str:

@@ -20,7 +20,7 @@ TWO_WEIGHTS = endless("sam-two-weights")
 CHART = "document.querySelector('[role=figure][aria-label=\"Sharpness\"]')"
 ZOOM = f"range => window.Plotly.relayout({CHART}, {{'xaxis.range': range}})"
 # charts whose buttons cover a part of their legend
-COVERED = """() => [...document.querySelectorAll("[role=figure]")].filter((chart) => {
+COVERED = """() => [...document.querySelectorAll("[role=figure]:not([hidden])")].filter((chart) => {
   const box = (part) => chart.querySelector(part)?.getBoundingClientRect();
   const [a, b] = [box(".legend"), box(".modebar")];
   return !a || !b || (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom);
@@ -168,7 +168,8 @@ def test_zoom_and_legend_choices_survive_updates_in_the_same_chart(open_lab):
     lab = open_lab(CHEBYSHEV)
     lab.press("Start")
     lab.until_step(20)
-    lab.page.evaluate("() => window.charts = [...document.querySelectorAll('[role=figure]')]")
+    charts = "[...document.querySelectorAll('[role=figure]:not([hidden])')]"
+    lab.page.evaluate(f"() => window.charts = {charts}")
     hidden = "() => window.charts[0].data.map((t) => [t.name, t.visible ?? true])"
 
     def hide() -> bool:
@@ -198,9 +199,7 @@ def test_zoom_and_legend_choices_survive_updates_in_the_same_chart(open_lab):
     lab.until_step(seen + 100)
     assert lab.page.evaluate(ranges) == zoomed
     assert lab.page.evaluate(hidden) == choices
-    assert lab.page.evaluate(
-        "() => window.charts.every((c, i) => c === document.querySelectorAll('[role=figure]')[i])"
-    )
+    assert lab.page.evaluate(f"() => window.charts.every((c, i) => c === {charts}[i])")
 
 
 def test_a_killed_worker_is_named_and_resume_goes_on(open_lab):
@@ -275,6 +274,24 @@ def test_the_same_start_under_gd_and_sam_in_the_same_charts(open_lab):
     for exponent, label in lab.page.evaluate(LOG_LABELS):
         assert float(label) == pytest.approx(10**exponent)
     lab.screenshot("compare")
+
+
+def test_held_out_data_has_a_chart_of_its_own(open_lab):
+    lab = open_lab("?preset=sam-held-out")
+    chart = lab.page.get_by_role("figure", name="Held out")
+    assert chart.count() == 0  # hidden, as in every run without such data
+    lab.press("Start")
+    chart.wait_for()
+    lab.until_step(30, "sharpness (SAM)")
+    names = [f"held-out {what} ({rule})" for rule in ("GD", "SAM") for what in ("loss", "accuracy")]
+    shown = lab.traces("Held out", *names)
+    assert shown[names[0]]["y"][0] == shown[names[2]]["y"][0]
+    lab.page.get_by_text(re.compile(r"held out: loss 0\.\d+, accuracy 0\.\d+")).first.wait_for()
+    sharpness = lab.page.get_by_role("figure", name="Sharpness", exact=True)
+    boxes = [one.locator(".main-svg").first.bounding_box() for one in (chart, sharpness)]
+    assert boxes[0]
+    assert boxes[1]
+    assert boxes[0]["width"] == boxes[1]["width"]  # as it was drawn while hidden, it had no size
 
 
 def test_three_step_sizes_have_an_edge_each_and_three_radii_share_one(open_lab):
@@ -358,7 +375,7 @@ def test_themes_and_widths_render_all_charts_with_their_names(open_lab, scheme, 
     lab = open_lab(TWO_WEIGHTS, color_scheme=scheme, viewport={"width": width, "height": 900})
     lab.press("Start")
     lab.until_step(20)
-    names = lab.page.locator("[role=figure]").evaluate_all(
+    names = lab.page.locator("[role=figure]:visible").evaluate_all(
         "charts => charts.map((c) => c.getAttribute('aria-label'))"
     )
     assert tuple(names) == CHARTS

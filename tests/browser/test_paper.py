@@ -16,7 +16,7 @@ def test_a_task_runs_and_its_four_figures_and_table_follow(open_page):
 
     def drawn() -> bool:
         return all(len(traces(page, name).get(trace, {"x": []})["x"]) >= 3 for name, trace in (
-            ("Eigenvalues", "sharpness"), ("Alignment", "g · v₁"), ("Loss", "held-out loss"),
+            ("Eigenvalues", "sharpness"), ("Alignment", "g · v₁"), ("Held out", "held-out loss"),
         ))  # fmt: skip
 
     until(page, lambda: len(traces(page, "Loss").get("loss", {"x": []})["x"]) > 3, "a first run")

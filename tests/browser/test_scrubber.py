@@ -18,7 +18,7 @@ from tests.browser.reading import PATIENCE, ROOT, traces, until
 
 CHARTS = ("Sharpness", "Sharpness / edge", "Gradient norm", "Loss", "Alignment")
 PLAIN = [*(f"{name}_edge" for name in ("usam", "polyak", "nesterov")), "rule"]
-READ_LINES = """() => [...document.querySelectorAll("[role=figure]")].map((chart) => {
+READ_LINES = """() => [...document.querySelectorAll("[role=figure]:not([hidden])")].map((chart) => {
   const { xaxis } = chart._fullLayout;
   const left = chart.getBoundingClientRect().left + xaxis._offset;
   const lines = [...chart.querySelectorAll(".shapelayer path")];
@@ -32,7 +32,9 @@ PRESS_LEGEND = """name => {
   const item = entries.find((one) => one.textContent === name).querySelector(".legendtoggle");
   for (const type of ["mousedown", "mouseup"]) item.dispatchEvent(new MouseEvent(type));
 }"""
-READ_LOOKS = """name => [...document.querySelectorAll("[role=figure]")].map((chart) => {
+READ_LOOKS = """name => [
+  ...document.querySelectorAll("[role=figure]:not([hidden])"),
+].map((chart) => {
   const { x, line, visible } = chart.data.find((trace) => trace.name === name);
   return [Math.min(...x), line.color, visible];
 })"""
@@ -72,7 +74,8 @@ def visit(open_page):
         page = open_page(query, viewport={"width": 1400, "height": 1300})
         slider(page).wait_for()
         page.wait_for_function(
-            "() => [...document.querySelectorAll('[role=figure]')].every((c) => c.data?.length)"
+            "() => [...document.querySelectorAll('[role=figure]:not([hidden])')]"
+            ".every((chart) => chart.data?.length)"
         )
         return page
 
