@@ -230,7 +230,8 @@ class HeadlessRun:
             what = f"the run failed: {type(error).__name__}: {error}"
             return Stop(StopReason.FAILED, self.state.step, what)
         if isinstance(item, Measurement):
-            self.costs.add(time.perf_counter() - began, item.seconds, item.hvps)
+            took = time.perf_counter() - began - item.aside
+            self.costs.add(took, item.seconds, item.hvps)
         return item
 
     def _planned_at(self, step: int) -> Iterator[Changes]:

@@ -57,8 +57,9 @@ function yAxis(state, chart, axis, empty) {
   if (chart.unit) return { ...axis, title, range: [0, 1.02], fixedrange: true, dtick: 0.25 };
   if (empty) return { ...axis, title, range: [0, 1] };
   const log = isLog(state, chart);
+  const rangemode = log || chart.fromZero === false ? "normal" : "tozero";
   return {
-    ...axis, title, type: log ? "log" : "linear", rangemode: log || chart.fromZero === false ? "normal" : "tozero", nticks: log ? 3 : 7,
+    ...axis, title, type: log ? "log" : "linear", rangemode, nticks: log ? 3 : 7,
     // by themselves, digits between powers of ten are shortened: 0.5 to 5
     ...(log && { minor: { ticks: "outside", ticklen: 2 }, minorloglabels: "complete" }),
     ...fixedOrAuto(state.zoom.y.get(chart.name)?.range),

@@ -404,6 +404,7 @@ function figure(chart) {
   const gd = element("div", chart.wide ? "samedge-wide" : "");
   gd.setAttribute("role", "figure");
   gd.setAttribute("aria-label", chart.name);
+  gd.hidden = Boolean(chart.needs); // until there are rows
   return gd;
 }
 

@@ -55,7 +55,16 @@ class HessianOperator:
     ) -> None:
         """`loss` is a function of w, or several whose sum is the loss: the data in chunks. Only the
         graphs of the first `retained` are kept, so that memory does not grow with the data; the
-        products of the others cost a gradient more."""
+        products of the others cost a gradient more.
+
+        Raises:
+            ValueError: w is no vector of real numbers.
+        """
+        if w.dim() != 1 or not w.is_floating_point():
+            kind = str(w.dtype).removeprefix("torch.")
+            raise ValueError(
+                f"w must have shape (P,) and a floating-point type, got {tuple(w.shape)} of {kind}"
+            )
         terms = [loss] if callable(loss) else list(loss)
         self._w = w.detach().requires_grad_()
         self._graphs: list[Tensor] = []  # gradients of the first terms, each with its graph

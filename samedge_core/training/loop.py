@@ -171,11 +171,12 @@ def _advance(
     watch.lap()
     estimate = state.tracker.measure(operator, step=state.step)
     state.cadence.measured(state.step, estimate.sharpness, taken.norm)
-    whole = not config.batch_size and config.hessian_share == 1
-    _evaluate(row, problem, state.w, operator if whole else None)
     # SAM's gradient on the measured batch; where that is the step's own, the step has it
     uphill = None if shown is taken else _updated(problem, state, seen, shown.g).uphill_gradient
     row.seconds = watch.lap()
+    whole = not config.batch_size and config.hessian_share == 1
+    _evaluate(row, problem, state.w, operator if whole else None)
+    row.aside = watch.lap()
     step = _step(problem, state, batch, taken.g)
     watch.lap()
     uphill = step.uphill_gradient if shown is taken else uphill

@@ -268,7 +268,7 @@ def test_the_same_start_under_gd_and_sam_in_the_same_charts(open_lab):
     assert traces["sharpness (GD)"]["y"][0] == traces["sharpness (SAM)"]["y"][0]
     loss = lab.traces("Loss", "loss (GD)", "loss (SAM)")
     assert loss["loss (GD)"]["y"][0] == loss["loss (SAM)"]["y"][0]
-    assert lab.page.evaluate(COVERED) == []
+    lab.until(lambda: lab.page.evaluate(COVERED) == [], "all legends, and free")
     lab.page.get_by_text("Log scale").click()
     lab.until(lambda: len(lab.page.evaluate(LOG_LABELS)) > 1, "a logarithmic axis with its labels")
     for exponent, label in lab.page.evaluate(LOG_LABELS):

@@ -129,6 +129,21 @@ def test_parameters_that_the_loss_ignores_have_no_curvature():
     assert operator.matvec(torch.ones(3)).tolist() == [12.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("w", "got"),
+    [
+        (torch.ones(2, 3), r"\(2, 3\) of float32"),
+        (torch.tensor(1.0), r"\(\) of float32"),
+        (torch.ones(3, dtype=torch.int64), r"\(3,\) of int64"),
+    ],
+)
+def test_a_w_that_is_no_vector_of_real_numbers_is_refused(w, got):
+    with pytest.raises(
+        ValueError, match=r"w must have shape \(P,\) and a floating-point type, got " + got
+    ):
+        HessianOperator(lambda w: (w**2).sum(), w)
+
+
 def test_a_loss_that_is_no_scalar_is_refused():
     with pytest.raises(ValueError, match=r"loss must return a scalar, got shape \(3,\)"):
         HessianOperator(lambda w: w**2, torch.ones(3))

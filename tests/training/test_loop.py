@@ -1,6 +1,7 @@
 """The loop: replay, the meaning of a row, interventions, sparse measuring, and stops."""
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -318,6 +319,22 @@ def test_a_start_on_a_minimum_has_converged():
     assert history.stop_reason is se.StopReason.CONVERGED
     assert history.last_step == 0
     assert math.isnan(history.columns()["align_grad"][0])  # no direction at g = 0
+
+
+def test_held_out_data_is_no_cost_of_curvature(monkeypatch):
+    config = se.RunConfig(options={"n": 20, "n_test": 20, "width": 4}, steps=4)
+    problem = se.build_problem(config)
+    evaluate = problem.evaluate_held_out
+
+    def slow(w):
+        time.sleep(0.05)
+        return evaluate(w)
+
+    monkeypatch.setattr(problem, "evaluate_held_out", slow)
+    rows = []
+    se.run(config, problem, on_rows=rows.extend)
+    assert min(row.aside for row in rows) >= 0.05
+    assert min(row.seconds for row in rows) < 0.05  # a fiftieth, once torch is warm
 
 
 def test_the_step_cap():
