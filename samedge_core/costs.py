@@ -17,7 +17,8 @@ class Cost:
 
     Attributes:
         seconds, hvps: means a measurement.
-        overhead: time spent on measuring, over the time spent on all else in the same steps.
+        overhead: time spent on measuring the curvature, over that of training in the same steps;
+            what accuracy and held-out data take is neither.
     """
 
     seconds: float = math.nan
@@ -59,7 +60,8 @@ class Costs:
         self._first = True
 
     def add(self, seconds: float, measuring: float, hvps: int) -> None:
-        """A step took `seconds`; `measuring` of them and `hvps` products were for curvature."""
+        """A step took `seconds`, evaluation apart; `measuring` of them and `hvps` products were for
+        curvature."""
         if hvps:
             if self._now and not self._first:
                 self._stretches.append(self._now)

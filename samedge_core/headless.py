@@ -230,7 +230,7 @@ class HeadlessRun:
             what = f"the run failed: {type(error).__name__}: {error}"
             return Stop(StopReason.FAILED, self.state.step, what)
         if isinstance(item, Measurement):
-            took = time.perf_counter() - began - item.aside
+            took = time.perf_counter() - began - item.evaluation_seconds
             self.costs.add(took, item.seconds, item.hvps)
         return item
 

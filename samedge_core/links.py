@@ -216,26 +216,26 @@ def _config(texts: dict[str, str], complaints: _Complaints) -> RunConfig:
             values[name] = _nearest(field, text, complaints, default=field.default)
     settings = {name: value for name, value in values.items() if name in FIELDS}
     options = {name: value for name, value in values.items() if name not in FIELDS}
-    _hold_out_the_rest(options, problem, complaints)
-    config = RunConfig(**{**settings, "batch_size": 0, "options": options})
+    config = _config_with_room({**settings, "batch_size": 0}, options, complaints)
     return config.replace(batch_size=_batch_size(values, config, complaints))
 
 
 _PATHS = {f.name for spec in PROBLEMS.values() for f in spec.options if f.kind == "path"}
 
 
-def _hold_out_the_rest(options: dict[str, Any], problem: str, complaints: _Complaints) -> None:
-    """At most what is not trained on."""
-    examples, wanted = PROBLEMS[problem].examples, options.get("n_test", 0)
-    if examples is None:
-        return
-    n = options.get("n", _fields(problem)["n"].default)
-    if wanted > examples - n:
-        complaints.add(
-            f"n_test must be at most {examples - n:,}, what a data size of {n:,} leaves of "
-            f"{examples:,}, got {wanted:,}; {examples - n} is taken"
-        )
-        options["n_test"] = examples - n
+def _config_with_room(
+    settings: dict[str, Any], options: dict[str, Any], complaints: _Complaints
+) -> RunConfig:
+    """With as much held out as is not trained on, at most; each value is allowed by itself."""
+    try:
+        return RunConfig(**settings, options=options)
+    except ConfigError as error:
+        if error.field != "n_test":
+            raise
+        config = RunConfig(**settings, options={**options, "n_test": 0})
+        left = config.spec.left(config.options["n"])
+        complaints.add(f"{error}; {left} is taken")
+        return config.replace(options={**config.options, "n_test": left})
 
 
 def _batch_size(values: Mapping[str, Any], config: RunConfig, complaints: _Complaints) -> int:

@@ -39,6 +39,10 @@ class ProblemSpec:
     seeded: bool = False
     """Whether the seed decides more than the initial weights and the order of the batches."""
 
+    def left(self, n: int) -> int | None:
+        """How many can be held out when n are trained on; None where that is not known."""
+        return None if self.examples is None else self.examples - n
+
 
 def _size(default: int, most: int) -> Field:
     return Field(

@@ -125,14 +125,10 @@ class RunConfig:
         return spec_of(self.problem)
 
     def _check_held_out(self) -> None:
-        if self.spec.examples is None:
-            return
-        n, n_test = self.options["n"], self.options["n_test"]
-        left = self.spec.examples - n
-        if n_test > left:
-            allowed = (
-                f"at most {left:,}, what a data size of {n:,} leaves of {self.spec.examples:,}"
-            )
+        n, n_test = self.options.get("n", 0), self.options.get("n_test", 0)
+        left = self.spec.left(n)
+        if left is not None and n_test > left:
+            allowed = f"at most {left:,}, what a data size of {n:,} leaves of {left + n:,}"
             raise ConfigError("n_test", f"n_test must be {allowed}, got {n_test:,}")
 
     def _check_batch(self) -> None:

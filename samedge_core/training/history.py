@@ -54,8 +54,8 @@ class Measurement:
     NaN stands where a quantity was not measured at this step. With mini-batches, loss, grad_norm
     and curvature belong to the current batch, or to a fixed one (`RunConfig.measure_on`); accuracy
     is over all the data, or over the part that `Problem.evaluate` looks at. `seconds`, what
-    measuring took beyond the step itself, and `aside`, what accuracy and held-out data took, are
-    for status lines and not recorded: no replay repeats them.
+    measuring took beyond the step itself, and `evaluation_seconds`, what accuracy and held-out data
+    took, are for status lines and not recorded: no replay repeats them.
     """
 
     step: int
@@ -74,7 +74,7 @@ class Measurement:
     held_out_accuracy: float = np.nan
     others: tuple[float, ...] = ()
     seconds: float = 0.0
-    aside: float = 0.0
+    evaluation_seconds: float = 0.0
 
     def row(self, dtype: np.dtype) -> tuple:
         """The values in the order of `dtype`."""

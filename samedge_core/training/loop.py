@@ -176,7 +176,7 @@ def _advance(
     row.seconds = watch.lap()
     whole = not config.batch_size and config.hessian_share == 1
     _evaluate(row, problem, state.w, operator if whole else None)
-    row.aside = watch.lap()
+    row.evaluation_seconds = watch.lap()
     step = _step(problem, state, batch, taken.g)
     watch.lap()
     uphill = step.uphill_gradient if shown is taken else uphill

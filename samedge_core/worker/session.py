@@ -184,7 +184,7 @@ class Session:
             self._due = max(self._due, now - 1 / self._pace) + 1 / self._pace
         self._rows.append(item.row(self._dtype))
         self._steps_since += 1
-        self._costs.add(took - item.aside, item.seconds, item.hvps)
+        self._costs.add(took - item.evaluation_seconds, item.seconds, item.hvps)
         if now - self._flushed_at >= FLUSH_SECONDS:
             self._flush()
         if now >= self._snapshot_due:

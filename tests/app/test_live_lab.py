@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -59,7 +60,11 @@ def test_start_pause_resume_and_reset(page):
     press(page, "primary")
     assert button(page, "primary").label == "Pause"
     wait(page, lambda v: v.last_step > 5)
+    worker = psutil.Process(lab.registry().view(page.session_state["runs"][0]).worker_pid or -1)
+    worker.suspend()  # as in a step that takes long
     press(page, "primary")
+    assert "Pausing" in texts(page)
+    worker.resume()
     wait(page, lambda v: v.phase is Phase.PAUSED and not v.pausing)
     page.run()
     assert button(page, "primary").label == "Resume"

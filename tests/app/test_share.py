@@ -129,12 +129,18 @@ def test_a_damaged_stored_run_is_named_and_the_page_stands(home):
     assert "run.json is damaged or not part of a saved run" in texts(app)
 
 
-def test_after_a_divergence_one_click_goes_back_with_half_the_step_size():
+def diverged() -> tuple[AppTest, str]:
+    """A page whose run has diverged, and the run's id."""
     app = opened(**links.to_query(CONFIG.replace(eta=40, rule="gd", steps=200)))
     press(app, "primary")
     wait(app, lambda view: view.phase is Phase.ENDED)
     app.run()
     (run_id,) = app.session_state["runs"]
+    return app, run_id
+
+
+def test_after_a_divergence_one_click_goes_back_with_half_the_step_size():
+    app, run_id = diverged()
     view = lab.registry().view(run_id)
     losses = lab.registry().history(run_id).columns()["loss"]
     assert view.stable is not None
@@ -149,11 +155,7 @@ def test_after_a_divergence_one_click_goes_back_with_half_the_step_size():
 
 
 def test_a_run_that_is_deleted_before_the_way_back_is_taken_is_not_missed():
-    app = opened(**links.to_query(CONFIG.replace(eta=40, rule="gd", steps=200)))
-    press(app, "primary")
-    wait(app, lambda view: view.phase is Phase.ENDED)
-    app.run()
-    (run_id,) = app.session_state["runs"]
+    app, run_id = diverged()
     sooner_or_later(lambda: lab.registry().delete([run_id]))
     press(app, f"rescue:{run_id}")
     assert not app.exception

@@ -18,7 +18,7 @@ def rows(loop, count: int | None = None) -> list[tuple]:
     out = []
     for item in loop:
         if isinstance(item, se.Measurement):
-            item = dataclasses.replace(item, seconds=0.0, aside=0.0)
+            item = dataclasses.replace(item, seconds=0.0, evaluation_seconds=0.0)
         out.append(repr(item))
         if len(out) == count:
             break
