@@ -92,8 +92,9 @@ function fixedOrAuto(range) {
 
 function emptyNote({ runs, invitation, theme }) {
   const started = [...runs.values()].some((run) => run.rows);
+  const waiting = runs.size ? "no step yet" : invitation; // after a Reset the button says Resume
   return {
-    text: started ? "not measured" : invitation, xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false,
+    text: started ? "not measured" : waiting, xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false,
     font: { size: 16, color: theme.muted }, bgcolor: theme.background, borderpad: 4,
   };
 }
