@@ -161,6 +161,11 @@ class RunFolder:
             record = newer
 
     @property
+    def begun(self) -> bool:
+        """Whether any file is there: the record comes first, and a kill may come before it."""
+        return any(f.is_file() and not f.name.startswith(".") for f in self.path.rglob("*"))
+
+    @property
     def last_step(self) -> int:
         """Step of the newest row; -1 before the first."""
         parts = self.parts()

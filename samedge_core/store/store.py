@@ -183,6 +183,8 @@ class Store:
             try:
                 if not path.name.isalnum():
                     raise saved.SavedError(f"{path} is no run: its name must be letters and digits")
+                if not self.folder(path.name).begun:
+                    continue
                 self.take_in(*self.load(path.name))
             except saved.SavedError as error:
                 self.damaged[path.name] = str(error)

@@ -71,7 +71,7 @@ def test_without_its_catalogue_everything_is_listed_again(tmp_path):
 
 def test_damaged_folders_are_named_and_skipped(tmp_path, caplog):
     with closing(open_store(tmp_path)) as store:
-        for run in "abcd":
+        for run in "abcde":
             recorded(store, run)
     runs = tmp_path / "runs"
     (tmp_path / "catalogue.sqlite").unlink()
@@ -79,11 +79,11 @@ def test_damaged_folders_are_named_and_skipped(tmp_path, caplog):
     next((runs / "c" / "rows").iterdir()).write_bytes(b"")
     shutil.copytree(runs / "a", runs / "acopy")
     (runs / "not a run").mkdir()
-    (runs / "empty").mkdir()
+    (runs / "e" / "run.json").unlink()
     (runs / ".DS_Store").write_bytes(b"")
     with caplog.at_level(logging.WARNING), closing(open_store(tmp_path)) as store:
         assert listed(store) == {"a": "ended", "d": "ended"}
-        assert set(store.damaged) == {"b", "c", "acopy", "not a run", "empty"}
+        assert set(store.damaged) == {"b", "c", "acopy", "not a run", "e"}
         for name, said in store.damaged.items():
             assert str(runs / name) in said
             assert said in caplog.text
@@ -91,6 +91,19 @@ def test_damaged_folders_are_named_and_skipped(tmp_path, caplog):
         assert store.delete(["b"]) == ["b"]
         assert "b" not in store.damaged
         assert not (runs / "b").exists()
+
+
+def test_a_run_that_was_cut_short_before_its_record_is_no_damage(tmp_path):
+    with closing(open_store(tmp_path)) as store:
+        store.folder("a").create()
+        (store.folder("b").path / "rows").mkdir(parents=True)
+        store.folder("c").create()
+        (store.folder("c").path / ".run.json.new").write_text("{")
+    with closing(open_store(tmp_path)) as store:
+        assert (listed(store), store.damaged) == ({}, {})
+        recorded(store, "c")
+    with closing(open_store(tmp_path)) as store:
+        assert (listed(store), store.damaged) == ({"c": "ended"}, {})
 
 
 def test_a_run_that_was_cut_short_before_its_first_row_is_listed(tmp_path):
