@@ -11,13 +11,14 @@ import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.error import URLError
 
 import psutil
 import pytest
 from playwright.sync_api import (
     BrowserContext,
+    ConsoleMessage,
     Locator,
     Page,
     ViewportSize,
@@ -48,6 +49,7 @@ FLAGS = [
     "--disable-sync",
 ]
 WINDOW: ViewportSize = {"width": 1400, "height": 900}
+BLANK = "about:blank"
 
 
 class Lab:
@@ -193,7 +195,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     browser = getattr(item, "funcargs", {}).get("browser")
     if browser and report.when == "call" and report.failed:
-        for number, page in enumerate(browser.pages):
+        for number, page in enumerate(page for page in browser.pages if page.url != BLANK):
             name = re.sub(r"\W+", "-", f"{item.name}-{number}")
             try:
                 page.screenshot(path=ARTEFACTS / f"{name}.png")
@@ -204,38 +206,56 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def _listen_for_faults(page: Page, faults: list[str]) -> None:
-    """Collect errors of the page. Streamlit itself looks for its server below a deep link first."""
+class _Visit:
+    """A fresh visit in a tab; console errors are added to `faults`."""
 
-    def heard(message) -> None:
+    def __init__(self, browser: BrowserContext, faults: list[str]) -> None:
+        # a new tab compiles all scripts again, which takes as long as all else that opening takes
+        unused = (page for page in browser.pages if page.url == BLANK)
+        self.page = next(unused, None) or browser.new_page()
+        self.page.set_default_timeout(PATIENCE * 1000)
+        self._faults = faults
+        self._listeners = {"pageerror": self._broke, "console": self._said}
+        for event, listener in self._listeners.items():
+            self.page.on(cast(Any, event), listener)
+
+    def end(self) -> None:
+        """Leave the tab for the next visit, with nothing in it."""
+        if self.page.is_closed():
+            return
+        self.page.evaluate("sessionStorage.clear()")
+        self.page.goto(BLANK)
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
+
+    def _broke(self, error: PlaywrightError) -> None:
+        self._faults.append(str(error))
+
+    def _said(self, message: ConsoleMessage) -> None:
+        # Streamlit itself looks for its server below a deep link first
         if message.type == "error" and "/_stcore/" not in message.location.get("url", ""):
-            faults.append(message.text)
-
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", heard)
+            self._faults.append(message.text)
 
 
 @contextmanager
 def visiting(browser: BrowserContext) -> Iterator[Callable[..., Page]]:
     """`visit(url, viewport=, color_scheme=)`: as in a browser that has never been there; a console
     error fails the test."""
-    pages, faults = [], []
+    visits, faults = [], []
 
     def visit(url: str, *, viewport: ViewportSize = WINDOW, color_scheme: Any = "light") -> Page:
-        page = browser.new_page()
-        pages.append(page)
+        visits.append(_Visit(browser, faults))
+        page = visits[-1].page
         page.set_viewport_size(viewport)
         page.emulate_media(color_scheme=color_scheme)
-        page.set_default_timeout(PATIENCE * 1000)
-        _listen_for_faults(page, faults)
         stored = {"origin": url, "storageTypes": "cookies,local_storage,indexeddb,cache_storage"}
         browser.new_cdp_session(page).send("Storage.clearDataForOrigin", stored)
         page.goto(url)
         return page
 
     yield visit
-    for page in pages:
-        page.close()
+    for one in visits:
+        one.end()
     assert faults == []
 
 
