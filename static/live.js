@@ -1,6 +1,6 @@
 /**
- * The live charts of SAMEdge: Plotly charts over rows kept in the browser; those of the lab, or the
- * figures of the paper.
+ * The live charts of SAMEdge: Plotly charts over rows kept in the browser; those of the lab or of a
+ * lesson, or the figures of the paper.
  *
  * Streamlit calls `update` at every message and at every change of theme. A message carries only the
  * new rows (see pages/parts/live.py); they go into a RunBuffer, and one redraw per animation frame
@@ -328,7 +328,8 @@ const STYLE = `
 .samedge-grid > div { height: ${SHORT}px; min-width: 0; contain: strict; }
 .samedge-even > div { height: ${EVEN}px; }
 .samedge-grid > .samedge-wide { grid-column: 1 / -1; height: ${TALL}px; }
-@container (max-width: 899px) { .samedge-grid { grid-template-columns: 1fr; } }
+@container (max-width: 899px) { .samedge-grid:not(.samedge-dense) { grid-template-columns: 1fr; } }
+@container (max-width: 479px) { .samedge-grid { grid-template-columns: 1fr; } }
 .samedge-follow { position: absolute; top: ${TALL - 84}px; right: 28px; z-index: 5; padding: 2px 12px;
   font: inherit; font-size: 13px; border-radius: 999px; cursor: pointer; color: var(--st-text-color, inherit);
   background: var(--st-secondary-background-color, #eee); border: 1px solid var(--st-border-color, #999); }
@@ -372,7 +373,7 @@ export function release(parentElement) {
 }
 
 function mount(host, { charts: name, cursor }) {
-  const { set, invitation } = CHART_SETS[name];
+  const { set, invitation, dense } = CHART_SETS[name];
   addStyle("samedge-live-style", STYLE);
   const root = element("div", "samedge-live");
   const grid = element("div", "samedge-grid");
@@ -380,13 +381,14 @@ function mount(host, { charts: name, cursor }) {
   followButton.textContent = "Zoomed – double-click to follow";
   followButton.hidden = true;
   if (!set[0].wide) grid.classList.add("samedge-even");
+  if (dense) grid.classList.add("samedge-dense");
   const charts = new Map(set.map((chart) => [chart.name, figure(chart)]));
   grid.append(...charts.values());
   root.append(grid, followButton);
   host.replaceChildren(root);
   host.style.minHeight = ""; // set by the bootstrap, until the charts hold their own height
   const state = {
-    set, invitation, charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
+    set, invitation, dense, charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
     runs: new Map(), branches: new Map(), ghost: null, replaced: false, lacking: false, asking: 0,
     view: null, theme: null, palette: null, zoom: { x: null, y: new Map() }, hidden: new Set(),
     dragmode: "zoom", hover: null, dragging: false, frame: 0, queue: [], dirty: false, revision: 0, span: null,

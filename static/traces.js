@@ -66,26 +66,32 @@ const ALIGNMENT = {
  * it is the edge in force, as in all charts of more than two runs that differ in it; `needs`: there only
  * where a run has values in this column; `fromZero`: unless false, a linear y axis begins at 0.
  */
+const SHARPNESS_AND_EDGES = {
+  name: "Sharpness", title: "sharpness", log: true, wide: true, measured: true, marked: true, band: SHARPNESS,
+  lines: [SHARPNESS, ...EDGES, ...TOP_K], // edges dashed and on top, or the sharpness would hide its edge
+  ghost: { column: "sharpness", name: "previous sharpness" },
+};
+
+const GRADIENT_NORM = {
+  name: "Gradient norm", title: "gradient norm", log: true,
+  lines: [{ column: "grad_norm", name: "‖g‖", role: "grad", connect: true, smooth: true, always: true }],
+  ghost: { column: "grad_norm", name: "previous ‖g‖" },
+};
+
 const LAB = [
-  {
-    name: "Sharpness", title: "sharpness", log: true, wide: true, measured: true, marked: true, band: SHARPNESS,
-    lines: [SHARPNESS, ...EDGES, ...TOP_K], // edges dashed and on top, or the sharpness would hide its edge
-    ghost: { column: "sharpness", name: "previous sharpness" },
-  },
+  SHARPNESS_AND_EDGES,
   {
     name: "Sharpness / edge", title: "sharpness / edge", log: true, unitLine: true, band: RATIO,
     lines: [RATIO],
     ghost: { column: "ratio", name: "previous ratio" },
   },
-  {
-    name: "Gradient norm", title: "gradient norm", log: true,
-    lines: [{ column: "grad_norm", name: "‖g‖", role: "grad", connect: true, smooth: true, always: true }],
-    ghost: { column: "grad_norm", name: "previous ‖g‖" },
-  },
+  GRADIENT_NORM,
   LOSS,
   ALIGNMENT,
   HELD_OUT,
 ];
+
+const LESSON = [SHARPNESS_AND_EDGES, HELD_OUT, GRADIENT_NORM, LOSS];
 
 // the paper draws magnitudes, and the alignments with v₁ alone
 const MAGNITUDES = TOP_K.map((line) => ({ ...line, name: `|${line.name}|`, magnitude: true }));
@@ -106,10 +112,14 @@ const PAPER = [
   HELD_OUT,
 ];
 
-/** `invitation` is what an empty chart says: each page has a button of its own to start with. */
+/**
+ * `invitation` is what an empty chart says: each page has a button of its own to start with; `dense`: two
+ * charts stand side by side where there is little room, too.
+ */
 export const CHART_SETS = {
   lab: { set: LAB, invitation: "Press Start" },
   paper: { set: PAPER, invitation: "Press Run" },
+  lesson: { set: LESSON, invitation: "Press Start", dense: true },
 };
 
 /** Line style by role; dash and width carry the meaning too, for eyes that do not see the hues. */
@@ -157,12 +167,12 @@ export function chartTraces(state, chart) {
     if (run.rows) traces.push(...runTraces(context(state, run, pair ? index : null), shown));
   });
   if (pair && edges.size === 1) mergeGdEdges(state, traces);
-  if (runs.length > 2 && !chart.wide) shortenLegend(traces, chart, runs);
+  if (runs.length > (state.dense ? 1 : 2) && !chart.wide) shortenLegend(traces, chart, runs);
   if (chart.unitLine && state.span) traces.unshift(unitLine(state));
   return traces;
 }
 
-/** With many runs, only their main lines have an entry in the small charts, by the name of the run. */
+/** With more runs than there is room for, only their main lines have an entry in the small charts, by the name of the run. */
 function shortenLegend(traces, { lines }, runs) {
   const main = lines.find((line) => line.always);
   const minor = lines.filter((line) => line !== main);

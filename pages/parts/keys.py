@@ -1,4 +1,5 @@
-"""A key for a button that Streamlit's own `shortcut` can't give: it keeps R and C for itself."""
+"""A key for a button that Streamlit's own `shortcut` can't give: it keeps R and C for itself, and
+hears none after a click on a radio button."""
 
 from streamlit.components.v2 import component
 
@@ -6,7 +7,9 @@ _LISTEN = """
 const listening = new Map();
 
 function pressed(event, keys) {
-  const typing = event.target.closest?.("input, textarea, select, [contenteditable=true]");
+  const writes =
+    "input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable=true]";
+  const typing = event.target.closest?.(writes);
   if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const name = keys[event.key.toLowerCase()];
   if (!name) return;

@@ -18,7 +18,7 @@ from streamlit.components.v2 import component
 from pages.parts import assets
 
 Axis = Literal["step", "time", "evals"]
-Charts = Literal["lab", "paper"]
+Charts = Literal["lab", "paper", "lesson"]
 
 # Columns that the charts draw; a run may record more, which need not travel.
 _DRAWN = re.compile(
@@ -173,7 +173,7 @@ def live_charts(
     cursor: Cursor | None = None,
 ) -> None:
     """Show the runs in `updates`, all of them in every call, and feed them their new rows, in the
-    charts of the lab or the figures of the paper.
+    charts of the lab, the figures of the paper or the few charts of a lesson.
 
     Call it at every tick, also without new rows (then with empty `columns` and start = stop): a run
     that is missing from `updates` is no longer shown. `on_resync` is called when the browser lacks

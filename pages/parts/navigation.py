@@ -7,6 +7,7 @@ from pages.parts import clicks, fragments
 
 PAGES = (
     ("app.py", "Live lab", ":material/monitoring:"),
+    ("pages/lessons.py", "Lessons", ":material/school:"),
     ("pages/quadratic.py", "Quadratic intuition", ":material/architecture:"),
     ("pages/paper.py", "The paper's tasks", ":material/science:"),
     ("pages/runs.py", "Runs", ":material/list_alt:"),

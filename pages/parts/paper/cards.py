@@ -1,32 +1,23 @@
 """A card for each of the paper's tasks: what it is, what it takes, and how its runs go."""
 
-import math
 import os
 from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.parts import downloading
+from pages.parts import downloading, progress
 from pages.parts.controls import plain
 from pages.parts.lab import registry
 from pages.parts.paper import runs
 from pages.parts.paper.runs import Watched
 from samedge_core.paper import ALL_PRESETS, Task
 from samedge_core.training.stop import StopReason
-from samedge_core.worker.view import Phase, RunView
 
 REFERENCE_GRADIENT = 0.0010
 """Seconds of a gradient of the default problem where the tasks' minutes were measured."""
 REFERENCE_CORES = 2
 
 _EXPECTED = (StopReason.STEP_CAP, StopReason.CONVERGED, StopReason.STOPPED)
-_WORDS = {
-    Phase.WAITING: "waits for a worker",
-    Phase.STARTING: "starting",
-    Phase.RUNNING: "running",
-    Phase.PAUSED: "paused",
-    Phase.ENDED: "ended",
-}
 
 
 def draw(task: Task, watched: Sequence[Watched]) -> None:
@@ -107,22 +98,9 @@ def _offline(task: Task) -> None:
 
 def _progress(watched: Watched) -> None:
     entry, view = watched.entry, watched.view
-    done = view.last_step + 1
-    parts = [f"**{entry.name}**", f"{done:,} of {view.config.steps:,} steps"]
-    word = "pausing" if view.pausing else _WORDS[view.phase]
-    parts.append(f"{left} left" if (left := _seconds_left(view)) else word)
-    if view.latest and not math.isnan(view.latest["ratio"]):
-        parts.append(f"ratio {view.latest['ratio']:.2f}")
-    st.progress(min(1.0, done / view.config.steps), " · ".join(parts))
+    progress.show(view, entry.name)
     if view.stop and view.stop.reason not in _EXPECTED:
         # the remedies in `message` speak of the live lab's buttons
         st.error(f"{entry.label}: {plain(view.stop.what)}")
     for diagnosis in view.diagnoses:
         st.warning(diagnosis)
-
-
-def _seconds_left(view: RunView) -> str:
-    if view.phase is not Phase.RUNNING or not view.status or not view.status.steps_per_second:
-        return ""
-    seconds = (view.config.steps - view.last_step - 1) / view.status.steps_per_second
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

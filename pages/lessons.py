@@ -1,0 +1,76 @@
+"""SAMEdge, the lessons: guess what a run will do, watch it, and read why."""
+
+from collections.abc import Hashable
+
+import streamlit as st
+
+from pages.parts import feed, formula, fragments, lab, navigation, progress, ticks
+from pages.parts.controls import plain
+from pages.parts.lessons import reading, runs
+from pages.parts.lessons.runs import Watched
+from pages.parts.live import View, live_charts
+from pages.parts.names import names
+from samedge_core.lessons import Lesson
+
+# the formula has three fifths of the page's width here
+_STYLE = """
+<style>
+  [data-testid="stMain"] .st-key-lessons-formula .katex-display > .katex
+    { font-size: clamp(10px, 0.95vw, 17px); }
+</style>
+"""
+
+
+def main() -> None:
+    """Compose the page."""
+    navigation.begin("Lessons")
+    st.html(_STYLE)
+    ticks.begin()
+    if opened := st.session_state.pop(reading.OPEN, None):
+        _open(opened)
+    lesson = runs.attach()
+    watched = runs.look(lesson)
+    runs.link(lesson)
+    reading.draw_choice()
+    if notice := st.session_state.pop("notice", None):
+        st.warning(notice)
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        reading.draw(lesson, watched)
+    with right:
+        every = ticks.seconds(watched.views) if watched.active else None
+        fragments.draw(_watch, lesson, _state(watched), every=every)
+
+
+def _open(run_ids: list[str]) -> None:
+    """Go to the live lab as a first visit with these runs in its link."""
+    lab.begin_anew()
+    st.switch_page("app.py", query_params={"run": ",".join(run_ids)})
+
+
+def _state(watched: Watched) -> Hashable:
+    """What the text beside the charts was drawn for."""
+    return [(view.id, view.phase, view.pausing) for view in watched.views], watched.active
+
+
+def _watch(lesson: Lesson, drawn_for: Hashable) -> None:
+    """The charts and how far their runs have come, drawn anew at every tick."""
+    watched = runs.look(lesson)
+    if _state(watched) != drawn_for:
+        st.rerun()  # the text must follow
+    charts = f"lesson:{lesson.name}"
+    views = feed.poll([view.id for view in watched.views], charts)
+    called = names(views)
+    with st.container():  # keeps the charts in their place, however many lines there are
+        for view, name in zip(views, called, strict=True):
+            progress.show(view, name)
+            if view.stop and not watched.finished:
+                st.warning(f"{name} {plain(view.stop.what)}.".lstrip())
+        with st.container(key="lessons-formula"):
+            formula.show(views[-1:], lesson.replays(lesson.knob.default)[-1].config.rule)
+    updates = [feed.update(view, name) for view, name in zip(views, called, strict=True)]
+    live_charts(updates, View(log_y=lesson.log_y), key=charts, charts="lesson",
+                on_resync=lambda: feed.forget_sent(charts))  # fmt: skip
+
+
+main()

@@ -1,0 +1,119 @@
+"""What a lesson says: its question before the run, the answer and the reason after it."""
+
+import streamlit as st
+
+from pages.parts import keys
+from pages.parts.lessons import runs
+from pages.parts.lessons.runs import Watched
+from samedge_core.lessons import LESSONS, Lesson
+
+NAMES = list(LESSONS)
+OPEN = "lessons:open"  # in the session: runs that the live lab is to show
+
+
+def draw_choice() -> None:
+    """All lessons, those that have had their answer marked."""
+    st.segmented_control(
+        "Lesson", NAMES, key=runs.KEY, required=True, format_func=_entry,
+        label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def _entry(name: str) -> str:
+    mark = ":green[:material/check:] " if runs.done(name) else ""
+    return f"{mark}{NAMES.index(name) + 1} {LESSONS[name].title}"
+
+
+def draw(lesson: Lesson, watched: Watched) -> None:
+    """The text, the question and the buttons; once the runs have ended, what they have shown."""
+    st.markdown(f"##### {NAMES.index(lesson.name) + 1}. {lesson.title}\n\n{lesson.lead}")
+    st.markdown(f"**{lesson.question}**")
+    st.radio(
+        "Your guess, before you look", range(len(lesson.answers)), index=None, key=_guess(lesson),
+        format_func=lesson.answers.__getitem__, persist_state="session",
+        disabled=runs.done(lesson.name), label_visibility="collapsed",
+    )  # fmt: skip
+    _buttons(lesson, watched)
+    with st.container():
+        if watched.finished:
+            _answer(lesson, watched)
+        elif watched.views:
+            st.info("The answer is read off the run as soon as it has ended.")
+        elif st.session_state.get(_guess(lesson)) is None:
+            st.caption("Guess first, then press Start: what the run shows stays with you longer.")
+    if runs.done(lesson.name):
+        st.markdown(f"**Why.** {lesson.why}")
+        _knob(lesson, watched)
+
+
+def _guess(lesson: Lesson) -> str:
+    return f"lessons:guess:{lesson.name}"
+
+
+def _buttons(lesson: Lesson, watched: Watched) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if not watched.views or watched.finished:
+            value = lesson.knob.default if watched.value is None else watched.value
+            st.button(
+                "Run again" if watched.views else "Start", key="lessons:primary", type="primary",
+                icon=":material/play_arrow:", on_click=runs.start, args=(lesson, value),
+            )  # fmt: skip
+        else:
+            st.button(
+                "Pause" if watched.active else "Resume", key="lessons:primary", type="primary",
+                icon=f":material/{'pause' if watched.active else 'play_arrow'}:",
+                on_click=runs.pause_or_go_on, args=(lesson,),
+            )  # fmt: skip
+        if watched.views:
+            st.button("Open in the live lab", key="lessons:open-button", type="tertiary",
+                      icon=":material/monitoring:", on_click=_to_open, args=(lesson,),
+                      help="To change anything on the way, to scrub through it, or to fork it.",
+                      )  # fmt: skip
+        _next(lesson)
+    keys.bind(p="lessons-primary", n="lessons-next")
+
+
+def _next(lesson: Lesson) -> None:
+    following = NAMES[NAMES.index(lesson.name) + 1 :]
+    if following:
+        st.button("Next", key="lessons:next", icon=":material/arrow_forward:",
+                  icon_position="right", on_click=runs.go, args=(following[0],),
+                  help=f"On to “{LESSONS[following[0]].title}”.")  # fmt: skip
+
+
+def _to_open(lesson: Lesson) -> None:
+    st.session_state[OPEN] = list(runs.ids(lesson))
+
+
+def _answer(lesson: Lesson, watched: Watched) -> None:
+    """What the runs show, beside what was guessed of the runs that the question is about."""
+    found = runs.outcome(lesson)
+    guess = st.session_state.get(_guess(lesson))
+    asked = watched.value == lesson.knob.default
+    shown = "" if found.answer is None else f"**{lesson.answers[found.answer]}** "
+    if not asked or guess is None or found.answer is None:
+        heading, box = "", st.info
+    elif guess == found.answer:
+        heading, box = "As you guessed: ", st.success
+    else:
+        heading, box = (
+            f"You guessed “{lesson.answers[guess].rstrip('.')}”. The run shows: ",
+            st.info,
+        )
+    box(f"{heading}{shown}{found.words}")
+
+
+def _knob(lesson: Lesson, watched: Watched) -> None:
+    knob = lesson.knob
+    st.session_state[runs.KNOB] = watched.value
+    st.segmented_control(
+        f"**Now you.** {knob.asks}\n\n{knob.label}", knob.values, key=runs.KNOB,
+        format_func=lambda value: f"{value:g}", on_change=_turned, args=(lesson,),
+        help="Starts at once, from the same weights; the run before stays as a faint line.",
+    )  # fmt: skip
+
+
+def _turned(lesson: Lesson) -> None:
+    value = st.session_state[runs.KNOB]
+    if value is not None:  # a second click on the value takes the choice away
+        runs.start(lesson, value)
