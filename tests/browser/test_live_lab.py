@@ -161,6 +161,7 @@ def test_pause_stops_the_steps_and_keys_work(open_lab):
     assert lab.last_step() == paused + 1
     lab.page.keyboard.press("r")
     lab.until(lambda: "sharpness" not in lab.traces(), "an empty chart after Reset")
+    lab.page.get_by_text("no step yet").first.wait_for()  # not Press Start: it says Resume
     assert lab.line("previous sharpness")["x"][-1] == paused + 1
 
 
@@ -369,22 +370,27 @@ def test_csv_holds_every_step_that_the_chart_shows(open_lab):
     assert abs(frame["ratio"].iloc[-1] - 1) < 1e-3
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 768])
-def test_themes_and_widths_render_all_charts_with_their_names(open_lab, scheme, width):
-    lab = open_lab(TWO_WEIGHTS, color_scheme=scheme, viewport={"width": width, "height": 900})
+def test_themes_and_widths_render_all_charts_with_their_names(open_lab):
+    lab = open_lab(TWO_WEIGHTS)
     lab.press("Start")
     lab.until_step(20)
-    names = lab.page.locator("[role=figure]:visible").evaluate_all(
-        "charts => charts.map((c) => c.getAttribute('aria-label'))"
-    )
-    assert tuple(names) == CHARTS
-    assert not lab.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-    ink = lab.page.evaluate(
-        """() => {
-          const text = document.querySelector("[role=figure] .xtick text");
-          return getComputedStyle(text).fill.match(/[0-9.]+/g).slice(0, 3).map(Number);
-        }"""
-    )
-    assert (np.mean(ink) > 128) == (scheme == "dark")
-    lab.screenshot(f"{scheme}-{width}")
+    lab.pause()
+    ink = """() => {
+      const text = document.querySelector("[role=figure] .xtick text");
+      return getComputedStyle(text).fill.match(/[0-9.]+/g).slice(0, 3).map(Number);
+    }"""
+    fits = "document.documentElement.scrollWidth <= window.innerWidth"
+    for scheme in ("light", "dark"):
+        lab.page.emulate_media(color_scheme=scheme)
+        lab.until(
+            lambda dark=scheme == "dark": (np.mean(lab.page.evaluate(ink)) > 128) == dark,
+            f"charts in {scheme}",
+        )
+        for width in (1400, 768):
+            lab.page.set_viewport_size({"width": width, "height": 900})
+            names = lab.page.locator("[role=figure]:visible").evaluate_all(
+                "charts => charts.map((c) => c.getAttribute('aria-label'))"
+            )
+            assert tuple(names) == CHARTS
+            lab.until(lambda: lab.page.evaluate(fits), f"no scrolling at {width}")
+            lab.screenshot(f"{scheme}-{width}")
