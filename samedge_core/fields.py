@@ -38,6 +38,7 @@ class Field:
         live: may change while a run goes on; any other setting needs a restart.
         suggested: the part of the range that a slider covers; exact entry allows all of it.
         suffix: how the name of a "path" ends; empty while no file is named.
+        only: (option, value): without effect where that option of the problem has another value.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Field:
     live: bool = False
     suggested: tuple[float, float] | None = None
     suffix: str = ""
+    only: tuple[str, str] | None = None
 
     def allowed(self) -> str:
         """The allowed values in words."""

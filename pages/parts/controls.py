@@ -101,7 +101,7 @@ def draw(on_live_change: Callable[[], None], *, swept: Sweep | None = None) -> N
     with st.expander(MODEL, expanded=asks, icon=":material/database:"):
         st.caption(PROBLEMS[problem].summary + " Changes here need a Reset.")
         for field in options:
-            _draw(field, problem=problem)
+            _draw(field, problem=problem, disabled=not _matters(field, problem))
         _draw(FIELDS["seed"])
     with st.expander(MEASUREMENT, icon=":material/straighten:"):
         st.caption("Changes here need a Reset.")
@@ -180,6 +180,14 @@ def _draw(
     else:
         st.text_input(label, key=key, **shared)
     _complain(field, key)
+
+
+def _matters(field: Field, problem: str) -> bool:
+    """Whether a setting of the problem has any effect beside the others, as entered."""
+    if field.only is None:
+        return True
+    (other,) = [f for f in PROBLEMS[problem].options if f.name == field.only[0]]
+    return st.session_state.get(_key(other, problem), other.default) == field.only[1]
 
 
 def _draw_cadence() -> None:

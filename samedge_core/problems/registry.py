@@ -147,8 +147,11 @@ def _paper_transformer() -> tuple[Field, ...]:
 
 
 def _of(network: str, fields: tuple[Field, ...]) -> tuple[Field, ...]:
-    """Said to be of this network, where another may be chosen."""
-    return tuple(replace(field, label=f"{field.label} of the {network}") for field in fields)
+    """Of this network alone, where another may be chosen."""
+    only = ("network", network.lower())
+    return tuple(
+        replace(field, label=f"{field.label} of the {network}", only=only) for field in fields
+    )
 
 
 def _path(suffix: str, text: str) -> Field:

@@ -210,6 +210,19 @@ def test_side_by_side_the_radius_can_be_set_whatever_rule_was_chosen(page):
     assert [lab.registry().view(i).hyper.rho for i in page.session_state["runs"]] == [0.07] * 2
 
 
+def test_settings_of_the_network_that_is_not_chosen_are_off(page):
+    page.selectbox(key="set::problem").set_value("own-images").run()
+    sizes = {"mlp": ("width", "depth"), "cnn": ("channels", "blocks")}
+    for network in sizes:
+        page.selectbox(key="set:own-images:network").set_value(network).run()
+        assert not page.exception
+        off = {
+            name: page.number_input(key=f"set:own-images:{name}").disabled
+            for names in sizes.values() for name in names
+        }  # fmt: skip
+        assert off == {n: of != network for of, names in sizes.items() for n in names}
+
+
 def test_a_setting_that_needs_a_restart_says_so(page):
     choose(page, "sam-two-weights")
     press(page, "step")
