@@ -58,7 +58,7 @@ def current() -> RunConfig:
     values = {name: _entered(field, _key(field)) for name, field in FIELDS.items()}
     options = _entered_options()
     if "path" in options:
-        uploads.check(options)
+        uploads.check(options, values["batch_size"])
     return RunConfig(**values, options=options)
 
 

@@ -43,12 +43,12 @@ def _safe(name: str, suffix: str) -> str:
     return kept[-LONGEST:] + suffix
 
 
-def check(options: Mapping[str, Any]) -> str:
+def check(options: Mapping[str, Any], batch_size: int = 0) -> str:
     """What the file named by the option `path` holds, in words.
 
     Raises:
         ConfigError: there is none, or these options can't be used with it; names path, and the file
-            by its own name.
+            by its own name. Or the batch has more examples than there are; names batch_size.
     """
     path = options["path"]
     if not path:
@@ -56,27 +56,31 @@ def check(options: Mapping[str, Any]) -> str:
     file = Path(path).expanduser()
     if not file.is_file():
         raise ConfigError("path", f"{file.name} is not on the server: choose the file again")
-    told, problem = _look(path, options["n"], options["n_test"], options.get("length"))
+    told, found, problem = _look(path, options["n"], options["n_test"], options.get("length"))
     if problem:
         # where the server keeps it is no business of the reader
         problem = problem.replace(f"{file.parent}{os.sep}", "")
         raise ConfigError("path", problem)
+    if batch_size > found:
+        allowed = f"at most the {found:,} examples that are trained on, of {file.name}"
+        raise ConfigError("batch_size", f"batch_size must be {allowed}, got {batch_size:,}")
     return told
 
 
 @st.cache_data(show_spinner="Checking the file …", max_entries=50)
-def _look(path: str, n: int, n_test: int, length: int | None) -> tuple[str, str]:
-    """What it holds, or what is wrong with it."""
+def _look(path: str, n: int, n_test: int, length: int | None) -> tuple[str, int, str]:
+    """What it holds, in words, and how many examples of it are trained on; or what is wrong."""
     try:
         split = own_text(path, n, n_test, length) if length else own_arrays(path, n, n_test)
     except DataError as error:
-        return "", str(error)
+        return "", 0, str(error)
     held_out = f"{len(split.x_test):,} held out"
     if length:
-        return f"{len(split.x):,} sequences of {length} characters, {held_out}", ""
+        return f"{len(split.x):,} sequences of {length} characters, {held_out}", len(split.x), ""
     shape = " × ".join(map(str, split.x.shape[1:]))
     classes = len(set(split.y.tolist()))
     return (
         f"{len(split.x):,} examples of {shape} {split.x.dtype}, {classes} classes, {held_out}",
+        len(split.x),
         "",
     )

@@ -55,6 +55,15 @@ def test_no_name_leads_out_of_the_folder(name, kept):
     assert path.is_file()
 
 
+def test_a_batch_larger_than_what_the_file_holds_is_refused():
+    path = uploads.keep(arrays(), ".npz")
+    uploads.check(options(path, n=500), batch_size=20)
+    message = r"batch_size must be at most the 20 examples .*, of mine\.npz, got 21"
+    with pytest.raises(ConfigError, match=message) as caught:
+        uploads.check(options(path, n=500), batch_size=21)
+    assert caught.value.field == "batch_size"
+
+
 def test_what_a_file_holds_is_told_in_words():
     path = uploads.keep(arrays(), ".npz")
     told = uploads.check(options(path))
