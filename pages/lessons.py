@@ -12,11 +12,12 @@ from pages.parts.live import View, live_charts
 from pages.parts.names import names
 from samedge_core.lessons import Lesson
 
-# the formula has three fifths of the page's width here
+# the formula has three fifths of the page's width here; the answer has five lines at most
 _STYLE = """
 <style>
   [data-testid="stMain"] .st-key-lessons-formula .katex-display > .katex
     { font-size: clamp(10px, 0.95vw, 17px); }
+  .st-key-lessons-answer { min-height: 9.5rem; }
 </style>
 """
 
@@ -65,7 +66,8 @@ def _watch(lesson: Lesson, drawn_for: Hashable) -> None:
         for view, name in zip(views, called, strict=True):
             progress.show(view, name)
             if view.stop and not watched.finished:
-                st.warning(f"{name} {plain(view.stop.what)}.".lstrip())
+                what = f"{name} {view.stop.what}.".lstrip()
+                st.warning(plain(what[:1].upper() + what[1:]))
         with st.container(key="lessons-formula"):
             formula.show(views[-1:], lesson.replays(lesson.knob.default)[-1].config.rule)
     updates = [feed.update(view, name) for view, name in zip(views, called, strict=True)]

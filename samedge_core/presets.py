@@ -131,8 +131,8 @@ _PRESETS = (
     ),
     Preset(
         "gd-two-weights", "Two weights: GD stops at a sharp minimum",
-        "GD stops at the first minimum that it can: its sharpness, 5.8, is just below 2/η = 6.67, "
-        "although a minimum of sharpness 2 exists.",
+        "GD comes to rest at a minimum whose sharpness, 5.8, is below 2/η = 6.67, although one of "
+        "sharpness 2 exists.",
         RunConfig(problem="two-weight", options={"a": 2.5, "b": 0.6}, rule="gd", eta=0.3,
                   steps=200),
     ),

@@ -43,7 +43,7 @@ export function chartLayout(state, chart, traces) {
       showspikes: true, spikemode: "across", spikesnap: "hovered data", spikethickness: 1,
       spikedash: "solid", spikecolor: theme.muted,
     },
-    yaxis: yAxis(state, chart, axis, empty),
+    yaxis: yAxis(state, chart, axis, empty ? null : traces),
     ...(right && { yaxis2: rightAxis(axis) }),
     shapes: [...marks.map((mark) => markLine(mark, theme)), ...cursorLines(state)],
     annotations: empty
@@ -52,18 +52,39 @@ export function chartLayout(state, chart, traces) {
   };
 }
 
-function yAxis(state, chart, axis, empty) {
+function yAxis(state, chart, axis, traces) {
   const title = { text: chart.measured ? noted(state, chart.title) : chart.title, standoff: 8 };
   if (chart.unit) return { ...axis, title, range: [0, 1.02], fixedrange: true, dtick: 0.25 };
-  if (empty) return { ...axis, title, range: [0, 1] };
+  if (!traces) return { ...axis, title, range: [0, 1] };
   const log = isLog(state, chart);
   const rangemode = log || chart.fromZero === false ? "normal" : "tozero";
   return {
     ...axis, title, type: log ? "log" : "linear", rangemode, nticks: log ? 3 : 7,
     // by themselves, digits between powers of ten are shortened: 0.5 to 5
     ...(log && { minor: { ticks: "outside", ticklen: 2 }, minorloglabels: "complete" }),
-    ...fixedOrAuto(state.zoom.y.get(chart.name)?.range),
+    ...fixedOrAuto(state.zoom.y.get(chart.name)?.range ?? (rangemode === "normal" && roomAround(traces, log))),
   };
+}
+
+const LEAST_SPAN = 0.02; // of the value
+
+/** The range around lines that are so nearly constant that rounding alone would fill the chart; else null. */
+function roomAround(traces, log) {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const { y, yaxis } of traces) {
+    if (yaxis === "y2") continue;
+    for (const value of y) {
+      if (!Number.isFinite(value)) continue;
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+    }
+  }
+  const middle = (low + high) / 2;
+  const half = (LEAST_SPAN / 2) * Math.abs(middle);
+  if (!(high - low < 2 * half)) return null;
+  const range = [middle - half, middle + half];
+  return log ? (low > 0 ? range.map(Math.log10) : null) : range;
 }
 
 /** What the sharpness was measured on, where that is not the whole of a step's batch. */

@@ -64,7 +64,7 @@ def show(run_ids: Sequence[str]) -> None:
     _put(run_ids)
     # a link's setting has done its part
     kept = {name: st.query_params[name] for name in KEPT if name in st.query_params}
-    st.query_params.from_dict(kept | ({"run": ",".join(run_ids)} if run_ids else {}))
+    navigation.put_address(kept | ({"run": ",".join(run_ids)} if run_ids else {}))
 
 
 def _put(run_ids: Sequence[str]) -> None:

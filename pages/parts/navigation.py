@@ -1,5 +1,7 @@
 """What every page begins with: title, theme of the layout, and links to all pages."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
@@ -49,6 +51,28 @@ def by_history() -> bool:
     return context is not None and context.is_history_navigation
 
 
+def put_address(parameters: Mapping[str, str]) -> None:
+    """Have the address of the page that is shown say this."""
+    if st.query_params.to_dict() != parameters:
+        st.query_params.from_dict(parameters)
+    st.session_state["addresses"][st.session_state["page"]] = dict(parameters)
+
+
+def _addresses(title: str) -> dict[str, dict[str, str]]:
+    """By page, the parameters of its address: the way back to it leads to what it showed.
+
+    As it leaves for another page, Streamlit puts the parameters of that into the address of the
+    page that is left, and the browser's Back leads there: then the page's own are put back.
+    """
+    addresses = st.session_state.setdefault("addresses", {})
+    here, own = st.query_params.to_dict(), addresses.get(title)
+    of_others = [other for page, other in addresses.items() if page != title]
+    if by_history() and own is not None and here != own and here in of_others:
+        st.query_params.from_dict(own)
+    addresses[title] = st.query_params.to_dict()
+    return addresses
+
+
 def begin(title: str) -> bool:
     """Set up the page; call it first. Returns whether the reader comes from another page."""
     clicks.hear()
@@ -56,12 +80,10 @@ def begin(title: str) -> bool:
     st.set_page_config(page_title=f"SAMEdge · {title}", page_icon="📈", layout="wide")
     st.html(_COMPACT + (_EMBEDDED if embedded() else ""))
     st.sidebar.markdown("## SAMEdge :small[:gray[see the edge of stability]]")
-    # the way back to a page leads to what it showed
-    addresses = st.session_state.setdefault("addresses", {})
-    addresses[title] = st.query_params.to_dict()
+    arrived = st.session_state.get("page", title) != title
+    st.session_state["page"] = title
+    addresses = _addresses(title)
     with st.sidebar:
         for file, label, icon in PAGES:
             st.page_link(file, label=label, icon=icon, query_params=addresses.get(label))
-    arrived = st.session_state.get("page", title) != title
-    st.session_state["page"] = title
     return arrived

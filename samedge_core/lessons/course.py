@@ -43,7 +43,7 @@ _LESSONS = (
         "descent (GD) takes steps $w \\leftarrow w - \\eta\\, g$ along the gradient $g$.",
         "At η = 0.42, what will the loss do?",
         ("It falls to nothing: downhill is downhill.", "It grows and grows.",
-         "It stays where it is, on average."),
+         "It falls to some level, and stays there."),
         Knob("Step size η", (0.3, 0.38, 0.4, 0.42, 0.5), 0.42,
              "At which η does the loss stop falling? Compare 2/η with the sharpness."),
         lambda eta: _one(_BOWL.replace(eta=eta)), observations.growth,
@@ -51,34 +51,37 @@ _LESSONS = (
         "bottom, so a step multiplies that distance by $1 - \\eta\\lambda$. It shrinks as long as "
         "$|1 - \\eta\\lambda| < 1$, that is while $\\lambda < 2/\\eta$. This **2/η** is GD's "
         "*edge of stability*: on a bowl that is sharper, each step overshoots by more than the "
-        "one before. At $\\lambda = 2/\\eta$ it jumps from side to side for ever.",
+        "one before. At $\\lambda = 2/\\eta$ it jumps from side to side for ever, no nearer and no "
+        "farther.",
         log_y=True,
     ),
     Lesson(
-        "sharpening", "Networks do not stay below the edge",
+        "sharpening", "Training sharpens",
         "A tanh network learns 500 handwritten digits under GD. Unlike a bowl, it has another "
-        "Hessian at every $w$. It begins at a sharpness of 0.5, and η = 1.75 can stand 2/η = 1.14, "
-        "so there is room.",
+        "Hessian at every $w$. It begins at a sharpness of 0.5, and with η = 1.75 GD is stable up "
+        "to 2/η = 1.14, so there is room.",
         "What will the sharpness do in 1,200 steps?",
         ("It falls, as the loss does.", "It stays about where it began.",
-         "It climbs to 2/η, and stays there.", "It climbs through 2/η, and the run diverges."),
+         "It climbs to 2/η, and hovers there.", "It climbs through 2/η, and the run diverges."),
         Knob("Step size η", (1.5, 1.75, 2.0, 2.5), 1.75,
              "Does the sharpness end at another place for another η?"),
         lambda eta: _one(PRESETS["gd-digits-tanh"].config.replace(eta=eta)),
         observations.progressive_sharpening,
         "This is *progressive sharpening*: while it can, GD moves to ever sharper places. At 2/η "
         "it starts to jump across the valley, as on the bowl. But here jumping pushes $w$ to where "
-        "the valley is wider, and so the sharpness is held at the edge, from both sides "
-        "(Cohen et al., [arXiv 2103.00065](https://arxiv.org/abs/2103.00065)). The loss goes on "
-        "falling, though not at every step.",
+        "the valley is wider, and so the sharpness is held about the edge (seen by Cohen et al., "
+        "[arXiv 2103.00065](https://arxiv.org/abs/2103.00065), explained by Damian et al., "
+        "[arXiv 2209.15594](https://arxiv.org/abs/2209.15594)). The loss goes on falling, though "
+        "not at every step.",
     ),
     Lesson(
         "new-step", "Who decides how sharp it gets?",
-        "A tiny network fits a polynomial under GD with η = 0.4, and has come to its edge, 2/η = "
-        f"5. At step {HALVED_AT} the step size is halved, and nothing else: 2/η jumps to 10.",
+        "A tiny network fits a polynomial under GD with η = 0.4. After a rough start it is at its "
+        f"edge, 2/η = 5. At step {HALVED_AT} the step size is halved, and nothing else: 2/η jumps "
+        "to 10.",
         "Where will the sharpness go?",
         ("It stays at 5: GD has found a flat place.", "It goes to the new edge.",
-         "It falls: small steps can follow a flat valley.", "Nowhere: the run diverges."),
+         "It falls: small steps find flatter ground.", "Nowhere: the run diverges."),
         Knob(f"η from step {HALVED_AT} on", (0.1, 0.2, 0.3, 0.5, 0.6), 0.2,
              "A larger η lowers the edge below where the sharpness is. How far can that go?"),
         _stepped, observations.new_edge,
@@ -99,20 +102,20 @@ _LESSONS = (
         Knob("SAM radius ρ", (0.02, 0.05, 0.1, 0.2), 0.1,
              "Double ρ: where does ‖g‖ settle now? And does the edge there change?"),
         lambda rho: _one(_BOWL.replace(rule="sam", eta=0.3, rho=rho)), observations.orbit,
-        "Looking uphill adds $\\rho$ to the distance along $v_1$, however small that is. So near "
-        "the bottom SAM overshoots, and hops from side to side. The hops neither grow nor shrink "
-        "where $\\lambda$ equals the **SAM-edge**, "
+        "GD's jumps across the bowl halve each time here ($1 - \\eta\\lambda = -0.5$). SAM looks "
+        "$\\rho$ farther uphill before each, however near the bottom it is, and so its hops can't "
+        "die out. They neither grow nor shrink where $\\lambda$ equals the **SAM-edge**, "
         "$\\frac{\\|g\\|}{2\\rho}\\big(\\sqrt{1 + 8\\rho/(\\eta\\|g\\|)} - 1\\big)$. It is below "
         "2/η and moves with $\\|g\\|$: here $\\lambda$ can't move, and so $\\|g\\|$ goes to where "
-        "the edge equals 5, in proportion to ρ (Long and Bartlett, "
+        "the edge equals 5, which is at 15ρ (Long and Bartlett, "
         "[arXiv 2309.12488](https://arxiv.org/abs/2309.12488)).",
         log_y=True,
     ),
     Lesson(
         "moving-edge", "An edge that moves",
-        "Now SAM trains a network on digits, with η = 1 and ρ = 0.05. The SAM-edge falls with the "
-        "gradient norm, and the gradient norm falls as the network learns. The sharpness begins "
-        "at 0.35, far below 2/η = 2.",
+        "Now SAM trains a network on digits, with η = 1 and ρ = 0.05. The sharpness begins at "
+        "0.35, and can move; the SAM-edge begins at 1.2, and moves with the gradient norm. 2/η is "
+        "2.",
         "Where will the sharpness be at the end?",
         ("At 2/η.", "At the SAM-edge, wherever that is by then.",
          "Below both: nothing drives it up."),
@@ -120,16 +123,17 @@ _LESSONS = (
              "A larger radius: is the end flatter? Does the loss suffer?"),
         lambda rho: _one(PRESETS["sam-digits-relu"].config.replace(rho=rho)),
         observations.edge_followed,
-        "Progressive sharpening raises the sharpness, learning lowers the SAM-edge, and where they "
-        "meet the edge takes over: the two go down together. GD's edge stands still; SAM's "
-        "follows the gradient norm, so that the end of training, when gradients are small, is "
-        "spent in ever flatter places. Watch 2/η: it plays no part.",
+        "Progressive sharpening raises the sharpness until it meets the SAM-edge. From there on "
+        "SAM hops, and most of $\\|g\\|$ is these hops. They push $w$ to flatter places; flatter "
+        "valleys mean smaller hops, smaller hops a smaller $\\|g\\|$, and that a lower edge: so "
+        "sharpness and edge go down together, and training ends in ever flatter places. Neither "
+        "comes near 2/η, the edge of GD, which stands still.",
     ),
     Lesson(
         "flattest", "Is a minimum a minimum?",
         "Two weights: $L(a, b) = \\frac{1}{2}(ab - 1)^2$. All minima lie on the curve $ab = 1$; "
-        "the sharpness there is $a^2 + b^2$, least, 2, where $a = b$. GD and SAM start from the "
-        "same sharp place, with η = 0.3.",
+        "on it the sharpness is $a^2 + b^2$, and least, 2, where $a = b$. GD and SAM start from "
+        "the same sharp place, with η = 0.3.",
         "Both come to the curve soon, far from its flattest point. And then?",
         ("Both stay where they came to it.", "GD stays, SAM goes on to flatter places.",
          "Both go on to flatter places."),
@@ -137,11 +141,13 @@ _LESSONS = (
              "How does the radius change the pace, and where SAM ends?"),
         lambda rho: _both(PRESETS["sam-two-weights"].config.replace(rho=rho)),
         observations.valley,
-        "GD stops at the first minimum that is flatter than 2/η: the gradient there is 0. SAM "
-        "hops across the curve, as in the bowl. The places that it takes its gradients from are "
-        "uphill on either side, and on average these point along the curve, to where it is "
-        "flatter: SAM drifts, although the loss gains nothing by it. The page *Quadratic "
-        "intuition* has this as a picture.",
+        "GD comes to rest at a minimum flatter than 2/η, by far not the flattest: the gradient "
+        "there is 0. SAM hops across the curve, as in the bowl. Uphill, on either side, the walls "
+        "are steeper where the valley is sharper: the gradients there point a little that way "
+        "along the curve, and SAM's steps, against them, the other way. So it drifts, although "
+        "every point of the curve has loss 0, and ends hopping beside the flattest. The page "
+        "*Quadratic intuition* has this as a picture.",
+        log_y=True,
     ),
     Lesson(
         "held-out", "Does flat generalise?",
@@ -150,15 +156,16 @@ _LESSONS = (
         "of the two will end flatter.",
         "Which does better on the held-out digits?",
         ("SAM, by far: at most half the loss.", "SAM by a little, with the same accuracy.",
-         "GD, or neither."),
+         "GD, or neither, by the loss."),
         Knob("SAM radius ρ", (0.05, 0.1, 0.2), 0.1,
              "Flatter still: does the held-out loss follow?"),
         lambda rho: _both(PRESETS["sam-held-out"].config.replace(rho=rho)),
         observations.flatness_and_held_out,
         "Flatness is one thing, generalisation another. SAM was invented for the second "
         "(Foret et al., [arXiv 2010.01412](https://arxiv.org/abs/2010.01412)); what the edge "
-        "explains is the first. In a network this small one goes with the other only loosely. "
-        "In the live lab you can change data, loss and seed, and see how loosely.",
+        "explains is the first. Here three times flatter buys a tenth of the held-out loss and no "
+        "accuracy, and flatter still buys nothing more. In the live lab you can change data, loss "
+        "and seed, and see how that depends on them.",
     ),
     Lesson(
         "success", "A success?",
@@ -166,15 +173,15 @@ _LESSONS = (
         "sharpness / edge reads 1.00, and there it stays: the run is at its SAM-edge.",
         "Is this a success?",
         ("Yes: at its edge, and it has learnt.", "No: at its edge, but nothing is learnt.",
-         "No: it does not stay at its edge."),
-        Knob("SAM radius ρ", (0.05, 0.2, 1.0, 5.0), 5.0,
-             "Which radius leaves the network alive?"),
+         "No: it is not at its edge."),
+        Knob("SAM radius ρ", (0.05, 0.2, 0.5, 5.0), 5.0,
+             "Which of these radii leave the network alive? And at its edge?"),
         lambda rho: _one(PRESETS["wrong-dead-network"].config.replace(rho=rho)),
         observations.success,
-        "A step of length ρ uphill has to stay within reach of the network. Too long a one looks "
-        "at weights that mean nothing, and the network dies: only the output biases still learn, "
-        "on a bowl of their own with its own SAM-edge. A ratio of 1 is necessary, and proves "
-        "nothing by itself. **Look at the accuracy, at the loss and at the alignment too.**",
+        "ρ must be small beside the weights themselves: too long a look uphill sees another "
+        "network. At ρ = 5 this one dies within a few steps. Only its output biases still move, "
+        "hopping in a bowl of their own, with $\\lambda = 0.2$ and its own SAM-edge. A ratio of 1 "
+        "tells where a run is, not what it has learnt. **Look at the accuracy and the loss too.**",
     ),
 )  # fmt: skip
 

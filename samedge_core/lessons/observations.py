@@ -87,24 +87,25 @@ def _ends(history: History) -> _Ends:
 def growth(histories: Sequence[History]) -> Outcome:
     """0: the loss vanishes, 1: it grows, 2: neither."""
     (end,) = map(_ends, histories)
-    factor = 1 - end.eta * end.sharpness
+    factor, loss = 1 - end.eta * end.sharpness, summarise(histories[0]).loss
     words = (
-        f"In {end.steps:,} steps the loss went from {end.first_loss:.3g} to {end.loss:.3g}. Here "
+        f"In {end.steps:,} steps the loss went from {end.first_loss:.3g} to {loss:.3g}. Here "
         f"ηλ = {end.eta * end.sharpness:.3g}: each step multiplies the distance along v₁ by "
         f"1 − ηλ = {factor:.3g}.".replace("= -", "= −")
     )
-    times = end.loss / end.first_loss
+    times = loss / end.first_loss
     if end.diverged or times > 2:
         return Outcome(1, words)
     return Outcome(0 if times < VANISHED else 2, words)
 
 
 def progressive_sharpening(histories: Sequence[History]) -> Outcome:
-    """0: the sharpness falls, 1: it stays, 2: it climbs to the edge, 3: the run diverges."""
+    """0: the sharpness falls, 1: it stays, 2: it climbs to the edge and is there for a fifth of the
+    steps at least, 3: the run diverges."""
     (end,) = map(_ends, histories)
     moved = end.sharpness / end.first_sharpness
     words = (
-        f"In {end.steps:,} steps the sharpness went from {end.first_sharpness:.3g} to "
+        f"In {end.steps:,} steps the sharpness went from {end.first_sharpness:.3g} to about "
         f"{end.sharpness:.3g}, where 2/η = {end.gd_edge:.3g}; the loss from {end.first_loss:.3g} "
         f"to {end.loss:.3g}."
     )
@@ -112,9 +113,18 @@ def progressive_sharpening(histories: Sequence[History]) -> Outcome:
         return Outcome(3, words)
     if moved < 1 - AT_EDGE:
         return Outcome(0, words)
-    if end.at_edge and moved > 1 + AT_EDGE:
+    if end.at_edge and _hovers(histories[0]) and moved > 1 + AT_EDGE:
         return Outcome(2, words)
     return Outcome(1 if moved <= 1 + AT_EDGE else None, words)
+
+
+def _hovers(history: History) -> bool:
+    """Whether the sharpness has been about its edge since it first came there, and for long."""
+    ratio = _measured(history)["ratio"]
+    (there,) = np.nonzero(ratio >= 1 - AT_EDGE)
+    if not len(there) or there[0] >= (1 - 2 * TAIL) * len(ratio):
+        return False
+    return bool(abs(np.median(ratio[there[0] :]) - 1) <= AT_EDGE)
 
 
 def new_edge(histories: Sequence[History]) -> Outcome:
@@ -128,7 +138,7 @@ def new_edge(histories: Sequence[History]) -> Outcome:
     words = f"Up to step {at:,} the sharpness was {was:.3g}; the new 2/η is {edge:.3g}."
     if end.diverged:
         return Outcome(3, f"{words} The run diverged at step {history.last_step:,}.")
-    words += f" At the end the sharpness is {end.sharpness:.3g}."
+    words += f" At the end the sharpness is about {end.sharpness:.3g}."
     if end.at_edge:
         return Outcome(1, words)
     if abs(end.sharpness / was - 1) <= AT_EDGE:
@@ -163,8 +173,8 @@ def edge_followed(histories: Sequence[History]) -> Outcome:
     """0: the sharpness ends at 2/eta, 1: at the SAM-edge, 2: below both."""
     (end,) = map(_ends, histories)
     words = (
-        f"At the end the sharpness is {end.sharpness:.3g}, the SAM-edge {end.edge:.3g} and 2/η "
-        f"{end.gd_edge:.3g}. ‖g‖ fell from {end.first_grad_norm:.3g} to {end.grad_norm:.3g}."
+        f"At the end the sharpness is about {end.sharpness:.3g}, the SAM-edge {end.edge:.3g} and "
+        f"2/η {end.gd_edge:.3g}. ‖g‖ went from {end.first_grad_norm:.3g} to {end.grad_norm:.3g}."
     )
     if abs(end.sharpness / end.gd_edge - 1) <= AT_EDGE:
         return Outcome(0, words)
@@ -186,7 +196,7 @@ def valley(histories: Sequence[History]) -> Outcome:
         came, end = float(columns["sharpness"][arrived[0]]), _ends(history).sharpness
         moved.append(end < 0.8 * came)
         words.append(f"{name} came to the valley at a sharpness of {came:.3g} and ended at "
-                     f"{end:.3g}.")  # fmt: skip
+                     f"about {end:.3g}.")  # fmt: skip
     answers = {(False, False): 0, (False, True): 1, (True, True): 2}
     return Outcome(answers.get((moved[0], moved[1])), " ".join(words))
 
@@ -197,9 +207,9 @@ def flatness_and_held_out(histories: Sequence[History]) -> Outcome:
     sharpness = [_ends(history).sharpness for history in histories]
     gd, sam = map(summarise, histories)
     words = (
-        f"SAM ended at a sharpness of {sharpness[1]:.3g}, GD at {sharpness[0]:.3g}. Held out: "
-        f"loss {sam.held_out_loss:.3g} under SAM and {gd.held_out_loss:.3g} under GD, accuracy "
-        f"{sam.held_out_accuracy:.3f} and {gd.held_out_accuracy:.3f}."
+        f"SAM ended at a sharpness of about {sharpness[1]:.3g}, GD at {sharpness[0]:.3g}. Held "
+        f"out: loss {sam.held_out_loss:.3g} under SAM and {gd.held_out_loss:.3g} under GD, "
+        f"accuracy {sam.held_out_accuracy:.3f} and {gd.held_out_accuracy:.3f}."
     )
     if sam.held_out_loss <= 0.5 * gd.held_out_loss:
         return Outcome(0, words)

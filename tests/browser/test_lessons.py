@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 from playwright.sync_api import expect
 
 from tests.browser.reading import ARTEFACTS, READ_MARKS, last, traces, until
@@ -28,7 +29,7 @@ def test_a_guess_is_answered_by_the_run_and_the_address_keeps_it(open_page):
     page.get_by_text("the new 2/η is 6.67").wait_for()
     assert "previous sharpness" in traces(page, "Sharpness", "previous sharpness")
     page.keyboard.press("n")
-    page.wait_for_url("**/lessons?lesson=sam-orbit")
+    page.wait_for_url("**/lessons?lesson=sam-orbit**")
     page.get_by_text("What will the gradient norm do").wait_for()
     page.go_back()
     page.get_by_text("the new 2/η is 6.67").wait_for()
@@ -40,3 +41,34 @@ def test_narrow_screens_stack_the_charts_and_do_not_scroll_sideways(open_page):
     boxes = [page.get_by_role("figure", name=name).bounding_box() for name in CHARTS]
     assert len({round(box["x"]) for box in boxes if box}) == 1
     assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+
+
+def test_rounding_alone_does_not_fill_a_chart(open_page):
+    page = open_page("lessons?lesson=step-size")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text("It grows and grows. In 104 steps").wait_for()
+    page.get_by_role("radio", name="0.4", exact=True).click()
+    page.get_by_text("each step multiplies the distance along v₁ by 1 − ηλ = −1.").last.wait_for()
+    shown = """() => document.querySelector('[aria-label="Sharpness"]')._fullLayout.yaxis.range"""
+    until(page, lambda: np.allclose(page.evaluate(shown), np.log10([4.95, 5.05])), "some room")
+
+
+def test_back_leads_to_the_lesson_and_to_the_live_lab(open_page):
+    page = open_page("lessons?lesson=step-size")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text("It grows and grows. In 104 steps").wait_for()
+    lesson = page.url
+    page.get_by_role("button", name="Open in the live lab").click()
+    page.wait_for_url("**/?run=*")
+    lab, diverged = page.url, page.get_by_text("Diverged: the loss is")
+    diverged.wait_for()
+    page.go_back()
+    page.get_by_text("It grows and grows. In 104 steps").wait_for()
+    until(page, lambda: page.url == lesson, "the lesson's own address")
+    page.get_by_role("link", name="Live lab").click()
+    diverged.wait_for()
+    page.get_by_role("link", name="Lessons").click()
+    page.get_by_text("It grows and grows. In 104 steps").wait_for()
+    page.go_back()
+    diverged.wait_for()
+    until(page, lambda: page.url == lab, "the lab's own address")

@@ -12,7 +12,7 @@ from samedge_core.sweeps import SWEEPS
 # network of MATHS and PRESETS
 KNOWN = {
     "step-size": "It grows and grows.",
-    "sharpening": "It climbs to 2/η, and stays there.",
+    "sharpening": "It climbs to 2/η, and hovers there.",
     "new-step": "It goes to the new edge.",
     "sam-orbit": "It stops falling, well above 0.",
     "moving-edge": "At the SAM-edge, wherever that is by then.",

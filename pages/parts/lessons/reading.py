@@ -1,5 +1,7 @@
 """What a lesson says: its question before the run, the answer and the reason after it."""
 
+import re
+
 import streamlit as st
 
 from pages.parts import keys
@@ -26,28 +28,27 @@ def _entry(name: str) -> str:
 
 def draw(lesson: Lesson, watched: Watched) -> None:
     """The text, the question and the buttons; once the runs have ended, what they have shown."""
-    st.markdown(f"##### {NAMES.index(lesson.name) + 1}. {lesson.title}\n\n{lesson.lead}")
-    st.markdown(f"**{lesson.question}**")
+    title = f"##### {NAMES.index(lesson.name) + 1}. {lesson.title}"
+    st.markdown(f"{title}\n\n{_unbroken(lesson.lead)}")
+    st.markdown(f"**{_unbroken(lesson.question)}**")
     st.radio(
-        "Your guess, before you look", range(len(lesson.answers)), index=None, key=_guess(lesson),
-        format_func=lesson.answers.__getitem__, persist_state="session",
+        "Your guess, before you look", range(len(lesson.answers)), index=None,
+        key=runs.guess_key(lesson), format_func=lesson.answers.__getitem__, persist_state="session",
         disabled=runs.done(lesson.name), label_visibility="collapsed",
     )  # fmt: skip
     _buttons(lesson, watched)
-    with st.container():
-        if watched.finished:
-            _answer(lesson, watched)
-        elif watched.views:
-            st.info("The answer is read off the run as soon as it has ended.")
-        elif st.session_state.get(_guess(lesson)) is None:
-            st.caption("Guess first, then press Start: what the run shows stays with you longer.")
-    if runs.done(lesson.name):
-        st.markdown(f"**Why.** {lesson.why}")
+    with st.container(key="lessons-answer"):  # as high as it may get: what follows stays in place
+        _answer(lesson, watched)
+    answered = runs.done(lesson.name) or watched.finished
+    if answered or watched.value not in (None, lesson.knob.default):
         _knob(lesson, watched)
+    if answered:
+        st.markdown(f"**Why.** {_unbroken(lesson.why)}")
 
 
-def _guess(lesson: Lesson) -> str:
-    return f"lessons:guess:{lesson.name}"
+def _unbroken(text: str) -> str:
+    """No line ends within 2/η, or between a setting and its value."""
+    return re.sub(r"(?<=[ηρλ]) = (?=\d)", "\u00a0=\u00a0", text).replace("2/η", "2/\u2060η")
 
 
 def _buttons(lesson: Lesson, watched: Watched) -> None:
@@ -79,6 +80,9 @@ def _next(lesson: Lesson) -> None:
         st.button("Next", key="lessons:next", icon=":material/arrow_forward:",
                   icon_position="right", on_click=runs.go, args=(following[0],),
                   help=f"On to “{LESSONS[following[0]].title}”.")  # fmt: skip
+    else:
+        icon = ":material/arrow_forward:"
+        st.page_link("app.py", label="On to the live lab", icon=icon)
 
 
 def _to_open(lesson: Lesson) -> None:
@@ -86,34 +90,39 @@ def _to_open(lesson: Lesson) -> None:
 
 
 def _answer(lesson: Lesson, watched: Watched) -> None:
+    """What the runs have shown; before that, what to do."""
+    if watched.finished:
+        _shown(lesson, watched)
+    elif watched.active:
+        st.info("The answer is read off the run as soon as it has ended.")
+    elif watched.views:
+        st.info("The answer is read off the run when it has ended. Resume it to see that.")
+    elif not runs.done(lesson.name) and st.session_state[runs.guess_key(lesson)] is None:
+        st.caption("Guess first, then press Start: what the run shows stays with you longer.")
+
+
+def _shown(lesson: Lesson, watched: Watched) -> None:
     """What the runs show, beside what was guessed of the runs that the question is about."""
-    found = runs.outcome(lesson)
-    guess = st.session_state.get(_guess(lesson))
-    asked = watched.value == lesson.knob.default
+    found, guess = runs.outcome(lesson), st.session_state[runs.guess_key(lesson)]
     shown = "" if found.answer is None else f"**{lesson.answers[found.answer]}** "
-    if not asked or guess is None or found.answer is None:
-        heading, box = "", st.info
-    elif guess == found.answer:
-        heading, box = "As you guessed: ", st.success
-    else:
-        heading, box = (
-            f"You guessed “{lesson.answers[guess].rstrip('.')}”. The run shows: ",
-            st.info,
-        )
+    box, heading = st.info, ""
+    if watched.value == lesson.knob.default and None not in (guess, found.answer):
+        if guess == found.answer:
+            box, heading = st.success, "As you guessed: "
+        else:
+            heading = f"You guessed “{lesson.answers[guess].rstrip('.')}”. The run shows: "
     box(f"{heading}{shown}{found.words}")
 
 
 def _knob(lesson: Lesson, watched: Watched) -> None:
     knob = lesson.knob
-    st.session_state[runs.KNOB] = watched.value
+    st.session_state[runs.KNOB] = knob.default if watched.value is None else watched.value
     st.segmented_control(
-        f"**Now you.** {knob.asks}\n\n{knob.label}", knob.values, key=runs.KNOB,
+        f"**Now you.** {knob.asks}\n\n{knob.label}", knob.values, key=runs.KNOB, required=True,
         format_func=lambda value: f"{value:g}", on_change=_turned, args=(lesson,),
         help="Starts at once, from the same weights; the run before stays as a faint line.",
     )  # fmt: skip
 
 
 def _turned(lesson: Lesson) -> None:
-    value = st.session_state[runs.KNOB]
-    if value is not None:  # a second click on the value takes the choice away
-        runs.start(lesson, value)
+    runs.start(lesson, st.session_state[runs.KNOB])

@@ -53,39 +53,52 @@ class Watched:
 
 
 def attach() -> Lesson:
-    """On a first visit, and after Back or Forward, take up the lesson and the runs that the link
-    names. Returns the lesson."""
+    """On a first visit, and after Back or Forward, take up the lesson, the guess and the runs that
+    the link names. Returns the lesson."""
     if KEY not in st.session_state or navigation.by_history():
-        named = st.query_params.get("lesson")
-        lesson = LESSONS.get(named or "", next(iter(LESSONS.values())))
+        named = st.query_params.get("lesson", "")
+        lesson = LESSONS.get(named, next(iter(LESSONS.values())))
         if named and named not in LESSONS:
             st.session_state["notice"] = (
                 f"There is no lesson {plain(repr(named))}; this is the first. Others: "
                 f"{', '.join(LESSONS)}."
             )
         st.session_state[KEY] = lesson.name
+        guess = st.query_params.get("guess", "")
+        if guess.isdecimal() and int(guess) < len(lesson.answers):
+            st.session_state[guess_key(lesson)] = int(guess)
         linked = tuple(run for run in st.query_params.get("run", "").split(",") if run)
-        values = [v for v in lesson.knob.values if _fits(lesson, _Begun(linked, v))]
-        if values:
-            _all()[lesson.name] = _Begun(linked, values[0])
-        elif linked:
-            st.session_state["notice"] = (
-                f"{plain(', '.join(linked))}: not runs of this lesson, or not on this server any "
-                "more. Press Start for new ones."
-            )
+        if linked:
+            values = [v for v in lesson.knob.values if _fits(lesson, _Begun(linked, v))]
+            _all()[lesson.name] = _Begun(linked, values[0] if values else lesson.knob.default)
     return LESSONS[st.session_state[KEY]]
+
+
+def guess_key(lesson: Lesson) -> str:
+    """Of the choice of an answer."""
+    return f"lessons:guess:{lesson.name}"
 
 
 def look(lesson: Lesson) -> Watched:
     """The runs of a lesson as of now; looking keeps them going. One that has been deleted, or that
-    was changed in the live lab, belongs to it no more."""
+    was changed in the live lab, belongs to it no more: that is said once."""
     begun = _all().get(lesson.name)
-    if begun is None or not _fits(lesson, begun):
-        _all().pop(lesson.name, None)
+    if begun is None:
+        return Watched((), None)
+    if not _fits(lesson, begun):
+        del _all()[lesson.name]
+        here = all(known(run) for run in begun.ids)
+        st.session_state["notice"] = (
+            "The runs shown here were changed in the live lab, or are another lesson's. Press "
+            "Start for new ones."
+            if here
+            else f"{plain(', '.join(begun.ids))}: not on this server, but deleted or recorded "
+            "elsewhere. Press Start for new runs."
+        )
         return Watched((), None)
     views = tuple(registry().view(run, most=0) for run in begun.ids)
     watched = Watched(views, begun.value)
-    if watched.finished:
+    if watched.finished and begun.value == lesson.knob.default:
         st.session_state.setdefault(_DONE, set()).add(lesson.name)
     return watched
 
@@ -93,10 +106,11 @@ def look(lesson: Lesson) -> Watched:
 def link(lesson: Lesson) -> None:
     """Have the link name what is shown."""
     named = {"lesson": lesson.name}
+    if (guess := st.session_state.get(guess_key(lesson))) is not None:
+        named["guess"] = str(guess)
     if run_ids := ids(lesson):
         named["run"] = ",".join(run_ids)
-    if st.query_params.to_dict() != named:
-        st.query_params.from_dict(named)
+    navigation.put_address(named)
 
 
 def ids(lesson: Lesson) -> Sequence[str]:
@@ -111,7 +125,7 @@ def outcome(lesson: Lesson) -> Outcome:
 
 
 def done(name: str) -> bool:
-    """Whether this lesson has had its answer in this session."""
+    """Whether the question of this lesson has had its answer in this session."""
     return name in st.session_state.get(_DONE, ())
 
 

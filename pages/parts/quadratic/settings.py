@@ -148,7 +148,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType({
     ),
     "valley": Preset(
         "SAM drifts to the flattest minimum",
-        "GD and SAM start at the same weights. GD stops at the first minimum that is flatter than "
+        "GD and SAM start at the same weights. GD comes to rest at a minimum that is flatter than "
         "2/η. SAM hops across the valley and drifts along it, to the flattest point a = b, and "
         "hops there: sharpness / edge alternates, 0.88 and 1.17. Try ρ = 0.2: a hop of three.",
         {"part": "valley", "rho": 0.05, "walk": 2000},

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import sliders
+from pages.parts import navigation, sliders
 from pages.parts.quadratic.settings import DEFAULTS, FIELDS, PRESETS, Values, from_link, to_link
 
 _VALUES, _LINK, _SETTLED = "quadratic:values", "quadratic:link", "quadratic:settled"
@@ -69,5 +69,4 @@ def choose_preset(name: str) -> None:
 def _write_link() -> None:
     link = to_link(values())
     st.session_state[_LINK] = link
-    if link != st.query_params.to_dict():
-        st.query_params.from_dict(link)
+    navigation.put_address(link)
