@@ -125,11 +125,23 @@ def test_runs_at_another_value_show_it_and_leave_the_question_open():
     app = finish(press(visit(), "lessons:primary"))
     (knob,) = [item for item in app.button_group if item.key == runs.KNOB]
     finish(knob.set_value(0.3).run())
-    fresh = visit(lesson=FIRST.name, run=shown(app)[0])
+    link = {"lesson": FIRST.name, "run": shown(app)[0], "value": "0.3"}
+    assert dict(app.query_params) == link
+    fresh = visit(**link)
     (knob,) = [item for item in fresh.button_group if item.key == runs.KNOB]
     assert knob.value == 0.3
     assert not fresh.radio[0].disabled
     assert "**It falls to nothing" in texts(fresh)
+
+
+def test_a_run_is_taken_up_again_before_its_planned_change():
+    (replay,) = LESSONS["new-step"].replays(0.2)
+    run = lab.registry().start(replay.config, planned=replay.interventions, paused=True)
+    again = visit(lesson="new-step", run=run)
+    assert button(again, "lessons:primary").label == "Resume"
+    press(again, "lessons:primary")
+    finish(again, "new-step")
+    assert "**It goes to the new edge.**" in texts(again)
 
 
 def test_runs_that_have_been_deleted_are_said_to_be_gone():

@@ -53,8 +53,8 @@ class Watched:
 
 
 def attach() -> Lesson:
-    """On a first visit, and after Back or Forward, take up the lesson, the guess and the runs that
-    the link names. Returns the lesson."""
+    """On a first visit, and after Back or Forward, take up what the link names: the lesson, the
+    guess, and the runs with the knob's value that they were made at. Returns the lesson."""
     if KEY not in st.session_state or navigation.by_history():
         named = st.query_params.get("lesson", "")
         lesson = LESSONS.get(named, next(iter(LESSONS.values())))
@@ -67,9 +67,9 @@ def attach() -> Lesson:
         guess = st.query_params.get("guess", "")
         if guess.isdecimal() and int(guess) < len(lesson.answers):
             st.session_state[guess_key(lesson)] = int(guess)
-        linked = tuple(run for run in st.query_params.get("run", "").split(",") if run)
-        if linked:
-            values = [v for v in lesson.knob.values if _fits(lesson, _Begun(linked, v))]
+        if linked := tuple(run for run in st.query_params.get("run", "").split(",") if run):
+            value = st.query_params.get("value", "")
+            values = [one for one in lesson.knob.values if f"{one:g}" == value]
             _all()[lesson.name] = _Begun(linked, values[0] if values else lesson.knob.default)
     return LESSONS[st.session_state[KEY]]
 
@@ -108,8 +108,10 @@ def link(lesson: Lesson) -> None:
     named = {"lesson": lesson.name}
     if (guess := st.session_state.get(guess_key(lesson))) is not None:
         named["guess"] = str(guess)
-    if run_ids := ids(lesson):
-        named["run"] = ",".join(run_ids)
+    if begun := _all().get(lesson.name):
+        named["run"] = ",".join(begun.ids)
+        if begun.value != lesson.knob.default:
+            named["value"] = f"{begun.value:g}"
     navigation.put_address(named)
 
 
