@@ -66,7 +66,7 @@ def _addresses(title: str) -> dict[str, dict[str, str]]:
     """
     addresses = st.session_state.setdefault("addresses", {})
     here, own = st.query_params.to_dict(), addresses.get(title)
-    of_others = [other for page, other in addresses.items() if page != title]
+    of_others = [other for page, other in addresses.items() if other and page != title]
     if by_history() and own is not None and here != own and here in of_others:
         st.query_params.from_dict(own)
     addresses[title] = st.query_params.to_dict()
