@@ -1,7 +1,5 @@
 """SAMEdge, the lessons: guess what a run will do, watch it, and read why."""
 
-from collections.abc import Hashable
-
 import streamlit as st
 
 from pages.parts import feed, formula, fragments, lab, navigation, progress, ticks
@@ -11,6 +9,7 @@ from pages.parts.lessons.runs import Watched
 from pages.parts.live import View, live_charts
 from pages.parts.names import names
 from samedge_core.lessons import Lesson
+from samedge_core.worker.view import Phase
 
 # the formula has three fifths of the page's width here; the answer has five lines at most
 _STYLE = """
@@ -28,7 +27,7 @@ def main() -> None:
     st.html(_STYLE)
     ticks.begin()
     if opened := st.session_state.pop(reading.OPEN, None):
-        _open(opened)
+        lab.go(opened)
     lesson = runs.attach()
     watched = runs.look(lesson)
     runs.link(lesson)
@@ -43,18 +42,12 @@ def main() -> None:
         fragments.draw(_watch, lesson, _state(watched), every=every)
 
 
-def _open(run_ids: list[str]) -> None:
-    """Go to the live lab as a first visit with these runs in its link."""
-    lab.begin_anew()
-    st.switch_page("app.py", query_params={"run": ",".join(run_ids)})
-
-
-def _state(watched: Watched) -> Hashable:
+def _state(watched: Watched) -> list[tuple[str, Phase, bool]]:
     """What the text beside the charts was drawn for."""
-    return [(view.id, view.phase, view.pausing) for view in watched.views], watched.active
+    return [(view.id, view.phase, view.pausing) for view in watched.views]
 
 
-def _watch(lesson: Lesson, drawn_for: Hashable) -> None:
+def _watch(lesson: Lesson, drawn_for: list[tuple[str, Phase, bool]]) -> None:
     """The charts and how far their runs have come, drawn anew at every tick."""
     watched = runs.look(lesson)
     if _state(watched) != drawn_for:

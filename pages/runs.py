@@ -37,16 +37,10 @@ def main() -> None:
         return
     selection.attach()
     if run := st.session_state.pop(table.OPEN, None):
-        _open(run)
+        lab.go([run])
     storage.show_damage()
     busy = st.session_state.get(BUSY, False)
     st.fragment(_body, run_every=POLL_SECONDS if busy else None)(busy)
-
-
-def _open(run: str) -> None:
-    """Go to the live lab as a first visit with this run in its link."""
-    lab.begin_anew()
-    st.switch_page("app.py", query_params={"run": run})
 
 
 def _body(busy: bool) -> None:

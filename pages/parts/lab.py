@@ -102,6 +102,12 @@ def begin_anew() -> None:
         st.session_state.pop(name, None)
 
 
+def go(run_ids: Sequence[str]) -> None:
+    """Leave for the live lab, as for a first visit with these runs in its link."""
+    begin_anew()
+    st.switch_page("app.py", query_params={"run": ",".join(run_ids)})
+
+
 def sweep() -> Sweep | None:
     """What runs side by side from the same weights, if anything does."""
     return SWEEPS.get(st.session_state.get(SWEEP) or "")
