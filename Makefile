@@ -53,7 +53,7 @@ $(VENV)/compiled: $(KERNELS) requirements.txt
 	@echo "Compiling; this takes two or three minutes, once."
 	@# numba sees that a file has changed, not that one has from which it calls
 	@rm -f $(foreach kernel, $(KERNELS), $(dir $(kernel))__pycache__/$(basename $(notdir $(kernel))).*.nb?)
-	$(BIN)/python -m samedge_core.compiling
+	$(BIN)/python -m samedge_core.training.warmup
 	touch $@
 
 # The browser tests drive the distribution's Chromium; installed once, with sudo where we are not root.

@@ -4,29 +4,15 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from pages.parts import (
-    branches,
-    controls,
-    downloading,
-    feed,
-    formula,
-    fragments,
-    keys,
-    lab,
-    moment,
-    navigation,
-    numbers,
-    presets,
-    share,
-    spectrum,
-    status,
-    ticks,
-)
-from pages.parts.live import Axis, Cursor, View, cursor_step, live_charts
-from pages.parts.names import names
+from pages.parts.components.live import Axis, Cursor, View, cursor_step, live_charts
+from pages.parts.frame import fragments, keys, navigation, ticks
+from pages.parts.lab import branches, controls, presets, session, share
+from pages.parts.paper import downloading
+from pages.parts.views import feed, formula, inspection, numbers, spectrum, status
+from pages.parts.views.names import names
+from samedge_core.experiments.comparisons import SWEEPS
+from samedge_core.experiments.hints import hints
 from samedge_core.fields import ConfigError
-from samedge_core.hints import hints
-from samedge_core.sweeps import SWEEPS
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
@@ -59,16 +45,16 @@ def main() -> None:
     """Compose the page."""
     navigation.begin("Live lab")
     ticks.begin()
-    gone = lab.attach()
+    gone = session.attach()
     if presets.KEY not in st.session_state:
         presets.first()
-    elif st.session_state.pop("adopt", False) and (shown := lab.glances()):
-        controls.load(lab.in_force(lab.lead(shown)))
+    elif st.session_state.pop("adopt", False) and (shown := session.glances()):
+        controls.load(session.in_force(session.lead(shown)))
     if not navigation.embedded():
         _sidebar()
     config, complaint = _config()
     # read once: the buttons and what the fragment compares with must tell of the same moment
-    views = lab.glances()
+    views = session.glances()
     _head(config, views)
     # messages come and go in a container of their own: what changes its place on the page is
     # mounted anew, and the charts would lose their zoom
@@ -76,7 +62,7 @@ def main() -> None:
         _notes(config, complaint, views, gone)
     view = _chart_options()
     seen = _Seen.of(views)
-    every = seen.every if lab.shown() else None
+    every = seen.every if session.shown() else None
     fragments.draw(_live, view, config.rule if config else "sam", seen, every=every)
     if not navigation.embedded():
         _further(config, views, seen.cursor)
@@ -85,16 +71,16 @@ def main() -> None:
 def _further(config: RunConfig | None, views: list[RunView], cursor: int | None) -> None:
     """What most readers do not need at once."""
     spectrum.draw(views, every=ticks.BRISK)
-    moment.draw(views, cursor, ticks.BRISK)
+    inspection.draw(views, cursor, ticks.BRISK)
     share.draw(config, views)
     with st.expander("Numbers", icon=":material/table:", on_change="rerun", key="numbers") as box:
         if box.open:
-            numbers.show(lab.glances())
+            numbers.show(session.glances())
 
 
 def _sidebar() -> None:
     with st.sidebar:
-        controls.draw(_live_changed, swept=lab.sweep())
+        controls.draw(_live_changed, swept=session.sweep())
         st.select_slider(
             "Speed limit (steps/s)", PACES, format_func=lambda v: "none" if v is None else str(v),
             key="pace", value=None, on_change=_pace_changed, persist_state="session",
@@ -107,7 +93,7 @@ def _config() -> tuple[RunConfig | None, str]:
     sweep only, and why."""
     try:
         config = controls.current()
-        if swept := lab.sweep():
+        if swept := session.sweep():
             swept.configs(config)
         return config, ""
     except ConfigError as error:
@@ -115,32 +101,32 @@ def _config() -> tuple[RunConfig | None, str]:
 
 
 def _live_changed() -> None:
-    lab.apply_live(controls.live_values())
+    session.apply_live(controls.live_values())
 
 
 def _pace_changed() -> None:
-    for run_id in lab.shown():
-        lab.registry().pace(run_id, st.session_state["pace"])
+    for run_id in session.shown():
+        session.registry().pace(run_id, st.session_state["pace"])
 
 
 def _head(config: RunConfig | None, views: list[RunView]) -> None:
     """Preset picker with what to see, and the buttons; the buttons alone in a frame."""
     if not navigation.embedded():
         presets.draw(config, views)
-    action = lab.primary(config, views)
+    action = session.primary(config, views)
     blocked = config is None
     icons = {"Start": "play_arrow", "Pause": "pause", "Resume": "play_arrow"}
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             action, key="primary", type="primary", icon=f":material/{icons[action]}:",
-            shortcut="p", disabled=blocked and action == "Start", on_click=lab.press_primary,
+            shortcut="p", disabled=blocked and action == "Start", on_click=session.press_primary,
             args=(config,),
         )  # fmt: skip
         st.button("Step", key="step", icon=":material/skip_next:", shortcut="s", disabled=blocked,
-                  on_click=lab.step, args=(config,),
+                  on_click=session.step, args=(config,),
                   help="One update, then pause.")  # fmt: skip
         st.button("Reset", key="reset", icon=":material/restart_alt:", disabled=blocked,
-                  on_click=lab.reset, args=(config,),
+                  on_click=session.reset, args=(config,),
                   help="Back to the same initial weights, with the settings as they are now. "
                        "Key: r")  # fmt: skip
         for name in SWEEPS:
@@ -150,12 +136,12 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
 
 def _sweep_button(name: str, config: RunConfig | None) -> None:
     title, key, text = SIDE_BY_SIDE[name]
-    running = lab.sweep() is SWEEPS[name]
+    running = session.sweep() is SWEEPS[name]
     off = config is None or not (running or SWEEPS[name].fits(config))
     st.button(
         "One run only" if running else title, key=f"sweep:{name}", shortcut=key, disabled=off,
         icon=":material/compare_arrows:" if name == "rule" else None,
-        on_click=lab.compare, args=(name, config), help=text,
+        on_click=session.compare, args=(name, config), help=text,
     )  # fmt: skip
 
 
@@ -175,9 +161,9 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
     data = config.spec.data
     if data and not downloading.ready(data):
         fragments.draw(_absent, data, every=ticks.BRISK)
-    if views and (different := lab.restart_needed(config, views[0])):
+    if views and (different := session.restart_needed(config, views[0])):
         st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
-    swept = lab.sweep()
+    swept = session.sweep()
     begun = swept.configs(config)[swept.lead] if swept else config  # SAM, whatever rule was chosen
     changed = any(view.marks or view.origin for view in views)
     for hint in hints(begun, from_start=not changed):
@@ -233,15 +219,15 @@ class _Seen:
     @classmethod
     def of(cls, views: list[RunView]) -> "_Seen":
         """What there is to draw it for."""
-        running = any(item.phase in lab.ACTIVE for item in views)
+        running = any(item.phase in session.ACTIVE for item in views)
         return cls(running, ticks.seconds(views), cursor_step(CHARTS), branches.place())
 
 
 def _live(view: View, rule: str, seen: _Seen) -> None:
     """The part that is drawn anew at every tick."""
-    if lab.lost():
+    if session.lost():
         st.rerun()  # the page says so
-    views = feed.poll(lab.shown(), CHARTS)
+    views = feed.poll(session.shown(), CHARTS)
     now = _Seen.of(views)
     if now != seen:
         if now == replace(seen, every=ticks.SLOW):
@@ -255,7 +241,7 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
         status.show(views, called)
         if not views:
             st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
-        formula.show(views, rule, lab.lead(views) if views else None)
+        formula.show(views, rule, session.lead(views) if views else None)
     updates = [
         feed.update(item, name, now.cursor) for item, name in zip(views, called, strict=True)
     ]
@@ -269,7 +255,7 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
 
 def _behind(views: list[RunView]) -> bool:
     """Whether a planned intervention has changed what the controls say."""
-    if not views or lab.sweep():
+    if not views or session.sweep():
         return False
     entered = controls.live_values()
     return any(getattr(views[-1].hyper, name) != value for name, value in entered.items())

@@ -130,9 +130,9 @@ def main() -> None:
         store.close()
         if asked.page:
             show("the page's script", page(asked.repeats))
-            from pages.parts import lab
+            from pages.parts.lab import session
 
-            lab.registry().close()
+            session.registry().close()
 
 
 if __name__ == "__main__":

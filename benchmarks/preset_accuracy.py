@@ -23,12 +23,12 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from samedge_core.analysis.summary import summarise
 from samedge_core.curvature import HessianOperator
-from samedge_core.paper import ALL_PRESETS
-from samedge_core.presets import PRESETS
+from samedge_core.experiments.comparisons import SWEEPS
+from samedge_core.experiments.paper import ALL_PRESETS
+from samedge_core.experiments.presets import PRESETS
 from samedge_core.problems.problem import Batch, Problem
-from samedge_core.summary import summarise
-from samedge_core.sweeps import SWEEPS
 from samedge_core.training import History, Intervention, RunConfig
 from samedge_core.training.loop import build_problem, measurements
 from samedge_core.training.state import TrainState

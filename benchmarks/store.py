@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 
-from samedge_core.presets import PRESETS
+from samedge_core.experiments.presets import PRESETS
 from samedge_core.store import RunRecord, open_store
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.config import RunConfig

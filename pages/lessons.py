@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from pages.parts import feed, formula, fragments, lab, navigation, progress, ticks
-from pages.parts.controls import plain
+from pages.parts.components.live import View, live_charts
+from pages.parts.frame import fragments, navigation, ticks
+from pages.parts.lab import session
+from pages.parts.lab.controls import plain
 from pages.parts.lessons import reading, runs
 from pages.parts.lessons.runs import Watched
-from pages.parts.live import View, live_charts
-from pages.parts.names import names
-from samedge_core.lessons import Lesson
+from pages.parts.views import feed, formula, progress
+from pages.parts.views.names import names
+from samedge_core.experiments.lessons import Lesson
 from samedge_core.worker.view import Phase
 
 # the formula has three fifths of the page's width here; the answer has five lines at most
@@ -27,7 +29,7 @@ def main() -> None:
     st.html(_STYLE)
     ticks.begin()
     if opened := st.session_state.pop(reading.OPEN, None):
-        lab.go(opened)
+        session.go(opened)
     lesson = runs.attach()
     watched = runs.look(lesson)
     runs.link(lesson)

@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from pages.parts import downloading, feed, formula, navigation
-from pages.parts.live import View, live_charts
-from pages.parts.paper import cards, runs, table
-from samedge_core.paper import TASKS
-from samedge_core.summary import EDGE_PHASE
+from pages.parts.components.live import View, live_charts
+from pages.parts.frame import navigation
+from pages.parts.paper import cards, downloading, runs, table
+from pages.parts.views import feed, formula
+from samedge_core.analysis.summary import EDGE_PHASE
+from samedge_core.experiments.paper import TASKS
 
 POLL_SECONDS = 1.0
 CHARTS = "paper"

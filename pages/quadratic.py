@@ -2,8 +2,10 @@
 
 import streamlit as st
 
-from pages.parts import figures, navigation
-from pages.parts.controls import plain
+from pages.parts.components import figures
+from pages.parts.components.sliders import sliders
+from pages.parts.frame import navigation
+from pages.parts.lab.controls import plain
 from pages.parts.quadratic import (
     derivation,
     draw,
@@ -24,7 +26,6 @@ from pages.parts.quadratic.settings import (
     Values,
     preset_of,
 )
-from pages.parts.sliders import sliders
 
 FIGURES_KEY = "quadratic-figures"
 DESCENTS = {"line": one_dimension, "plane": two_dimensions, "valley": two_weights}

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.parts import lab, navigation
+from pages.parts.frame import navigation
+from pages.parts.lab import session
 from pages.parts.runs import (
     actions,
     deleting,
@@ -37,7 +38,7 @@ def main() -> None:
         return
     selection.attach()
     if run := st.session_state.pop(table.OPEN, None):
-        lab.go([run])
+        session.go([run])
     storage.show_damage()
     busy = st.session_state.get(BUSY, False)
     st.fragment(_body, run_every=POLL_SECONDS if busy else None)(busy)

@@ -14,8 +14,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from samedge_core.descent import Trajectory, descend
-from samedge_core.edges import (
+from samedge_core.analysis.summary import Summary, summarise
+from samedge_core.curvature.spectral_density import Spectrum
+from samedge_core.fields import ConfigError, Field
+from samedge_core.problems.registry import PROBLEMS
+from samedge_core.theory.descent import Trajectory, descend
+from samedge_core.theory.edges import (
     gd_edge,
     gd_multiplier,
     nesterov_edge,
@@ -27,12 +31,9 @@ from samedge_core.edges import (
     usam_edge,
     usam_multiplier,
 )
-from samedge_core.fields import ConfigError, Field
-from samedge_core.problems.registry import PROBLEMS
-from samedge_core.quadratics import Quadratic, orbit_grad_norm, orbit_radius
-from samedge_core.rules import RULES, Hyperparameters
-from samedge_core.spectra import Spectrum
-from samedge_core.summary import Summary, summarise
+from samedge_core.theory.quadratics import Quadratic, orbit_grad_norm, orbit_radius
+from samedge_core.theory.rules import RULES, Hyperparameters
+from samedge_core.theory.two_weight import TwoWeightLandscape
 from samedge_core.training import (
     FIELDS,
     History,
@@ -42,10 +43,8 @@ from samedge_core.training import (
     Stop,
     StopReason,
 )
-from samedge_core.two_weight import TwoWeightLandscape
 
 if TYPE_CHECKING:
-    from samedge_core.branching import StepError
     from samedge_core.curvature import (
         EigenEstimate,
         HessianOperator,
@@ -56,8 +55,9 @@ if TYPE_CHECKING:
     )
     from samedge_core.problems.problem import Problem
     from samedge_core.runs import RunKeyError, Runs, StoredRun, open_runs
-    from samedge_core.saved import ResumeError, SavedError
+    from samedge_core.sharing.export import ResumeError, SavedError
     from samedge_core.store import Origin
+    from samedge_core.store.branching import StepError
     from samedge_core.training.loop import build_problem, run
     from samedge_core.training.state import TrainState
 
@@ -73,11 +73,11 @@ _ON_FIRST_USE = {  # what needs torch, and what needs the database
     "run": "samedge_core.training.loop",
     "TrainState": "samedge_core.training.state",
     "Origin": "samedge_core.store",
-    "ResumeError": "samedge_core.saved",
+    "ResumeError": "samedge_core.sharing.export",
     "RunKeyError": "samedge_core.runs",
     "Runs": "samedge_core.runs",
-    "SavedError": "samedge_core.saved",
-    "StepError": "samedge_core.branching",
+    "SavedError": "samedge_core.sharing.export",
+    "StepError": "samedge_core.store.branching",
     "StoredRun": "samedge_core.runs",
     "open_runs": "samedge_core.runs",
 }

@@ -1,5 +1,5 @@
 /**
- * Figures that answer to sliders. The server sends whole Plotly figures (see pages/parts/figures.py);
+ * Figures that answer to sliders. The server sends whole Plotly figures (see pages/parts/components/figures.py);
  * here they are given the theme, drawn with Plotly.react so that nothing is mounted anew, and kept at
  * the zoom that the reader has chosen. Traces that carry `meta.step` can be played and scrubbed
  * without asking the server.

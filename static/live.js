@@ -3,7 +3,7 @@
  * lesson, or the figures of the paper.
  *
  * Streamlit calls `update` at every message and at every change of theme. A message carries only the
- * new rows (see pages/parts/live.py); they go into a RunBuffer, and one redraw per animation frame
+ * new rows (see pages/parts/components/live.py); they go into a RunBuffer, and one redraw per animation frame
  * hands the buffers to Plotly.react. Zoom, hidden traces and drag mode are kept here, not in Plotly,
  * so that they survive every redraw and can be linked across charts.
  */

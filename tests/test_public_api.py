@@ -38,10 +38,10 @@ def test_an_unknown_name_is_an_attribute_error():
         "samedge_core.training.config",
         "samedge_core.training.history",
         "samedge_core.problems.registry",
-        "samedge_core.rules",
-        "samedge_core.branching",
+        "samedge_core.theory.rules",
+        "samedge_core.store.branching",
         "samedge_core.runs",
-        "samedge_core.saved",
+        "samedge_core.sharing.export",
     ],
 )
 def test_importing_does_not_load_torch_or_streamlit(module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from samedge_core.presets import PRESETS
+from samedge_core.experiments.presets import PRESETS
 from samedge_core.training import RunConfig
 
 __all__ = ["BARE", "CASES", "Case", "quick"]

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from samedge_core.branching import StepError
 from samedge_core.cli import keep, look, train
 from samedge_core.cli.common import EXIT_CODES, PROGRAM, Exit, UsageError, note
-from samedge_core.exchange import ExchangeError
 from samedge_core.fields import ConfigError
 from samedge_core.problems.data import DataError
 from samedge_core.runs import DeleteError, RunKeyError
-from samedge_core.saved import ResumeError, SavedError
+from samedge_core.sharing.export import ResumeError, SavedError
+from samedge_core.sharing.replay_file import ExchangeError
 from samedge_core.store.archive import ArchiveError
+from samedge_core.store.branching import StepError
 from samedge_core.store.catalogue import CatalogueError
 
 __all__ = ["Exit", "main"]

@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from samedge_core import tensorboard
 from samedge_core.cli.common import RUN_ID, Exit, UsageError, add_command, note, opened, say
-from samedge_core.listing import runs_text
+from samedge_core.cli.tables import runs_text
 from samedge_core.runs import FORMATS, short_length
+from samedge_core.sharing import tensorboard
 
 __all__ = ["add_commands"]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from samedge_core import compare
+from samedge_core.analysis import compare
+from samedge_core.analysis.summary import in_words, summarise
 from samedge_core.cli import train
 from samedge_core.cli.common import PROGRAM, RUN_ID, Exit, UsageError, add_command, opened, say
-from samedge_core.listing import (
+from samedge_core.cli.tables import (
     aligned,
     family_text,
     presets_text,
@@ -17,10 +18,9 @@ from samedge_core.listing import (
 )
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.runs import Runs, StoredRun, short_length
-from samedge_core.saved import SavedError
+from samedge_core.sharing.export import SavedError
 from samedge_core.store import Query
 from samedge_core.store.catalogue import SORTABLE
-from samedge_core.summary import in_words, summarise
 
 __all__ = ["add_commands"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from samedge_core import exchange, links, saved
+from samedge_core.analysis.summary import in_words, summarise
 from samedge_core.cli.common import (
     PROGRAM,
     RUN_ID,
@@ -22,21 +22,21 @@ from samedge_core.cli.common import (
     say,
     unknown,
 )
-from samedge_core.exchange import Replay
-from samedge_core.hints import hints
-from samedge_core.listing import aligned
-from samedge_core.paper import ALL_PRESETS
-from samedge_core.presets import Preset
+from samedge_core.cli.progress import progress
+from samedge_core.cli.tables import aligned
+from samedge_core.experiments.hints import hints
+from samedge_core.experiments.paper import ALL_PRESETS
+from samedge_core.experiments.presets import Preset
 from samedge_core.problems.registry import PROBLEMS
-from samedge_core.progress import progress
 from samedge_core.runs import Runs
-from samedge_core.summary import in_words, summarise
+from samedge_core.sharing import export, links, replay_file
+from samedge_core.sharing.replay_file import Replay
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.stop import StopReason
 
 if TYPE_CHECKING:
-    from samedge_core.catching_up import OnReplay
-    from samedge_core.headless import HeadlessRun
+    from samedge_core.runs.local import HeadlessRun
+    from samedge_core.runs.restore import OnReplay
 
 __all__ = ["add_commands"]
 
@@ -123,7 +123,7 @@ def _add_settings(parser: argparse.ArgumentParser, help: str) -> None:
 def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="FOLDER", type=Path,
-        help=f"also write the results there, at the end: {', '.join(saved.RESULTS)}",
+        help=f"also write the results there, at the end: {', '.join(export.RESULTS)}",
     )  # fmt: skip
     parser.add_argument("--title", metavar="TEXT", help="what the run is listed as")
     parser.add_argument("--tag", metavar="WORD", action="append", default=[], dest="tags",
@@ -189,7 +189,7 @@ def _read_replay(source: str) -> Replay:
         for complaint in shared.complaints:
             note(f"note: {complaint}")
         return Replay(shared.config, shared.interventions)
-    return exchange.from_json(Path(source).read_bytes())
+    return replay_file.from_json(Path(source).read_bytes())
 
 
 def _train_new(wanted: Replay, options: argparse.Namespace) -> Exit:
@@ -202,7 +202,7 @@ def _train_new(wanted: Replay, options: argparse.Namespace) -> Exit:
 
 
 def _headless() -> type[HeadlessRun]:
-    from samedge_core.headless import HeadlessRun  # loads torch
+    from samedge_core.runs.local import HeadlessRun  # loads torch
 
     return HeadlessRun
 
@@ -211,7 +211,7 @@ def _train(runs: Runs, run: HeadlessRun, options: argparse.Namespace) -> Exit:
     """Train, record, label, write the results and tell how it went."""
     record = run.record
     if options.out is not None:
-        saved.set_run(options.out, record.id)
+        export.set_run(options.out, record.id)
     if not options.quiet:
         note(f"run {record.id} in {runs.store.settings.home}")
     with progress(run.history, run.costs, quiet=options.quiet) as on_row:
@@ -232,8 +232,8 @@ def _finished(runs: Runs, run: str, options: argparse.Namespace) -> list[str]:
     recorded.label(**{name: value for name, value in labels.items() if value is not None})
     parts = [f"Recorded as {run}: see {PROGRAM} show {run[:8]}"]
     if options.out is not None:
-        written = saved.write_results(options.out, recorded.history, recorded.about())
-        parts.append(f"Files in {options.out}: {', '.join([*written, saved.RUN])}")
+        written = export.write_results(options.out, recorded.history, recorded.about())
+        parts.append(f"Files in {options.out}: {', '.join([*written, export.RUN])}")
     return parts
 
 
@@ -299,8 +299,8 @@ def _check_out(out: Path | None, run: str | None = None) -> None:
     """Whether results of `run` (None: of a new one) may go there."""
     if out is None:
         return
-    there = saved.run_of(out)
-    if (there is None and not saved.holds_old_run(out)) or there == run is not None:
+    there = export.run_of(out)
+    if (there is None and not export.holds_old_run(out)) or there == run is not None:
         return
     what = f"the run {there}" if there else "a run of an earlier version"
     raise UsageError(
@@ -319,23 +319,23 @@ def _to_resume(runs: Runs, options: argparse.Namespace) -> str:
             f"--resume needs the ID of a run (see {PROGRAM} runs), or --out FOLDER with the "
             "results of one"
         )
-    run = saved.run_of(out)
+    run = export.run_of(out)
     if run is not None and run in runs:
         return runs[run].there().id
-    if saved.holds_old_run(out):
+    if export.holds_old_run(out):
         return _taken_in(runs, out)
     if run is None:
-        raise saved.SavedError(f"{out} has the results of no run: {saved.RUN} is missing")
-    raise saved.SavedError(
-        f"the run {run} of {out / saved.RUN} is not in {runs.store.settings.home}; another folder "
+        raise export.SavedError(f"{out} has the results of no run: {export.RUN} is missing")
+    raise export.SavedError(
+        f"the run {run} of {out / export.RUN} is not in {runs.store.settings.home}; another folder "
         "can be named by SAMEDGE_HOME"
     )
 
 
 def _taken_in(runs: Runs, out: Path) -> str:
-    from samedge_core.headless import take_in
+    from samedge_core.runs.local import take_in
 
     run = take_in(runs.store, out)
-    saved.set_run(out, run)
+    export.set_run(out, run)
     note(f"note: the run that an earlier version saved in {out} is recorded as {run} now")
     return run

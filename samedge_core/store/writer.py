@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from samedge_core.analysis.summary import summarise
 from samedge_core.store.folder import RunFolder
 from samedge_core.store.record import RunRecord
-from samedge_core.summary import summarise
 from samedge_core.training.history import History
 
 if TYPE_CHECKING:

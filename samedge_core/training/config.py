@@ -11,7 +11,7 @@ from typing import Any
 
 from samedge_core.fields import ConfigError, Field, check_all
 from samedge_core.problems.registry import OWN_PROBLEM, PROBLEMS, ProblemSpec, spec_of
-from samedge_core.rules import RULES, Hyperparameters
+from samedge_core.theory.rules import RULES, Hyperparameters
 
 __all__ = ["FIELDS", "LIVE_FIELDS", "LONGEST_GAP", "SCHEMA", "RunConfig"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from samedge_core import edges
-from samedge_core.rules import RULES, Hyperparameters
+from samedge_core.theory import edges
+from samedge_core.theory.rules import RULES, Hyperparameters
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.stop import Stop, StopReason
 

@@ -13,13 +13,13 @@ from torch.linalg import vector_norm
 
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.fields import ConfigError
-from samedge_core.optimizers import Step, update
 from samedge_core.problems.explicit_operator import ExplicitOperator
 from samedge_core.problems.problem import Batch, Problem
 from samedge_core.problems.registry import OWN_PROBLEM, build, made_from
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import History, Intervention, Measurement
 from samedge_core.training.observe import Operator, Slope, observe
+from samedge_core.training.optimizers import Step, update
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samedge_core import packing
 from samedge_core.curvature.tracker import SharpnessTracker
 from samedge_core.problems.batches import Batch, Batches
 from samedge_core.problems.problem import Problem
-from samedge_core.rules import Hyperparameters
+from samedge_core.theory.rules import Hyperparameters
+from samedge_core.training import packing
 from samedge_core.training.cadence import Cadence
 from samedge_core.training.config import RunConfig
 

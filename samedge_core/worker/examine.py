@@ -6,13 +6,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from samedge_core.curvature.spectrum import spectrum
+from samedge_core.curvature.lanczos_quadrature import spectrum
 from samedge_core.problems.batches import Batch
 from samedge_core.problems.problem import Problem
-from samedge_core.rules import Hyperparameters
+from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
+from samedge_core.training.inspect_step import moment_at
 from samedge_core.training.loop import build_problem
-from samedge_core.training.moment import moment_at
 from samedge_core.training.observe import observe
 from samedge_core.training.state import TrainState
 from samedge_core.worker.channel import Channel

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from samedge_core.diagnosis import diagnose, last_stable
-from samedge_core.rules import Hyperparameters
+from samedge_core.analysis.diagnosis import diagnose, last_stable
 from samedge_core.store import RunRecord
+from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import Stop, StopReason
+from samedge_core.worker.inspections import RunMoment
 from samedge_core.worker.messages import Begin, Snapshot, Status
-from samedge_core.worker.moments import RunMoment
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.spectra import RunSpectra
 from samedge_core.worker.view import Phase, RunView

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from samedge_core.costs import Cost
-from samedge_core.moments import Moment
-from samedge_core.rules import Hyperparameters
-from samedge_core.spectra import Spectrum
+from samedge_core.curvature.spectral_density import Spectrum
+from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
+from samedge_core.training.costs import Cost
 from samedge_core.training.history import Intervention
+from samedge_core.training.inspection import Moment
 from samedge_core.training.stop import Stop
 
 # --- to the worker

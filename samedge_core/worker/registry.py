@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from samedge_core.branching import branch_off
-from samedge_core.rules import Hyperparameters
 from samedge_core.store import RunRecord, Store
+from samedge_core.store.branching import branch_off
 from samedge_core.store.record import Branch
+from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, check_changes
 from samedge_core.training.stop import StopReason
+from samedge_core.worker.inspections import RunMoment
 from samedge_core.worker.live_run import LiveRun
 from samedge_core.worker.messages import (
     Advance,
@@ -36,7 +37,6 @@ from samedge_core.worker.messages import (
     SpectrumProgress,
     Status,
 )
-from samedge_core.worker.moments import RunMoment
 from samedge_core.worker.pool import WorkerPool
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.settings import Settings

@@ -8,10 +8,10 @@ import traceback
 
 import torch
 
-from samedge_core.compiling import compile_all
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import build_problem, run
 from samedge_core.training.stop import Stop, StopReason
+from samedge_core.training.warmup import compile_all
 from samedge_core.worker.channel import Channel
 from samedge_core.worker.examine import examine, examine_moment
 from samedge_core.worker.messages import Begin, Command, Ended, Examine, ExamineMoment

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from samedge_core.costs import Costs
+from samedge_core.training.costs import Costs
 from samedge_core.training.history import Intervention, Measurement, row_dtype
 from samedge_core.training.loop import Changes, build_problem, measurements
 from samedge_core.training.state import TrainState

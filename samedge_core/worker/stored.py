@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 
-from samedge_core.branching import state_before
 from samedge_core.store import RunRecord, Store
+from samedge_core.store.branching import state_before
 from samedge_core.training.history import History
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.messages import Snapshot

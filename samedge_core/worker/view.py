@@ -8,12 +8,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from samedge_core.rules import Hyperparameters
 from samedge_core.store import Origin
+from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.stop import Stop
+from samedge_core.worker.inspections import MomentView
 from samedge_core.worker.messages import Status
-from samedge_core.worker.moments import MomentView
 from samedge_core.worker.spectra import SpectraView
 
 __all__ = ["Phase", "RunView"]

@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import lab
+from pages.parts.lab import session
 from tests.app.harness import PATIENCE
 
 
@@ -12,12 +12,12 @@ def page(workers):
     app = AppTest.from_file("../../app.py", default_timeout=PATIENCE).run()
     yield app
     for run_id in app.session_state["runs"]:
-        if run_id in lab.registry():
-            lab.registry().stop(run_id)
+        if run_id in session.registry():
+            session.registry().stop(run_id)
 
 
 @pytest.fixture(scope="module")
 def workers():
     yield
-    lab.registry().close()
-    lab.registry.clear()
+    session.registry().close()
+    session.registry.clear()

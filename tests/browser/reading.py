@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Page
 
-from samedge_core import links
-from samedge_core.presets import PRESETS
+from samedge_core.experiments.presets import PRESETS
+from samedge_core.sharing import links
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTEFACTS = ROOT / "test-artifacts"

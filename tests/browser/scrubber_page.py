@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from pages.parts.live import Axis, Cursor, RunUpdate, View, cursor_step, live_charts
+from pages.parts.components.live import Axis, Cursor, RunUpdate, View, cursor_step, live_charts
 
 AXES: dict[str, Axis] = {"step": "step", "time": "time", "evals": "evals"}
 

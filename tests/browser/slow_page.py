@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from pages.parts import clicks, fragments
+from pages.parts.frame import clicks, fragments
 
 
 class Counts:

@@ -6,7 +6,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from samedge_core import links
+from samedge_core.sharing import links
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 

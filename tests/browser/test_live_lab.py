@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import samedge_core as se
-from pages.parts.controls import WORD_JOINER
-from samedge_core.edges import sam_edge
-from samedge_core.presets import PRESETS
+from pages.parts.lab.controls import WORD_JOINER
+from samedge_core.experiments.presets import PRESETS
+from samedge_core.theory.edges import sam_edge
 from tests.browser.reading import endless
 
 CHARTS = ("Sharpness", "Sharpness / edge", "Gradient norm", "Loss", "Alignment")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from samedge_core.edges import sam_edge
-from samedge_core.quadratics import orbit_radius
+from samedge_core.theory.edges import sam_edge
+from samedge_core.theory.quadratics import orbit_radius
 from tests.browser.reading import ARTEFACTS, line, traces, until
 
 PARABOLA = "Loss and iterates"

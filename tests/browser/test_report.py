@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 import samedge_core as se
-from samedge_core.report import report_html
+from samedge_core.sharing.report import report_html
 
 HERE = ("file:", "data:", "blob:")
 READ_LINES = """chart => Object.fromEntries(Array.from(

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import samedge_core as se
-from samedge_core.presets import PRESETS
+from samedge_core.experiments.presets import PRESETS
 from tests.browser.conftest import serve
 from tests.browser.reading import PATIENCE, ROOT, traces, until
 

@@ -16,7 +16,7 @@ from samedge_core.curvature import tracker as tracking
 from samedge_core.curvature.phase import Carried
 from samedge_core.curvature.space import Space
 from samedge_core.curvature.tracker import VERSION
-from samedge_core.presets import PRESETS
+from samedge_core.experiments.presets import PRESETS
 from samedge_core.training.loop import measurements
 from samedge_core.training.state import TrainState
 from tests.curvature.matrices import Matrix, rotation, with_spectrum

@@ -10,15 +10,15 @@ import optax
 import pytest
 import torch
 
-from samedge_core.optimizers import update
 from samedge_core.problems.data import DataError
 from samedge_core.problems.networks import mlp
 from samedge_core.problems.paper_networks import ChannelNorm, PaperCNN, glorot_truncated
 from samedge_core.problems.problem import ModuleProblem
 from samedge_core.problems.registry import build
 from samedge_core.problems.transformer import Transformer, haiku_initialiser
-from samedge_core.rules import Hyperparameters
+from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
+from samedge_core.training.optimizers import update
 
 pytestmark = pytest.mark.usefixtures("paper_files")
 

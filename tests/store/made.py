@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from samedge_core import packing
 from samedge_core.store import RunRecord
+from samedge_core.training import packing
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, row_dtype
 

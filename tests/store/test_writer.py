@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from samedge_core import saved
+from samedge_core.sharing import export
 from samedge_core.store import Origin, RunRecord, Store, open_store
 from samedge_core.store.writer import RunWriter, group_key
 from samedge_core.training.history import History, Intervention
@@ -144,14 +144,14 @@ def life(store: Store, live: History) -> None:
 
 def killing(patch: pytest.MonkeyPatch, number: int, error: BaseException) -> None:
     """The `number`-th write of a file fails, and all later ones."""
-    count, was = itertools.count(), saved.replace
+    count, was = itertools.count(), export.replace
 
     def mortal(file: Path, content: bytes) -> None:
         if next(count) >= number:
             raise error
         was(file, content)
 
-    patch.setattr(saved, "replace", mortal)
+    patch.setattr(export, "replace", mortal)
 
 
 def test_after_a_kill_at_any_write_the_record_is_true_of_the_rows(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
-from samedge_core.rules import Hyperparameters
+from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, SCHEMA, RunConfig
 
 

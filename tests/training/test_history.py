@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samedge_core import edges
-from samedge_core.rules import RULES
+from samedge_core.theory import edges
+from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import COLUMNS, History, Intervention, Measurement, row_dtype
 

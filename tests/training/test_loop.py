@@ -12,10 +12,10 @@ import torch
 import samedge_core as se
 from samedge_core.curvature import dense_hessian
 from samedge_core.fields import ConfigError
-from samedge_core.optimizers import update
 from samedge_core.problems.registry import OWN_PROBLEM
-from samedge_core.rules import RULES
+from samedge_core.theory.rules import RULES
 from samedge_core.training.loop import measurements
+from samedge_core.training.optimizers import update
 from samedge_core.training.state import TrainState
 
 SMALL = {"n": 40, "width": 6}

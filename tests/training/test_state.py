@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import samedge_core as se
-from samedge_core.rules import RULES
+from samedge_core.theory.rules import RULES
 from samedge_core.training.loop import measurements
 from samedge_core.training.state import TrainState
 

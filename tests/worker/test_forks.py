@@ -5,8 +5,8 @@ import pytest
 
 from samedge_core.fields import ConfigError
 from samedge_core.problems.registry import PROBLEMS
-from samedge_core.rules import RULES
 from samedge_core.store import Origin, open_store
+from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.loop import run

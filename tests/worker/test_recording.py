@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from samedge_core import saved
+from samedge_core.sharing import export
 from samedge_core.store import Entry, Store, open_store
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History
@@ -148,14 +148,14 @@ def test_a_run_goes_on_in_another_server_as_if_nothing_had_been(tmp_path):
 def test_a_full_disk_is_told_and_everything_is_written_once_it_has_room(
     registry, monkeypatch, caplog
 ):
-    was, full = saved.replace, [False]
+    was, full = export.replace, [False]
 
     def replace(file: Path, content: bytes) -> None:
         if full[0]:
             raise OSError(errno.ENOSPC, "No space left on device", str(file))
         was(file, content)
 
-    monkeypatch.setattr(saved, "replace", replace)
+    monkeypatch.setattr(export, "replace", replace)
     run_id = registry.start(ENDLESS, pace=200)
     until(registry, run_id, lambda v: v.last_step > 50)
     full[0] = True
@@ -316,7 +316,7 @@ def test_a_run_that_is_forgotten_before_it_could_be_written_is_kept_until_it_is(
     run_id, store = registry.start(CONFIG.replace(steps=30)), store_of(registry)
     live = ended(registry, run_id, 29)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(saved, "replace", lambda file, content: 1 / 0)
+        patch.setattr(export, "replace", lambda file, content: 1 / 0)
         live.stop = None  # something that is not on disk yet
         recorder.forget(run_id)
         assert not recorder.follows(run_id)

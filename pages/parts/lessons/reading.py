@@ -4,10 +4,10 @@ import re
 
 import streamlit as st
 
-from pages.parts import keys
+from pages.parts.frame import keys
 from pages.parts.lessons import runs
 from pages.parts.lessons.runs import Watched
-from samedge_core.lessons import LESSONS, Lesson
+from samedge_core.experiments.lessons import LESSONS, Lesson
 
 NAMES = list(LESSONS)
 OPEN = "lessons:open"  # in the session: runs that the live lab is to show

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.parts import lab, navigation
-from pages.parts.controls import plain
-from pages.parts.lab import ACTIVE, known, registry
-from samedge_core.exchange import Replay
-from samedge_core.lessons import LESSONS, Lesson, Outcome
+from pages.parts.frame import navigation
+from pages.parts.lab import session
+from pages.parts.lab.controls import plain
+from pages.parts.lab.session import ACTIVE, known, registry
+from samedge_core.experiments.lessons import LESSONS, Lesson, Outcome
+from samedge_core.sharing.replay_file import Replay
 from samedge_core.training.stop import StopReason
 from samedge_core.worker.view import Phase, RunView
 
@@ -149,7 +150,7 @@ def pause_or_go_on(lesson: Lesson) -> None:
         if view.phase in ACTIVE:
             registry().pause(view.id)
         elif not watched.active and not (view.stop and view.stop.reason in _FINAL):
-            lab.resume(view.id)
+            session.resume(view.id)
 
 
 def go(name: str) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.parts import downloading, progress
-from pages.parts.controls import plain
-from pages.parts.lab import registry
-from pages.parts.paper import runs
+from pages.parts.lab.controls import plain
+from pages.parts.lab.session import registry
+from pages.parts.paper import downloading, runs
 from pages.parts.paper.runs import Watched
-from samedge_core.paper import ALL_PRESETS, Task
+from pages.parts.views import progress
+from samedge_core.experiments.paper import ALL_PRESETS, Task
 from samedge_core.training.stop import StopReason
 
 REFERENCE_GRADIENT = 0.0010

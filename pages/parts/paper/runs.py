@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.parts import downloading, lab, navigation
-from pages.parts.lab import ACTIVE, known, registry
-from samedge_core.paper import ALL_PRESETS, TASKS, Task
+from pages.parts.frame import navigation
+from pages.parts.lab import session
+from pages.parts.lab.session import ACTIVE, known, registry
+from pages.parts.paper import downloading
+from samedge_core.experiments.paper import ALL_PRESETS, TASKS, Task
 from samedge_core.worker.view import RunView
 
 KEY = "paper:runs"
@@ -154,4 +156,4 @@ def resume(watched: Sequence[Watched]) -> None:
     """Let those go on that have not reached their end; none that has been deleted meanwhile."""
     for one in watched:
         if one.resumable and known(one.entry.run_id):
-            lab.resume(one.entry.run_id)
+            session.resume(one.entry.run_id)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from pages.parts.lab import registry
+from pages.parts.lab.session import registry
 from pages.parts.paper.runs import Watched
-from samedge_core.paper import TASKS
-from samedge_core.summary import Summary, shown, summarise
+from samedge_core.analysis.summary import Summary, shown, summarise
+from samedge_core.experiments.paper import TASKS
 
 COLUMNS = {
     "run": "run",

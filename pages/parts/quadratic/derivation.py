@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from pages.parts.figures import Figure
+from pages.parts.components.figures import Figure
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.draw import Descents
 from pages.parts.quadratic.settings import Values
-from samedge_core.descent import descend
-from samedge_core.edges import gd_edge, gd_multiplier, sam_edge, sam_multiplier
-from samedge_core.quadratics import Quadratic, orbit_grad_norm, orbit_radius
+from samedge_core.theory.descent import descend
+from samedge_core.theory.edges import gd_edge, gd_multiplier, sam_edge, sam_multiplier
+from samedge_core.theory.quadratics import Quadratic, orbit_grad_norm, orbit_radius
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pages.parts.figures import Figure, Scrub, Trace
+from pages.parts.components.figures import Figure, Scrub, Trace
 from pages.parts.quadratic.settings import RULE_NAMES, Values
-from samedge_core.descent import (
+from samedge_core.theory.descent import (
     PLAIN_RULES,
     Landscape,
     Trajectory,
@@ -16,7 +16,7 @@ from samedge_core.descent import (
     extreme_steps,
     sampled_steps,
 )
-from samedge_core.edges import gd_edge
+from samedge_core.theory.edges import gd_edge
 
 # Dash and marker tell the rules apart too, for eyes that do not see the hues.
 MARKERS = {"gd": "circle", "sam": "diamond", "usam": "square"}

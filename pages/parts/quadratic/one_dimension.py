@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from pages.parts.figures import Figure, Trace
+from pages.parts.components.figures import Figure, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import RULE_NAMES, Values
-from samedge_core.descent import Trajectory, sampled_steps
-from samedge_core.quadratics import Quadratic, orbit_grad_norm, orbit_radius
+from samedge_core.theory.descent import Trajectory, sampled_steps
+from samedge_core.theory.quadratics import Quadratic, orbit_grad_norm, orbit_radius
 
 LOSS = "Loss and iterates"
 HEIGHT = 526

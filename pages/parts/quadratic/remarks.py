@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pages.parts.quadratic.draw import Descents
 from pages.parts.quadratic.settings import AXES, FIELDS, RULE_NAMES, Values
 from pages.parts.quadratic.two_dimensions import steepest
-from samedge_core.descent import Trajectory
-from samedge_core.edges import gd_edge, usam_edge
+from samedge_core.theory.descent import Trajectory
+from samedge_core.theory.edges import gd_edge, usam_edge
 
 _UNUSED = {"gd": ("rho", "grad_norm"), "usam": ("grad_norm",), "sam": ()}
 

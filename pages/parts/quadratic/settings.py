@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from samedge_core.descent import PLAIN_RULES
-from samedge_core.exchange import shown
 from samedge_core.fields import ConfigError, Field
+from samedge_core.sharing.replay_file import shown
+from samedge_core.theory.descent import PLAIN_RULES
 
 Values = Mapping[str, Any]
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from pages.parts.figures import Figure, Raster, Trace
+from pages.parts.components.figures import Figure, Raster, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import AXES, FIELDS, Values
-from samedge_core.edges import gd_edge, sam_edge
-from samedge_core.stability import CONTRACTS, GROWS, OSCILLATES, edge_in, multiplier, regions
+from samedge_core.theory.edges import gd_edge, sam_edge
+from samedge_core.theory.stability import CONTRACTS, GROWS, OSCILLATES, edge_in, multiplier, regions
 
 MAP = "Stability map"
 EDGE = "SAM-edge over ‖g‖"
@@ -31,7 +31,7 @@ def settings_at(figure: str, x: float, y: float, values: Values) -> Mapping[str,
 
 
 def region_map(values: Values, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
-    """The regions of `samedge_core.stability`, shape (len(ys), len(xs))."""
+    """The regions of `samedge_core.theory.stability`, shape (len(ys), len(xs))."""
     settings = {name: values[name] for name in AXES}
     settings |= {values["map_x"]: xs, values["map_y"]: ys[:, None]}
     return np.broadcast_to(regions(multiplier(values["map_rule"], **settings)), (len(ys), len(xs)))

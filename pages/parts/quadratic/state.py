@@ -5,7 +5,8 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import navigation, sliders
+from pages.parts.components import sliders
+from pages.parts.frame import navigation
 from pages.parts.quadratic.settings import DEFAULTS, FIELDS, PRESETS, Values, from_link, to_link
 
 _VALUES, _LINK, _SETTLED = "quadratic:values", "quadratic:link", "quadratic:settled"

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from pages.parts.figures import Figure, Trace
+from pages.parts.components.figures import Figure, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import RULE_NAMES, Values
-from samedge_core.descent import Trajectory, sampled_steps
-from samedge_core.quadratics import Quadratic, orbit_grad_norm, orbit_radius, rotation
-from samedge_core.stability import multiplier
+from samedge_core.theory.descent import Trajectory, sampled_steps
+from samedge_core.theory.quadratics import Quadratic, orbit_grad_norm, orbit_radius, rotation
+from samedge_core.theory.stability import multiplier
 
 CONTOURS = "Contours and trajectories"
 LEVELS = 12

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from pages.parts.figures import Figure, Raster, Trace
+from pages.parts.components.figures import Figure, Raster, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import RULE_NAMES, Values
-from samedge_core.edges import gd_edge
-from samedge_core.two_weight import (
+from samedge_core.theory.edges import gd_edge
+from samedge_core.theory.two_weight import (
     TwoWeightLandscape,
     loss_level,
     sharpness_level,

@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 
 from pages.parts.runs import records
-from samedge_core import compare
-from samedge_core.rules import RULES
+from samedge_core.analysis import compare
+from samedge_core.analysis.summary import shown
 from samedge_core.store import Entry
-from samedge_core.summary import shown
+from samedge_core.theory.rules import RULES
 from samedge_core.training.config import FIELDS, LIVE_FIELDS
 from samedge_core.training.stop import StopReason
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.parts.lab import registry
+from pages.parts.lab.session import registry
 from pages.parts.runs import selection, source
 from pages.parts.runs.columns import megabytes
 from samedge_core.store import Entry, Query

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import streamlit as st
 
-from pages.parts.figures import Figure, Trace, figures
+from pages.parts.components.figures import Figure, Trace, figures
 from pages.parts.runs import source
 from pages.parts.runs.columns import name_of
-from samedge_core.rules import RULES
 from samedge_core.store import Entry, Query
+from samedge_core.theory.rules import RULES
 
 KEY = "runs:family"
 NAME = "Family tree"

@@ -8,9 +8,9 @@ import streamlit as st
 from pages.parts.runs import source
 from pages.parts.runs.columns import COLUMNS, FIRST
 from samedge_core.problems.registry import PROBLEMS
-from samedge_core.rules import RULES
 from samedge_core.store import Query
 from samedge_core.store.catalogue import Status
+from samedge_core.theory.rules import RULES
 
 Name = TypeVar("Name", bound=str)
 

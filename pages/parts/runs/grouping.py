@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pages.parts.runs.records import Compared, course_text
-from samedge_core import compare
+from samedge_core.analysis import compare
 from samedge_core.training.history import SYMBOLS
 
 Key = TypeVar("Key", bound=Hashable)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.parts.controls import plain
-from pages.parts.figures import Figure, Trace, figures
+from pages.parts.components.figures import Figure, Trace, figures
+from pages.parts.lab.controls import plain
 from pages.parts.runs import grouping, records
 from pages.parts.runs.grouping import Group
 from pages.parts.runs.records import Compared
-from samedge_core.compare import AXES, QUANTITIES, Line
-from samedge_core.saved import SavedError
+from samedge_core.analysis.compare import AXES, QUANTITIES, Line
+from samedge_core.sharing.export import SavedError
 
 KEY = "runs:charts"
 RATIO, SHARPNESS, GRADIENT, LOSS = "Sharpness / edge", "Sharpness", "Gradient norm", "Loss"

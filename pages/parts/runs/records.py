@@ -7,10 +7,10 @@ from typing import Any
 import streamlit as st
 
 from pages.parts.runs import source
-from samedge_core import compare
+from samedge_core.analysis import compare
 from samedge_core.fields import ConfigError, Field
-from samedge_core.rules import Hyperparameters
 from samedge_core.store import Entry
+from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 
 MOST = 12

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
-from pages.parts import navigation
+from pages.parts.frame import navigation
 from pages.parts.runs import source
 from samedge_core.store import Entry, Query
 

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2 import component
 
-from pages.parts import assets
+from pages.parts.frame import assets
 from pages.parts.runs import filters, selection, source
 from pages.parts.runs.columns import COLUMNS, name_of
 from samedge_core.store import Entry

@@ -1,0 +1,151 @@
+"""Figures that answer to sliders: whole Plotly figures, drawn in place by static/figures.js.
+
+A figure is plain data, traces and a layout as Plotly names them; building it costs microseconds,
+where `plotly.graph_objects` checks for tens of milliseconds (the tests let it check them all).
+Colours are names of the page's theme: "@sam", or "@sam/0.3" with an opacity.
+"""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from streamlit.components.v2 import component
+
+from pages.parts.frame import assets
+
+Trace = dict[str, Any]
+
+FONT = 14
+FONT_LARGE = 20
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A coloured grid: `z` of shape (rows, columns), its first row lowest, over the ranges x and y.
+
+    Ranges are in axis units, so logarithms (base 10) on a log axis; `stops` are (value, colour).
+    """
+
+    z: np.ndarray
+    x: Sequence[float]
+    y: Sequence[float]
+    stops: Sequence[tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        name: what it shows; its aria-label, and its identity: zoom is kept under this name.
+        traces, layout: as in Plotly. A trace with `meta={"step": array}`, one step number for each
+            point, is cut at the step of the scrubber; "trail" keeps only the last so many steps.
+        columns, rows: how much of the grid, 6 columns wide, it takes.
+        height: in pixels.
+        rasters: coloured grids under the traces.
+        click: a click anywhere in it is reported.
+        cursor: x is the step; the scrubber is drawn as a line.
+    """
+
+    name: str
+    traces: Sequence[Trace]
+    layout: Mapping[str, Any]
+    columns: int = 3
+    rows: int = 1
+    height: int = 300
+    rasters: Sequence[Raster] = ()
+    click: bool = False
+    cursor: bool = False
+
+
+@dataclass(frozen=True)
+class Scrub:
+    """What can be played: the steps that are drawn, and the numbers at each of them.
+
+    Attributes:
+        steps: step numbers, shape (n,).
+        columns: names of the numbers.
+        rows: (label, colour, one array of shape (n,) for each column); NaN shows as a dash.
+    """
+
+    steps: np.ndarray
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, str, Sequence[np.ndarray]]] = field(default_factory=list)
+
+
+def figures(
+    shown: Sequence[Figure],
+    *,
+    scene: str,
+    key: str,
+    scrub: Scrub | None = None,
+    font: int = FONT,
+    on_click: Callable[[], None],
+) -> None:
+    """Draw figures in place of the ones before. Another `scene` sets the scrubber to its end.
+
+    A click on a figure with `click` calls `on_click`; `st.session_state[key]["clicked"]` then is
+    {"figure": name, "x": ..., "y": ...}, in data units.
+    """
+    assets.ensure_plotly_js()
+    data = {
+        "key": key,
+        "scene": scene,
+        "font": font,
+        "figures": [
+            {
+                "name": item.name,
+                "traces": encode(item.traces),
+                "layout": encode(item.layout),
+                "columns": item.columns,
+                "rows": item.rows,
+                "height": item.height,
+                "rasters": [encode(vars(raster)) for raster in item.rasters],
+                "click": item.click,
+                "cursor": item.cursor,
+            }
+            for item in shown
+        ],
+        "scrub": None if scrub is None else _encode_scrub(scrub),
+    }
+    _mount(key=key, data=data, on_clicked_change=on_click)
+
+
+def _encode_scrub(scrub: Scrub) -> dict[str, Any]:
+    rows = [{"label": n, "color": c, "values": encode(v)} for n, c, v in scrub.rows]
+    return {"steps": encode(scrub.steps), "columns": list(scrub.columns), "rows": rows}
+
+
+def encode(value: Any) -> Any:
+    """JSON for the browser: arrays become base64 of Float32, Float64 or bytes.
+
+    >>> encode({"x": np.array([1.0, 2.0]), "name": "w"})
+    {'x': {'f4': 'AACAPwAAAEA='}, 'name': 'w'}
+    """
+    if isinstance(value, np.ndarray):
+        return _encode_array(value)
+    if isinstance(value, Mapping):
+        return {name: encode(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [encode(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _encode_array(values: np.ndarray) -> dict[str, Any]:
+    if values.dtype == np.uint8:
+        kind, packed = "u1", values
+    else:
+        packed = values.astype("<f8")
+        finite = packed[np.isfinite(packed)]
+        # seven digits draw anything, but a diverging run leaves the range of Float32
+        wide = finite.size and np.abs(finite).max() > np.finfo(np.float32).max
+        kind, packed = ("f8", packed) if wide else ("f4", packed.astype("<f4"))
+    code = {kind: base64.b64encode(np.ascontiguousarray(packed).tobytes()).decode("ascii")}
+    return code | ({"columns": values.shape[1]} if values.ndim == 2 else {})
+
+
+_mount = component(
+    "samedge_figures", js=assets.module("figures.js", tall=1100, wide=620), isolate_styles=False
+)

@@ -1,0 +1,89 @@
+"""What every page begins with: title, theme of the layout, and links to all pages."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
+
+from pages.parts.frame import clicks, fragments
+
+PAGES = (
+    ("app.py", "Live lab", ":material/monitoring:"),
+    ("pages/lessons.py", "Lessons", ":material/school:"),
+    ("pages/quadratic.py", "Quadratic intuition", ":material/architecture:"),
+    ("pages/paper.py", "The paper's tasks", ":material/science:"),
+    ("pages/runs.py", "Runs", ":material/list_alt:"),
+)
+
+# Streamlit's own spacing pushes the first chart below the fold at 1400x900.
+_COMPACT = """
+<style>
+  [data-testid="stMainBlockContainer"] { padding: 2.2rem 2rem 2rem; max-width: none; }
+  [data-testid="stSidebarUserContent"] { padding-top: 0; }
+  [data-testid="stSidebarHeader"] { height: 2.2rem; padding-bottom: 0; margin-bottom: 0; }
+  [data-testid="stMain"] [data-testid="stVerticalBlock"] { gap: 0.5rem; }
+  [data-testid="stSidebar"] [data-testid="stVerticalBlock"] { gap: 0.6rem; }
+  /* formulas are as wide as they are: smaller where there is less room */
+  [data-testid="stMain"] .katex-display > .katex { font-size: clamp(11px, 1.55vw, 19px); }
+  [data-testid="stHeader"] { height: 2.2rem; min-height: 2.2rem; background: transparent; }
+</style>
+"""
+
+
+# In a frame of a slide or a course page there is room for the charts alone.
+_EMBEDDED = """
+<style>
+  [data-testid="stSidebar"], [data-testid="stSidebarCollapsedControl"],
+  [data-testid="stExpandSidebarButton"] { display: none; }
+  [data-testid="stMainBlockContainer"] { padding: 0.5rem 1rem; }
+</style>
+"""
+
+
+def embedded() -> bool:
+    """Whether the page stands in a frame of another one (`?embed=true`)."""
+    return bool(st.context.is_embedded)
+
+
+def by_history() -> bool:
+    """Whether the browser's Back or Forward has brought the reader here: the address is theirs."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
+
+
+def put_address(parameters: Mapping[str, str]) -> None:
+    """Have the address of the page that is shown say this."""
+    if st.query_params.to_dict() != parameters:
+        st.query_params.from_dict(parameters)
+    st.session_state["addresses"][st.session_state["page"]] = dict(parameters)
+
+
+def _addresses(title: str) -> dict[str, dict[str, str]]:
+    """By page, the parameters of its address: the way back to it leads to what it showed.
+
+    As it leaves for another page, Streamlit puts the parameters of that into the address of the
+    page that is left, and the browser's Back leads there: then the page's own are put back.
+    """
+    addresses = st.session_state.setdefault("addresses", {})
+    here, own = st.query_params.to_dict(), addresses.get(title)
+    of_others = [other for page, other in addresses.items() if other and page != title]
+    if by_history() and own is not None and here != own and here in of_others:
+        st.query_params.from_dict(own)
+    addresses[title] = st.query_params.to_dict()
+    return addresses
+
+
+def begin(title: str) -> bool:
+    """Set up the page; call it first. Returns whether the reader comes from another page."""
+    clicks.hear()
+    fragments.leave()
+    st.set_page_config(page_title=f"SAMEdge · {title}", page_icon="📈", layout="wide")
+    st.html(_COMPACT + (_EMBEDDED if embedded() else ""))
+    st.sidebar.markdown("## SAMEdge :small[:gray[see the edge of stability]]")
+    arrived = st.session_state.get("page", title) != title
+    st.session_state["page"] = title
+    addresses = _addresses(title)
+    with st.sidebar:
+        for file, label, icon in PAGES:
+            st.page_link(file, label=label, icon=icon, query_params=addresses.get(label))
+    return arrived

@@ -1,0 +1,301 @@
+"""The runs that this browser session shows, and what its buttons do with them; draws nothing."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import streamlit as st
+
+from pages.parts.frame import navigation
+from pages.parts.lab.controls import plain
+from samedge_core.experiments.comparisons import SWEEPS, Sweep, sweep_of
+from samedge_core.fields import ConfigError
+from samedge_core.sharing.export import SavedError
+from samedge_core.sharing.replay_file import Replay
+from samedge_core.store import open_store
+from samedge_core.store.catalogue import CatalogueError
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.training.history import check_changes
+from samedge_core.worker.registry import RunRegistry
+from samedge_core.worker.view import Phase, RunView
+
+Primary = Literal["Start", "Pause", "Resume"]
+ACTIVE = (Phase.WAITING, Phase.STARTING, Phase.RUNNING)
+MOST = 6  # more runs in one chart can't be told apart
+SWEEP = "sweep"  # in the session: the name of the sweep that runs side by side, or None
+PLANNED = "planned"  # in the session: the Replay that new runs repeat
+KEPT = ("preset", "embed")  # parameters of the page's link that outlive a change of runs
+
+_log = logging.getLogger(__name__)
+
+
+@st.cache_resource(show_spinner=False)
+def registry() -> RunRegistry:
+    """All runs of this server. One for everybody: a session's own would die with its websocket."""
+    try:
+        return RunRegistry(store=open_store())
+    except (CatalogueError, OSError, ValueError) as error:
+        _log.warning("runs are not recorded: %s", error)
+        return RunRegistry()
+
+
+def known(run_id: str) -> bool:
+    """Whether the run can be shown; one that only the store has is taken up from there."""
+    try:
+        return registry().open(run_id)
+    except SavedError as error:
+        run = plain(run_id)
+        st.session_state["notice"] = f"The run {run} can't be shown: {plain(str(error))}"
+        return False
+
+
+def shown() -> list[str]:
+    """Ids of the runs on the charts that the server still knows."""
+    return [run_id for run_id in st.session_state.get("runs", []) if known(run_id)]
+
+
+def glances() -> list[RunView]:
+    """The shown runs without any rows."""
+    return [registry().view(run_id, most=0) for run_id in shown()]
+
+
+def show(run_ids: Sequence[str]) -> None:
+    """Put these runs on the charts and into the link."""
+    _put(run_ids)
+    # a link's setting has done its part
+    kept = {name: st.query_params[name] for name in KEPT if name in st.query_params}
+    navigation.put_address(kept | ({"run": ",".join(run_ids)} if run_ids else {}))
+
+
+def _put(run_ids: Sequence[str]) -> None:
+    st.session_state["runs"] = list(run_ids)
+    st.session_state["sent:live"] = {}
+
+
+def attach() -> list[str]:
+    """On a first visit, and after the browser's Back or Forward, take up the runs that the link
+    names; else have the link name the runs that there still are. Returns the ids that are gone."""
+    if navigation.by_history():
+        begin_anew()
+    linked = [part for part in st.query_params.get("run", "").split(",") if part]
+    first = "runs" not in st.session_state
+    wanted = linked[:MOST] if first else st.session_state["runs"]
+    found = [run_id for run_id in wanted if known(run_id)]
+    if first:
+        _put(found)
+    elif found != wanted or found != linked:
+        show(found)
+    if first or found != wanted:
+        found_sweep = _swept(glances())
+        st.session_state[SWEEP] = found_sweep and found_sweep.name
+    return [run_id for run_id in wanted if run_id not in found]
+
+
+def lost() -> bool:
+    """Whether a shown run has been deleted; `attach` says so in the next run of the page."""
+    return len(shown()) < len(st.session_state.get("runs", []))
+
+
+def begin_anew() -> None:
+    """The next visit to the live lab does what its link says, as a first one."""
+    for name in ("runs", "preset", PLANNED):
+        st.session_state.pop(name, None)
+
+
+def go(run_ids: Sequence[str]) -> None:
+    """Leave for the live lab, as for a first visit with these runs in its link."""
+    begin_anew()
+    st.switch_page("app.py", query_params={"run": ",".join(run_ids)})
+
+
+def sweep() -> Sweep | None:
+    """What runs side by side from the same weights, if anything does."""
+    return SWEEPS.get(st.session_state.get(SWEEP) or "")
+
+
+def _swept(views: Sequence[RunView]) -> Sweep | None:
+    """The sweep that these runs were started as."""
+    return None if forked(views) else sweep_of([view.config for view in views])
+
+
+def forked(views: Sequence[RunView]) -> bool:
+    """Whether one of them was forked off another."""
+    ids = [view.id for view in views]
+    return any(view.origin and view.origin.parent in ids for view in views)
+
+
+def steered(views: Sequence[RunView]) -> Sequence[RunView]:
+    """The runs that the controls act on: all of a sweep, else the newest."""
+    return views if sweep() else views[-1:]
+
+
+def lead(views: Sequence[RunView]) -> RunView:
+    """The run whose settings the controls show."""
+    swept = sweep()
+    return views[swept.lead if swept and len(views) == len(swept.values) else -1]
+
+
+def restart_needed(config: RunConfig, view: RunView) -> list[str]:
+    """Labels of the settings that differ from the run's and can't change mid-run."""
+    fixed = [f for f in FIELDS.values() if f.name not in (*LIVE_FIELDS, "problem", "steps")]
+    if config.problem != view.config.problem:
+        return [FIELDS["problem"].label]
+    different = [f.label for f in fixed if getattr(config, f.name) != getattr(view.config, f.name)]
+    if config.steps != view.stretch:
+        different.append(FIELDS["steps"].label)
+    options = config.spec.options
+    return different + [
+        f.label for f in options if config.options[f.name] != view.config.options[f.name]
+    ]
+
+
+def primary(config: RunConfig | None, views: Sequence[RunView]) -> Primary:
+    """What the first button does now."""
+    if any(view.phase in ACTIVE for view in views):
+        return "Pause"
+    if not views or (config and restart_needed(config, views[-1])) or _mode_changed(views):
+        return "Start"
+    stops = [view.stop for view in views if view.stop]
+    return "Resume" if all(stop.reason.resumable for stop in stops) else "Start"
+
+
+def press_primary(config: RunConfig | None) -> None:
+    """Start, pause or resume every shown run; none of them if one has been deleted meanwhile, for
+    then the button said something else."""
+    if lost():
+        return
+    views = glances()
+    action = primary(config, views)
+    if action == "Start" and config:
+        start(config)
+    for view in views:
+        if action == "Pause" and view.phase in ACTIVE:
+            registry().pause(view.id)
+        elif action == "Resume":
+            resume(view.id)
+
+
+def resume(run_id: str) -> None:
+    """Let a run go on, or say why it can't."""
+    try:
+        registry().resume(run_id)
+    except ValueError as error:
+        st.session_state["notice"] = f"The run {run_id} stays as it is: {error}"
+
+
+def start(config: RunConfig, *, paused: bool = False) -> None:
+    """Replace the shown runs by new ones from `config`, or, where a replay is planned, from its
+    eta, rho, beta and rule, with its interventions; the old ones end, their records stay."""
+    for run_id in shown():
+        registry().stop(run_id)
+    swept, pace = sweep(), st.session_state.get("pace")
+    configs, interventions = swept.configs(config) if swept else [config], ()
+    if not swept and (replay := planned()):
+        configs = [config.replace(**{n: getattr(replay.config, n) for n in LIVE_FIELDS})]
+        interventions = replay.interventions
+    begin = registry().start
+    show([begin(c, paused=paused, pace=pace, planned=interventions) for c in configs])
+    if not paused:
+        # a warm worker has its first rows within moments: the first picture then shows them
+        registry().wait_for_rows(shown()[0], timeout=0.3)
+
+
+def planned() -> Replay | None:
+    """What a new run repeats: where it starts, and the interventions on its way."""
+    return st.session_state.get(PLANNED)
+
+
+def step(config: RunConfig) -> None:
+    """One step of every shown run, then pause."""
+    views = glances()
+    if primary(config, views) == "Start":
+        start(config, paused=True)
+    for run_id in shown():
+        registry().advance(run_id)
+
+
+def reset(config: RunConfig) -> None:
+    """Back to step 0 with the settings as entered; paused."""
+    start(config, paused=True)
+
+
+def compare(name: str, config: RunConfig | None) -> None:
+    """Switch between one run and this sweep, which starts at once."""
+    chosen = st.session_state.get(SWEEP) != name
+    st.session_state[SWEEP] = name if chosen else None
+    if config:
+        start(config, paused=not chosen)
+
+
+def leave() -> None:
+    """End the shown runs and clear the charts; the last one stays as a faint line."""
+    for run_id in shown():
+        registry().stop(run_id)
+    show([])
+
+
+def in_force(view: RunView) -> RunConfig:
+    """The run's configuration with eta, rho, beta and rule as they are now."""
+    return view.config.replace(**{name: getattr(view.hyper, name) for name in LIVE_FIELDS})
+
+
+def apply_live(values: Mapping[str, Any]) -> None:
+    """Pass eta, rho, beta and rule on to the steered runs, from their next step on."""
+    views = steered(glances())
+    for view, changes in zip(views, _shared(values, views), strict=False):
+        registry().change(view.id, **changes)
+
+
+def _shared(entered: Mapping[str, Any], views: Sequence[RunView]) -> list[dict[str, Any]]:
+    """What the entered settings are for each of these runs; none, and a notice, where a multiple
+    can't be used."""
+    swept = sweep()
+    each = [swept.settings(entered, i) if swept else dict(entered) for i in range(len(views))]
+    try:
+        return [check_changes(changes) for changes in each]
+    except ConfigError as error:
+        st.session_state["notice"] = f"{plain(str(error))}: the runs go on unchanged."
+        return []
+
+
+def measure_spectra() -> None:
+    """Measure the Hessian's spectrum where each shown run is."""
+    for run_id in shown():
+        registry().measure_spectrum(run_id)
+
+
+def clear_spectra() -> None:
+    """Take the spectra of the shown runs away."""
+    for run_id in shown():
+        registry().clear_spectra(run_id)
+
+
+def cancel_spectra() -> None:
+    """Leave the spectra that are being measured; those in the chart stay."""
+    for run_id in shown():
+        registry().cancel_spectrum(run_id)
+
+
+def rewind(step: int, **changes: Any) -> None:
+    """Continue every shown run from `step` with `changes` as entered; what came after it stays, as
+    an abandoned branch."""
+    pace, new = st.session_state.get("pace"), []
+    views = glances()
+    for view, own in zip(views, _shared(changes, views), strict=False):
+        registry().stop(view.id)
+        # a run that was not yet as far goes on from where it was
+        at = min(step, view.last_step + 1)
+        new.append(registry().fork(view.id, at, branch="rewind", pace=pace, **own))
+    if new:
+        show(new)
+
+
+def fork(run_id: str, step: int, changes: Mapping[str, Any]) -> None:
+    """A second run beside this one, which shares its past up to `step`."""
+    pace = st.session_state.get("pace")
+    st.session_state[SWEEP] = None
+    show([*shown(), registry().fork(run_id, step, pace=pace, **changes)])
+
+
+def _mode_changed(views: Sequence[RunView]) -> bool:
+    return sweep() is not None and sweep() != _swept(views)

@@ -1,0 +1,91 @@
+"""From the registry to the charts: what each run has recorded since the browser last heard."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from pages.parts.components.live import RunUpdate
+from pages.parts.lab.session import known, registry
+from samedge_core.theory.rules import RULES
+from samedge_core.worker.view import RunView
+
+ROWS_AN_UPDATE = 100
+ROWS_AT_FIRST = 600  # a reloaded page gets the whole run at once, thinned
+
+
+def poll(run_ids: Sequence[str], charts: str) -> list[RunView]:
+    """The runs as of now, each with the rows that the browser may lack in these charts.
+
+    A message is lost when a click makes Streamlit run the page again before it was delivered, so
+    each one repeats the rows of the one before; the browser drops those it has.
+    """
+    views, told = [], _told(charts)
+    for run_id in run_ids:
+        start, newest = told.get(run_id, (-1, -1))
+        most = ROWS_AN_UPDATE if start >= 0 else ROWS_AT_FIRST
+        view = registry().view(run_id, start=start, most=most)
+        told[run_id] = (newest, view.last_step)
+        views.append(view)
+    return views
+
+
+def abandoned(views: Sequence[RunView], charts: str) -> list[RunUpdate]:
+    """What the runs that these have left by rewinding did after that."""
+    updates = []
+    for view in views:
+        left, told = view.origin, _told(charts)
+        while left and left.branch == "rewind" and known(left.parent):
+            start, newest = told.get(left.parent, (left.step - 1, left.step - 1))
+            first = left.parent not in told
+            parent = registry().view(left.parent, start=start, most=ROWS_AT_FIRST)
+            told[left.parent] = newest, parent.last_step
+            updates.append(replace(update(parent), abandoned=True, full=first))
+            left = parent.origin
+    return updates
+
+
+def forget_sent(charts: str) -> None:
+    """The browser lacks rows in these charts: send everything again."""
+    _told(charts).clear()
+
+
+def _told(charts: str) -> dict[str, tuple[int, int]]:
+    """By run: the newest step at the poll before the last one, and at the last one."""
+    return st.session_state.setdefault(f"sent:{charts}", {})
+
+
+def update(view: RunView, label: str = "", cursor: int | None = None) -> RunUpdate:
+    """The rows of a view as the charts want them; with the whole row at the cursor."""
+    return RunUpdate(
+        id=view.id,
+        label=label or view.config.rule.upper(),
+        rule=view.hyper.rule,
+        start=view.start,
+        stop=view.last_step,
+        full=view.start < 0,
+        columns=_shown(view.columns),
+        interventions=view.marks,
+        note=view.config.measured_part,
+        exact={} if cursor is None else _row(view.id, cursor),
+    )
+
+
+def _shown(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The columns that are drawn: each rule's edge only where it was in force."""
+    shown = {name: column for name, column in columns.items() if name != "rule"}
+    for rule, spec in RULES.items():
+        if rule != "gd":
+            shown[spec.column] = np.where(columns["rule"] == rule, shown[spec.column], np.nan)
+    return shown
+
+
+def _row(run_id: str, step: int) -> dict[str, float]:
+    """The recorded row of a step; empty where there is none."""
+    history = registry().history(run_id)
+    columns = _shown(history.columns(history.select(step - 1)[:1]))
+    found = len(columns["step"]) and columns["step"][0] == step
+    return {name: float(column[0]) for name, column in columns.items()} if found else {}

@@ -1,0 +1,329 @@
+"""A closer look at one step of a run, on demand: the loss around its iterate, the multipliers, the
+spectrum, and what the network computes."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from pages.parts.components.figures import Figure, Trace, figures
+from pages.parts.frame import fragments
+from pages.parts.lab import session
+from pages.parts.lab.controls import plain
+from pages.parts.views import classified_images, spectrum
+from pages.parts.views.names import names
+from pages.parts.views.numerals import number, subscript
+from samedge_core.theory.rules import RULES
+from samedge_core.training.history import SYMBOLS
+from samedge_core.training.inspection import Along, Mark, Moment, Place, Slice
+from samedge_core.worker.messages import MomentProgress, SpectrumMade
+from samedge_core.worker.view import Phase, RunView
+
+BOX = "moment"  # the expander's key: whether it is open
+WITH_SPECTRUM = "moment-spectrum"
+NAMES: dict[Along, str] = {"v1": "v₁", "g": "g"}
+MARKS: dict[Place, tuple[str, str, str, int, str]] = {
+    # symbol, meaning, shape, size (where they coincide, each shows under the next), label's place
+    "iterate": ("w", "the iterate", "circle", 16, "top center"),
+    "uphill": ("w + ρu", "where the update takes its gradient", "triangle-up", 13, "middle right"),
+    "next": ("w′", "the next iterate", "diamond", 9, "bottom center"),
+}
+
+HELP = (
+    "Takes the steps up to this one again, beside the run, and measures there: the loss along the "
+    "leading eigenvector v₁ and along the gradient g, what the step multiplies each leading "
+    "direction by, the Hessian's spectrum, and what the network computes: a function of one number "
+    "with what the step changes in it, or predictions for some images. A run that is going on is "
+    "not disturbed. Drag the scrubber to choose a step. Key: x"
+)
+PHASES = {
+    "replay": "taking the steps again: {done:,} of {total:,}",
+    "slices": "the loss along v₁ and g: {done:,} of {total:,} points",
+    "spectrum": "the spectrum: {done:,} of {total:,} Hessian-vector products",
+}
+
+
+def draw(views: list[RunView], step: int | None, every: float) -> None:
+    """All of it; `step` is the one to examine, None: each run's newest. Looks again `every` so many
+    seconds while something is to come."""
+    with st.expander(
+        "At this step", icon=":material/center_focus_strong:", on_change="rerun", key=BOX
+    ) as box:
+        _buttons(views, step)
+        to_come = any(v.moment.pending or _row_to_come(v) for v in views)
+        fragments.draw(_follow, _stage(views), every=every if to_come else None)
+        if box.open:
+            for view, name in zip(views, names(views), strict=True):
+                if view.moment.made:
+                    _show(view, view.moment.made, name)
+
+
+def _row_to_come(view: RunView) -> bool:
+    return view.last_step < 0 and view.phase is not Phase.ENDED
+
+
+def _follow(stage: object) -> None:
+    """Progress and messages; the rest of the page follows when another `stage` is reached."""
+    views = session.glances()
+    if _stage(views) != stage:
+        st.rerun()
+    with st.container():  # keeps what follows in its place, however many lines there are
+        for view, name in zip(views, names(views), strict=True):
+            _messages(view, f"**{name}** " if name else "")
+
+
+def _stage(views: Sequence[RunView]) -> list[object]:
+    """What the buttons and the figures depend on."""
+    return [
+        (v.id, v.last_step >= 0, v.moment.asked, v.moment.failure, v.moment.made
+         and v.moment.made.step)
+        for v in views
+    ]  # fmt: skip
+
+
+def _buttons(views: list[RunView], step: int | None) -> None:
+    pending, off = any(view.moment.pending for view in views), _off(views, step)
+    which = "the newest step" if step is None else f"step {step:,}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            f"Examine {which}", key="examine", icon=":material/center_focus_strong:", shortcut="x",
+            on_click=_examine, args=(step,), disabled=pending or bool(off), help=HELP,
+        )  # fmt: skip
+        if pending:
+            st.button(
+                "Cancel", key="examine-cancel", icon=":material/close:", on_click=_cancel,
+                help="What was examined before stays.",
+            )  # fmt: skip
+        elif any(view.moment.made for view in views):
+            st.button(
+                "Clear", key="examine-clear", icon=":material/close:", on_click=_clear,
+                help="Removes what is shown here.",
+            )  # fmt: skip
+        st.toggle(
+            "With the spectrum", value=True, key=WITH_SPECTRUM, persist_state="session",
+            help="Up to 4 s more.",
+        )  # fmt: skip
+        if off:
+            st.caption(off)
+
+
+def _off(views: list[RunView], step: int | None) -> str:
+    """Why nothing can be examined, or empty."""
+    if not views:
+        return "Start a run first: what is shown here belongs to one of its steps."
+    if not any(_has(view, step) for view in views):
+        return "No step is recorded yet." if step is None else f"No run has a step {step:,}."
+    return ""
+
+
+def _has(view: RunView, step: int | None) -> bool:
+    """Whether there is such a step; None: any at all."""
+    return (0 if step is None else step) <= view.last_step
+
+
+def _examine(step: int | None) -> None:
+    st.session_state[BOX] = True
+    for view in session.glances():
+        if _has(view, step):
+            chosen = view.last_step if step is None else step
+            with_spectrum = st.session_state.get(WITH_SPECTRUM, True)
+            session.registry().examine(view.id, chosen, with_spectrum=with_spectrum)
+
+
+def _cancel() -> None:
+    for run_id in session.shown():
+        session.registry().cancel_moment(run_id)
+
+
+def _clear() -> None:
+    for run_id in session.shown():
+        session.registry().clear_moment(run_id)
+
+
+def _messages(view: RunView, name: str) -> None:
+    asked, now = view.moment.asked, view.moment.progress
+    if asked is not None:
+        text = _progress(now) if now else "a process starts for it"
+        share = now.done / now.total if now and now.total else 0.0
+        st.progress(share, text=f"{name}step {asked:,}: {text}")
+    if view.moment.failure:
+        st.error(f"{name}Nothing to show: {plain(view.moment.failure)}.")
+
+
+def _progress(now: MomentProgress) -> str:
+    return PHASES[now.what].format(done=now.done, total=now.total)
+
+
+# --- one run
+
+
+def _show(view: RunView, made: Moment, name: str) -> None:
+    whose = f" ({name})" if name else ""
+    st.markdown(" · ".join(_facts(view, made, name)))
+    shown = [_slice_figure(made, line, whose) for line in made.slices]
+    spread = _as_spectrum(made)
+    axis = spectrum.axis_around([spread]) if spread else None
+    if made.fit:
+        shown.extend(classified_images.fit_figures(made.fit, made.hyper.rule, whose))
+    shown.append(_multiplier_figure(made, whose, columns=2 if spread else 3))
+    if spread and axis:
+        shown.append(spectrum.chart(
+            f"Spectrum at the examined step{whose}", [spread], axis, made.eigenvalues, whose=whose,
+            by="by the tracker", columns=4,
+        ))  # fmt: skip
+    figures(shown, scene="moment", key=f"moment-figures:{view.id}", on_click=lambda: None)
+    st.caption(_about_slices(view, made))
+    if made.fit:
+        st.caption(classified_images.about_fit(made.fit))
+    st.caption(" · ".join(multiplier_words(made)))
+    if spread and axis:
+        st.caption(" · ".join(["Spectrum", *spectrum.facts(spread, axis)]))
+    if made.inputs:
+        classified_images.show_inputs(made.inputs)
+
+
+def _facts(view: RunView, made: Moment, name: str) -> list[str]:
+    hyper, rule = made.hyper, RULES[made.hyper.rule]
+    settings = ", ".join(f"{SYMBOLS[n]} = {getattr(hyper, n):.4g}" for n in rule.uses)
+    sharpness = abs(made.eigenvalues[0])
+    parts = [
+        f"**{name + ': step' if name else 'Step'} {made.step:,}**",
+        f"{hyper.rule.upper()} with {settings}",
+        f"loss = {made.loss:.5g}",
+        f"‖g‖ = {made.grad_norm:.4g}",
+        f"sharpness = {sharpness:.4g}",
+        f"{rule.edge_name} = {made.edge:.4g}",
+    ]
+    if not math.isnan(made.alignments[0]):
+        parts.append(f"alignment of g with v₁ = {made.alignments[0]:.3f}")
+    if not made.converged:
+        parts.append(":orange[estimate not converged]")
+    return parts + ([view.config.measured_part] if view.config.measured_part else [])
+
+
+def _as_spectrum(made: Moment) -> SpectrumMade | None:
+    if made.spectrum is None:
+        return None
+    return SpectrumMade(0, 0, made.step, made.hyper, made.grad_norm, made.spectrum)
+
+
+# --- the loss along a line
+
+
+def _slice_figure(made: Moment, line: Slice, whose: str) -> Figure:
+    along = NAMES[line.along]
+    even = {"type": "scatter", "mode": "lines", "x": line.offsets, "hovertemplate": "%{y:.5~g}"}
+    traces: list[Trace] = [
+        even | {"name": "quadratic model", "y": line.model,
+                "line": {"color": "@ghost", "dash": "dash", "width": 2}},
+        even | {"name": "loss", "y": line.losses, "line": {"color": "@loss", "width": 2.5}},
+        *(_point(mark, made.hyper.rule) for mark in line.marks),
+    ]  # fmt: skip
+    layout = {
+        "xaxis": {"title": {"text": f"distance t from w along {along}{whose}"},
+                  "range": [line.offsets[0], line.offsets[-1]]},
+        "yaxis": {"title": {"text": "loss"}, "automargin": True},
+        "hovermode": "closest",
+    }  # fmt: skip
+    return Figure(f"Loss along {along}{whose}", traces, layout, columns=3, height=320)
+
+
+def _point(mark: Mark, rule: str) -> Trace:
+    _, what, shape, size, position = MARKS[mark.place]
+    symbol = _symbol(mark.place, rule)
+    hover = (
+        f"{symbol}, {what}<br>t = {number(mark.offset)}<br>loss here {mark.on_line:.5g}"
+        f"<br>at the point itself {mark.loss:.5g}, {mark.beside:.3g} beside this line"
+    )
+    colour = "@loss" if mark.place == "iterate" else f"@{rule}"
+    return {
+        "type": "scatter", "mode": "markers+text", "name": symbol, "showlegend": False,
+        "x": np.array([mark.offset]), "y": np.array([mark.on_line]), "text": [symbol],
+        "textposition": position, "hovertext": [hover], "hoverinfo": "text", "cliponaxis": False,
+        "marker": {"symbol": shape, "size": size, "color": colour,
+                   "line": {"color": "@background", "width": 1.5}},
+    }  # fmt: skip
+
+
+def _symbol(place: Place, rule: str) -> str:
+    return "w + ρg" if place == "uphill" and rule == "usam" else MARKS[place][0]
+
+
+def _about_slices(view: RunView, made: Moment) -> str:
+    curved = ", ".join(
+        f"along {NAMES[line.along]} slope {number(line.slope)}, curvature {number(line.curvature)}"
+        for line in made.slices
+    )
+    points = "; ".join(
+        f"{_symbol(mark.place, made.hyper.rule)}: {MARKS[mark.place][1]}"
+        for mark in made.slices[0].marks
+    )
+    text = (
+        f"{points}; each drawn at its projection on the line. t is a distance in weight space. "
+        f"The dashed parabola has the slope and curvature at w: {curved}."
+    )
+    if len(made.slices) < 2:
+        text += " There is no line along g: the gradient is 0."
+    if view.config.batch_size and view.config.measure_on == "fixed":
+        text += " The loss is that of the fixed batch, the step is taken on its own."
+    if view.config.hessian_share < 1:
+        text += " The curvature is that of a part of the examples, the loss of all."
+    return text
+
+
+# --- multipliers
+
+
+def _multiplier_figure(made: Moment, whose: str, *, columns: int) -> Figure:
+    values, count = made.multipliers, len(made.multipliers)
+    places = np.arange(1, count + 1)
+    unstable = np.abs(values) > 1
+    hover = [f"{text}<br>residual {r:.2g}" for text, r in
+             zip(multiplier_words(made), made.residuals, strict=True)]  # fmt: skip
+    room = 0.5 if count > 2 else 0.9  # beside the outer bars
+    ends = np.array([1 - room, count + room])
+    line = {
+        "type": "scatter", "mode": "lines", "x": ends, "hoverinfo": "skip",
+        "showlegend": False, "line": {"color": "@text", "dash": "dash", "width": 1.5},
+    }  # fmt: skip
+    traces: list[Trace] = [
+        {"type": "bar", "name": "multiplier", "x": places, "y": values, "width": 0.5,
+         "marker": {"color": ["@bad" if bad else "@topk" for bad in unstable]},
+         "text": [f"{number(v)}{' unstable' if bad else ''}"
+                  for v, bad in zip(values, unstable, strict=True)],
+         "textposition": "none" if count > 4 else "outside", "constraintext": "none",
+         "cliponaxis": False, "hovertext": hover, "hoverinfo": "text", "showlegend": False},
+        line | {"y": np.array([1.0, 1.0])},
+        line | {"y": np.array([-1.0, -1.0])},
+    ]  # fmt: skip
+    top = 1.25 * max(1.0, float(np.nanmax(np.abs(values), initial=1.0)))
+    layout = {
+        "xaxis": {"title": {"text": f"leading eigenvalues{whose}"}, "range": ends,
+                  "tickvals": places.tolist(), "ticktext": [f"λ<sub>{i}</sub>" for i in places]},
+        "yaxis": {"title": {"text": "multiplier of a step"}, "range": [-top, top]},
+        "hovermode": "closest",
+    }  # fmt: skip
+    return Figure(f"Multipliers{whose}", traces, layout, columns=columns, height=300)
+
+
+def multiplier_words(made: Moment) -> list[str]:
+    """A sentence for each leading eigenvalue: what a step multiplies its direction by."""
+    return [
+        f"λ{subscript(i)}{_multiplied(value, multiplier)}"
+        for i, (value, multiplier) in enumerate(
+            zip(made.eigenvalues, made.multipliers, strict=True), start=1
+        )
+    ]
+
+
+def _multiplied(value: float, multiplier: float) -> str:
+    if math.isnan(multiplier):
+        return " was not found"
+    size = abs(multiplier)
+    turns = ", changing sign" if multiplier < 0 else ""
+    if size > 1:
+        what = f"unstable, grows by {100 * (size - 1):.3g} % a step{turns}"
+    else:
+        what = f"stable, shrinks by {100 * (1 - size):.3g} % a step{turns}"
+    return f" = {number(value)} is multiplied by {number(multiplier)}: {what}"

@@ -1,0 +1,87 @@
+"""One line on how a run goes, and a box when something needs attention."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from pages.parts.lab.controls import plain
+from samedge_core.training.stop import Stop, StopReason
+from samedge_core.worker.view import Phase, RunView
+
+_LOOK = {
+    Phase.WAITING: ("orange", "hourglass_empty", "Waiting"),
+    Phase.STARTING: ("orange", "hourglass_top", "Starting"),
+    Phase.RUNNING: ("green", "play_arrow", "Running"),
+    Phase.PAUSED: ("blue", "pause", "Paused"),
+    Phase.ENDED: ("gray", "stop", "Ended"),
+}
+_PAUSING = ("blue", "pending", "Pausing")
+_EXPECTED = (StopReason.STEP_CAP, StopReason.STOPPED, StopReason.CONVERGED)
+
+
+def show(views: Sequence[RunView], called: Sequence[str]) -> None:
+    """Draw the line of each run and its messages; `called` says which run it is, among several.
+    Where all have stopped alike, that is said once."""
+    said = {view.stop.message if view.stop else "" for view in views}
+    alike = len(views) > 1 and len(said) == 1
+    for view, name in zip(views, called, strict=True):
+        _show(view, name)
+        if view.stop and not alike:
+            _stopped(view.stop, f"**{name}** " if name else "")
+    if alike and views[0].stop:
+        _stopped(views[0].stop, "**Each run:** ")
+
+
+def _stopped(stop: Stop, name: str) -> None:
+    box = st.info if stop.reason in _EXPECTED else st.error
+    box(name + plain(stop.message))
+
+
+def _show(view: RunView, called: str) -> None:
+    colour, icon, word = _PAUSING if view.pausing else _LOOK[view.phase]
+    name = f"**{called}** " if called else ""
+    parts = [f":{colour}[:material/{icon}: **{word}**]", *_figures(view)]
+    st.markdown(name + " · ".join(parts))
+    if view.phase is Phase.WAITING:
+        st.info(
+            f"Waiting for a free worker, {view.ahead} ahead of you. The run starts by itself.",
+            icon=":material/hourglass_empty:",
+        )
+    if view.unrecorded:
+        st.warning(f"{name}This run is not being saved: {plain(view.unrecorded)}.")
+    for diagnosis in view.diagnoses:
+        st.warning(name + diagnosis)
+
+
+def _figures(view: RunView) -> list[str]:
+    """The numbers of the line, those that there are; what measuring costs comes last, since a
+    narrow page breaks the line there."""
+    parts = [f"step {max(0, view.last_step + 1):,} of {view.config.steps:,}"]
+    status, row = view.status, view.latest
+    if status and view.phase is Phase.RUNNING and status.steps_per_second:
+        parts.append(f"{status.steps_per_second:.3g} steps/s")
+    if row:
+        parts.append(f"sharpness / edge **{row['ratio']:.3f}**")
+        if not row["converged"]:
+            parts.append(":orange[estimate not converged]")
+        if not math.isnan(row["accuracy"]):
+            parts.append(f"accuracy {row['accuracy']:.3f}")
+        if not math.isnan(row["held_out_loss"]):
+            parts.append(_held_out(row))
+    if status and not math.isnan(status.cost.hvps):
+        parts.append(f"{status.cost.hvps:.1f} HVPs, {duration(status.cost.seconds)} a measurement")
+        parts.extend(filter(None, [status.cost.words]))
+    return parts
+
+
+def _held_out(row: Mapping[str, Any]) -> str:
+    loss, accuracy = row["held_out_loss"], row["held_out_accuracy"]
+    text = f"held out: loss {loss:.3g}"
+    return text if math.isnan(accuracy) else f"{text}, accuracy {accuracy:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """With three significant digits, in milliseconds below a second."""
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"

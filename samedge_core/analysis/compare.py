@@ -1,0 +1,239 @@
+"""Compare: several runs side by side: their lines, means with bands, names, and what differs.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from samedge_core.fields import Field
+from samedge_core.theory.rules import RULES, Hyperparameters
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.training.history import SYMBOLS, History, Intervention
+
+__all__ = [
+    "AXES", "QUANTITIES", "Axis", "Line", "as_text", "course", "differing",
+    "interventions_in_words", "lines", "names", "setting", "settings_of",
+]  # fmt: skip
+
+Axis = Literal["step", "time", "evals"]
+Run = tuple[RunConfig, Hyperparameters | None]
+Ends = Sequence[Hyperparameters | None]
+Points = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+AXES: Mapping[str, Axis] = {
+    "Step": "step",
+    "Effective time": "time",
+    "Gradient evaluations": "evals",
+}
+QUANTITIES = ("ratio", "sharpness", "edge", "grad_norm", "loss")
+MOST_POINTS = 500
+# the rule is told anyway; how long and how often is measured does not change what a run does
+_UNTOLD = ("rule", "steps", "cadence", "measure_every", "top_k", "device")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A quantity over an axis, x growing; all arrays of shape (n,).
+
+    Attributes:
+        y: of one run, or the mean over several.
+        low, high: smallest and largest over the runs, for a band; None for one run alone.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
+
+
+def lines(histories: Sequence[History], axis: Axis, *, most: int = MOST_POINTS) -> dict[str, Line]:
+    """A line of about `most` points, extremes kept, for each of QUANTITIES.
+
+    One history gives its own values, where they are known and finite. Of several the mean is
+    taken, from what all of them know only: over steps, at the steps they share; over another axis,
+    on the stretch they share, each run being interpolated between its neighbouring values. The
+    points are those of the run that has the fewest there, so runs of equal pace stay exact.
+    """
+    if len(histories) == 1:
+        (history,) = histories
+        columns = history.columns(history.select(most=most))
+        return {name: Line(*_known(columns, axis, name)) for name in QUANTITIES}
+    recorded = [history.columns() for history in histories]
+    return {
+        name: _mean([_known(columns, axis, name) for columns in recorded], axis, most)
+        for name in QUANTITIES
+    }
+
+
+def _known(columns: Mapping[str, NDArray], axis: Axis, name: str) -> Points:
+    known = np.isfinite(columns[name])
+    return columns[axis][known].astype(np.float64), columns[name][known].astype(np.float64)
+
+
+def _mean(runs: Sequence[Points], axis: Axis, most: int) -> Line:
+    if axis == "step":
+        grid = functools.reduce(np.intersect1d, [x for x, _ in runs])
+        values = np.array([y[np.isin(x, grid)] for x, y in runs])
+    else:
+        grid = _common_grid([x for x, _ in runs])
+        values = np.array([np.interp(grid, x, y) if len(grid) else grid for x, y in runs])
+    with np.errstate(over="ignore"):  # the sum of what diverges may leave the range: inf is right
+        mean, low, high = values.mean(axis=0), values.min(axis=0), values.max(axis=0)
+    kept = _extremes([mean, low, high], most)
+    return Line(grid[kept], mean[kept], low[kept], high[kept])
+
+
+def _common_grid(axes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Where all of the growing `axes` have values: the points of the one with the fewest."""
+    if not all(map(len, axes)):
+        return np.empty(0)
+    low, high = max(x[0] for x in axes), min(x[-1] for x in axes)
+    within = [x[(x >= low) & (x <= high)] for x in axes]
+    return min(filter(len, within), key=len, default=np.empty(0))
+
+
+def _extremes(columns: Sequence[NDArray[np.float64]], most: int) -> NDArray[np.int64]:
+    """At most `most` indices, growing, that keep the ends and the extremes of every bucket."""
+    indices = np.arange(len(columns[0]))
+    if len(indices) <= most:
+        return indices
+    kept = {0, len(indices) - 1}
+    for bucket in np.array_split(indices, max(1, (most - 2) // (2 * len(columns)))):
+        for values in columns:
+            kept |= {int(bucket[values[bucket].argmin()]), int(bucket[values[bucket].argmax()])}
+    return np.array(sorted(kept))
+
+
+def setting(config: RunConfig, name: str) -> Any:
+    """The value of a setting or of an option of the problem; None where there is no such option."""
+    return getattr(config, name) if name in FIELDS else config.options.get(name)
+
+
+def settings_of(configs: Sequence[RunConfig]) -> dict[str, Field]:
+    """Every setting and option that one of the configurations has, by name."""
+    options = (field for config in configs for field in config.spec.options)
+    found = dict(FIELDS)
+    for field in options:
+        found.setdefault(field.name, field)
+    return found
+
+
+def course(config: RunConfig, end: Hyperparameters | None, name: str) -> tuple[Any, ...]:
+    """The value of a setting at the start and, where it is another at the `end`, that one.
+
+    >>> course(RunConfig(eta=0.2), Hyperparameters("sam", eta=0.1, rho=0.05, beta=0.9), "eta")
+    (0.2, 0.1)
+    >>> course(RunConfig(eta=0.2), None, "eta")
+    (0.2,)
+    """
+    start = setting(config, name)
+    last = getattr(end, name) if end and name in LIVE_FIELDS else start
+    return (start,) if last == start else (start, last)
+
+
+def differing(configs: Sequence[RunConfig], ends: Ends = ()) -> list[str]:
+    """Names of the settings and options whose values, at the start or at the end, are not all
+    equal; `ends` are what is in force at the end of each, if that is known."""
+    runs = _runs(configs, ends)
+    return [name for name in settings_of(configs) if len(_courses(runs, name)) > 1]
+
+
+def _runs(configs: Sequence[RunConfig], ends: Ends) -> list[Run]:
+    return list(zip(configs, ends or [None] * len(configs), strict=True))
+
+
+def _courses(runs: Sequence[Run], name: str) -> set[Hashable]:
+    return {course(config, end, name) for config, end in runs}
+
+
+def as_text(field: Field, value: Any) -> str:
+    """A setting's value as people read it; a dash where there is no such setting. Of a file it is
+    the name alone, not where the server keeps it.
+
+    >>> as_text(FIELDS["rule"], "gd"), as_text(FIELDS["eta"], 0.5), as_text(FIELDS["eta"], None)
+    ('GD: gradient descent', '0.5', '–')
+    """
+    if value is None:
+        return "–"
+    if field.titles and value in field.choices:
+        return field.titles[field.choices.index(value)]
+    return _file_name(value) if field.kind == "path" else field.text(value)
+
+
+def _file_name(path: str) -> str:
+    return PurePath(path).name or "–"
+
+
+def names(configs: Sequence[RunConfig], ends: Ends = ()) -> list[str]:
+    """A short name for each: its rule, and what else of its dynamics tells it from the others; as
+    it was at the start and, where that changed, what is in force at the end (`ends`).
+
+    One alone is told by what its rule uses. An option of the problem is told where it differs
+    between runs of one problem: others have no such option.
+
+    >>> names([RunConfig(rule="gd", eta=1.0), RunConfig(rule="sam", eta=0.5, rho=0.05)])
+    ['GD η 1', 'SAM η 0.5']
+    >>> names([RunConfig(rule="sam", seed=1), RunConfig(rule="sam", eta=0.5)])
+    ['SAM η 1, seed 1', 'SAM η 0.5, seed 0']
+    >>> names([RunConfig(rule="gd")])
+    ['GD η 1']
+    >>> names([RunConfig(eta=0.2)] * 2, [None, Hyperparameters("gd", eta=0.1, rho=0.05, beta=0.9)])
+    ['SAM η 0.2', 'SAM → GD η 0.2 → 0.1']
+    """
+    runs, fields = _runs(configs, ends), settings_of(configs)
+    telling = [n for n in differing(configs, ends) if n not in _UNTOLD and _tells(runs, n)]
+    if len(runs) == 1:
+        telling = [n for n in ("eta", "rho", "beta") if n in _used(*runs[0])]
+    return [_name(run, telling, fields) for run in runs]
+
+
+def _tells(runs: Sequence[Run], name: str) -> bool:
+    """Whether a name needs it: an option of one problem alone is no news beside the problem."""
+    if name in FIELDS:
+        return True
+    by_problem: dict[str, list[Run]] = {}
+    for run in runs:
+        by_problem.setdefault(run[0].problem, []).append(run)
+    return any(len(_courses(same, name)) > 1 for same in by_problem.values())
+
+
+def _used(config: RunConfig, end: Hyperparameters | None) -> set[str]:
+    return {name for rule in course(config, end, "rule") for name in RULES[rule].uses}
+
+
+def _name(run: Run, telling: Sequence[str], fields: Mapping[str, Field]) -> str:
+    unused = {"rho", "beta"} - _used(*run)
+    parts = []
+    for name in telling:
+        values = course(*run, name)
+        if name in unused or values == (None,):
+            continue
+        text = " → ".join(_brief(fields[name], value) for value in values)
+        told = name == "problem" or fields[name].kind == "path"
+        parts.append(text if told else f"{SYMBOLS.get(name, fields[name].label.lower())} {text}")
+    rule = " → ".join(rule.upper() for rule in course(*run, "rule"))
+    return " ".join([rule, ", ".join(parts)]).rstrip()
+
+
+def _brief(field: Field, value: Any) -> str:
+    if field.kind == "path":
+        return _file_name(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def interventions_in_words(interventions: Sequence[Intervention]) -> str:
+    """What was changed on the way; empty when nothing was.
+
+    >>> interventions_in_words([Intervention(1200, {"eta": 0.5}, {"eta": 1.0}), Intervention(1300)])
+    'step 1,200: η 1 → 0.5'
+    """
+    return "; ".join(f"step {item.step:,}: {item.label}" for item in interventions if item.changes)

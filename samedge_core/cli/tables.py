@@ -1,0 +1,111 @@
+"""Presets, problems and recorded runs as aligned plain text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from samedge_core.analysis.summary import shown
+from samedge_core.experiments.presets import Preset
+from samedge_core.fields import Field
+from samedge_core.problems.registry import ProblemSpec
+from samedge_core.store import Entry
+from samedge_core.theory.rules import RULES
+
+__all__ = ["aligned", "family_text", "presets_text", "problems_text", "runs_text", "sentence"]
+
+WIDTH = 100  # characters a line
+TITLE = 30  # of a run
+
+
+def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> str:
+    """Cells padded to columns, a line a row."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+    return "\n".join(indent + line for line in lines)
+
+
+def presets_text(presets: Iterable[Preset]) -> str:
+    """A line a preset; rho only where the rule uses it."""
+    head = ("name", "title", "problem", "rule", "eta", "rho", "steps")
+    return aligned([head, *(_preset_row(preset) for preset in presets)])
+
+
+def problems_text(problems: Iterable[ProblemSpec]) -> str:
+    """Each problem's name and summary, and its options with default and allowed values."""
+    return "\n\n".join(_problem_text(spec) for spec in problems)
+
+
+def _preset_row(preset: Preset) -> tuple[str, ...]:
+    config = preset.config
+    rho = f"{config.rho:g}" if "rho" in RULES[config.rule].uses else "-"
+    return (
+        preset.name, preset.title, config.problem, config.rule, f"{config.eta:g}", rho,
+        str(config.steps),
+    )  # fmt: skip
+
+
+def _problem_text(spec: ProblemSpec) -> str:
+    rows = [_option_row(field) for field in spec.options]
+    about = textwrap.fill(f"{spec.name}: {spec.summary}", WIDTH)
+    return "\n".join([about, aligned(rows, indent="    ")])
+
+
+def _option_row(field: Field) -> tuple[str, ...]:
+    default = f"default {field.text(field.default) or '(none)'}"
+    return field.name, default, field.allowed()
+
+
+def runs_text(entries: Iterable[Entry], length: int) -> str:
+    """A line a run, its id cut to `length` characters."""
+    head = (
+        "id", "status", "title", "problem", "rule", "eta", "rho", "seed", "steps", "ratio",
+        "deviation",
+    )  # fmt: skip
+    return aligned([head, *(_run_row(entry, length) for entry in entries)])
+
+
+def family_text(entries: Sequence[Entry], length: int, *, chosen: str) -> str:
+    """A line a run, children below their parents and further in; a star marks the chosen one."""
+    ids = {entry.id for entry in entries}
+    rows: list[tuple[str, ...]] = []
+
+    def add(parent: str | None, depth: int) -> None:
+        for entry in entries:
+            if (entry.parent if entry.parent in ids else None) == parent:
+                mark = "*" if entry.id == chosen else " "
+                came = f"{entry.branch} at step {entry.parent_step:,}" if entry.branch else "start"
+                place = f"{mark} {'  ' * depth}{entry.id[:length]}"
+                rows.append((place, came, f"to step {entry.last_step:,}", _status(entry),
+                             _cut(entry.title)))  # fmt: skip
+                add(entry.id, depth + 1)
+
+    add(None, 0)
+    return aligned(rows)
+
+
+def sentence(text: object) -> str:
+    """With a capital letter and one full stop."""
+    words = str(text).rstrip(".")
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _run_row(entry: Entry, length: int) -> tuple[str, ...]:
+    rho = f"{entry.rho:g}" if "rho" in RULES[entry.rule].uses else "-"
+    return (
+        entry.id[:length], _status(entry), _cut(entry.title), entry.problem, entry.rule,
+        f"{entry.eta:g}", rho, str(entry.seed), f"{entry.last_step + 1}/{entry.steps}",
+        shown(entry.ratio, digits=4), shown(entry.deviation, digits=3),
+    )  # fmt: skip
+
+
+def _status(entry: Entry) -> str:
+    """Why it has ended, if it has."""
+    return (entry.stop_reason or entry.status) if entry.status == "ended" else entry.status
+
+
+def _cut(title: str) -> str:
+    return title if len(title) <= TITLE else f"{title[: TITLE - 1]}…"

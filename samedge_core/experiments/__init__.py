@@ -1,0 +1,1 @@
+"""Experiments: settings worth running, alone and side by side, and lessons made of them."""

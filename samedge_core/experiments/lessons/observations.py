@@ -1,0 +1,232 @@
+"""What runs show, as one of a lesson's answers and in words with their own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from samedge_core.analysis.summary import summarise
+from samedge_core.training.history import History
+from samedge_core.training.stop import StopReason
+
+__all__ = [
+    "AT_EDGE", "Outcome", "edge_followed", "flatness_and_held_out", "growth", "new_edge",
+    "orbit", "progressive_sharpening", "success", "valley",
+]  # fmt: skip
+
+AT_EDGE = 0.1
+"""The sharpness is at an edge while it is within this share of it."""
+TAIL = 0.1  # share of the measured rows, the last ones, whose medians are "the end"
+VANISHED, ARRIVED = 0.01, 0.05  # of what a loss or gradient norm began with
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What runs have shown.
+
+    Attributes:
+        answer: place of the answer that is true of them; None where none is.
+        words: what was measured.
+    """
+
+    answer: int | None
+    words: str
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """How a run begins (`first_…`), and medians over its last measured rows."""
+
+    steps: int
+    diverged: bool
+    eta: float
+    first_loss: float
+    loss: float
+    first_sharpness: float
+    sharpness: float
+    gd_edge: float
+    edge: float
+    ratio: float
+    first_grad_norm: float
+    grad_norm: float
+
+    @property
+    def at_edge(self) -> bool:
+        return not self.diverged and abs(self.ratio - 1) <= AT_EDGE
+
+
+def _measured(history: History) -> dict[str, NDArray[Any]]:
+    """The columns at the steps whose sharpness was measured."""
+    columns = history.columns()
+    rows = ~np.isnan(columns["sharpness"])
+    if not rows.any():
+        raise ValueError("a run must have a measured row for anything to be observed in it, got 0")
+    return {name: column[rows] for name, column in columns.items()}
+
+
+def _ends(history: History) -> _Ends:
+    measured = _measured(history)
+    rows = len(measured["step"])
+    tail = slice(rows - max(1, int(TAIL * rows)), None)
+    end = {n: float(np.median(measured[n][tail]))
+           for n in ("loss", "sharpness", "gd_edge", "edge", "ratio", "grad_norm")}  # fmt: skip
+    first = {f"first_{n}": float(measured[n][0]) for n in ("loss", "sharpness", "grad_norm")}
+    return _Ends(
+        steps=history.last_step + 1,
+        diverged=history.stop_reason is StopReason.DIVERGED,
+        eta=history.hyperparameters.eta,
+        **first,
+        **end,
+    )
+
+
+def growth(histories: Sequence[History]) -> Outcome:
+    """0: the loss vanishes, 1: it grows, 2: neither."""
+    (end,) = map(_ends, histories)
+    factor, loss = 1 - end.eta * end.sharpness, summarise(histories[0]).loss
+    words = (
+        f"In {end.steps:,} steps the loss went from {end.first_loss:.3g} to {loss:.3g}. Here "
+        f"ηλ = {end.eta * end.sharpness:.3g}: each step multiplies the distance along v₁ by "
+        f"1 − ηλ = {factor:.3g}.".replace("= -", "= −")
+    )
+    times = loss / end.first_loss
+    if end.diverged or times > 2:
+        return Outcome(1, words)
+    return Outcome(0 if times < VANISHED else 2, words)
+
+
+def progressive_sharpening(histories: Sequence[History]) -> Outcome:
+    """0: the sharpness falls, 1: it stays, 2: it climbs to the edge and is there for a fifth of the
+    steps at least, 3: the run diverges."""
+    (end,) = map(_ends, histories)
+    moved = end.sharpness / end.first_sharpness
+    words = (
+        f"In {end.steps:,} steps the sharpness went from {end.first_sharpness:.3g} to about "
+        f"{end.sharpness:.3g}, where 2/η = {end.gd_edge:.3g}; the loss from {end.first_loss:.3g} "
+        f"to {end.loss:.3g}."
+    )
+    if end.diverged:
+        return Outcome(3, words)
+    if moved < 1 - AT_EDGE:
+        return Outcome(0, words)
+    if end.at_edge and _hovers(histories[0]) and moved > 1 + AT_EDGE:
+        return Outcome(2, words)
+    return Outcome(1 if moved <= 1 + AT_EDGE else None, words)
+
+
+def _hovers(history: History) -> bool:
+    """Whether the sharpness has been about its edge since it first came there, and for long."""
+    ratio = _measured(history)["ratio"]
+    (there,) = np.nonzero(ratio >= 1 - AT_EDGE)
+    if not len(there) or there[0] >= (1 - 2 * TAIL) * len(ratio):
+        return False
+    return bool(abs(np.median(ratio[there[0] :]) - 1) <= AT_EDGE)
+
+
+def new_edge(histories: Sequence[History]) -> Outcome:
+    """0: the sharpness stays where it was when eta changed, 1: it goes to the new edge, 2: it goes
+    the other way, 3: the run diverges."""
+    (history,) = histories
+    end, at = _ends(history), _changed(history)
+    columns = history.columns()
+    before = columns["sharpness"][(columns["step"] < at) & (columns["step"] >= 0.9 * at)]
+    was, edge = float(np.nanmedian(before)), 2 / end.eta
+    words = f"Up to step {at:,} the sharpness was {was:.3g}; the new 2/η is {edge:.3g}."
+    if end.diverged:
+        return Outcome(3, f"{words} The run diverged at step {history.last_step:,}.")
+    words += f" At the end the sharpness is about {end.sharpness:.3g}."
+    if end.at_edge:
+        return Outcome(1, words)
+    if abs(end.sharpness / was - 1) <= AT_EDGE:
+        return Outcome(0, words)
+    if (end.sharpness > was) != (edge > was):
+        return Outcome(2, words)
+    return Outcome(None, f"{words} It is on its way there, which takes more steps than these.")
+
+
+def _changed(history: History) -> int:
+    steps = [item.step for item in history.interventions if item.changes]
+    if not steps:
+        raise ValueError("the run must have an intervention, got none")
+    return steps[0]
+
+
+def orbit(histories: Sequence[History]) -> Outcome:
+    """0: the gradient norm vanishes, 1: it settles where the edge is the sharpness, 2: it grows."""
+    (end,) = map(_ends, histories)
+    words = (
+        f"‖g‖ went from {end.first_grad_norm:.3g} to {end.grad_norm:.3g}. There the SAM-edge is "
+        f"{end.edge:.4g}, and the sharpness, which can't change, {end.sharpness:.4g}."
+    )
+    if end.diverged or end.grad_norm > 2 * end.first_grad_norm:
+        return Outcome(2, words)
+    if end.grad_norm < VANISHED * end.first_grad_norm:
+        return Outcome(0, words)
+    return Outcome(1 if end.at_edge else None, words)
+
+
+def edge_followed(histories: Sequence[History]) -> Outcome:
+    """0: the sharpness ends at 2/eta, 1: at the SAM-edge, 2: below both."""
+    (end,) = map(_ends, histories)
+    words = (
+        f"At the end the sharpness is about {end.sharpness:.3g}, the SAM-edge {end.edge:.3g} and "
+        f"2/η {end.gd_edge:.3g}. ‖g‖ went from {end.first_grad_norm:.3g} to {end.grad_norm:.3g}."
+    )
+    if abs(end.sharpness / end.gd_edge - 1) <= AT_EDGE:
+        return Outcome(0, words)
+    if end.at_edge:
+        return Outcome(1, words)
+    return Outcome(2 if end.ratio < 1 else None, words)
+
+
+def valley(histories: Sequence[History]) -> Outcome:
+    """Of GD and SAM, once they have reached the valley. 0: both stay where they came to it, 1: only
+    SAM goes on to flatter places, 2: both do."""
+    gd, sam = histories
+    moved, words = [], []
+    for name, history in (("GD", gd), ("SAM", sam)):
+        columns = _measured(history)
+        arrived = np.flatnonzero(columns["loss"] <= ARRIVED * columns["loss"][0])
+        if not len(arrived):
+            return Outcome(None, f"{name} has not come to the valley.")
+        came, end = float(columns["sharpness"][arrived[0]]), _ends(history).sharpness
+        moved.append(end < 0.8 * came)
+        words.append(f"{name} came to the valley at a sharpness of {came:.3g} and ended at "
+                     f"about {end:.3g}.")  # fmt: skip
+    answers = {(False, False): 0, (False, True): 1, (True, True): 2}
+    return Outcome(answers.get((moved[0], moved[1])), " ".join(words))
+
+
+def flatness_and_held_out(histories: Sequence[History]) -> Outcome:
+    """Of GD and SAM, on held-out data. 0: SAM's loss is at most half of GD's, 1: its loss is lower
+    and its accuracy the same within 0.02, 2: it is no better."""
+    sharpness = [_ends(history).sharpness for history in histories]
+    gd, sam = map(summarise, histories)
+    words = (
+        f"SAM ended at a sharpness of about {sharpness[1]:.3g}, GD at {sharpness[0]:.3g}. Held "
+        f"out: loss {sam.held_out_loss:.3g} under SAM and {gd.held_out_loss:.3g} under GD, "
+        f"accuracy {sam.held_out_accuracy:.3f} and {gd.held_out_accuracy:.3f}."
+    )
+    if sam.held_out_loss <= 0.5 * gd.held_out_loss:
+        return Outcome(0, words)
+    if sam.held_out_loss >= gd.held_out_loss:
+        return Outcome(2, words)
+    alike = abs(sam.held_out_accuracy - gd.held_out_accuracy) <= 0.02
+    return Outcome(1 if alike else None, words)
+
+
+def success(histories: Sequence[History]) -> Outcome:
+    """0: at its edge and learnt, 1: at its edge and nothing learnt, 2: not at its edge."""
+    (history,) = histories
+    end, accuracy = _ends(history), summarise(history).accuracy
+    words = (
+        f"Sharpness / edge ended at {end.ratio:.3f}, the accuracy at {accuracy:.2f}; guessing "
+        f"gives {history.config.spec.chance:g}."
+    )
+    if not end.at_edge:
+        return Outcome(2, words)
+    return Outcome(0 if accuracy > 2 * (history.config.spec.chance or 0) else 1, words)

@@ -1,0 +1,342 @@
+"""Runs without a page: trained in this process, recorded as they go, and taken up again exactly."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from sqlalchemy.exc import SQLAlchemyError
+
+from samedge_core.problems.problem import Problem
+from samedge_core.runs.process import (
+    THREADS,
+    interruptions,
+    on_threads,
+    signs_of_life,
+    threads_of,
+    using_threads,
+)
+from samedge_core.runs.restore import OnReplay, caught_up, unpacked
+from samedge_core.sharing import export
+from samedge_core.sharing.export import ResumeError, SavedError
+from samedge_core.store import RunRecord, Store
+from samedge_core.store.branching import branch_off
+from samedge_core.store.record import machine
+from samedge_core.store.writer import RunWriter
+from samedge_core.training.config import RunConfig
+from samedge_core.training.costs import Costs
+from samedge_core.training.history import History, Intervention, Measurement, check_changes
+from samedge_core.training.loop import Changes, build_problem, measurements
+from samedge_core.training.state import TrainState
+from samedge_core.training.stop import Stop, StopReason
+
+__all__ = ["HeadlessRun", "take_in"]
+
+SAVE_SECONDS = 1.0  # what a kill can cost, and a step
+SNAPSHOT_SHARE = 0.05  # of the time, at most, goes into states; large models pack slowly
+
+OnRow = Callable[[Measurement], None]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class HeadlessRun:
+    """A run that is about to start, or to go on from where its record ends.
+
+    Attributes:
+        history: all of its record.
+        state: after the newest row, with what was changed since then in force.
+        planned: interventions to make on the way.
+        written: last step whose row the store has; -1 for a run that is new to it.
+        costs: what measuring takes.
+    """
+
+    record: RunRecord
+    history: History
+    problem: Problem
+    state: TrainState
+    planned: list[Intervention] = field(default_factory=list)
+    written: int = -1
+    costs: Costs = field(default_factory=Costs)
+
+    @classmethod
+    def new(
+        cls,
+        config: RunConfig,
+        interventions: Iterable[Intervention] = (),
+        *,
+        threads: int | None = None,
+    ) -> HeadlessRun:
+        """A run at step 0.
+
+        Args:
+            threads: of torch; by default as many as are set.
+
+        Raises:
+            ConfigError: this machine lacks the device.
+            DataError: the data can't be had or can't be used.
+        """
+        problem = build_problem(config)
+        used = {**machine(), THREADS: threads or torch.get_num_threads()}
+        record = RunRecord(
+            Store.new_id(), config, config.steps, parameters=problem.size, machine=used,
+            planned=tuple(interventions),
+        )  # fmt: skip
+        state = TrainState.initial(config, problem)
+        return cls(record, record.empty_history(), problem, state, list(record.planned))
+
+    @classmethod
+    def resumed(
+        cls,
+        store: Store,
+        run: str,
+        *,
+        steps: int | None = None,
+        changes: Changes | None = None,
+        threads: int | None = None,
+        on_replay: OnReplay = lambda done, total: None,
+    ) -> HeadlessRun:
+        """The run that the store has under the id `run`, from its newest row on.
+
+        The steps since the last kept state are taken again, so that the run goes on to the very
+        same bits (on the same machine, with the same versions and as many threads).
+
+        Args:
+            steps: a new step cap.
+            changes: of eta, rho, beta or rule, in force from the first step that is not recorded.
+            threads: of torch; by default as many as the run began with.
+            on_replay: called with how many of how many steps have been taken again.
+
+        Raises:
+            SavedError: a file is missing or damaged.
+            ResumeError: the run has come to its end, or is recorded by another process.
+            ConfigError: a value outside its range.
+        """
+        record, history = store.load(run)
+        record = on_threads(record, threads)
+        config = history.config if steps is None else history.config.replace(steps=steps)
+        _check_resumable(history, config)
+        added = check_changes(changes or {})
+        until = history.last_step + 1
+        history.config, history.stop = config, None
+        problem, state, end = caught_up(store, record, history, history, until, on_replay)
+        if end:  # killed before it could say so
+            raise ResumeError(f"the run can't go on: {end.what}")
+        planned = [*record.ahead(history), Intervention(until, added)]
+        return cls(record, history, problem, state, planned, until - 1)
+
+    @classmethod
+    def forked(
+        cls,
+        store: Store,
+        run: str,
+        step: int,
+        *,
+        steps: int | None = None,
+        changes: Mapping[str, Any] | None = None,
+        threads: int | None = None,
+        on_replay: OnReplay = lambda done, total: None,
+    ) -> HeadlessRun:
+        """A new run that shares all rows before `step` with `run`; see `branch_off`.
+
+        Raises:
+            SavedError: a file is missing or damaged.
+            StepError: a step that is not recorded, or that the run did not come to.
+            ConfigError: a value outside its range, or a cap that is not beyond the step.
+        """
+        record, history = store.load(run)
+        branched = branch_off(record, history, step, steps=steps, changes=changes)
+        used = {**machine(), THREADS: threads or threads_of(record)}
+        new = replace(branched.record, parameters=history.parameters, machine=used)
+        past = branched.past
+        # before what the parent changes at this step, which may not be what is wanted
+        problem, state, _ = caught_up(store, new, history, past, step, on_replay)
+        return cls(new, past, problem, state, list(new.planned))
+
+    def run(self, store: Store, *, on_row: OnRow = lambda row: None) -> History:
+        """Train to the end; recorded in `store` after the first step, every second and at the end.
+
+        Ctrl-C and SIGTERM end the run after the step that is being taken, as STOPPED; a second one
+        ends it at once, with what was last saved. `on_row` is called with each new measurement.
+        While the store can't be written to, the run goes on and recording is tried again.
+
+        Raises:
+            ResumeError: another process goes on with this run.
+            OSError, SQLAlchemyError: the store can't be written to, at the first step or at the
+                end.
+        """
+        self._claim(store)
+        recording = _Recording(RunWriter(store, self.record, written=self.written), self)
+        try:
+            with (
+                using_threads(threads_of(self.record)),
+                signs_of_life(store),
+                interruptions() as interrupted,
+            ):
+                self.history.stop = self._train(recording, on_row, interrupted)
+                recording.finish()
+        finally:
+            if not recording.finished:
+                _release(store, self.record.id)
+        return self.history
+
+    def _claim(self, store: Store) -> None:
+        run = self.record.id
+        if self.written < 0 and run not in store:
+            return
+        if not store.catalogue.claim(run, store.server):
+            raise ResumeError(f"another process goes on with the run {run}; it can be forked")
+        last = store.folder(run).last_step
+        if last > self.written:
+            _release(store, run)
+            raise ResumeError(
+                f"another process has gone on with the run {run} meanwhile, to step {last:,}"
+            )
+        store.folder(run).drop_from(self.written + 2)
+
+    def _train(self, recording: _Recording, on_row: OnRow, interrupted: threading.Event) -> Stop:
+        loop = measurements(self.history.config, self.problem, self.state, changes=self._planned_at)
+        while True:
+            item = self._next(loop)
+            if isinstance(item, Stop):
+                return item
+            if isinstance(item, Intervention):
+                self.history.intervene(item)
+                continue
+            self.history.append(item)
+            on_row(item)
+            if interrupted.is_set() and self.state.step < self.history.config.steps:
+                what = f"stopped by hand after step {item.step:,}"
+                return Stop(StopReason.STOPPED, self.state.step, what)
+            recording.keep_up()
+
+    def _next(
+        self, loop: Generator[Measurement | Intervention, None, Stop]
+    ) -> Measurement | Intervention | Stop:
+        """What happens next; a failure is an end too."""
+        began = time.perf_counter()
+        try:
+            item = next(loop)
+        except StopIteration as end:
+            return end.value
+        except Exception as error:  # noqa: BLE001 - whatever failed, the rows are worth saving
+            what = f"the run failed: {type(error).__name__}: {error}"
+            return Stop(StopReason.FAILED, self.state.step, what)
+        if isinstance(item, Measurement):
+            took = time.perf_counter() - began - item.evaluation_seconds
+            self.costs.add(took, item.seconds, item.hvps)
+        return item
+
+    def _planned_at(self, step: int) -> Iterator[Changes]:
+        return (item.changes for item in self.planned if item.step == step)
+
+
+class _Recording:
+    """Brings the store up to what has happened, now and then."""
+
+    def __init__(self, writer: RunWriter, run: HeadlessRun) -> None:
+        self._writer, self._run = writer, run
+        self._due = self._state_due = time.monotonic()
+        self._begun = False
+        self.finished = False
+
+    def keep_up(self) -> None:
+        """Write, if it is time to.
+
+        Raises:
+            OSError, SQLAlchemyError: the very first time, it can't be done.
+        """
+        began = time.monotonic()
+        if began < self._due:
+            return
+        with_state = began >= self._state_due
+        try:
+            self._write(with_state=with_state)
+        except (OSError, SQLAlchemyError) as error:
+            if not self._begun:
+                raise
+            _log.warning("the run is not being recorded, and goes on: %s", error)
+        now = time.monotonic()
+        self._due = now + SAVE_SECONDS
+        if with_state:
+            took = now - began if self._begun else 0.0  # the first time, libraries are loaded
+            self._state_due = now + max(SAVE_SECONDS, took / SNAPSHOT_SHARE)
+        self._begun = True
+
+    def finish(self) -> None:
+        """Write all there is, the stop included.
+
+        Raises:
+            OSError, SQLAlchemyError: it can't be done.
+        """
+        # a step that failed may have left half of its changes in the state
+        self._write(with_state=self._run.history.stop_reason is not StopReason.FAILED)
+        self.finished = True
+
+    def _write(self, *, with_state: bool) -> None:
+        state = self._run.state
+        kept = with_state and bool(state.w.isfinite().all())
+        news = self._writer.take(self._run.history, (state.step, state.pack()) if kept else None)
+        if news:
+            self._writer.save(news)
+
+
+def take_in(store: Store, folder: Path) -> str:
+    """Bring a run into the store that an earlier version had saved in `folder`; returns its id.
+
+    The folder stays as it is.
+
+    Raises:
+        SavedError: a file is missing or damaged.
+        OSError: the store can't be written to.
+    """
+    history, packed = export.read(folder), export.read_state(folder)
+    problem = build_problem(history.config)
+    state = unpacked(packed, history.config, problem, folder / export.STATE)
+    if history.last_step + 1 < state.step:
+        raise SavedError(
+            f"{folder} lacks rows: the state is at step {state.step:,}, and the last row is of "
+            f"step {history.last_step:,}"
+        )
+    record = RunRecord(
+        Store.new_id(), history.config, history.config.steps,
+        created=(folder / export.CONFIG).stat().st_mtime, parameters=history.parameters,
+        versions={}, machine={THREADS: torch.get_num_threads()},
+    )  # fmt: skip
+    writer = RunWriter(store, record)
+    news = writer.take(history, (state.step, state.pack()))
+    if news is None:
+        raise SavedError(f"{folder} holds a run without a single row")
+    writer.save(news)
+    _release(store, record.id)
+    return record.id
+
+
+def _check_resumable(recorded: History, config: RunConfig) -> None:
+    stop = recorded.stop
+    if stop is None:
+        raise ResumeError("the run is being recorded by another process; it can be forked")
+    if not stop.reason.resumable:
+        raise ResumeError(f"the run can't go on: {stop.what}")
+    reached = recorded.last_step + 1
+    if config.steps < reached:
+        raise ResumeError(
+            f"steps must be at least {reached:,}, the steps that are recorded, got {config.steps:,}"
+        )
+    if config.steps == reached:
+        raise ResumeError(f"the run has taken all of its {reached:,} steps: raise the cap (steps)")
+
+
+def _release(store: Store, run: str) -> None:
+    """Nobody records the run any more."""
+    try:
+        store.catalogue.put(run, {"server": None})
+    except SQLAlchemyError as error:
+        _log.warning("the catalogue still takes the run %s for one that goes on: %s", run, error)

@@ -1,0 +1,113 @@
+"""The state of a recorded run before any of its steps, exactly: from the last one that is kept, by
+taking the steps since again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from samedge_core.problems.problem import Problem
+from samedge_core.runs.process import threads_of, using_threads
+from samedge_core.sharing import export
+from samedge_core.store import RunRecord, Store
+from samedge_core.store.branching import StepError, check_step, state_before
+from samedge_core.store.folder import DIGITS
+from samedge_core.training.config import RunConfig
+from samedge_core.training.history import History, Measurement
+from samedge_core.training.loop import build_problem
+from samedge_core.training.replay import replay_to
+from samedge_core.training.state import TrainState
+from samedge_core.training.stop import Stop
+
+__all__ = ["OnReplay", "caught_up", "state_at", "unpacked"]
+
+OnReplay = Callable[[int, int], None]
+
+_log = logging.getLogger(__name__)
+
+
+def state_at(
+    store: Store, run: str, step: int, *, on_replay: OnReplay = lambda done, total: None
+) -> tuple[RunConfig, Problem, TrainState]:
+    """The state of a recorded run before the update of `step`, with what was changed at that step
+    in force, and what it takes to go on from there.
+
+    Raises:
+        SavedError: a file is missing or damaged.
+        StepError: a step that is not recorded, or that the run did not come to.
+    """
+    record, history = store.load(run)
+    check_step(history, step)
+    problem, state, _ = caught_up(store, record, history, history, step, on_replay)
+    return history.config, problem, state
+
+
+def caught_up(
+    store: Store,
+    record: RunRecord,
+    recorded: History,
+    made: History,
+    step: int,
+    on_replay: OnReplay,
+) -> tuple[Problem, TrainState, Stop | None]:
+    """The problem, the state before the update of `step`, and the Stop if the run ends there.
+
+    Args:
+        recorded: what the rows must come out as.
+        made: whose interventions and step cap count.
+
+    Raises:
+        SavedError: a kept state is none of this run's.
+        StepError: the run ends before `step`.
+    """
+    config = made.config
+    problem = build_problem(config)
+    kept = state_before(store, record, step)
+    if kept:
+        name = f"snapshots/{kept.step:0{DIGITS}}.*"
+        folder = store.folder(kept.run).path
+        file = next(folder.glob(name), folder)
+        state = unpacked(kept.packed, config, problem, file, step=kept.step)
+    else:
+        state = TrainState.initial(config, problem)
+    first, expected = state.step, recorded.rows_after(state.step - 1)
+    same = True
+
+    def on_row(row: Measurement) -> None:
+        nonlocal same
+        again = np.array([row.row(recorded.dtype)], dtype=recorded.dtype)
+        if same and again.tobytes() != expected[row.step - first].tobytes():
+            same = False
+            _log.warning(
+                "step %d, taken again, is not what was recorded: torch, its number of threads or "
+                "the machine is another one; what follows is exact on its own", row.step,
+            )  # fmt: skip
+        on_replay(row.step - first + 1, step - first)
+
+    on_replay(0, step - first)
+    with using_threads(threads_of(record)):
+        try:
+            end = replay_to(config, problem, state, step, made.interventions, on_row=on_row)
+        except ValueError as error:
+            raise StepError(str(error)) from error
+    return problem, state, end
+
+
+def unpacked(
+    packed: bytes, config: RunConfig, problem: Problem, file: Path, *, step: int | None = None
+) -> TrainState:
+    """The state in `packed`, which goes on with this problem, after `step` steps if they are given.
+
+    Raises:
+        SavedError: it is damaged or another one; the message names `file`.
+    """
+    with export.reading(file):
+        state = TrainState.unpack(packed, config, problem)
+        if state.w.shape != (problem.size,):
+            raise ValueError(f"w must have {problem.size:,} entries, got {tuple(state.w.shape)}")
+        if step is not None and state.step != step:
+            raise ValueError(f"it is the state after {state.step:,} steps")
+    return state

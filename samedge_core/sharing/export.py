@@ -1,0 +1,332 @@
+"""Files of runs: the results that a run leaves, and the folders that earlier versions saved.
+
+Results, for other programs and for people:
+
+    history.parquet   every row; settings, interventions and stop in the file's metadata
+    history.csv       the same rows as text
+    summary.json      the run in one row; null where there is nothing to tell
+    report.html       the report, which needs no network
+    replay.json       settings and interventions, which is all that a replay needs
+    run.txt           the run's id in the store
+
+A folder of an earlier version has config.json, history.parquet and state.pt; it is read only.
+Importable without torch; nothing is unpickled here.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import pickle
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from samedge_core.analysis.summary import summarise
+from samedge_core.sharing import replay_file
+from samedge_core.sharing.report import report_html
+from samedge_core.sharing.scripts import script
+from samedge_core.training import packing
+from samedge_core.training.config import RunConfig
+from samedge_core.training.history import History, Intervention, check_changes
+from samedge_core.training.stop import Stop, StopReason
+
+__all__ = [
+    "EXPORTS",
+    "RESULTS",
+    "ResumeError",
+    "SavedError",
+    "checked_state",
+    "export",
+    "holds_old_run",
+    "read",
+    "read_state",
+    "reading",
+    "replace",
+    "rows_of",
+    "run_of",
+    "set_run",
+    "write_results",
+]
+
+CONFIG, ROWS, STATE = "config.json", "history.parquet", "state.pt"
+RUN = "run.txt"
+RESULTS = ("report.html", "summary.json", "history.csv", ROWS, "replay.json", RUN)
+METADATA = b"samedge"
+SCHEMA = 1
+
+# what parquet, JSON, zip and torch raise on bytes that are not theirs
+_UNREADABLE = (
+    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, OSError, EOFError,
+    RuntimeError, MemoryError, zipfile.BadZipFile, pickle.UnpicklingError,
+)  # fmt: skip
+
+
+class SavedError(ValueError):
+    """A saved run that can't be read; the message names the file and what is wrong with it."""
+
+
+class ResumeError(ValueError):
+    """A saved run that can't go on in the way that was asked for."""
+
+
+# --- results --------------------------------------------------------------------------------
+
+
+def export(history: History, file: Path, about: Mapping[str, Any]) -> None:
+    """Write a run, finished or not, to `file`, in the format that its suffix says (EXPORTS).
+
+    Args:
+        about: for people only, such as the id and the title; what has room for it takes it.
+
+    Raises:
+        ValueError: another suffix.
+        ExchangeError: a replay can't hold this run, since it is trained on a file of one's own; or
+            neither can a script, since it is trained on a problem of one's own.
+        OSError: the file can't be written.
+    """
+    make = EXPORTS.get(file.suffix.lower())
+    if make is None:
+        got = repr(file.suffix) if file.suffix else f"none in {file.name!r}"
+        raise ValueError(f"a run is exported as one of {', '.join(EXPORTS)}, got {got}")
+    content = make(history, about)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace(file, content)
+
+
+def write_results(folder: Path, history: History, about: Mapping[str, Any]) -> list[str]:
+    """Write all of the results but the run's id, making `folder` where needed; returns the names.
+
+    A replay of a run that is trained on a file or problem of one's own can't be: there is none.
+
+    Raises:
+        OSError: the folder can't be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in RESULTS:
+        if name == RUN:
+            continue
+        try:
+            content = _result(name, history, about)
+        except replay_file.ExchangeError:
+            (folder / name).unlink(missing_ok=True)
+            continue
+        replace(folder / name, content)
+        written.append(name)
+    return written
+
+
+def set_run(folder: Path, run: str) -> None:
+    """Say whose results the folder holds, or will hold; it is made where needed.
+
+    Raises:
+        OSError: the folder can't be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    replace(folder / RUN, f"{run}\n".encode())
+
+
+def run_of(folder: Path) -> str | None:
+    """The id of the run whose results the folder is for; None when it is for none.
+
+    Raises:
+        SavedError: the file that says so is damaged.
+    """
+    if not (folder / RUN).exists():
+        return None
+    with reading(folder / RUN) as file:
+        run = file.read_text(encoding="ascii").strip()
+        if not run.isalnum():
+            raise ValueError(f"a run's id must be letters and digits, got {run!r:.80}")
+    return run
+
+
+def _result(name: str, history: History, about: Mapping[str, Any]) -> bytes:
+    if name == "summary.json":
+        return _summary_json(history).encode()
+    return EXPORTS[Path(name).suffix](history, about)
+
+
+def _parquet(history: History, about: Mapping[str, Any]) -> bytes:
+    # pa.array, not a data frame: that would turn each NaN into a null and lose its bits
+    columns = {name: pa.array(column) for name, column in history.columns().items()}
+    config = json.loads(history.config.to_json())
+    record = {**_record(history), "config": config, "about": dict(about)}
+    table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(record)})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def _csv(history: History, about: Mapping[str, Any]) -> bytes:
+    """Every digit that it takes to get the numbers back; empty for NaN."""
+    columns = history.columns().items()
+    table = pa.table({name: pa.array(column, from_pandas=True) for name, column in columns})
+    buffer = io.BytesIO()
+    pc.write_csv(table, buffer, pc.WriteOptions(quoting_header="none", quoting_style="none"))
+    return buffer.getvalue()
+
+
+def _replay_json(history: History, about: Mapping[str, Any]) -> bytes:
+    return replay_file.to_json(history.config, history.interventions, about=about).encode()
+
+
+def _report(history: History, about: Mapping[str, Any]) -> bytes:
+    return report_html(history).encode()
+
+
+def _script(history: History, about: Mapping[str, Any]) -> bytes:
+    title = str(about.get("title") or "")
+    return script(history.config, history.interventions, title).encode()
+
+
+EXPORTS: Mapping[str, Callable[[History, Mapping[str, Any]], bytes]] = {
+    ".csv": _csv, ".parquet": _parquet, ".json": _replay_json, ".html": _report, ".py": _script,
+}  # fmt: skip
+"""By suffix, what makes the content of such a file."""
+
+
+def _summary_json(history: History) -> str:
+    values = asdict(summarise(history))
+    known = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
+    return json.dumps(known, indent=2, allow_nan=False) + "\n"
+
+
+def _record(history: History) -> dict[str, Any]:
+    """What neither the rows nor the configuration hold."""
+    stop = history.stop
+    return {
+        "schema": SCHEMA,
+        "parameters": history.parameters,
+        "interventions": [
+            {"step": item.step, "changes": dict(item.changes), "before": dict(item.before)}
+            for item in history.interventions
+        ],
+        "stop": stop and {"reason": stop.reason.value, "step": stop.step, "what": stop.what},
+    }
+
+
+# --- folders of earlier versions ------------------------------------------------------------
+
+
+def holds_old_run(folder: Path) -> bool:
+    """Whether an earlier version has saved a run in `folder`."""
+    return (folder / CONFIG).exists()
+
+
+def read(folder: Path) -> History:
+    """The History that an earlier version saved, its stored rows bit for bit.
+
+    Raises:
+        SavedError: a file is missing, damaged or of another program.
+    """
+    with reading(folder / CONFIG) as file:
+        config = RunConfig.from_json(file.read_text(encoding="utf-8"))
+    history = History(config)
+    with reading(folder / ROWS) as file:
+        names = list(history.dtype.names or ())
+        table = pq.read_table(file, columns=names, page_checksum_verification=True)
+        rows = rows_of(table, history.dtype)
+        history.extend(rows)
+        if not np.array_equal(rows["step"], np.arange(len(rows))):
+            raise ValueError("it must have a row for every step from 0 on")
+        _restore(history, json.loads((table.schema.metadata or {})[METADATA]))
+    return history
+
+
+def read_state(folder: Path) -> bytes:
+    """The packed state that an earlier version saved, for `TrainState.unpack`.
+
+    Raises:
+        SavedError: it is missing or damaged.
+    """
+    with reading(folder / STATE) as file:
+        return checked_state(file.read_bytes())
+
+
+def _restore(history: History, record: dict[str, Any]) -> None:
+    if record["schema"] != SCHEMA:
+        raise ValueError(f"schema must be {SCHEMA}, got {record['schema']!r}")
+    parameters, stop = record["parameters"], record["stop"]
+    history.parameters = None if parameters is None else int(parameters)
+    for item in record["interventions"]:
+        step, next_step = int(item["step"]), history.last_step + 1
+        if not 0 <= step <= next_step:
+            raise ValueError(f"interventions must be from step 0 to {next_step}, got {step}")
+        changes, before = check_changes(item["changes"]), check_changes(item["before"])
+        history.intervene(Intervention(step, changes, before))
+    if stop is not None:
+        history.stop = Stop(StopReason(stop["reason"]), int(stop["step"]), str(stop["what"]))
+
+
+# --- reading and writing --------------------------------------------------------------------
+
+
+def checked_state(packed: bytes) -> bytes:
+    """The same bytes, if they are an undamaged packed state.
+
+    Raises:
+        ValueError, zipfile.BadZipFile: they are not.
+    """
+    if packed.startswith(b"PK"):
+        # of the first version: torch's files are zip archives, whose checksums it ignores
+        damaged = zipfile.ZipFile(io.BytesIO(packed)).testzip()
+        if damaged:
+            raise ValueError(f"{damaged} in it is damaged")
+    else:
+        packing.unpack(packed)
+    return packed
+
+
+def rows_of(table: pa.Table, dtype: np.dtype) -> NDArray[np.void]:
+    """Stored rows; columns of another type are refused, since a conversion could lose bits."""
+    rows = np.empty(table.num_rows, dtype=dtype)
+    for name in dtype.names or ():
+        column = table.column(name).to_numpy()
+        if column.dtype != dtype[name]:
+            raise TypeError(f"column {name} must be {dtype[name]}, got {column.dtype}")
+        rows[name] = column
+    return rows
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[Path]:
+    """Turns whatever a damaged or foreign `file` makes its reader raise into a SavedError."""
+    try:
+        yield file
+    except FileNotFoundError:
+        raise SavedError(f"{file} is missing: {file.parent} holds no complete run") from None
+    except _UNREADABLE as error:
+        what = f"{type(error).__name__}: {error}"
+        raise SavedError(f"{file} is damaged or not part of a saved run ({what})") from error
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Write the whole file or, if killed on the way, nothing of it."""
+    new = file.with_name(f".{file.name}.new")
+    with new.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)
+    if os.name == "posix":  # else a power cut could undo the renaming
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,124 @@
+"""Branching: what a run has in common with the one that it leaves at a step, wherever it is made.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from samedge_core.fields import ConfigError
+from samedge_core.store import Origin, RunRecord, Store
+from samedge_core.store.record import Branch
+from samedge_core.theory.rules import Hyperparameters
+from samedge_core.training.history import History, Intervention, check_changes
+
+__all__ = ["Branched", "Kept", "StepError", "branch_off", "check_step", "state_before"]
+
+
+class StepError(ValueError):
+    """A step that the run does not have; the message shows it and what is allowed."""
+
+
+class Kept(NamedTuple):
+    """The packed state of `run` after `step` steps."""
+
+    run: str
+    step: int
+    packed: bytes
+
+
+@dataclass(frozen=True)
+class Branched:
+    """A run that has left another one, before its first own step.
+
+    Attributes:
+        record: with what has to change at that step as planned.
+        past: the rows and interventions before that step, which both share.
+        wanted: what is to be in force from that step on.
+    """
+
+    record: RunRecord
+    past: History
+    wanted: Hyperparameters
+
+
+def branch_off(
+    record: RunRecord,
+    history: History,
+    step: int,
+    *,
+    branch: Branch = "fork",
+    steps: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Branched:
+    """Leave a run before the update of `step`, with what is in force there and `changes` of it.
+
+    Changes that the run makes later are its own. Where `step` is its cap, the new one may take as
+    many steps again as it was first allowed.
+
+    Args:
+        steps: another step cap.
+
+    Raises:
+        StepError: a step that is not recorded.
+        ConfigError: a change outside its range, or a cap that is not beyond the step.
+    """
+    checked = check_changes(changes or {})
+    check_step(history, step)
+    config = history.config
+    if steps is not None:
+        config = config.replace(steps=steps)
+        if config.steps <= step:
+            message = f"steps must be more than {step:,}, where the fork begins, got {steps}"
+            raise ConfigError("steps", message)
+    elif step >= config.steps:
+        config = config.replace(steps=step + record.stretch)
+    past = history.before(step)
+    past.config = config
+    wanted = Hyperparameters(**{**vars(history.in_force(step)), **checked})
+    change = Intervention.effective(step, vars(wanted), past.hyperparameters)
+    made = RunRecord(
+        Store.new_id(), config, record.stretch if steps is None else config.steps,
+        origin=Origin(record.id, step, branch),
+        planned=(change,) if change else (),
+    )  # fmt: skip
+    return Branched(made, past, wanted)
+
+
+def check_step(history: History, step: int) -> None:
+    """Whether there is a state before the update of `step`.
+
+    Raises:
+        StepError: it is neither a recorded step nor the one after the last.
+    """
+    if not 0 <= step <= history.last_step + 1:
+        allowed = f"from 0 to {history.last_step + 1:,}"
+        raise StepError(f"step must be {allowed}, the recorded ones and the next, got {step:,}")
+
+
+def state_before(store: Store, record: RunRecord, step: int) -> Kept | None:
+    """The last kept state after at most `step` steps, of the run or of one that it comes from;
+    None: begin at step 0."""
+    kept, origin = _kept(store, record.id, step), record.origin
+    while origin and not (kept and kept.step >= origin.step):
+        step = min(step, origin.step)  # what both share
+        shared = _kept(store, origin.parent, step)
+        if shared and (kept is None or shared.step > kept.step):
+            kept = shared
+        origin = _origin_of(store, origin.parent)
+    return kept
+
+
+def _kept(store: Store, run: str, step: int) -> Kept | None:
+    found = store.state_before(run, step)
+    return Kept(run, *found) if found else None
+
+
+def _origin_of(store: Store, run: str) -> Origin | None:
+    entry = store.catalogue.entry(run)
+    if entry is None or entry.parent is None or entry.parent_step is None:
+        return None
+    return Origin(entry.parent, entry.parent_step)

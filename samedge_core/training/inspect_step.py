@@ -1,0 +1,197 @@
+"""What there is to see at one step of a run, found by taking its steps again. Needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from samedge_core.curvature.estimate import EigenEstimate
+from samedge_core.curvature.lanczos_quadrature import spectrum
+from samedge_core.curvature.operator import LinearOperator
+from samedge_core.problems.batches import Batch
+from samedge_core.problems.pictures import pictures
+from samedge_core.problems.problem import ModuleProblem, Problem
+from samedge_core.training.config import RunConfig
+from samedge_core.training.history import Intervention
+from samedge_core.training.inspection import Along, Fit, Input, Inputs, Moment, Place, Slice
+from samedge_core.training.observe import Slope, observe
+from samedge_core.training.optimizers import update
+from samedge_core.training.replay import replay_to
+from samedge_core.training.slices import POINTS, loss_along
+from samedge_core.training.state import TrainState
+
+__all__ = ["LOOKED_AT", "SHOWN", "moment_at"]
+
+LOOKED_AT, SHOWN = 500, 12  # training examples
+FIT_POINTS = 201
+
+Progress = Callable[[str, int, int], None]
+
+
+def moment_at(
+    config: RunConfig,
+    problem: Problem,
+    state: TrainState,
+    step: int,
+    *,
+    replay: Iterable[Intervention] = (),
+    with_spectrum: bool = True,
+    seconds: float | None = None,
+    on_progress: Progress = lambda what, done, total: None,
+) -> Moment:
+    """The moment at `step` of the run that `state` belongs to, some step before it.
+
+    `state` is taken to `step`, before its update and with the changes made there in force, and is
+    then as the run had it: it can go on from there.
+
+    Args:
+        replay: interventions of the whole run, to repeat at their steps.
+        seconds: about how long the spectrum may take.
+        on_progress: called with what is being done ("replay", "slices", "spectrum") and how much of
+            how much of it is. Raise something in it to cancel.
+
+    Raises:
+        FloatingPointError: loss, gradient or curvature at that step are not finite.
+        ValueError: `step` lies before `state`, or the run ends before it.
+    """
+    first = state.step
+    on_progress("replay", 0, max(0, step - first))
+    replay_to(
+        config, problem, state, step, replay,
+        on_row=lambda row: on_progress("replay", row.step + 1 - first, step - first),
+    )  # fmt: skip
+    # what follows takes a batch and moves the tracker on
+    now = TrainState.unpack(state.pack(), config, problem)
+    batch = now.batches.next() if now.batches else problem.full_batch()
+    seen = now.fixed or batch
+    slope, operator, estimate = _measure(config, problem, now, seen, step)
+    taken = slope if seen is batch else Slope.of(*problem.loss_and_gradient(now.w, batch))
+    points = _points(problem, now, batch, taken.g)
+    unit = slope.g / slope.g.norm()  # NaN at g = 0
+    lines = _lines(estimate.vectors[0], slope, unit)
+    slices = _slices(problem, now.w, seen, slope, operator, lines, points, on_progress)
+    density = None
+    if with_spectrum:
+        told = partial(on_progress, "spectrum")
+        density = spectrum(operator, seed=config.seed, seconds=seconds, on_progress=told)
+    return Moment(
+        step=step, hyper=now.hyper, loss=slope.loss, grad_norm=slope.norm,
+        eigenvalues=estimate.values, residuals=estimate.residuals, converged=estimate.converged,
+        alignments=(estimate.vectors @ unit).abs().cpu().double().numpy(),
+        slices=slices, inputs=_inputs(config, problem, now.w), spectrum=density,
+        fit=_fit(problem, now.w, points["next"], estimate.vectors[0]),
+    )  # fmt: skip
+
+
+def _measure(
+    config: RunConfig, problem: Problem, state: TrainState, batch: Batch | None, step: int
+) -> tuple[Slope, LinearOperator, EigenEstimate]:
+    """Loss, gradient and curvature at the weights; moves the tracker on."""
+    slope, operator = observe(problem, state.w, batch, config.hessian_share)
+    if not slope.finite:
+        raise FloatingPointError(f"the loss has left the finite range at step {step:,}")
+    estimate = state.tracker.measure(operator, step=step)
+    if not len(estimate.vectors):
+        raise FloatingPointError(f"the curvature is not finite at step {step:,}")
+    return slope, operator, estimate
+
+
+def _lines(v1: Tensor, slope: Slope, unit: Tensor) -> dict[Along, Tensor]:
+    """Unit vectors to look along: v1, turned uphill, and `unit`, that of g, unless g = 0."""
+    uphill = v1 if torch.dot(v1, slope.g) >= 0 else -v1
+    return {"v1": uphill, "g": unit} if slope.norm else {"v1": uphill}
+
+
+def _points(
+    problem: Problem, state: TrainState, batch: Batch | None, g: Tensor
+) -> dict[Place, Tensor]:
+    """The uphill point, where the rule has one, and the next iterate, as the update makes them."""
+    points: dict[Place, Tensor] = {}
+
+    def gradient(w: Tensor) -> Tensor:
+        points["uphill"] = w
+        return problem.gradient(w, batch)
+
+    points["next"] = update(state.w, g, state.velocity, state.hyper, gradient).w
+    return points
+
+
+def _slices(
+    problem: Problem,
+    w: Tensor,
+    batch: Batch | None,
+    slope: Slope,
+    operator: LinearOperator,
+    lines: dict[Along, Tensor],
+    points: dict[Place, Tensor],
+    on_progress: Progress,
+) -> tuple[Slice, ...]:
+    terms, done = problem.terms(batch), 0
+
+    def loss(at: Tensor) -> float:
+        with torch.no_grad():
+            return float(sum(term(at) for term in terms))
+
+    def progress() -> None:
+        nonlocal done
+        done += 1
+        on_progress("slices", done, POINTS * len(lines))
+
+    return tuple(
+        loss_along(
+            along, direction, w=w, loss=loss, value=slope.loss, g=slope.g, operator=operator,
+            points=points, on_progress=progress,
+        )
+        for along, direction in lines.items()
+    )  # fmt: skip
+
+
+def _fit(problem: Problem, w: Tensor, after: Tensor, v1: Tensor) -> Fit | None:
+    """What is computed, where that is a function of one number."""
+    data = problem.full_batch()
+    if not isinstance(problem, ModuleProblem) or data is None or problem.classes:
+        return None
+    if data.x.shape[1:] != (1,) or data.y.shape[1:] != (1,):
+        return None
+    order = data.x[:, 0].argsort()
+    x, y = data.x[order, 0], data.y[order, 0]
+    at = torch.linspace(float(x[0]), float(x[-1]), FIT_POINTS, dtype=x.dtype, device=x.device)
+    step = after - w
+
+    def computed(w: Tensor) -> Tensor:
+        return problem.predict(w, at[:, None])[:, 0]
+
+    with torch.no_grad():
+        moved = torch.func.jvp(computed, (w,), (torch.dot(step, v1) * v1,))
+        parts = (x, y, at, moved[0], computed(after) - moved[0], moved[1])
+    return Fit(*(part.cpu().double().numpy() for part in parts))
+
+
+def _inputs(config: RunConfig, problem: Problem, w: Tensor) -> Inputs | None:
+    """Of the first LOOKED_AT examples those that are wrong, then others, SHOWN in all."""
+    shown = pictures(config.problem, config.options, LOOKED_AT)
+    data = problem.full_batch()
+    if shown is None or data is None or not isinstance(problem, ModuleProblem):
+        return None
+    likely = config.options["loss"] == "cross-entropy"
+    with torch.no_grad():
+        outputs = problem.predict(w, data.x[: len(shown)])  # (n, classes)
+        scores = outputs.softmax(1) if likely else outputs
+    scores, labels = scores.cpu().double().numpy(), data.y[: len(shown)].cpu().numpy()
+    predicted = scores.argmax(1)
+    wrong = predicted != labels
+    chosen = np.argsort(~wrong, kind="stable")[:SHOWN]
+    return Inputs(
+        "probability" if likely else "output",
+        len(shown),
+        int(wrong.sum()),
+        tuple(
+            Input(int(i), shown[i], int(labels[i]), int(predicted[i]),
+                  float(scores[i, predicted[i]]), float(scores[i, labels[i]]))
+            for i in chosen
+        ),
+    )  # fmt: skip

@@ -1,0 +1,180 @@
+"""Moment: what there is to see at one step of a run beside its row; importable without torch.
+
+`samedge_core.training.inspect_step` makes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from samedge_core.curvature.spectral_density import Spectrum
+from samedge_core.theory.rules import Hyperparameters
+
+__all__ = ["Along", "Fit", "Input", "Inputs", "Mark", "Moment", "Place", "Slice"]
+
+Array = NDArray[np.float64]
+Place = Literal["iterate", "uphill", "next"]
+Along = Literal["v1", "g"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point of the step as a slice shows it: by its projection on the line.
+
+    Attributes:
+        place: the iterate w, the uphill point at which SAM takes its gradient (w + rho u; for USAM
+            w + rho g), or the next iterate.
+        offset: <point - w, d>, signed; where on the line the point is drawn.
+        on_line: the loss there.
+        loss: the loss at the point itself.
+        beside: how far the point is from the line; in the unit of the offsets, a distance in w.
+    """
+
+    place: Place
+    offset: float
+    on_line: float
+    loss: float
+    beside: float
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The loss along a line through w, with unit direction d.
+
+    Attributes:
+        along: d is "v1", the leading eigenvector, with the sign that gives <g, v1> >= 0; or "g",
+            the gradient's direction u.
+        offsets, losses: t and L(w + t d), shape (n,).
+        loss, slope, curvature: L(w), <g, d> and d^T H d, of which the quadratic model is made.
+        marks: points of the step.
+
+    >>> line = Slice("g", np.array([0.0, 2.0]), np.array([1.0, 7.5]), 1.0, 3.0, 0.5, ())
+    >>> line.model.tolist()
+    [1.0, 8.0]
+    """
+
+    along: Along
+    offsets: Array
+    losses: Array
+    loss: float
+    slope: float
+    curvature: float
+    marks: tuple[Mark, ...]
+
+    @property
+    def model(self) -> Array:
+        """The local quadratic model L(w) + t <g, d> + t^2/2 d^T H d at the offsets, (n,)."""
+        t = self.offsets
+        return self.loss + t * self.slope + t**2 / 2 * self.curvature
+
+
+@dataclass(frozen=True)
+class Input:
+    """A training example and what the network at w makes of it.
+
+    Attributes:
+        index: of the example, from 0.
+        picture: uint8, (rows, columns) or (rows, columns, 3).
+        label, predicted: classes.
+        score, label_score: what the network gives to these two; see `Inputs.scores`.
+    """
+
+    index: int
+    picture: NDArray[np.uint8]
+    label: int
+    predicted: int
+    score: float
+    label_score: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the predicted class is the label."""
+        return self.predicted == self.label
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Some of the training examples, wrongly classified ones first.
+
+    Attributes:
+        scores: "probability", the softmax of the outputs, for cross-entropy; "output" for squared
+            errors: the outputs themselves, which are trained towards 1 for the label and 0
+            elsewhere.
+        looked_at, wrong: the first so many examples were looked at, so many of them were wrong.
+    """
+
+    scores: Literal["probability", "output"]
+    looked_at: int
+    wrong: int
+    shown: tuple[Input, ...]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a network f of one input and one output computes, and what the step makes of it.
+
+    Attributes:
+        x, y: the training examples, in the order of x, (n,).
+        at: inputs, evenly spaced from the first to the last example, (m,).
+        values: f there at w, (m,).
+        change: what the step adds to it, f(w') - f(w), (m,).
+        along_v1: what the part of the step along v1 adds to first order: <w' - w, v1> J v1, with
+            the Jacobian J of f at w, (m,).
+    """
+
+    x: Array
+    y: Array
+    at: Array
+    values: Array
+    change: Array
+    along_v1: Array
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The iterate w before the update of `step`, that update, and the loss around it.
+
+    All on what the row of the step is measured on (the step's batch or a fixed one; the Hessian on
+    `RunConfig.hessian_share` of it). Loss, gradient norm and eigenvalues are those of the row, bit
+    for bit, where the run measured them.
+
+    Attributes:
+        hyper: in force at the step, changes made there included.
+        eigenvalues, residuals: as the tracker gives them, largest magnitude first, (k,).
+        alignments: |<g, v_i>|/||g||, (k,); NaN at g = 0.
+        slices: along v1 and along g; without the latter at g = 0.
+        inputs: of an image problem, else None.
+        fit: of a network of one input and one output, else None.
+        spectrum: where it was asked for.
+    """
+
+    step: int
+    hyper: Hyperparameters
+    loss: float
+    grad_norm: float
+    eigenvalues: Array
+    residuals: Array
+    converged: bool
+    alignments: Array
+    slices: tuple[Slice, ...]
+    inputs: Inputs | None = None
+    fit: Fit | None = None
+    spectrum: Spectrum | None = None
+
+    @property
+    def multipliers(self) -> Array:
+        """What the step multiplies the component along each eigenvector by, in the local quadratic
+        model, (k,); beyond 1 in magnitude that direction is unstable. NaN where the eigenvalue is
+        not known."""
+        known = np.isfinite(self.eigenvalues)
+        values = self.hyper.multiplier(np.where(known, self.eigenvalues, 0.0), self.grad_norm)
+        return np.where(known, values, np.nan)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+    @property
+    def edge(self) -> float:
+        """Of the rule in force, at this gradient norm."""
+        return float(self.hyper.edge(self.grad_norm))  # pyright: ignore[reportArgumentType]

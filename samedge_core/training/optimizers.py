@@ -1,0 +1,98 @@
+"""Update rules: pure functions of the iterate, its gradient, the velocity and hyperparameters.
+
+    GD        w <- w - eta g
+    SAM       w <- w - eta grad L(w + rho g/||g||)
+    USAM      w <- w - eta grad L(w + rho g)
+    Polyak    m <- beta m + g;  w <- w - eta m
+    Nesterov  m <- beta m + g;  w <- w - eta (g + beta m)
+
+The momentum rules are as `torch.optim.SGD` defines them. Sources: Foret et al., arXiv 2010.01412
+(SAM); Andriushchenko and Flammarion, arXiv 2206.06232 (unnormalised SAM).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from samedge_core.theory.rules import Hyperparameters
+
+__all__ = ["UPDATES", "Step", "update"]
+
+Gradient = Callable[[Tensor], Tensor]
+
+
+class Step(NamedTuple):
+    """The next iterate w (P,), the velocity (P,), and the gradient that moved w where that is not g
+    itself (SAM's gradient at the uphill point), else None."""
+
+    w: Tensor
+    velocity: Tensor
+    uphill_gradient: Tensor | None = None
+
+
+def update(
+    w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
+) -> Step:
+    """One step of the rule in force. `gradient(w)` evaluates grad L on the same batch as g."""
+    return UPDATES[hyper.rule](w, g, velocity, hyper, gradient)
+
+
+def _gd(w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient) -> Step:
+    return Step(w - hyper.eta * g, velocity)
+
+
+def _sam(
+    w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
+) -> Step:
+    grad_norm = vector_norm(g)
+    # the paper's code divides by ||g|| + 1e-5; we take u = 0 at ||g|| = 0: the uphill point
+    # is then w, the step zero at g = 0, and GD's where the norm of a tiny g underflows
+    if grad_norm == 0:
+        return Step(w - hyper.eta * g, velocity, g)
+    return _uphill(w, g, velocity, hyper, gradient, g / grad_norm)
+
+
+def _usam(
+    w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
+) -> Step:
+    return _uphill(w, g, velocity, hyper, gradient, g)
+
+
+def _uphill(
+    w: Tensor,
+    g: Tensor,
+    velocity: Tensor,
+    hyper: Hyperparameters,
+    gradient: Gradient,
+    direction: Tensor,
+) -> Step:
+    # at rho = 0 the uphill point is w: using g itself makes SAM equal GD bit for bit, at GD's price
+    uphill = g if hyper.rho == 0 else gradient(w + hyper.rho * direction)
+    return Step(w - hyper.eta * uphill, velocity, uphill)
+
+
+def _polyak(
+    w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
+) -> Step:
+    velocity = hyper.beta * velocity + g
+    return Step(w - hyper.eta * velocity, velocity)
+
+
+def _nesterov(
+    w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
+) -> Step:
+    velocity = hyper.beta * velocity + g
+    return Step(w - hyper.eta * (g + hyper.beta * velocity), velocity)
+
+
+UPDATES: dict[str, Callable[..., Step]] = {
+    "gd": _gd,
+    "sam": _sam,
+    "usam": _usam,
+    "polyak": _polyak,
+    "nesterov": _nesterov,
+}

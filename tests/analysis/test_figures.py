@@ -1,0 +1,182 @@
+"""The static figures, against the rows that they are made from."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+import samedge_core as se
+from samedge_core.analysis.figures import (
+    MOST_POINTS,
+    alignment_figure,
+    eigenvalue_figure,
+    loss_figure,
+    paper_figures,
+)
+
+STEPS = 6
+BAND = "± residual: an eigenvalue lies within"
+
+
+def record(steps: int = STEPS, **settings) -> se.History:
+    """Every second step is measured; step 2 has a negative eigenvalue and has not converged."""
+    history = se.History(
+        se.RunConfig(**{"rule": "sam", "eta": 0.5, "rho": 0.1, "top_k": 2, **settings})
+    )
+    for step in range(steps):
+        row = se.Measurement(step, loss=2.0**-step, grad_norm=0.5)
+        if step % 2 == 0:
+            row.lambda_max = -3.0 if step == 2 else 2.0 + step
+            row.others = (-1.0 - step,)
+            row.converged = step != 2
+            row.align_grad, row.align_sam = 0.25, 0.5
+        history.append(row)
+    return history
+
+
+def traces(figure: go.Figure) -> list[Any]:
+    return list(figure.select_traces())
+
+
+def trace(figure: go.Figure, name: str) -> Any:
+    (found,) = [item for item in traces(figure) if item.name == name]
+    return found
+
+
+def names(figure: go.Figure) -> list[str]:
+    return [item.name for item in traces(figure)]
+
+
+def test_eigenvalues_are_magnitudes_of_the_measured_rows():
+    figure = eigenvalue_figure(record())
+    sharpness = trace(figure, "sharpness |λ₁|")
+    np.testing.assert_array_equal(sharpness.x, [0, 2, 4])
+    np.testing.assert_array_equal(sharpness.y, [2.0, 3.0, 6.0])
+    np.testing.assert_array_equal(trace(figure, "|λ₂|").y, [1.0, 3.0, 5.0])
+
+
+def test_the_edge_in_force_is_drawn_at_every_step():
+    history = record()
+    edge = trace(eigenvalue_figure(history), "SAM-edge")
+    np.testing.assert_array_equal(edge.x, np.arange(STEPS))
+    # from the formula, not from the history's own column
+    assert edge.y == pytest.approx(se.sam_edge(0.5, 0.1, 0.5))
+
+
+def test_2_over_eta_is_drawn_when_asked_for_and_once():
+    np.testing.assert_array_equal(trace(eigenvalue_figure(record()), "2/η").y, [4.0] * STEPS)
+    assert "2/η" not in names(eigenvalue_figure(record(), gd_edge=False))
+    assert names(eigenvalue_figure(record(rule="gd"))).count("2/η") == 1
+    assert names(eigenvalue_figure(record(rule="gd"), gd_edge=False)).count("2/η") == 1
+
+
+def test_after_a_change_of_rule_the_edge_has_both_names():
+    history = record()
+    history.intervene(se.Intervention(3, {"rule": "gd"}, {"rule": "sam"}))
+    edge = trace(eigenvalue_figure(history), "SAM-edge, then 2/η")
+    assert edge.y[3] == 4.0
+    assert edge.y[2] == pytest.approx(se.sam_edge(0.5, 0.1, 0.5))
+
+
+def test_estimates_that_have_not_converged_are_open_markers():
+    marks = trace(eigenvalue_figure(record()), "not converged: a lower bound")
+    np.testing.assert_array_equal(marks.x, [2])
+    np.testing.assert_array_equal(marks.y, [3.0])
+    assert marks.marker.symbol == "circle-open"
+
+
+def test_the_residual_is_a_band_around_the_measured_sharpness():
+    history = record()
+    assert BAND not in names(eigenvalue_figure(history))  # none is known
+    for step in (STEPS, STEPS + 1, STEPS + 2):
+        measured = step != STEPS + 1
+        history.append(
+            se.Measurement(step, loss=1.0, grad_norm=0.5, lambda_max=-4.0, residual=0.25)
+            if measured else se.Measurement(step, loss=1.0, grad_norm=0.5)
+        )  # fmt: skip
+    figure = eigenvalue_figure(history)
+    upper, lower = trace(figure, BAND), trace(figure, f"{BAND}, lower rim")
+    for rim, y in ((lower, 3.75), (upper, 4.25)):
+        np.testing.assert_array_equal(rim.x, [0, 2, 4, STEPS, STEPS + 2])
+        np.testing.assert_array_equal(rim.y, [np.nan] * 3 + [y] * 2)
+    # filled down to the trace before it, with one entry in the legend
+    drawn = names(figure)
+    assert drawn.index(BAND) == drawn.index(f"{BAND}, lower rim") + 1
+    assert (upper.fill, upper.showlegend, lower.showlegend) == ("tonexty", None, False)
+    sharpness = trace(figure, "sharpness |λ₁|")
+    np.testing.assert_array_equal(sharpness.customdata[-2:], [0.25] * 2)
+    assert "± %{customdata" in sharpness.hovertemplate
+
+
+def test_interventions_are_dotted_lines_with_a_label():
+    history = record()
+    history.intervene(se.Intervention(3, {"eta": 0.25}, {"eta": 0.5}))
+    for figure in paper_figures(history).values():
+        (line,) = figure.layout.shapes
+        assert (line.x0, line.x1, line.line.dash) == (3, 3, "dot")
+        (label,) = figure.layout.annotations
+        assert label.text == "η 0.5 → 0.25"
+
+
+def test_alignments_of_both_gradients():
+    figure = alignment_figure(record())
+    np.testing.assert_array_equal(trace(figure, "gradient at w").y, [0.25] * 3)
+    np.testing.assert_array_equal(trace(figure, "gradient at w + ρu (SAM)").y, [0.5] * 3)
+    assert figure.layout.yaxis.range == (0, 1.02)
+
+
+def test_the_loss_is_on_a_log_scale_without_its_infinities():
+    history = record()
+    history.append(se.Measurement(STEPS, loss=np.inf, grad_norm=np.nan))
+    figure = loss_figure(history)
+    np.testing.assert_array_equal(
+        trace(figure, "training loss").y, [2.0**-step for step in range(STEPS)]
+    )
+    assert figure.layout.yaxis.type == "log"
+
+
+def test_curves_differ_in_more_than_colour():
+    for figure in (eigenvalue_figure(record()), alignment_figure(record())):
+        curves = [item for item in traces(figure) if item.mode == "lines"]
+        assert len({(item.line.dash, item.line.width) for item in curves}) == len(curves)
+
+
+def test_axes_say_what_they_are():
+    for figure in paper_figures(record()).values():
+        assert figure.layout.xaxis.title.text == "step (updates of w)"
+        assert figure.layout.yaxis.title.text
+
+
+def test_there_are_four_of_them():
+    figures = paper_figures(record())
+    assert len(figures) == 4
+    both, own, _, _ = figures.values()
+    assert "2/η" in names(both)
+    assert "2/η" not in names(own)
+
+
+def test_long_runs_are_thinned_but_keep_their_peak():
+    history = record(4 * MOST_POINTS)
+    # the highest sharpness of all is that of the last measured step
+    figure = eigenvalue_figure(history)
+    assert all(len(item.x) <= MOST_POINTS for item in traces(figure))
+    assert max(trace(figure, "sharpness |λ₁|").y) == 4 * MOST_POINTS
+
+
+def test_an_empty_history_makes_empty_figures():
+    for figure in paper_figures(se.History(se.RunConfig())).values():
+        assert not traces(figure)
+
+
+def test_a_share_of_the_data_is_named_at_the_axis():
+    whole, part = (
+        se.RunConfig(),
+        se.RunConfig(hessian_share=0.25, batch_size=100, measure_on="fixed"),
+    )
+    for config, note in ((whole, ""), (part, "a fixed batch of 100, Hessian of 25 %")):
+        history = se.History(config)
+        history.append(se.Measurement(0, loss=1.0, grad_norm=1.0, lambda_max=1.0))
+        title = eigenvalue_figure(history).layout.yaxis.title.text
+        assert note in title
+        assert ("<sub>" in title) == bool(note)

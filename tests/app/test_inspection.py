@@ -1,0 +1,180 @@
+"""The closer look at a step in every state, through Streamlit's own test harness."""
+
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.parts.lab import session
+from pages.parts.views import classified_images, inspection
+from samedge_core.training.config import RunConfig
+from samedge_core.worker.view import Phase
+from tests.app.harness import PATIENCE, button, press, texts, wait
+
+DIGITS = RunConfig(
+    problem="digits-mlp", options={"n": 50, "width": 3}, rule="sam", eta=0.5, steps=30, top_k=2
+)
+TOY = RunConfig(problem="two-weight", rule="gd", eta=0.3, steps=20)
+
+
+@pytest.fixture
+def page(workers):
+    yield lambda *configs, at=None: opened([started(config) for config in configs], at)
+    for view in [
+        session.registry().view(run_id) for run_id in RUNS if run_id in session.registry()
+    ]:
+        session.registry().stop(view.id)
+    RUNS.clear()
+
+
+RUNS: list[str] = []
+
+
+def started(config: RunConfig) -> str:
+    """An ended run."""
+    RUNS.append(run_id := session.registry().start(config))
+    end = time.monotonic() + PATIENCE
+    while session.registry().view(run_id, most=0).phase is not Phase.ENDED:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return run_id
+
+
+def opened(runs: list[str], at: int | None) -> AppTest:
+    app = AppTest.from_file(
+        Path(__file__).with_name("inspection_page.py"), default_timeout=PATIENCE
+    )
+    app.session_state["runs"] = runs
+    app.session_state["at"] = at
+    return app.run()
+
+
+def examine(app: AppTest) -> None:
+    press(app, "examine")
+    wait(app, lambda v: not v.moment.pending)
+    app.run()
+    assert not app.exception
+
+
+def buttons(app: AppTest) -> dict[str, str]:
+    return {item.key: item.label for item in app.button if item.key}
+
+
+def html(app: AppTest) -> str:
+    return "".join(item.proto.body for item in app.get("html"))
+
+
+def test_without_a_run_the_button_is_off_and_says_why(page):
+    app = page()
+    assert not app.exception
+    assert button(app, "examine").disabled
+    assert "Start a run first" in texts(app)
+    assert page(TOY, at=20).button(key="examine").disabled
+    assert "No run has a step 20." in texts(page(TOY, at=20))
+
+
+def test_the_newest_step_without_a_cursor(page):
+    app = page(TOY)
+    assert buttons(app) == {"examine": "Examine the newest step"}
+    examine(app)
+    assert "**Step 19** · GD with η = 0.3 · loss = " in texts(app)
+    assert "images" not in html(app)
+    assert "<img" not in html(app)
+
+
+def test_a_function_of_one_number_is_told_with_what_the_step_changes(page):
+    app = page(RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, steps=20))
+    examine(app)
+    (run_id,) = app.session_state["runs"]
+    made = session.registry().view(run_id).moment.made
+    assert made is not None
+    assert made.fit is not None
+    assert classified_images.about_fit(made.fit) in texts(app)
+    assert re.search(r"Without it, [\d.]+ % of the change is left", texts(app))
+
+
+def test_a_step_of_the_run_with_its_own_numbers(page):
+    app = page(DIGITS, at=17)
+    assert buttons(app) == {"examine": "Examine step 17"}
+    examine(app)
+    (run_id,) = app.session_state["runs"]
+    row = {n: c[17] for n, c in session.registry().history(run_id).columns().items()}
+    text = texts(app)
+    assert f"**Step 17** · SAM with η = 0.5, ρ = 0.05 · loss = {row['loss']:.5g} · " in text
+    assert f"‖g‖ = {row['grad_norm']:.4g} · sharpness = {row['sharpness']:.4g}" in text
+    assert f"SAM-edge = {row['edge']:.4g}" in text
+    made = session.registry().view(run_id).moment.made
+    assert made is not None
+    words = " · ".join(inspection.multiplier_words(made))
+    assert words in text
+    assert re.match(r"λ₁ = [\d.]+ is multiplied by −?[\d.]+: (un)?stable, (grows|shrinks)", words)
+    assert "w + ρu: where the update takes its gradient" in text
+    assert re.search(r"Spectrum · P = \d+ · exact: \d+ Hessian-vector products", text)
+    assert re.search(r"Of the first 50 training examples, the network at w has \d+ wrong", text)
+    assert "no probability" in text  # squared error
+    grid = html(app)
+    assert grid.count("<img") == 12
+    assert re.search(r'alt="Example \d+, of class \d: the network says \d"', grid)
+    assert "✗" in grid
+    app.session_state["at"] = 3  # the cursor moves on: what is shown stays, and says its step
+    app.run()
+    assert "**Step 17** · " in texts(app)
+    assert buttons(app) == {"examine": "Examine step 3", "examine-clear": "Clear"}
+    press(app, "examine-clear")
+    assert "**Step 17**" not in texts(app)
+
+
+def test_the_spectrum_can_be_left_out_and_probabilities_are_named(page):
+    options = {"n": 50, "width": 3, "loss": "cross-entropy"}
+    app = page(DIGITS.replace(options=options))
+    app.toggle(key="moment-spectrum").set_value(False).run()
+    examine(app)
+    assert "Spectrum · " not in texts(app)
+    assert "softmax" in texts(app)
+    assert re.search(r"p\(\d\) 0?\.?\d+", html(app))
+
+
+def test_runs_stand_one_after_the_other_and_one_may_lack_the_step(page):
+    app = page(TOY, TOY.replace(rule="sam"), TOY.replace(rule="usam", steps=5), at=10)
+    examine(app)
+    text = texts(app)
+    assert text.index("**GD: step 10**") < text.index("**SAM: step 10**")
+    assert "**USAM: step" not in text
+
+
+def test_progress_and_cancel(page):
+    app = page(TOY, at=19)
+    press(app, "examine")
+    (bar,) = app.get("progress")
+    assert bar.proto.text.startswith("step 19: ")  # pyright: ignore[reportAttributeAccessIssue]
+    assert button(app, "examine").disabled
+    assert buttons(app)["examine-cancel"] == "Cancel"
+    press(app, "examine-cancel")
+    (run_id,) = app.session_state["runs"]
+    view = session.registry().view(run_id).moment
+    assert (view.pending, view.failure) == (False, "")
+    assert not button(app, "examine").disabled
+
+
+def test_what_fails_is_said_below_the_button(page):
+    wild = RunConfig(
+        problem="quadratic", options={"eigenvalues": (1e6,)}, rule="usam", eta=1e6, rho=1e3
+    )
+    app = page(wild, at=1)
+    examine(app)
+    (message,) = [item.value for item in app.error]
+    assert message == "Nothing to show: the loss has left the finite range at step 1."
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (4, 2, 3)])
+def test_pictures_become_png_files_that_read_back(shape):
+    from io import BytesIO
+
+    from PIL import Image
+
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    read = Image.open(BytesIO(classified_images.png(picture)))
+    np.testing.assert_array_equal(np.asarray(read), picture)

@@ -1,0 +1,50 @@
+"""The table of the paper's tasks."""
+
+import subprocess
+import sys
+
+import pytest
+
+from samedge_core.experiments.paper import ALL_PRESETS, PRESETS, TASKS
+from samedge_core.problems.downloads import SOURCES
+from samedge_core.problems.registry import PROBLEMS
+from samedge_core.training import RunConfig
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_has_gd_and_sam_at_two_radii(name):
+    task = TASKS[name]
+    configs = [PRESETS[preset].config for preset in task.reduced]
+    assert [config.rule for config in configs] == ["gd", "sam", "sam"]
+    assert configs[1].rho != configs[2].rho
+    assert {PROBLEMS[config.problem].data for config in configs} == {task.data}
+    assert task.data in SOURCES
+    assert {PRESETS[preset].config.problem for preset in task.full} == {configs[0].problem}
+    # they need no download
+    assert all(PROBLEMS[ALL_PRESETS[p].config.problem].data is None for p in task.offline)
+
+
+def test_full_size_is_the_papers():
+    mnist, text = PRESETS["paper-mnist"].config, PRESETS["paper-shakespeare"].config
+    assert (mnist.options["n"], mnist.options["width"], mnist.batch_size) == (60_000, 1000, 0)
+    assert (mnist.eta, mnist.rho) == (0.01, 0.1)
+    assert PRESETS["paper-cifar"].config.options["n"] == 1000
+    assert (text.options["layers"], text.options["model"], text.batch_size) == (6, 128, 128)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_complete_and_survives_its_saved_form(name):
+    preset = PRESETS[name]
+    assert preset.name == name
+    assert preset.see.endswith(".")
+    assert len(preset.see) < 260
+    assert RunConfig.from_json(preset.config.to_json()) == preset.config
+
+
+def test_titles_differ():
+    assert len({preset.title for preset in ALL_PRESETS.values()}) == len(ALL_PRESETS)
+
+
+def test_imports_no_torch():
+    code = "import sys, samedge_core.experiments.paper; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

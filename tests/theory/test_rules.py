@@ -1,0 +1,69 @@
+"""The table of rules agrees with the edges and with the updates that carry its names."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from samedge_core.theory import edges
+from samedge_core.theory.rules import RULES, Hyperparameters
+from samedge_core.training.optimizers import UPDATES, update
+
+HYPER = Hyperparameters("gd", eta=0.3, rho=0.2, beta=0.6)
+NORMS = np.array([0.1, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("gd", edges.gd_edge(0.3)),
+        ("sam", edges.sam_edge(0.3, 0.2, NORMS)),
+        ("usam", edges.usam_edge(0.3, 0.2)),
+        ("polyak", edges.polyak_edge(0.3, 0.6)),
+        ("nesterov", edges.nesterov_edge(0.3, 0.6)),
+    ],
+)
+def test_edge_of_the_rule_in_force(rule, expected):
+    np.testing.assert_array_equal(replace(HYPER, rule=rule).edge(NORMS), expected)
+
+
+@pytest.mark.parametrize("rule", list(RULES))
+def test_the_multiplier_of_the_rule_in_force_is_minus_one_at_its_edge(rule):
+    hyper = replace(HYPER, rule=rule)
+    for norm in NORMS:
+        edge = np.asarray(hyper.edge(norm))
+        assert hyper.multiplier(edge, norm) == pytest.approx(-1, rel=1e-12)
+
+
+def test_every_rule_has_an_update():
+    assert set(RULES) == set(UPDATES)
+
+
+def take(hyper: Hyperparameters) -> tuple[torch.Tensor, int]:
+    """The step from a point with momentum on 1/2 w^T diag(1, 4) w, and the gradients it cost."""
+    calls = 1  # g itself
+
+    def gradient(w):
+        nonlocal calls
+        calls += 1
+        return torch.tensor([1.0, 4.0]) * w
+
+    w, velocity = torch.tensor([1.0, -1.0]), torch.tensor([0.5, 0.25])
+    step = update(w, torch.tensor([1.0, 4.0]) * w, velocity, hyper, gradient)
+    return step.w, calls
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_step_costs_the_gradients_it_says(rule):
+    assert take(replace(HYPER, rule=rule))[1] == RULES[rule].gradients
+    assert take(replace(HYPER, rule=rule, rho=0.0))[1] == 1
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", ["eta", "rho", "beta"])
+def test_a_step_depends_on_the_settings_it_says(rule, name):
+    hyper = replace(HYPER, rule=rule)
+    before, _ = take(hyper)
+    after, _ = take(replace(hyper, **{name: 0.1}))
+    assert torch.equal(before, after) == (name not in RULES[rule].uses)

@@ -1,0 +1,54 @@
+"""What measuring costs: the arithmetic of stretches, with made-up times."""
+
+import math
+
+import pytest
+
+from samedge_core.training.costs import RECENT, Cost, Costs
+
+
+def test_nothing_is_said_while_nothing_is_measured():
+    costs = Costs()
+    for _ in range(3):
+        costs.add(1.0, 0.0, hvps=0)
+    cost = costs.recent()
+    assert math.isnan(cost.hvps)
+    assert cost.words == ""
+
+
+def test_the_cold_measurement_tells_its_products_but_never_the_overhead():
+    costs = Costs()
+    costs.add(10.0, 9.0, hvps=40)
+    costs.add(1.0, 0.0, hvps=0)
+    assert (costs.recent().seconds, costs.recent().hvps) == (9.0, 40.0)
+    assert costs.recent().words == ""
+    costs.add(3.0, 2.0, hvps=2)
+    costs.add(3.0, 2.0, hvps=2)
+    assert costs.recent() == Cost(2.0, 2.0, 2.0)
+
+
+def test_steps_without_a_measurement_count_as_training_up_to_the_next_one():
+    costs = Costs()
+    for step in range(30):
+        measured = step % 10 == 0
+        costs.add(1.0 + 5.0 * measured, 5.0 * measured, hvps=3 * measured)
+    # steps 10 to 19: one measurement of 5 s beside 10 s of training; the next stretch is not over
+    assert costs.recent() == Cost(5.0, 3.0, 0.5)
+    costs.add(6.0, 5.0, hvps=3)
+    assert costs.recent() == Cost(5.0, 3.0, 0.5)
+
+
+def test_old_measurements_age_out():
+    costs = Costs()
+    for seconds in (*[100.0] * 20, *[1.0] * (RECENT + 1)):
+        costs.add(seconds + 1.0, seconds, hvps=2)
+    assert costs.recent() == Cost(1.0, 2.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("overhead", "words"),
+    [(0.834, "0.83"), (3.0, "3"), (9.96, "10"), (14.4, "14"), (1234.5, "1,234"),
+     (0.004, "less than 0.01")],
+)  # fmt: skip
+def test_words(overhead, words):
+    assert Cost(overhead=overhead).words == f"curvature costs {words} × training"

@@ -1,0 +1,193 @@
+"""Moments on demand from real processes: the right ones, beside runs that do not notice."""
+
+import numpy as np
+import psutil
+import pytest
+
+from samedge_core.store import Store
+from samedge_core.store.settings import StoreSettings
+from samedge_core.training.config import RunConfig
+from samedge_core.training.inspect_step import moment_at
+from samedge_core.training.inspection import Moment
+from samedge_core.training.loop import build_problem, run
+from samedge_core.training.state import TrainState
+from samedge_core.worker.registry import RunRegistry
+from samedge_core.worker.settings import Settings
+from samedge_core.worker.view import Phase
+from tests.worker.harness import sooner_or_later, until
+
+ENDLESS = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
+BATCHES = RunConfig(
+    problem="digits-mlp", options={"n": 50, "width": 3}, batch_size=20, steps=60, seed=3, top_k=2
+)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    store = Store(StoreSettings.at(tmp_path_factory.mktemp("home")))
+    registry = RunRegistry(Settings(max_workers=6, spares=1), store)
+    yield registry
+    registry.close()
+
+
+def ended(registry: RunRegistry, config: RunConfig) -> str:
+    run_id = registry.start(config)
+    until(registry, run_id, lambda v: v.phase is Phase.ENDED)
+    return run_id
+
+
+def examined(registry: RunRegistry, run_id: str, step: int, **options) -> Moment:
+    registry.examine(run_id, step, **options)
+    assert registry.view(run_id, most=0).moment.asked == step
+    view = until(registry, run_id, lambda v: not v.moment.pending)
+    assert view.moment.failure == ""
+    assert view.moment.made is not None
+    return view.moment.made
+
+
+def assert_same(one: Moment, other: Moment) -> None:
+    assert (one.step, one.loss, one.grad_norm, one.hyper) == (
+        other.step, other.loss, other.grad_norm, other.hyper,
+    )  # fmt: skip
+    np.testing.assert_array_equal(one.eigenvalues, other.eigenvalues)
+    for line, same in zip(one.slices, other.slices, strict=True):
+        np.testing.assert_array_equal(line.losses, same.losses)
+        assert line.marks == same.marks
+    assert one.inputs is not None
+    assert other.inputs is not None
+    assert [i.score for i in one.inputs.shown] == [i.score for i in other.inputs.shown]
+
+
+@pytest.mark.parametrize("step", [31, 59])
+def test_any_recorded_step_with_the_changes_that_were_made(registry, step):
+    run_id = registry.start(BATCHES, paused=True)
+    for at, changes in ((20, {"eta": 0.2}), (31, {"rho": 0.2})):
+        registry.advance(run_id, at - max(0, registry.view(run_id).last_step + 1))
+        until(registry, run_id, lambda v, at=at: v.last_step == at - 1)
+        registry.change(run_id, **changes)
+    registry.resume(run_id)
+    until(registry, run_id, lambda v: v.phase is Phase.ENDED)
+    found = examined(registry, run_id, step)
+    history = registry.history(run_id)
+    row = {name: values[step] for name, values in history.columns().items()}
+    assert (found.loss, found.grad_norm) == (row["loss"], row["grad_norm"])
+    assert found.eigenvalues.tolist() == [row["lambda_max"], row["lambda_2"]]
+    assert found.hyper == history.in_force(step)
+    problem = build_problem(BATCHES)
+    state = TrainState.initial(BATCHES, problem)
+    changed = history.interventions
+    assert_same(found, moment_at(BATCHES, problem, state, step, replay=changed, seconds=4.0))
+
+
+def test_from_the_start_where_no_state_was_stored():
+    """Without a store the last state alone is kept, and it lies after every row."""
+    registry = RunRegistry(Settings(max_workers=2, spares=0))
+    try:
+        run_id = ended(registry, BATCHES)
+        view = registry.view(run_id)
+        assert view.kept == view.last_step + 1
+        found = examined(registry, run_id, 40, with_spectrum=False)
+        assert found.loss == registry.history(run_id).columns()["loss"][40]
+        assert found.spectrum is None
+    finally:
+        registry.close()
+
+
+def test_the_run_goes_on_and_does_not_notice(registry):
+    config = BATCHES.replace(steps=400)
+    run_id = registry.start(config, pace=40)
+    until(registry, run_id, lambda v: v.last_step > 10)
+    before = registry.live_workers()
+    registry.examine(run_id, 7)
+    assert registry.live_workers() == before + 1
+    seen = registry.view(run_id).last_step
+    view = until(registry, run_id, lambda v: not v.moment.pending)
+    assert view.phase is Phase.RUNNING
+    assert view.last_step > seen  # it went on meanwhile
+    assert view.moment.made is not None
+    assert registry.live_workers() == before
+    registry.pace(run_id, None)
+    until(registry, run_id, lambda v: v.phase is Phase.ENDED)
+    left, right = registry.history(run_id).columns(), run(config).columns()
+    for name, values in right.items():
+        np.testing.assert_array_equal(left[name], values, err_msg=name)
+
+
+def test_a_fork_is_replayed_from_what_it_shares(registry):
+    source = ended(registry, BATCHES)
+    fork = registry.fork(source, 30, eta=0.05)
+    until(registry, fork, lambda v: v.phase is Phase.ENDED)
+    for step in (12, 45):
+        row = registry.history(fork).columns()
+        found = examined(registry, fork, step, with_spectrum=False)
+        assert (found.loss, found.hyper.eta) == (row["loss"][step], row["eta"][step])
+
+
+def test_progress_cancel_and_one_at_a_time():
+    """Without a store the replay begins at step 0, and takes a while."""
+    registry = RunRegistry(Settings(max_workers=2, spares=0))
+    try:
+        run_id = ended(registry, ENDLESS.replace(steps=4_000))
+        registry.examine(run_id, 3_900)
+        view = until(registry, run_id, lambda v: v.moment.progress and v.moment.progress.done)
+        now = view.moment.progress
+        assert now is not None
+        assert (now.what, now.total, view.moment.asked) == ("replay", 3_900, 3_900)
+        assert now.done < now.total
+        registry.examine(run_id, 5)  # no second one
+        assert registry.view(run_id).moment.asked == 3_900
+        assert registry.live_workers() == 1
+        registry.cancel_moment(run_id)
+        view = registry.view(run_id)
+        assert (view.moment.asked, view.moment.progress, view.moment.failure) == (None, None, "")
+        assert registry.live_workers() == 0
+        made = examined(registry, run_id, 5)
+        assert made.step == 5
+        registry.examine(run_id, 6)
+        registry.cancel_moment(run_id)
+        assert registry.view(run_id).moment.made is made  # what there was stays
+        registry.clear_moment(run_id)
+        assert registry.view(run_id).moment.made is None
+    finally:
+        registry.close()
+
+
+def test_a_step_without_a_row_is_refused(registry):
+    run_id = ended(registry, ENDLESS.replace(steps=10))
+    for step in (-1, 10):
+        with pytest.raises(ValueError, match="step must be from 0 to 9, the recorded ones"):
+            registry.examine(run_id, step)
+
+
+def test_what_fails_says_why_in_words(registry):
+    config = RunConfig(
+        problem="quadratic", options={"eigenvalues": (1e6,)}, rule="usam", eta=1e6, rho=1e3
+    )
+    run_id = ended(registry, config)
+    registry.examine(run_id, 1)
+    view = until(registry, run_id, lambda v: not v.moment.pending)
+    assert view.moment.failure == "the loss has left the finite range at step 1"
+    assert view.moment.made is None
+
+
+def test_every_worker_busy_and_a_lost_process():
+    registry = RunRegistry(Settings(max_workers=1, spares=0))
+    try:
+        run_id = registry.start(ENDLESS, paused=True)
+        registry.advance(run_id, 3)
+        until(registry, run_id, lambda v: v.last_step == 2)
+        registry.examine(run_id, 1)
+        assert "every worker is busy" in registry.view(run_id).moment.failure
+        registry.stop(run_id)
+        until(registry, run_id, lambda v: v.phase is Phase.ENDED)
+        known = set(psutil.Process().children(recursive=True))
+        registry.examine(run_id, 1)
+        assert registry.view(run_id).moment.failure == ""
+        (examiner,) = sooner_or_later(
+            lambda: set(psutil.Process().children(recursive=True)) - known
+        )
+        examiner.kill()
+        view = until(registry, run_id, lambda v: not v.moment.pending)
+        assert view.moment.failure == "the process that measured the moment was lost"
+    finally:
+        registry.close()
