@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
+from pages.parts import markdown, server
 from pages.parts.components.live import Axis, Cursor, View, cursor_step, live_charts
 from pages.parts.frame import fragments, keys, navigation, ticks
-from pages.parts.lab import branches, controls, presets, session, share
+from pages.parts.lab import branches, controls, inspection, presets, session, share, spectrum
 from pages.parts.paper import downloading
-from pages.parts.views import feed, formula, inspection, numbers, spectrum, status
+from pages.parts.views import feed, formula, numbers, status
 from pages.parts.views.names import names
 from samedge_core.experiments.comparisons import SWEEPS
 from samedge_core.experiments.hints import hints
@@ -106,7 +107,7 @@ def _live_changed() -> None:
 
 def _pace_changed() -> None:
     for run_id in session.shown():
-        session.registry().pace(run_id, st.session_state["pace"])
+        server.registry().pace(run_id, st.session_state["pace"])
 
 
 def _head(config: RunConfig | None, views: list[RunView]) -> None:
@@ -148,7 +149,7 @@ def _sweep_button(name: str, config: RunConfig | None) -> None:
 def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone: list[str]) -> None:
     if gone:
         st.warning(
-            f"The run {controls.plain(', '.join(gone))} is not on this server: it was deleted, or "
+            f"The run {markdown.plain(', '.join(gone))} is not on this server: it was deleted, or "
             "recorded elsewhere. Press Start for a new one."
         )
     if notice := st.session_state.pop("notice", None):
@@ -219,7 +220,7 @@ class _Seen:
     @classmethod
     def of(cls, views: list[RunView]) -> "_Seen":
         """What there is to draw it for."""
-        running = any(item.phase in session.ACTIVE for item in views)
+        running = any(item.phase.active for item in views)
         return cls(running, ticks.seconds(views), cursor_step(CHARTS), branches.place())
 
 

@@ -130,9 +130,9 @@ def main() -> None:
         store.close()
         if asked.page:
             show("the page's script", page(asked.repeats))
-            from pages.parts.lab import session
+            from pages.parts import server
 
-            session.registry().close()
+            server.registry().close()
 
 
 if __name__ == "__main__":

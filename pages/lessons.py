@@ -5,9 +5,9 @@ import streamlit as st
 from pages.parts.components.live import View, live_charts
 from pages.parts.frame import fragments, navigation, ticks
 from pages.parts.lab import session
-from pages.parts.lab.controls import plain
 from pages.parts.lessons import reading, runs
 from pages.parts.lessons.runs import Watched
+from pages.parts.markdown import plain
 from pages.parts.views import feed, formula, progress
 from pages.parts.views.names import names
 from samedge_core.experiments.lessons import Lesson

@@ -5,7 +5,7 @@ import streamlit as st
 from pages.parts.components import figures
 from pages.parts.components.sliders import sliders
 from pages.parts.frame import navigation
-from pages.parts.lab.controls import plain
+from pages.parts.markdown import plain
 from pages.parts.quadratic import (
     derivation,
     draw,

@@ -55,7 +55,8 @@ if TYPE_CHECKING:
     )
     from samedge_core.problems.problem import Problem
     from samedge_core.runs import RunKeyError, Runs, StoredRun, open_runs
-    from samedge_core.sharing.export import ResumeError, SavedError
+    from samedge_core.sharing.export import ResumeError
+    from samedge_core.sharing.files import SavedError
     from samedge_core.store import Origin
     from samedge_core.store.branching import StepError
     from samedge_core.training.loop import build_problem, run

@@ -15,7 +15,8 @@ from samedge_core.cli.common import EXIT_CODES, PROGRAM, Exit, UsageError, note
 from samedge_core.fields import ConfigError
 from samedge_core.problems.data import DataError
 from samedge_core.runs import DeleteError, RunKeyError
-from samedge_core.sharing.export import ResumeError, SavedError
+from samedge_core.sharing.export import ResumeError
+from samedge_core.sharing.files import SavedError
 from samedge_core.sharing.replay_file import ExchangeError
 from samedge_core.store.archive import ArchiveError
 from samedge_core.store.branching import StepError

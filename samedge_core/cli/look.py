@@ -18,7 +18,7 @@ from samedge_core.cli.tables import (
 )
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.runs import Runs, StoredRun, short_length
-from samedge_core.sharing.export import SavedError
+from samedge_core.sharing.files import SavedError
 from samedge_core.store import Query
 from samedge_core.store.catalogue import SORTABLE
 

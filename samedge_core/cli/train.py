@@ -29,9 +29,9 @@ from samedge_core.experiments.paper import ALL_PRESETS
 from samedge_core.experiments.presets import Preset
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.runs import Runs
-from samedge_core.sharing import export, links, replay_file
-from samedge_core.sharing.replay_file import Replay
+from samedge_core.sharing import export, files, links, replay_file
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.training.plan import Replay
 from samedge_core.training.stop import StopReason
 
 if TYPE_CHECKING:
@@ -325,8 +325,8 @@ def _to_resume(runs: Runs, options: argparse.Namespace) -> str:
     if export.holds_old_run(out):
         return _taken_in(runs, out)
     if run is None:
-        raise export.SavedError(f"{out} has the results of no run: {export.RUN} is missing")
-    raise export.SavedError(
+        raise files.SavedError(f"{out} has the results of no run: {export.RUN} is missing")
+    raise files.SavedError(
         f"the run {run} of {out / export.RUN} is not in {runs.store.settings.home}; another folder "
         "can be named by SAMEDGE_HOME"
     )

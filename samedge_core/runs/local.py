@@ -24,7 +24,8 @@ from samedge_core.runs.process import (
 )
 from samedge_core.runs.restore import OnReplay, caught_up, unpacked
 from samedge_core.sharing import export
-from samedge_core.sharing.export import ResumeError, SavedError
+from samedge_core.sharing.export import ResumeError
+from samedge_core.sharing.files import SavedError
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
 from samedge_core.store.record import machine

@@ -11,7 +11,7 @@ import numpy as np
 
 from samedge_core.problems.problem import Problem
 from samedge_core.runs.process import threads_of, using_threads
-from samedge_core.sharing import export
+from samedge_core.sharing import files
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import StepError, check_step, state_before
 from samedge_core.store.folder import DIGITS
@@ -104,7 +104,7 @@ def unpacked(
     Raises:
         SavedError: it is damaged or another one; the message names `file`.
     """
-    with export.reading(file):
+    with files.reading(file):
         state = TrainState.unpack(packed, config, problem)
         if state.w.shape != (problem.size,):
             raise ValueError(f"w must have {problem.size:,} entries, got {tuple(state.w.shape)}")

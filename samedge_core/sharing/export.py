@@ -18,11 +18,7 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
-import pickle
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,13 +27,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from samedge_core.analysis.summary import summarise
 from samedge_core.sharing import replay_file
+from samedge_core.sharing.files import SavedError, checked_state, reading, replace, rows_of
 from samedge_core.sharing.report import report_html
 from samedge_core.sharing.scripts import script
-from samedge_core.training import packing
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, check_changes
 from samedge_core.training.stop import Stop, StopReason
@@ -65,16 +60,6 @@ RUN = "run.txt"
 RESULTS = ("report.html", "summary.json", "history.csv", ROWS, "replay.json", RUN)
 METADATA = b"samedge"
 SCHEMA = 1
-
-# what parquet, JSON, zip and torch raise on bytes that are not theirs
-_UNREADABLE = (
-    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, OSError, EOFError,
-    RuntimeError, MemoryError, zipfile.BadZipFile, pickle.UnpicklingError,
-)  # fmt: skip
-
-
-class SavedError(ValueError):
-    """A saved run that can't be read; the message names the file and what is wrong with it."""
 
 
 class ResumeError(ValueError):
@@ -275,58 +260,3 @@ def _restore(history: History, record: dict[str, Any]) -> None:
 
 
 # --- reading and writing --------------------------------------------------------------------
-
-
-def checked_state(packed: bytes) -> bytes:
-    """The same bytes, if they are an undamaged packed state.
-
-    Raises:
-        ValueError, zipfile.BadZipFile: they are not.
-    """
-    if packed.startswith(b"PK"):
-        # of the first version: torch's files are zip archives, whose checksums it ignores
-        damaged = zipfile.ZipFile(io.BytesIO(packed)).testzip()
-        if damaged:
-            raise ValueError(f"{damaged} in it is damaged")
-    else:
-        packing.unpack(packed)
-    return packed
-
-
-def rows_of(table: pa.Table, dtype: np.dtype) -> NDArray[np.void]:
-    """Stored rows; columns of another type are refused, since a conversion could lose bits."""
-    rows = np.empty(table.num_rows, dtype=dtype)
-    for name in dtype.names or ():
-        column = table.column(name).to_numpy()
-        if column.dtype != dtype[name]:
-            raise TypeError(f"column {name} must be {dtype[name]}, got {column.dtype}")
-        rows[name] = column
-    return rows
-
-
-@contextmanager
-def reading(file: Path) -> Iterator[Path]:
-    """Turns whatever a damaged or foreign `file` makes its reader raise into a SavedError."""
-    try:
-        yield file
-    except FileNotFoundError:
-        raise SavedError(f"{file} is missing: {file.parent} holds no complete run") from None
-    except _UNREADABLE as error:
-        what = f"{type(error).__name__}: {error}"
-        raise SavedError(f"{file} is damaged or not part of a saved run ({what})") from error
-
-
-def replace(file: Path, content: bytes) -> None:
-    """Write the whole file or, if killed on the way, nothing of it."""
-    new = file.with_name(f".{file.name}.new")
-    with new.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.replace(file)
-    if os.name == "posix":  # else a power cut could undo the renaming
-        folder = os.open(file.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -23,9 +23,10 @@ from urllib.parse import urlencode, urlsplit
 
 from samedge_core.fields import FALSE, TRUE, ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
-from samedge_core.sharing.replay_file import as_recorded, shown
+from samedge_core.sharing.replay_file import shown
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import Intervention
+from samedge_core.training.plan import as_recorded
 
 __all__ = ["PAGE_PARAMETERS", "LinkError", "Shared", "from_query", "is_link", "to_query", "to_url"]
 

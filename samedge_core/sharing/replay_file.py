@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -17,9 +16,10 @@ from samedge_core.problems.registry import OWN_PROBLEM, PROBLEMS
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.config import SCHEMA as CONFIG_SCHEMA
 from samedge_core.training.history import Intervention, check_changes
+from samedge_core.training.plan import Replay, as_recorded
 
 __all__ = [
-    "ExchangeError", "Replay", "as_recorded", "from_json", "has_own_file", "refuse_own_problem",
+    "ExchangeError", "from_json", "has_own_file", "refuse_own_problem",
     "shown", "to_json",
 ]  # fmt: skip
 
@@ -35,35 +35,6 @@ _short.maxstring = _short.maxother = _short.maxlong = 60
 
 class ExchangeError(ValueError):
     """No replay can be made of this; the message shows what was received and what is allowed."""
-
-
-@dataclass(frozen=True)
-class Replay:
-    """What it takes to replay a run: `samedge_core.run(config, interventions=interventions)`."""
-
-    config: RunConfig
-    interventions: tuple[Intervention, ...] = ()
-
-
-def as_recorded(
-    config: RunConfig, interventions: Iterable[Intervention]
-) -> tuple[Intervention, ...]:
-    """The interventions as a run of `config` records them.
-
-    Sorted by step, with `before` filled in; without changes to what is in force anyway, and without
-    what lies at or after the step cap, which never happens.
-
-    Raises:
-        ConfigError: a value outside its range.
-    """
-    current = config.hyperparameters
-    recorded = []
-    for item in sorted(interventions, key=lambda item: item.step):
-        made = Intervention.effective(item.step, item.changes, current)
-        if made and 0 <= item.step < config.steps:
-            recorded.append(made)
-            current = replace(current, **made.changes)
-    return tuple(recorded)
 
 
 def to_json(

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from samedge_core.fields import Field
-from samedge_core.sharing.replay_file import as_recorded, refuse_own_problem
+from samedge_core.sharing.replay_file import refuse_own_problem
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import Intervention
+from samedge_core.training.plan import as_recorded
 
 __all__ = ["script"]
 

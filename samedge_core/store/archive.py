@@ -17,7 +17,7 @@ from typing import IO
 
 import pyarrow.parquet as pq
 
-from samedge_core.sharing import export
+from samedge_core.sharing import files
 from samedge_core.store.folder import RECORD, RunFolder
 from samedge_core.store.store import Store
 from samedge_core.training.history import History
@@ -118,7 +118,7 @@ def _checked(folder: RunFolder) -> History:
     try:
         record = folder.record()
         for part in folder.parts():
-            with export.reading(part.file) as file:
+            with files.reading(part.file) as file:
                 found = pq.ParquetFile(file).metadata.num_rows
                 # a few bytes can stand for any number of equal rows
                 if found > len(part):
@@ -126,6 +126,6 @@ def _checked(folder: RunFolder) -> History:
         for step in folder.snapshots():
             unpack(folder.snapshot(step))
         return folder.history(record)
-    except (export.SavedError, PackError) as error:
+    except (files.SavedError, PackError) as error:
         named = str(error).replace(f"{folder.path}/", "")  # the reader knows no such folder
         raise ArchiveError(named) from error

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from samedge_core.sharing import export
+from samedge_core.sharing import files
 from samedge_core.store.record import RunRecord
 from samedge_core.training.history import History, row_dtype
 
@@ -77,7 +77,7 @@ class RunFolder:
 
     def write_record(self, record: RunRecord) -> None:
         """Replace what is known of the run."""
-        export.replace(self.path / RECORD, record.to_json().encode())
+        files.replace(self.path / RECORD, record.to_json().encode())
 
     def append(self, rows: NDArray[np.void]) -> None:
         """Add the rows (n,) that are not there yet; what a failed try has written counts."""
@@ -97,7 +97,7 @@ class RunFolder:
 
     def write_snapshot(self, step: int, packed: bytes) -> None:
         """Keep the state after `step` steps."""
-        export.replace(self._states / f"{step:0{DIGITS}}.safetensors", packed)
+        files.replace(self._states / f"{step:0{DIGITS}}.safetensors", packed)
 
     def thin(self, budget: int) -> None:
         """Delete snapshots until they take at most `budget` bytes; the newest one always stays.
@@ -125,7 +125,7 @@ class RunFolder:
         Raises:
             SavedError: the file is missing, damaged or of a newer version.
         """
-        with export.reading(self.path / RECORD) as file:
+        with files.reading(self.path / RECORD) as file:
             return RunRecord.from_json(file.read_text(encoding="utf-8"))
 
     def history(self, record: RunRecord) -> History:
@@ -139,7 +139,7 @@ class RunFolder:
         history = record.empty_history()
         for rows in self._all_rows(history.dtype):
             history.extend(rows)
-        with export.reading(self.path / RECORD):
+        with files.reading(self.path / RECORD):
             for item in record.interventions:
                 if item.step <= history.last_step + 1:
                     history.intervene(item)
@@ -191,8 +191,8 @@ class RunFolder:
         Raises:
             SavedError: it is missing or damaged.
         """
-        with export.reading(self._state(step)) as file:
-            return export.checked_state(file.read_bytes())
+        with files.reading(self._state(step)) as file:
+            return files.checked_state(file.read_bytes())
 
     def nearest(self, step: int) -> int | None:
         """The last snapshot after at most `step` steps; None when there is none."""
@@ -210,7 +210,7 @@ class RunFolder:
             parts = self.parts()
             try:
                 read = _read_all(parts, dtype)
-            except export.SavedError:
+            except files.SavedError:
                 if self.parts() == parts:
                     raise
             else:
@@ -228,7 +228,7 @@ class RunFolder:
 
     def _write(self, rows: NDArray[np.void]) -> None:
         first, last = int(rows["step"][0]), int(rows["step"][-1])
-        export.replace(self._rows / f"{first:0{DIGITS}}-{last:0{DIGITS}}.parquet", _parquet(rows))
+        files.replace(self._rows / f"{first:0{DIGITS}}-{last:0{DIGITS}}.parquet", _parquet(rows))
 
 
 def warm_up() -> None:
@@ -257,7 +257,7 @@ def _read_all(parts: Iterable[Part], dtype: np.dtype) -> list[NDArray[np.void]]:
     read, due = [], 0
     for part in parts:
         rows = _read(part, dtype)
-        with export.reading(part.file):
+        with files.reading(part.file):
             if part.first != due:
                 raise ValueError(f"the rows of the steps {due} to {part.first - 1} are missing")
         read.append(rows)
@@ -268,11 +268,11 @@ def _read_all(parts: Iterable[Part], dtype: np.dtype) -> list[NDArray[np.void]]:
 def _read(part: Part, dtype: np.dtype) -> NDArray[np.void]:
     """The rows of a part. A column that the version which wrote them did not have is "not
     measured" there; one that this version doesn't know is left out."""
-    with export.reading(part.file) as file:
+    with files.reading(part.file) as file:
         with pq.ParquetFile(file, page_checksum_verification=True) as opened:
             table = opened.read()
         names = [name for name in dtype.names or () if name in table.column_names]
-        found = export.rows_of(table.select(names), np.dtype([(n, dtype[n]) for n in names]))
+        found = files.rows_of(table.select(names), np.dtype([(n, dtype[n]) for n in names]))
         _check(found, table)
         if [part.first, part.last] != found["step"][[0, -1]].tolist():
             raise ValueError("its rows are not those of its name")

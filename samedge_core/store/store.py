@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from samedge_core.sharing import export
+from samedge_core.sharing import files
 from samedge_core.store.catalogue import Catalogue, Entry, Listing, Query
+from samedge_core.store.entries import about, on_disk
 from samedge_core.store.folder import RunFolder
 from samedge_core.store.presence import Presence
 from samedge_core.store.record import RunRecord
 from samedge_core.store.settings import StoreSettings
-from samedge_core.store.writer import about, on_disk
 from samedge_core.training.history import History
 from samedge_core.training.stop import Stop, StopReason
 
@@ -96,7 +96,7 @@ class Store:
         """
         record, history = self.folder(run).recorded()
         if record.id != run:
-            raise export.SavedError(f"{self.folder(run).path} is a copy of the run {record.id}")
+            raise files.SavedError(f"{self.folder(run).path} is a copy of the run {record.id}")
         entry = self.catalogue.entry(run)
         if history.stop is None and not (entry and entry.status == "recording"):
             what = f"the server ended at step {history.last_step + 1:,}"
@@ -112,7 +112,7 @@ class Store:
         for taken in reversed([s for s in folder.snapshots() if s <= step]):
             try:
                 return taken, folder.snapshot(taken)
-            except export.SavedError as error:
+            except files.SavedError as error:
                 _log.warning("%s", error)
         return None
 
@@ -182,13 +182,11 @@ class Store:
                 continue
             try:
                 if not path.name.isalnum():
-                    raise export.SavedError(
-                        f"{path} is no run: its name must be letters and digits"
-                    )
+                    raise files.SavedError(f"{path} is no run: its name must be letters and digits")
                 if not self.folder(path.name).begun:
                     continue
                 self.take_in(*self.load(path.name))
-            except export.SavedError as error:
+            except files.SavedError as error:
                 self.damaged[path.name] = str(error)
                 _log.warning("skipped: %s", error)
 

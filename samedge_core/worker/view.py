@@ -28,6 +28,11 @@ class Phase(Enum):
     PAUSED = "paused"
     ENDED = "ended"
 
+    @property
+    def active(self) -> bool:
+        """Whether the run goes on by itself."""
+        return self in (Phase.WAITING, Phase.STARTING, Phase.RUNNING)
+
 
 @dataclass(frozen=True)
 class RunView:

@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.lab import session
+from pages.parts import server
 from tests.app.harness import PATIENCE
 
 
@@ -12,12 +12,12 @@ def page(workers):
     app = AppTest.from_file("../../app.py", default_timeout=PATIENCE).run()
     yield app
     for run_id in app.session_state["runs"]:
-        if run_id in session.registry():
-            session.registry().stop(run_id)
+        if run_id in server.registry():
+            server.registry().stop(run_id)
 
 
 @pytest.fixture(scope="module")
 def workers():
     yield
-    session.registry().close()
-    session.registry.clear()
+    server.registry().close()
+    server.registry.clear()

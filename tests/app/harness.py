@@ -5,8 +5,8 @@ import time
 
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.lab import session
-from pages.parts.lab.controls import WORD_JOINER
+from pages.parts import server
+from pages.parts.markdown import WORD_JOINER
 
 PATIENCE = 60.0
 
@@ -23,7 +23,7 @@ def wait(app: AppTest, holds) -> None:
     """Until it is true of every run that the live lab shows; fails after PATIENCE seconds."""
     end = time.monotonic() + PATIENCE
     for run_id in app.session_state["runs"]:
-        while not holds(session.registry().view(run_id)):
+        while not holds(server.registry().view(run_id)):
             assert time.monotonic() < end, "never came true"
             time.sleep(0.02)
 

@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from pages.parts.lab import session
-from pages.parts.views import inspection
+from pages.parts.lab import inspection, session
 
 st.set_page_config(layout="wide")
 inspection.draw(session.glances(), st.session_state.get("at"), 0.5)

@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.lab import session
+from pages.parts import server
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import Phase, RunView
 from tests.app.harness import PATIENCE, button, press, texts, wait
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("workers")
 
 
 def runs(app: AppTest) -> list[RunView]:
-    return [session.registry().view(run_id) for run_id in app.session_state["runs"]]
+    return [server.registry().view(run_id) for run_id in app.session_state["runs"]]
 
 
 def etas(app: AppTest) -> list[float]:
@@ -40,7 +40,7 @@ def swept(app: AppTest, name: str) -> AppTest:
 def test_three_runs_start_from_the_same_weights(page, name, expected):
     swept(page, name)
     assert [(v.config.eta, v.config.rho) for v in runs(page)] == expected
-    columns = [session.registry().history(v.id).columns() for v in runs(page)]
+    columns = [server.registry().history(v.id).columns() for v in runs(page)]
     assert len({one["loss"][0] for one in columns}) == 1
     assert [one["eta"][0] for one in columns] == [eta for eta, _ in expected]
     # the controls say what is in force in the one in the middle, and so does the formula

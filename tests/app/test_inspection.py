@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.lab import session
-from pages.parts.views import classified_images, inspection
+from pages.parts import server
+from pages.parts.lab import inspection
+from pages.parts.views import classified_images
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import Phase
 from tests.app.harness import PATIENCE, button, press, texts, wait
@@ -23,10 +24,8 @@ TOY = RunConfig(problem="two-weight", rule="gd", eta=0.3, steps=20)
 @pytest.fixture
 def page(workers):
     yield lambda *configs, at=None: opened([started(config) for config in configs], at)
-    for view in [
-        session.registry().view(run_id) for run_id in RUNS if run_id in session.registry()
-    ]:
-        session.registry().stop(view.id)
+    for view in [server.registry().view(run_id) for run_id in RUNS if run_id in server.registry()]:
+        server.registry().stop(view.id)
     RUNS.clear()
 
 
@@ -35,9 +34,9 @@ RUNS: list[str] = []
 
 def started(config: RunConfig) -> str:
     """An ended run."""
-    RUNS.append(run_id := session.registry().start(config))
+    RUNS.append(run_id := server.registry().start(config))
     end = time.monotonic() + PATIENCE
-    while session.registry().view(run_id, most=0).phase is not Phase.ENDED:
+    while server.registry().view(run_id, most=0).phase is not Phase.ENDED:
         assert time.monotonic() < end
         time.sleep(0.02)
     return run_id
@@ -89,7 +88,7 @@ def test_a_function_of_one_number_is_told_with_what_the_step_changes(page):
     app = page(RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, steps=20))
     examine(app)
     (run_id,) = app.session_state["runs"]
-    made = session.registry().view(run_id).moment.made
+    made = server.registry().view(run_id).moment.made
     assert made is not None
     assert made.fit is not None
     assert classified_images.about_fit(made.fit) in texts(app)
@@ -101,12 +100,12 @@ def test_a_step_of_the_run_with_its_own_numbers(page):
     assert buttons(app) == {"examine": "Examine step 17"}
     examine(app)
     (run_id,) = app.session_state["runs"]
-    row = {n: c[17] for n, c in session.registry().history(run_id).columns().items()}
+    row = {n: c[17] for n, c in server.registry().history(run_id).columns().items()}
     text = texts(app)
     assert f"**Step 17** · SAM with η = 0.5, ρ = 0.05 · loss = {row['loss']:.5g} · " in text
     assert f"‖g‖ = {row['grad_norm']:.4g} · sharpness = {row['sharpness']:.4g}" in text
     assert f"SAM-edge = {row['edge']:.4g}" in text
-    made = session.registry().view(run_id).moment.made
+    made = server.registry().view(run_id).moment.made
     assert made is not None
     words = " · ".join(inspection.multiplier_words(made))
     assert words in text
@@ -154,7 +153,7 @@ def test_progress_and_cancel(page):
     assert buttons(app)["examine-cancel"] == "Cancel"
     press(app, "examine-cancel")
     (run_id,) = app.session_state["runs"]
-    view = session.registry().view(run_id).moment
+    view = server.registry().view(run_id).moment
     assert (view.pending, view.failure) == (False, "")
     assert not button(app, "examine").disabled
 

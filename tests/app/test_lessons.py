@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.lab import session
+from pages.parts import server
 from pages.parts.lessons import reading, runs
 from samedge_core.experiments.lessons import LESSONS
 from samedge_core.worker.view import Phase
@@ -28,7 +28,7 @@ def shown(app: AppTest, name: str = FIRST.name) -> tuple[str, ...]:
 
 def finish(app: AppTest, name: str = FIRST.name) -> AppTest:
     """Wait until the runs have ended, and have it drawn."""
-    views = [lambda run=run: session.registry().view(run, most=0) for run in shown(app, name)]
+    views = [lambda run=run: server.registry().view(run, most=0) for run in shown(app, name)]
     sooner_or_later(lambda: all(view().phase is Phase.ENDED for view in views))
     return app.run()
 
@@ -74,17 +74,17 @@ def test_a_run_is_paused_and_goes_on():
     app = visit(lesson="moving-edge")
     press(app, "lessons:primary")
     (run,) = shown(app, "moving-edge")
-    sooner_or_later(lambda: session.registry().view(run).last_step > 5)
+    sooner_or_later(lambda: server.registry().view(run).last_step > 5)
     app.run()
     assert button(app, "lessons:primary").label == "Pause"
     assert "The answer is read off the run" in texts(app)
     press(app, "lessons:primary")
-    sooner_or_later(lambda: not session.registry().view(run).pausing)
-    stood = session.registry().view(run).last_step
+    sooner_or_later(lambda: not server.registry().view(run).pausing)
+    stood = server.registry().view(run).last_step
     assert button(app.run(), "lessons:primary").label == "Resume"
     press(app, "lessons:primary")
-    sooner_or_later(lambda: session.registry().view(run).last_step > stood)
-    session.registry().stop(run)
+    sooner_or_later(lambda: server.registry().view(run).last_step > stood)
+    server.registry().stop(run)
 
 
 def test_a_link_brings_lesson_and_runs_back():
@@ -112,13 +112,13 @@ def test_what_a_link_names_wrongly_is_said():
 def test_a_run_that_was_changed_in_the_lab_is_the_lessons_no_more():
     app = press(visit(lesson="moving-edge"), "lessons:primary")
     (run,) = shown(app, "moving-edge")
-    session.registry().change(run, eta=0.5)
-    sooner_or_later(lambda: session.registry().history(run).interventions)
+    server.registry().change(run, eta=0.5)
+    sooner_or_later(lambda: server.registry().history(run).interventions)
     app.run()
     assert not app.exception
     assert button(app, "lessons:primary").label == "Start"
     assert "were changed in the live lab" in texts(app)
-    session.registry().stop(run)
+    server.registry().stop(run)
 
 
 def test_runs_at_another_value_show_it_and_leave_the_question_open():
@@ -136,7 +136,7 @@ def test_runs_at_another_value_show_it_and_leave_the_question_open():
 
 def test_a_run_is_taken_up_again_before_its_planned_change():
     (replay,) = LESSONS["new-step"].replays(0.2)
-    run = session.registry().start(replay.config, planned=replay.interventions, paused=True)
+    run = server.registry().start(replay.config, planned=replay.interventions, paused=True)
     again = visit(lesson="new-step", run=run)
     assert button(again, "lessons:primary").label == "Resume"
     press(again, "lessons:primary")
@@ -147,9 +147,7 @@ def test_a_run_is_taken_up_again_before_its_planned_change():
 def test_runs_that_have_been_deleted_are_said_to_be_gone():
     app = finish(press(visit(), "lessons:primary"))
     (run,) = shown(app)
-    sooner_or_later(
-        lambda: session.registry().delete([run])
-    )  # not while it is still being recorded
+    sooner_or_later(lambda: server.registry().delete([run]))  # not while it is still being recorded
     assert "not on this server" in texts(app.run())
     assert button(app, "lessons:primary").label == "Start"
     assert "Guess first" not in texts(app)
@@ -162,7 +160,7 @@ def test_the_live_lab_takes_over_both_runs():
     assert app.session_state["runs"] == [*both]
     assert reading.OPEN not in app.session_state
     for run in both:
-        session.registry().stop(run)
+        server.registry().stop(run)
 
 
 def test_next_leads_through_all_lessons():

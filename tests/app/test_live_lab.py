@@ -11,7 +11,7 @@ import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.lab import session
+from pages.parts import server
 from pages.parts.views import numbers
 from samedge_core.experiments.presets import DEFAULT, PRESETS
 from samedge_core.training.config import FIELDS
@@ -61,7 +61,7 @@ def test_start_pause_resume_and_reset(page):
     press(page, "primary")
     assert button(page, "primary").label == "Pause"
     wait(page, lambda v: v.last_step > 5)
-    worker = psutil.Process(session.registry().view(page.session_state["runs"][0]).worker_pid or -1)
+    worker = psutil.Process(server.registry().view(page.session_state["runs"][0]).worker_pid or -1)
     worker.suspend()  # as in a step that takes long
     press(page, "primary")
     assert "Pausing" in texts(page)
@@ -118,7 +118,7 @@ def test_a_changed_eta_reaches_the_run_and_a_bad_one_is_named_beside_it(page):
     eta.set_value("-3").run()
     assert "Step size η must be a number > 0 and <= 1e+06, got '-3'" in texts(page)
     assert not page.exception
-    assert session.registry().view(page.session_state["runs"][0]).hyper.eta == 0.25
+    assert server.registry().view(page.session_state["runs"][0]).hyper.eta == 0.25
     assert button(page, "step").disabled
 
 
@@ -208,7 +208,7 @@ def test_side_by_side_the_radius_can_be_set_whatever_rule_was_chosen(page):
     assert not radius.disabled
     assert not any(item.key == "set::beta" for item in page.text_input)
     radius.set_value("0.07").run()
-    assert [session.registry().view(i).hyper.rho for i in page.session_state["runs"]] == [0.07] * 2
+    assert [server.registry().view(i).hyper.rho for i in page.session_state["runs"]] == [0.07] * 2
 
 
 def test_settings_of_the_network_that_is_not_chosen_are_off(page):
@@ -256,7 +256,7 @@ def test_one_choice_in_words_says_when_is_measured(page, choice, stride, expecte
         assert page.number_input(key="set::measure_every").value == 7
         page.number_input(key="set::measure_every").set_value(stride or 10).run()
     press(page, "step")
-    config = session.registry().view(page.session_state["runs"][0]).config
+    config = server.registry().view(page.session_state["runs"][0]).config
     assert (config.cadence, config.measure_every) == expected
     # another page and back; and the same run in another browser
     page.switch_page("pages/quadratic.py").run()
@@ -310,7 +310,7 @@ def test_numbers_have_a_column_for_each_eigenvalue_and_no_empty_ones(page, top_k
     page.number_input(key="set::top_k").set_value(top_k).run()
     press(page, "step")
     wait(page, lambda v: v.phase is Phase.PAUSED and v.last_step == 0)
-    (view,) = [session.registry().view(run_id) for run_id in page.session_state["runs"]]
+    (view,) = [server.registry().view(run_id) for run_id in page.session_state["runs"]]
     frame = numbers.table(view)
     assert ("lambda_2" in frame) == ("align_grad_k" in frame) == (top_k > 1)
     assert not frame.isna().all().any()
@@ -320,11 +320,11 @@ def test_numbers_have_a_column_for_each_eigenvalue_and_no_empty_ones(page, top_k
 def test_compare_starts_gd_and_sam_from_the_same_weights(page):
     choose(page, "sam-two-weights")
     press(page, "sweep:rule")
-    views = [session.registry().view(run_id) for run_id in page.session_state["runs"]]
+    views = [server.registry().view(run_id) for run_id in page.session_state["runs"]]
     assert [view.config.rule for view in views] == ["gd", "sam"]
     assert views[0].config.replace(rule="sam") == views[1].config
     wait(page, lambda v: v.last_step > 5)
-    losses = [session.registry().history(v.id).columns()["loss"] for v in views]
+    losses = [server.registry().history(v.id).columns()["loss"] for v in views]
     assert losses[0][0] == losses[1][0]
     assert page.selectbox(key="set::rule").disabled
     press(page, "sweep:rule")
@@ -378,7 +378,7 @@ def test_choosing_a_preset_leaves_the_run_and_waits_for_start(page):
     assert page.session_state["runs"] == []
     assert button(page, "primary").label == "Start"
     assert page.selectbox(key="set::rule").value == "gd"
-    assert old in session.registry()  # its record stays
+    assert old in server.registry()  # its record stays
 
 
 def test_a_link_shows_what_is_in_force_not_what_the_run_started_with(page):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.lab import session
+from pages.parts import server
 from pages.parts.paper import downloading, runs
 from samedge_core.experiments.paper import PRESETS, TASKS
 from samedge_core.problems import downloads
@@ -18,10 +18,10 @@ from tests.worker.harness import sooner_or_later
 @pytest.fixture(scope="module", autouse=True)
 def _workers(paper_files):
     # workers started now find the small files
-    session.registry.clear()
+    server.registry.clear()
     yield
-    session.registry().close()
-    session.registry.clear()
+    server.registry().close()
+    server.registry.clear()
 
 
 def visit() -> AppTest:
@@ -34,8 +34,8 @@ def page():
     app = visit().run()
     yield app
     for entry in app.session_state[runs.KEY]:
-        if entry.run_id in session.registry():
-            session.registry().stop(entry.run_id)
+        if entry.run_id in server.registry():
+            server.registry().stop(entry.run_id)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def wait(app: AppTest, holds) -> None:
 
 
 def view(app: AppTest, which: int = 0):
-    return session.registry().view(app.session_state[runs.KEY][which].run_id)
+    return server.registry().view(app.session_state[runs.KEY][which].run_id)
 
 
 def test_every_task_has_its_card_and_its_runs(page):
@@ -71,7 +71,7 @@ def test_every_task_has_its_card_and_its_runs(page):
 
 
 def test_minutes_are_of_this_machine(page):
-    wait(page, lambda: session.registry().gradient_seconds is not None)
+    wait(page, lambda: server.registry().gradient_seconds is not None)
     assert texts(page).count("min on this machine") == 3
 
 
@@ -113,13 +113,13 @@ def test_run_starts_the_presets_and_fills_the_table(page):
 def test_runs_that_are_deleted_meanwhile_are_not_resumed(page):
     press(page, "paper:run:mnist")
     for entry in page.session_state[runs.KEY]:
-        session.registry().stop(entry.run_id)
+        server.registry().stop(entry.run_id)
     wait(page, lambda: all(view(page, which).stop for which in range(3)))
     ids = [entry.run_id for entry in page.session_state[runs.KEY]]
-    sooner_or_later(lambda: session.registry().delete(ids[:1]))
+    sooner_or_later(lambda: server.registry().delete(ids[:1]))
     press(page, "paper:resume:mnist")
     assert not page.exception
-    assert all(session.registry().view(run_id).stop is None for run_id in ids[1:])
+    assert all(server.registry().view(run_id).stop is None for run_id in ids[1:])
 
 
 def test_a_link_takes_up_its_runs_and_tells_of_those_that_are_gone(page):
@@ -162,8 +162,8 @@ def test_runs_start_by_themselves_when_their_data_has_come(page, no_network, pap
 
 def test_data_that_a_worker_refuses_ends_the_run_with_the_reason():
     # workers of tests before this one may know another folder
-    session.registry().close()
-    session.registry.clear()
+    server.registry().close()
+    server.registry.clear()
     page = visit().run()
     # the small text has another hash than the published one
     press(page, "paper:run:paper-shakespeare")

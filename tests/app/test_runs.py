@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import samedge_core as se
-from pages.parts.lab import session
+from pages.parts import server
 from pages.parts.runs import filters, overlay, repeating, selection, table
 from samedge_core.store import Origin, Query, open_store
 from samedge_core.training.history import Intervention
@@ -20,12 +20,12 @@ from tests.recorded import TINY, record
 def home(tmp_path, monkeypatch):
     """An empty store, which the page's server opens."""
     monkeypatch.setenv("SAMEDGE_HOME", str(tmp_path))
-    session.registry.clear()
+    server.registry.clear()
     store = open_store()
     yield store
     store.close()
-    session.registry().close()
-    session.registry.clear()
+    server.registry().close()
+    server.registry.clear()
 
 
 def visit(**link: str) -> AppTest:
@@ -336,7 +336,7 @@ def test_a_run_is_opened_in_the_live_lab(home):
 def test_without_a_store_the_page_says_so(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SAMEDGE_HOME", str(tmp_path / "file"))
-    session.registry.clear()
+    server.registry.clear()
     assert "could not be opened" in texts(visit())
-    session.registry().close()
-    session.registry.clear()
+    server.registry().close()
+    server.registry.clear()

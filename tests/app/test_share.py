@@ -4,7 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import samedge_core as se
-from pages.parts.lab import session
+from pages.parts import server
 from samedge_core.sharing import links
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
@@ -33,7 +33,7 @@ def bits(history: se.History) -> bytes:
 
 def shown(app: AppTest) -> se.History:
     (run_id,) = app.session_state["runs"]
-    return session.registry().history(run_id)
+    return server.registry().history(run_id)
 
 
 def test_a_link_repeats_the_run_it_was_made_of():
@@ -81,8 +81,8 @@ def test_a_stored_run_is_shown_again_in_another_session():
     wait(app, lambda view: view.phase is Phase.ENDED)
     (run_id,) = app.session_state["runs"]
     # as after a restart: the registry has forgotten it, the store has not
-    with session.registry()._lock:
-        session.registry()._forget(session.registry()._runs[run_id])
+    with server.registry()._lock:
+        server.registry()._forget(server.registry()._runs[run_id])
     again = opened(run=run_id)
     assert not again.exception
     assert bits(shown(again)) == bits(se.run(CONFIG))
@@ -95,7 +95,7 @@ def test_a_run_that_is_deleted_meanwhile_leaves_the_page_and_says_so():
     wait(app, lambda view: view.phase is Phase.ENDED)
     app.run()
     (run_id,) = app.session_state["runs"]
-    sooner_or_later(lambda: session.registry().delete([run_id]))
+    sooner_or_later(lambda: server.registry().delete([run_id]))
     assert button(app, "primary").label == "Resume"
     press(app, "primary")  # nothing is started in its place
     told = f"The run {run_id} is not on this server: it was deleted"
@@ -107,8 +107,8 @@ def test_a_run_that_is_deleted_meanwhile_leaves_the_page_and_says_so():
 
 def test_a_run_on_a_file_of_ones_own_says_what_can_not_be_shared(own_files):
     options = {**own_files["own-images"], "n": 40, "n_test": 10, "width": 6}
-    run_id = session.registry().start(RunConfig(problem="own-images", options=options, steps=3))
-    until(session.registry(), run_id, lambda view: view.phase is Phase.ENDED)
+    run_id = server.registry().start(RunConfig(problem="own-images", options=options, steps=3))
+    until(server.registry(), run_id, lambda view: view.phase is Phase.ENDED)
     app = opened(run=run_id)
     app.session_state["share"] = True  # the expander is open
     app.run()
@@ -141,22 +141,22 @@ def diverged() -> tuple[AppTest, str]:
 
 def test_after_a_divergence_one_click_goes_back_with_half_the_step_size():
     app, run_id = diverged()
-    view = session.registry().view(run_id)
-    losses = session.registry().history(run_id).columns()["loss"]
+    view = server.registry().view(run_id)
+    losses = server.registry().history(run_id).columns()["loss"]
     assert view.stable is not None
     assert losses[view.stable] <= losses[0] < losses[view.stable + 1 :].min()
     press(app, f"rescue:{run_id}")
     (child,) = app.session_state["runs"]
-    origin = session.registry().view(child).origin
+    origin = server.registry().view(child).origin
     assert origin is not None
     assert (origin.parent, origin.step, origin.branch) == (run_id, view.stable, "rewind")
-    assert session.registry().view(child).hyper.eta == 20
+    assert server.registry().view(child).hyper.eta == 20
     assert app.session_state["set::eta"] == "20"
 
 
 def test_a_run_that_is_deleted_before_the_way_back_is_taken_is_not_missed():
     app, run_id = diverged()
-    sooner_or_later(lambda: session.registry().delete([run_id]))
+    sooner_or_later(lambda: server.registry().delete([run_id]))
     press(app, f"rescue:{run_id}")
     assert not app.exception
     assert f"The run {run_id} is not on this server: it was deleted" in texts(app)

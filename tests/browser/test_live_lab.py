@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import samedge_core as se
-from pages.parts.lab.controls import WORD_JOINER
+from pages.parts.markdown import WORD_JOINER
 from samedge_core.experiments.presets import PRESETS
 from samedge_core.theory.edges import sam_edge
 from tests.browser.reading import endless

@@ -17,8 +17,9 @@ import samedge_core as se
 from samedge_core.runs import local, process
 from samedge_core.runs.local import HeadlessRun, take_in
 from samedge_core.runs.restore import state_at
-from samedge_core.sharing import export
-from samedge_core.sharing.export import ResumeError, SavedError
+from samedge_core.sharing import export, files
+from samedge_core.sharing.export import ResumeError
+from samedge_core.sharing.files import SavedError
 from samedge_core.store import Store, open_store
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.loop import measurements
@@ -90,7 +91,7 @@ def recorded(store: Store, run: str) -> se.History:
     return store.load(run)[1]
 
 
-def files(store: Store, run: str) -> dict[str, bytes]:
+def contents(store: Store, run: str) -> dict[str, bytes]:
     folder = store.folder(run).path
     return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
 
@@ -457,16 +458,16 @@ def test_a_run_that_another_process_has_gone_on_with_meanwhile_is_left_to_it(sto
     run = ran(store, small(steps=10))
     late, other = HeadlessRun.resumed(store, run, steps=15), open_store(tmp_path / "home")
     resumed(other, run, steps=12)
-    before = files(store, run)
+    before = contents(store, run)
     with pytest.raises(ResumeError, match=r"has gone on with the run .* meanwhile, to step 11"):
         late.run(store)
-    assert files(store, run) == before
+    assert contents(store, run) == before
     later = HeadlessRun.resumed(store, run, steps=15)
     assert other.catalogue.claim(run, other.server)
     with pytest.raises(ResumeError, match="another process goes on with the run"):
         later.run(store)
     other.close()
-    assert files(store, run) == before
+    assert contents(store, run) == before
 
 
 # --- killed on the way ----------------------------------------------------------------------
@@ -483,7 +484,7 @@ def test_after_a_kill_the_run_goes_on_from_what_was_saved(store, always_save):
 def test_after_a_kill_between_two_writes_the_run_goes_on(store, monkeypatch, last):
     """Killed after so many files were written since it was taken up again."""
     run = ran(store, on_row=stop_at(9))
-    replace, count = export.replace, iter(range(100))
+    replace, count = files.replace, iter(range(100))
 
     def killed(file: Path, content: bytes) -> None:
         replace(file, content)
@@ -539,7 +540,7 @@ def test_without_any_state_the_run_is_taken_from_its_seed(store):
 def test_an_interruption_while_catching_up_takes_nothing_away(store):
     run = ran(store, small(steps=40), on_row=stop_at(20))
     without_states(store, run, after=10)
-    before = files(store, run)
+    before = contents(store, run)
 
     def interrupt(done: int, total: int) -> None:
         if done == 4:
@@ -547,7 +548,7 @@ def test_an_interruption_while_catching_up_takes_nothing_away(store):
 
     with pytest.raises(KeyboardInterrupt):
         HeadlessRun.resumed(store, run, on_replay=interrupt)
-    assert files(store, run) == before
+    assert contents(store, run) == before
     assert_same(resumed(store, run), se.run(small(steps=40)))
 
 

@@ -14,7 +14,7 @@ import pytest
 import samedge_core as se
 from samedge_core.problems.registry import OWN_PROBLEM
 from samedge_core.sharing import export, replay_file
-from samedge_core.sharing.export import SavedError
+from samedge_core.sharing.files import SavedError
 from samedge_core.sharing.replay_file import ExchangeError
 from tests import old_folder
 

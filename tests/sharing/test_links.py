@@ -11,8 +11,8 @@ import samedge_core as se
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.sharing import links
 from samedge_core.sharing.links import LinkError, Shared, from_query, is_link, to_query, to_url
-from samedge_core.sharing.replay_file import as_recorded
 from samedge_core.training.config import FIELDS, LIVE_FIELDS
+from samedge_core.training.plan import as_recorded
 from tests.training.test_config import allowed, configs
 
 changes = st.dictionaries(st.sampled_from(LIVE_FIELDS), st.none()).flatmap(

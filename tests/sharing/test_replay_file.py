@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import samedge_core as se
-from samedge_core.sharing.replay_file import ExchangeError, Replay, as_recorded, from_json, to_json
+from samedge_core.sharing.replay_file import ExchangeError, from_json, to_json
+from samedge_core.training.plan import Replay, as_recorded
 from tests.sharing.test_links import interventions, without_path
 from tests.training.test_config import configs
 

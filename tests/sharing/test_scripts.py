@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import samedge_core as se
 from samedge_core.experiments.presets import PRESETS
-from samedge_core.sharing.replay_file import as_recorded
 from samedge_core.sharing.scripts import script
+from samedge_core.training.plan import as_recorded
 from tests.sharing.test_links import interventions, without_path
 from tests.training.test_config import configs
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samedge_core.sharing import export
-from samedge_core.sharing.export import SavedError
+from samedge_core.sharing import export, files
+from samedge_core.sharing.files import SavedError
 from samedge_core.store import RunFolder, open_store
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import Stop, StopReason
@@ -190,7 +190,7 @@ def killed_at(monkeypatch, number: int) -> Iterator[Kill]:
         return act
 
     with monkeypatch.context() as patch:
-        patch.setattr(export, "replace", mortal(export.replace))
+        patch.setattr(export, "replace", mortal(files.replace))
         for name in ("unlink", "mkdir", "replace"):
             patch.setattr(Path, name, mortal(getattr(Path, name)))
         patch.setattr("os.fsync", mortal(lambda descriptor: None))

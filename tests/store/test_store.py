@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from samedge_core.sharing.export import SavedError
+from samedge_core.sharing.files import SavedError
 from samedge_core.store import Query, Store, open_store
 from samedge_core.store.catalogue import ALIVE_SECONDS
 from samedge_core.store.settings import StoreSettings

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from samedge_core.sharing import export
+from samedge_core.sharing import export, files
 from samedge_core.store import Origin, RunRecord, Store, open_store
-from samedge_core.store.writer import RunWriter, group_key
+from samedge_core.store.entries import group_key
+from samedge_core.store.writer import RunWriter
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import Stop, StopReason
 from tests.store.made import SMALL, history, record, state
@@ -144,7 +145,7 @@ def life(store: Store, live: History) -> None:
 
 def killing(patch: pytest.MonkeyPatch, number: int, error: BaseException) -> None:
     """The `number`-th write of a file fails, and all later ones."""
-    count, was = itertools.count(), export.replace
+    count, was = itertools.count(), files.replace
 
     def mortal(file: Path, content: bytes) -> None:
         if next(count) >= number:

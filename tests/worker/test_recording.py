@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from samedge_core.sharing import export
+from samedge_core.sharing import export, files
 from samedge_core.store import Entry, Store, open_store
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History
@@ -148,7 +148,7 @@ def test_a_run_goes_on_in_another_server_as_if_nothing_had_been(tmp_path):
 def test_a_full_disk_is_told_and_everything_is_written_once_it_has_room(
     registry, monkeypatch, caplog
 ):
-    was, full = export.replace, [False]
+    was, full = files.replace, [False]
 
     def replace(file: Path, content: bytes) -> None:
         if full[0]:
@@ -301,7 +301,7 @@ def test_recording_survives_a_history_that_can_not_be_told(registry, monkeypatch
     run_id = registry.start(ENDLESS, pace=50)
     until(registry, run_id, lambda v: v.last_step >= 0)
     with monkeypatch.context() as patch:
-        patch.setattr("samedge_core.store.writer.about", lambda *args, **kwargs: 1 / 0)
+        patch.setattr("samedge_core.store.entries.about", lambda *args, **kwargs: 1 / 0)
         view = until(registry, run_id, lambda v: v.unrecorded)
         assert "ZeroDivisionError" in view.unrecorded
     until(registry, run_id, lambda v: not v.unrecorded)

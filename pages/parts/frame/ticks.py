@@ -9,7 +9,6 @@ from time import monotonic as clock
 
 import streamlit as st
 
-from pages.parts.lab import session
 from samedge_core.worker.view import RunView
 
 BRISK, SLOW = 0.5, 2.0  # seconds
@@ -31,7 +30,7 @@ def seconds(views: Sequence[RunView]) -> float:
     if now != before:
         before, since = now, clock()
         st.session_state[_MOVED] = before, since
-    running = any(view.phase in session.ACTIVE for view in views)
+    running = any(view.phase.active for view in views)
     return BRISK if running or clock() - since < STILL_AFTER else SLOW
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.parts import server
 from pages.parts.components.live import Cursor
 from pages.parts.lab import controls, session
 from pages.parts.views.names import names
@@ -109,7 +110,7 @@ def _fork_form(views: list[RunView], step: int) -> None:
 
 def _entered(view: RunView, step: int) -> dict[str, Any] | None:
     """The fork's own settings as far as they differ; None while one of them can't be used."""
-    in_force = session.registry().history(view.id).in_force(step)
+    in_force = server.registry().history(view.id).in_force(step)
     rule = st.selectbox(
         FIELDS["rule"].label, list(RULES), index=list(RULES).index(in_force.rule),
         format_func=lambda name: RULES[name].title, key=f"fork:{view.id}:{step}:rule",

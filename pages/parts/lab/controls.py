@@ -16,6 +16,7 @@ import numpy as np
 import streamlit as st
 
 from pages.parts.lab import uploads
+from pages.parts.markdown import plain
 from samedge_core.experiments.comparisons import SWEEPS, Sweep
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
@@ -36,7 +37,6 @@ CADENCES = {
 }
 _REPLACED = "set:replaced"
 ON_ITS_WAY = 2.0  # seconds that a message from the browser may take
-WORD_JOINER = "\u2060"  # takes no room, and no line is broken at it
 FIRST_STRIDE = 10  # of "every k-th step", before another is entered
 
 
@@ -297,17 +297,6 @@ def complaint(error: ConfigError, *, located: bool = False) -> str:
     if located and (field.name in (*MORE, *options, "seed")):
         text += f" (in the sidebar, under **{inside}**)"
     return text
-
-
-def plain(text: str) -> str:
-    """Text that shows as it is: what a person, a link or a file says must not act as Markdown.
-
-    Escaping alone leaves addresses, which become links, and names between colons, which become
-    icons: an invisible word joiner keeps those apart.
-    """
-    line = " ".join(text.split())
-    apart = re.sub(r"[:@](?=\S)|www(?=\.)", rf"\g<0>{WORD_JOINER}", line, flags=re.IGNORECASE)
-    return re.sub(r"([!-+/:-@\[-`{-~-])", r"\\\1", apart)  # of ASCII alone: else it would show
 
 
 def _grid(field: Field) -> list[float]:

@@ -1,52 +1,25 @@
 """The runs that this browser session shows, and what its buttons do with them; draws nothing."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import streamlit as st
 
 from pages.parts.frame import navigation
-from pages.parts.lab.controls import plain
+from pages.parts.markdown import plain
+from pages.parts.server import known, registry
 from samedge_core.experiments.comparisons import SWEEPS, Sweep, sweep_of
 from samedge_core.fields import ConfigError
-from samedge_core.sharing.export import SavedError
-from samedge_core.sharing.replay_file import Replay
-from samedge_core.store import open_store
-from samedge_core.store.catalogue import CatalogueError
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import check_changes
-from samedge_core.worker.registry import RunRegistry
-from samedge_core.worker.view import Phase, RunView
+from samedge_core.training.plan import Replay
+from samedge_core.worker.view import RunView
 
 Primary = Literal["Start", "Pause", "Resume"]
-ACTIVE = (Phase.WAITING, Phase.STARTING, Phase.RUNNING)
 MOST = 6  # more runs in one chart can't be told apart
 SWEEP = "sweep"  # in the session: the name of the sweep that runs side by side, or None
 PLANNED = "planned"  # in the session: the Replay that new runs repeat
 KEPT = ("preset", "embed")  # parameters of the page's link that outlive a change of runs
-
-_log = logging.getLogger(__name__)
-
-
-@st.cache_resource(show_spinner=False)
-def registry() -> RunRegistry:
-    """All runs of this server. One for everybody: a session's own would die with its websocket."""
-    try:
-        return RunRegistry(store=open_store())
-    except (CatalogueError, OSError, ValueError) as error:
-        _log.warning("runs are not recorded: %s", error)
-        return RunRegistry()
-
-
-def known(run_id: str) -> bool:
-    """Whether the run can be shown; one that only the store has is taken up from there."""
-    try:
-        return registry().open(run_id)
-    except SavedError as error:
-        run = plain(run_id)
-        st.session_state["notice"] = f"The run {run} can't be shown: {plain(str(error))}"
-        return False
 
 
 def shown() -> list[str]:
@@ -151,7 +124,7 @@ def restart_needed(config: RunConfig, view: RunView) -> list[str]:
 
 def primary(config: RunConfig | None, views: Sequence[RunView]) -> Primary:
     """What the first button does now."""
-    if any(view.phase in ACTIVE for view in views):
+    if any(view.phase.active for view in views):
         return "Pause"
     if not views or (config and restart_needed(config, views[-1])) or _mode_changed(views):
         return "Start"
@@ -169,7 +142,7 @@ def press_primary(config: RunConfig | None) -> None:
     if action == "Start" and config:
         start(config)
     for view in views:
-        if action == "Pause" and view.phase in ACTIVE:
+        if action == "Pause" and view.phase.active:
             registry().pause(view.id)
         elif action == "Resume":
             resume(view.id)

@@ -7,15 +7,17 @@ from urllib.parse import urlencode
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from pages.parts import server
 from pages.parts.lab import controls, session
-from pages.parts.lab.controls import plain
+from pages.parts.markdown import plain
 from pages.parts.views.names import names
 from samedge_core.sharing import export, links, replay_file
-from samedge_core.sharing.replay_file import ExchangeError, Replay
+from samedge_core.sharing.replay_file import ExchangeError
 from samedge_core.store.archive import ArchiveError, bring_in, take_out
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import SYMBOLS, History, Intervention
+from samedge_core.training.plan import Replay
 from samedge_core.worker.view import RunView
 
 FILES = (
@@ -75,7 +77,7 @@ def draw(config: RunConfig | None, views: list[RunView]) -> None:
             _import()
             if views:
                 view = _choice(views)
-                _share_run(view, session.registry().history(view.id))
+                _share_run(view, server.registry().history(view.id))
             elif config:
                 _share_setting(config)
 
@@ -116,7 +118,7 @@ def _share_run(view: RunView, history: History) -> None:
             off = NO_FILE if suffix == ".json" and replay_file.has_own_file(history.config) else ""
             _file(label, lambda make=make: make(history, about), f"{name}{suffix}", kind, help_,
                   off)  # fmt: skip
-        if (store := session.registry().store) and view.id in store:
+        if (store := server.registry().store) and view.id in store:
             _file("Run folder", lambda: take_out(store.folder(view.id)), f"{name}.zip",
                   "application/zip", "All that is recorded: to be imported elsewhere, with every "
                   "state from which it can go on.")  # fmt: skip
@@ -194,7 +196,7 @@ def _replay(file: UploadedFile) -> None:
 
 
 def _bring_in(file: UploadedFile) -> None:
-    store = session.registry().store
+    store = server.registry().store
     if store is None:
         raise ArchiveError("there is no store on this server that could take it in")
     run_id = bring_in(store, file)

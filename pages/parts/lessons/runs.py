@@ -7,10 +7,10 @@ import streamlit as st
 
 from pages.parts.frame import navigation
 from pages.parts.lab import session
-from pages.parts.lab.controls import plain
-from pages.parts.lab.session import ACTIVE, known, registry
+from pages.parts.markdown import plain
+from pages.parts.server import known, registry
 from samedge_core.experiments.lessons import LESSONS, Lesson, Outcome
-from samedge_core.sharing.replay_file import Replay
+from samedge_core.training.plan import Replay
 from samedge_core.training.stop import StopReason
 from samedge_core.worker.view import Phase, RunView
 
@@ -43,7 +43,7 @@ class Watched:
     @property
     def active(self) -> bool:
         """Whether one is on its way."""
-        return any(view.phase in ACTIVE for view in self.views)
+        return any(view.phase.active for view in self.views)
 
     @property
     def finished(self) -> bool:
@@ -147,7 +147,7 @@ def pause_or_go_on(lesson: Lesson) -> None:
     """What the first button does while there are runs that have not finished."""
     watched = look(lesson)
     for view in watched.views:
-        if view.phase in ACTIVE:
+        if view.phase.active:
             registry().pause(view.id)
         elif not watched.active and not (view.stop and view.stop.reason in _FINAL):
             session.resume(view.id)

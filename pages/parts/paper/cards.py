@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.parts.lab.controls import plain
-from pages.parts.lab.session import registry
+from pages.parts.markdown import plain
 from pages.parts.paper import downloading, runs
 from pages.parts.paper.runs import Watched
+from pages.parts.server import registry
 from pages.parts.views import progress
 from samedge_core.experiments.paper import ALL_PRESETS, Task
 from samedge_core.training.stop import StopReason

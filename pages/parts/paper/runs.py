@@ -7,8 +7,8 @@ import streamlit as st
 
 from pages.parts.frame import navigation
 from pages.parts.lab import session
-from pages.parts.lab.session import ACTIVE, known, registry
 from pages.parts.paper import downloading
+from pages.parts.server import known, registry
 from samedge_core.experiments.paper import ALL_PRESETS, TASKS, Task
 from samedge_core.worker.view import RunView
 
@@ -54,7 +54,7 @@ class Watched:
     @property
     def active(self) -> bool:
         """Whether it is on its way."""
-        return self.view.phase in ACTIVE
+        return self.view.phase.active
 
     @property
     def resumable(self) -> bool:

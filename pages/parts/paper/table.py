@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from pages.parts.lab.session import registry
 from pages.parts.paper.runs import Watched
+from pages.parts.server import registry
 from samedge_core.analysis.summary import Summary, shown, summarise
 from samedge_core.experiments.paper import TASKS
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pages.parts.lab.controls import plain
+from pages.parts.markdown import plain
 from pages.parts.runs import deleting, selection, source, table
 from pages.parts.runs.columns import megabytes
 from samedge_core.store import Entry

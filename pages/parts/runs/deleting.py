@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.parts.lab.session import registry
 from pages.parts.runs import selection, source
 from pages.parts.runs.columns import megabytes
+from pages.parts.server import registry
 from samedge_core.store import Entry, Query
 
 ASKED = "runs:deleting"

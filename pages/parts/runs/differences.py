@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from pages.parts.lab.controls import plain
+from pages.parts.markdown import plain
 from pages.parts.runs import records
 from pages.parts.runs.records import Compared
 from samedge_core.analysis import compare
 from samedge_core.fields import Field
-from samedge_core.sharing.export import SavedError
+from samedge_core.sharing.files import SavedError
 
 CHANGES = "Changes on the way"
 

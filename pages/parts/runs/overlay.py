@@ -8,12 +8,12 @@ import numpy as np
 import streamlit as st
 
 from pages.parts.components.figures import Figure, Trace, figures
-from pages.parts.lab.controls import plain
+from pages.parts.markdown import plain
 from pages.parts.runs import grouping, records
 from pages.parts.runs.grouping import Group
 from pages.parts.runs.records import Compared
 from samedge_core.analysis.compare import AXES, QUANTITIES, Line
-from samedge_core.sharing.export import SavedError
+from samedge_core.sharing.files import SavedError
 
 KEY = "runs:charts"
 RATIO, SHARPNESS, GRADIENT, LOSS = "Sharpness / edge", "Sharpness", "Gradient norm", "Loss"

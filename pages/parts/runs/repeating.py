@@ -5,11 +5,11 @@ from collections.abc import Collection
 
 import streamlit as st
 
-from pages.parts.lab.controls import plain
-from pages.parts.lab.session import registry
+from pages.parts.markdown import plain
 from pages.parts.runs import source
+from pages.parts.server import registry
 from samedge_core.fields import ConfigError
-from samedge_core.sharing.export import SavedError
+from samedge_core.sharing.files import SavedError
 from samedge_core.store import Entry, Query
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.worker.view import Phase

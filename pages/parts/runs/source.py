@@ -1,6 +1,6 @@
 """Where the page has its runs from."""
 
-from pages.parts.lab.session import registry
+from pages.parts.server import registry
 from samedge_core.store import Store
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts.lab.controls import plain
+from pages.parts.markdown import plain
 from pages.parts.runs import source
 from pages.parts.runs.columns import megabytes
 from samedge_core.store import Query

@@ -9,7 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages.parts.components.live import RunUpdate
-from pages.parts.lab.session import known, registry
+from pages.parts.server import known, registry
 from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import RunView
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages.parts.lab.session import registry
+from pages.parts.server import registry
 from samedge_core.worker.view import RunView
 
 ROWS = 200

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts.lab.controls import plain
+from pages.parts.markdown import plain
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.view import Phase, RunView
 

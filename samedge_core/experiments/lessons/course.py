@@ -9,9 +9,9 @@ from samedge_core.experiments.comparisons import SWEEPS
 from samedge_core.experiments.lessons import observations
 from samedge_core.experiments.lessons.lesson import Knob, Lesson
 from samedge_core.experiments.presets import PRESETS
-from samedge_core.sharing.replay_file import Replay
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
+from samedge_core.training.plan import Replay
 
 __all__ = ["LESSONS"]
 

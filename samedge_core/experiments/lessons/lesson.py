@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from samedge_core.experiments.lessons.observations import Outcome
-from samedge_core.sharing.replay_file import Replay
 from samedge_core.training.history import History
+from samedge_core.training.plan import Replay
 
 __all__ = ["Knob", "Lesson"]
 

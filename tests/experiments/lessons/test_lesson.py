@@ -3,8 +3,8 @@
 import pytest
 
 from samedge_core.experiments.lessons import LESSONS
-from samedge_core.sharing.replay_file import Replay
 from samedge_core.training.history import Intervention
+from samedge_core.training.plan import Replay
 
 STEPPED = LESSONS["new-step"]
 

@@ -5,8 +5,8 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.parts import server
 from pages.parts.frame import fragments, ticks
-from pages.parts.lab import session
 from pages.parts.views import feed
 from samedge_core.worker.view import Phase
 from tests.app.harness import PATIENCE, press, wait
@@ -19,8 +19,8 @@ def page():
     press(app, "step")
     wait(app, lambda view: view.phase is Phase.PAUSED and view.last_step == 0)
     yield app
-    session.registry().close()
-    session.registry.clear()
+    server.registry().close()
+    server.registry.clear()
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_click_makes_them_brisk(page, meanwhile, drawn, still_for_long):
 
 def test_a_run_that_moves_without_a_click_makes_them_brisk(page, meanwhile, drawn, still_for_long):
     def stepped_elsewhere():
-        session.registry().advance(page.session_state["runs"][0])
+        server.registry().advance(page.session_state["runs"][0])
         wait(page, lambda view: view.phase is Phase.PAUSED and view.last_step == 1)
 
     meanwhile.extend([still_for_long, stepped_elsewhere])
@@ -94,4 +94,4 @@ def test_they_are_brisk_while_a_run_is_under_way(page, meanwhile, drawn, still_f
     meanwhile.append(still_for_long)
     page.run()
     assert set(drawn) == {ticks.BRISK}
-    session.registry().pause(page.session_state["runs"][0])
+    server.registry().pause(page.session_state["runs"][0])

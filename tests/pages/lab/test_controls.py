@@ -2,7 +2,7 @@
 
 import pytest
 
-from pages.parts.lab.controls import WORD_JOINER, plain
+from pages.parts.markdown import WORD_JOINER, plain
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 import pytest
 
 from pages.parts.components.figures import encode
+from pages.parts.lab.inspection import _multiplier_figure, _slice_figure, multiplier_words
 from pages.parts.views.classified_images import about_fit, fit_figures
-from pages.parts.views.inspection import _multiplier_figure, _slice_figure, multiplier_words
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 from samedge_core.training.inspect_step import moment_at

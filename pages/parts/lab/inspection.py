@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from pages.parts import server
 from pages.parts.components.figures import Figure, Trace, figures
 from pages.parts.frame import fragments
-from pages.parts.lab import session
-from pages.parts.lab.controls import plain
-from pages.parts.views import classified_images, spectrum
+from pages.parts.lab import session, spectrum
+from pages.parts.markdown import plain
+from pages.parts.views import classified_images
 from pages.parts.views.names import names
 from pages.parts.views.numerals import number, subscript
 from samedge_core.theory.rules import RULES
@@ -128,17 +129,17 @@ def _examine(step: int | None) -> None:
         if _has(view, step):
             chosen = view.last_step if step is None else step
             with_spectrum = st.session_state.get(WITH_SPECTRUM, True)
-            session.registry().examine(view.id, chosen, with_spectrum=with_spectrum)
+            server.registry().examine(view.id, chosen, with_spectrum=with_spectrum)
 
 
 def _cancel() -> None:
     for run_id in session.shown():
-        session.registry().cancel_moment(run_id)
+        server.registry().cancel_moment(run_id)
 
 
 def _clear() -> None:
     for run_id in session.shown():
-        session.registry().clear_moment(run_id)
+        server.registry().clear_moment(run_id)
 
 
 def _messages(view: RunView, name: str) -> None:

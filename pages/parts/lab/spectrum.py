@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pages.parts import server
 from pages.parts.components.figures import Figure, Trace, figures
 from pages.parts.frame import fragments
 from pages.parts.lab import session
-from pages.parts.lab.controls import plain
+from pages.parts.markdown import plain
 from pages.parts.views.status import duration
 from samedge_core.curvature.spectral_density import Estimate, Spectrum, SpectrumAxis
 from samedge_core.theory.edges import gd_edge
@@ -248,7 +249,7 @@ def _measured(values: np.ndarray, by: str) -> list[Trace]:
 
 def _row(view: RunView, step: int) -> np.ndarray:
     """Leading eigenvalues (k,) that were measured at `step`; empty without."""
-    history = session.registry().history(view.id)
+    history = server.registry().history(view.id)
     columns = history.columns(history.select(step - 1)[:1])
     names = ["lambda_max", *(f"lambda_{i}" for i in range(2, view.config.top_k + 1))]
     values = np.array([columns[name][columns["step"] == step] for name in names]).ravel()

@@ -1,0 +1,16 @@
+"""Text from outside, as Markdown that shows it as it is."""
+
+import re
+
+WORD_JOINER = "\u2060"  # takes no room, and no line is broken at it
+
+
+def plain(text: str) -> str:
+    """Text that shows as it is: what a person, a link or a file says must not act as Markdown.
+
+    Escaping alone leaves addresses, which become links, and names between colons, which become
+    icons: an invisible word joiner keeps those apart.
+    """
+    line = " ".join(text.split())
+    apart = re.sub(r"[:@](?=\S)|www(?=\.)", rf"\g<0>{WORD_JOINER}", line, flags=re.IGNORECASE)
+    return re.sub(r"([!-+/:-@\[-`{-~-])", r"\\\1", apart)  # of ASCII alone: else it would show

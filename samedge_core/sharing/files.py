@@ -1,0 +1,82 @@
+"""Files of runs, read with a named reason for what is wrong, and written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from samedge_core.training import packing
+
+# what parquet, JSON, zip and torch raise on bytes that are not theirs
+_UNREADABLE = (
+    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, OSError, EOFError,
+    RuntimeError, MemoryError, zipfile.BadZipFile, pickle.UnpicklingError,
+)  # fmt: skip
+
+
+class SavedError(ValueError):
+    """A saved run that can't be read; the message names the file and what is wrong with it."""
+
+
+def checked_state(packed: bytes) -> bytes:
+    """The same bytes, if they are an undamaged packed state.
+
+    Raises:
+        ValueError, zipfile.BadZipFile: they are not.
+    """
+    if packed.startswith(b"PK"):
+        # of the first version: torch's files are zip archives, whose checksums it ignores
+        damaged = zipfile.ZipFile(io.BytesIO(packed)).testzip()
+        if damaged:
+            raise ValueError(f"{damaged} in it is damaged")
+    else:
+        packing.unpack(packed)
+    return packed
+
+
+def rows_of(table: pa.Table, dtype: np.dtype) -> NDArray[np.void]:
+    """Stored rows; columns of another type are refused, since a conversion could lose bits."""
+    rows = np.empty(table.num_rows, dtype=dtype)
+    for name in dtype.names or ():
+        column = table.column(name).to_numpy()
+        if column.dtype != dtype[name]:
+            raise TypeError(f"column {name} must be {dtype[name]}, got {column.dtype}")
+        rows[name] = column
+    return rows
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[Path]:
+    """Turns whatever a damaged or foreign `file` makes its reader raise into a SavedError."""
+    try:
+        yield file
+    except FileNotFoundError:
+        raise SavedError(f"{file} is missing: {file.parent} holds no complete run") from None
+    except _UNREADABLE as error:
+        what = f"{type(error).__name__}: {error}"
+        raise SavedError(f"{file} is damaged or not part of a saved run ({what})") from error
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Write the whole file or, if killed on the way, nothing of it."""
+    new = file.with_name(f".{file.name}.new")
+    with new.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)
+    if os.name == "posix":  # else a power cut could undo the renaming
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,66 @@
+"""What the catalogue says of a run, made of its record and its history."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import Any
+
+from samedge_core.analysis.summary import summarise
+from samedge_core.store.folder import RunFolder
+from samedge_core.store.record import RunRecord
+from samedge_core.training.history import History
+
+
+def on_disk(folder: RunFolder) -> dict[str, Any]:
+    """The catalogue's columns about the files."""
+    row_bytes, snapshot_bytes = folder.sizes()
+    return {
+        "row_bytes": row_bytes,
+        "snapshot_bytes": snapshot_bytes,
+        "snapshots": len(folder.snapshots()),
+    }
+
+
+def about(record: RunRecord, history: History, *, ended: bool) -> dict[str, Any]:
+    """The catalogue's columns about a run and its newest row."""
+    config, hyper, origin = record.config, history.hyperparameters, record.origin
+    row = history.latest()
+    return {
+        "created": record.created,
+        "updated": time.time(),
+        "problem": config.problem,
+        "rule": hyper.rule,
+        "eta": hyper.eta,
+        "rho": hyper.rho,
+        "beta": hyper.beta,
+        "batch_size": config.batch_size,
+        "seed": config.seed,
+        "config": config.to_json(),
+        "group_key": group_key(record),
+        "interventions": sum(bool(item.changes) for item in record.interventions),
+        "parent": origin and origin.parent,
+        "parent_step": origin and origin.step,
+        "branch": origin and origin.branch,
+        "stop_reason": record.stop and record.stop.reason.value,
+        "stop_what": record.stop and record.stop.what,
+        "steps": config.steps,
+        "last_step": history.last_step,
+        "parameters": record.parameters,
+        **{name: row.get(name) for name in
+           ("loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio")},
+        "deviation": summarise(history).deviation if ended else None,
+    }  # fmt: skip
+
+
+def group_key(record: RunRecord) -> str:
+    """Equal for runs that differ in the seed (and step cap) alone."""
+    config = json.loads(record.config.to_json())
+    same = {name: value for name, value in config.items() if name not in ("seed", "steps")}
+    # what is planned counts before it has come: seeds of one setting are one group from the start
+    changes = [(item.step, dict(item.changes)) for item in record.interventions if item.changes]
+    ahead = [(item.step, dict(item.changes)) for item in record.planned]
+    changes += [item for item in ahead if item not in changes]
+    text = json.dumps([same, changes], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
