@@ -18,27 +18,26 @@ from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
 CHARTS = "live"
-AXES: dict[str, Axis] = {
-    "Step": "step",
-    "Effective time": "time",
-    "Gradient evaluations": "evals",
-}
+AXES: dict[str, Axis] = {"Step": "step", "Effective time": "time", "Gradient evaluations": "evals"}
 SIDE_BY_SIDE = {  # title, key, help
     "rule": (
-        "Same start under GD and SAM", "g",
+        "Same start under GD and SAM",
+        "g",
         "Two runs from identical weights in the same charts: the paper's comparison.",
     ),
     "eta": (
-        "Three η", "t",
+        "Three η",
+        "t",
         "Three runs from identical weights, at half the step size, at η and at twice η: the "
         "sharpness of each goes to its own edge.",
     ),
     "rho": (
-        "Three ρ", "a",
+        "Three ρ",
+        "a",
         "Three runs from identical weights, at half the radius, at ρ and at twice ρ. Needs a rule "
         "with a radius, and a ρ above 0 whose double is allowed.",
     ),
-}  # fmt: skip
+}
 PACES = (1, 2, 5, 10, 20, 50, 100, None)
 
 
@@ -83,10 +82,15 @@ def _sidebar() -> None:
     with st.sidebar:
         controls.draw(_live_changed, swept=session.sweep())
         st.select_slider(
-            "Speed limit (steps/s)", PACES, format_func=lambda v: "none" if v is None else str(v),
-            key="pace", value=None, on_change=_pace_changed, persist_state="session",
+            "Speed limit (steps/s)",
+            PACES,
+            format_func=lambda v: "none" if v is None else str(v),
+            key="pace",
+            value=None,
+            on_change=_pace_changed,
+            persist_state="session",
             help="Slow the run down to watch single steps. The training itself does not change.",
-        )  # fmt: skip
+        )
 
 
 def _config() -> tuple[RunConfig | None, str]:
@@ -119,17 +123,34 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
     icons = {"Start": "play_arrow", "Pause": "pause", "Resume": "play_arrow"}
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            action, key="primary", type="primary", icon=f":material/{icons[action]}:",
-            shortcut="p", disabled=blocked and action == "Start", on_click=session.press_primary,
+            action,
+            key="primary",
+            type="primary",
+            icon=f":material/{icons[action]}:",
+            shortcut="p",
+            disabled=blocked and action == "Start",
+            on_click=session.press_primary,
             args=(config,),
-        )  # fmt: skip
-        st.button("Step", key="step", icon=":material/skip_next:", shortcut="s", disabled=blocked,
-                  on_click=session.step, args=(config,),
-                  help="One update, then pause.")  # fmt: skip
-        st.button("Reset", key="reset", icon=":material/restart_alt:", disabled=blocked,
-                  on_click=session.reset, args=(config,),
-                  help="Back to the same initial weights, with the settings as they are now. "
-                       "Key: r")  # fmt: skip
+        )
+        st.button(
+            "Step",
+            key="step",
+            icon=":material/skip_next:",
+            shortcut="s",
+            disabled=blocked,
+            on_click=session.step,
+            args=(config,),
+            help="One update, then pause.",
+        )
+        st.button(
+            "Reset",
+            key="reset",
+            icon=":material/restart_alt:",
+            disabled=blocked,
+            on_click=session.reset,
+            args=(config,),
+            help="Back to the same initial weights, with the settings as they are now. Key: r",
+        )
         for name in SWEEPS:
             _sweep_button(name, config)
     keys.bind(r="reset")
@@ -140,10 +161,15 @@ def _sweep_button(name: str, config: RunConfig | None) -> None:
     running = session.sweep() is SWEEPS[name]
     off = config is None or not (running or SWEEPS[name].fits(config))
     st.button(
-        "One run only" if running else title, key=f"sweep:{name}", shortcut=key, disabled=off,
+        "One run only" if running else title,
+        key=f"sweep:{name}",
+        shortcut=key,
+        disabled=off,
         icon=":material/compare_arrows:" if name == "rule" else None,
-        on_click=session.compare, args=(name, config), help=text,
-    )  # fmt: skip
+        on_click=session.compare,
+        args=(name, config),
+        help=text,
+    )
 
 
 def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone: list[str]) -> None:
@@ -178,33 +204,51 @@ def _absent(data: str) -> None:
     downloading.show(data)
     if not downloading.running(data):
         st.button(
-            f"Download {data} ({downloading.megabytes(data):.3g} MB)", key=f"download:{data}",
-            icon=":material/download:", on_click=downloading.begin, args=(data,),
+            f"Download {data} ({downloading.megabytes(data):.3g} MB)",
+            key=f"download:{data}",
+            icon=":material/download:",
+            on_click=downloading.begin,
+            args=(data,),
             help="Once for this server. Without it, a run of this problem can't start; digits are "
             "always there.",
-        )  # fmt: skip
+        )
 
 
 def _chart_options() -> View:
     with st.container(horizontal=True, vertical_alignment="center"):
         title = st.segmented_control(
-            "Horizontal axis", list(AXES), default="Step", required=True, key="x_axis",
-            label_visibility="collapsed", persist_state="session",
-        )  # fmt: skip
+            "Horizontal axis",
+            list(AXES),
+            default="Step",
+            required=True,
+            key="x_axis",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
         log_y = st.toggle("Log scale", key="log_y", persist_state="session")
         with st.popover("Lines", icon=":material/tune:"):
             smooth = st.slider(
-                "Smoothing", 0.0, 0.99, 0.0, key="smooth", persist_state="session",
+                "Smoothing",
+                0.0,
+                0.99,
+                0.0,
+                key="smooth",
+                persist_state="session",
                 help="Weight of the past in an exponential average; the raw line stays visible.",
-            )  # fmt: skip
+            )
             top_k = st.toggle(
-                "All eigenvalues", key="show_top_k", persist_state="session",
+                "All eigenvalues",
+                key="show_top_k",
+                persist_state="session",
                 help="Draws λ₂ … λₖ when more than one eigenvalue is measured.",
-            )  # fmt: skip
+            )
             previous = st.toggle(
-                "Previous run", value=True, key="previous", persist_state="session",
+                "Previous run",
+                value=True,
+                key="previous",
+                persist_state="session",
                 help="Keeps the run before this one as a faint line.",
-            )  # fmt: skip
+            )
     return View(x=AXES[title or "Step"], log_y=log_y, smooth=smooth, top_k=top_k, previous=previous)
 
 
@@ -247,9 +291,13 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
         feed.update(item, name, now.cursor) for item, name in zip(views, called, strict=True)
     ]
     live_charts(
-        [*updates, *feed.abandoned(views, CHARTS)], view, key=CHARTS,
-        on_resync=lambda: feed.forget_sent(CHARTS), on_cursor=_moved, cursor=now.placed,
-    )  # fmt: skip
+        [*updates, *feed.abandoned(views, CHARTS)],
+        view,
+        key=CHARTS,
+        on_resync=lambda: feed.forget_sent(CHARTS),
+        on_cursor=_moved,
+        cursor=now.placed,
+    )
     # here, drawn at every tick: a busy server can lose an element, and the next tick brings it back
     branches.draw(views, now.cursor)
 

@@ -50,10 +50,8 @@ RUNS = (
     _mlp("sam", 3.0, 0.03, 7, activation="tanh"),
     RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.3, steps=STEPS),
     RunConfig(problem="chebyshev-mlp", rule="sam", eta=0.2, rho=0.05, steps=STEPS),
-    RunConfig(
-        problem="digits-cnn", options={"n": 30}, rule="sam", eta=1.0, rho=0.05, steps=STEPS
-    ),
-)  # fmt: skip
+    RunConfig(problem="digits-cnn", options={"n": 30}, rule="sam", eta=1.0, rho=0.05, steps=STEPS),
+)
 
 
 @dataclass(frozen=True)
@@ -90,8 +88,13 @@ def compare(config: RunConfig) -> Outcome:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n\n")[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 10, 20, 30, 40],
-                        help="added to the seeds of the runs")  # fmt: skip
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0, 10, 20, 30, 40],
+        help="added to the seeds of the runs",
+    )
     seeds = parser.parse_args().seeds
     configs = [c.replace(seed=c.seed + more) for more, c in itertools.product(seeds, RUNS)]
     steps = missed = 0

@@ -35,9 +35,21 @@ from samedge_core.training.state import TrainState
 
 DENSE_BELOW = 25  # ARPACK needs room for its Krylov space
 HEADER = (
-    "preset", "seed", "steps", "CPU s", "ms/step", "HVPs", "worst error", "median error",
-    "not converged", "sharpness", "edge", "deviation", "in edge phase", "accuracy",
-)  # fmt: skip
+    "preset",
+    "seed",
+    "steps",
+    "CPU s",
+    "ms/step",
+    "HVPs",
+    "worst error",
+    "median error",
+    "not converged",
+    "sharpness",
+    "edge",
+    "deviation",
+    "in edge phase",
+    "accuracy",
+)
 
 
 @dataclass

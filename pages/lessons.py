@@ -66,8 +66,13 @@ def _watch(lesson: Lesson, drawn_for: list[tuple[str, Phase, bool]]) -> None:
         with st.container(key="lessons-formula"):
             formula.show(views[-1:], lesson.replays(lesson.knob.default)[-1].config.rule)
     updates = [feed.update(view, name) for view, name in zip(views, called, strict=True)]
-    live_charts(updates, View(log_y=lesson.log_y), key=charts, charts="lesson",
-                on_resync=lambda: feed.forget_sent(charts))  # fmt: skip
+    live_charts(
+        updates,
+        View(log_y=lesson.log_y),
+        key=charts,
+        charts="lesson",
+        on_resync=lambda: feed.forget_sent(charts),
+    )
 
 
 main()

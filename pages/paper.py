@@ -24,10 +24,15 @@ def main() -> None:
     )
     with st.sidebar:
         st.number_input(
-            "Seed", 0, 2**31 - 1, 0, key=runs.SEED, persist_state="session",
+            "Seed",
+            0,
+            2**31 - 1,
+            0,
+            key=runs.SEED,
+            persist_state="session",
             help="Fixes the initial weights and the order of the batches of what is started from "
             "now on. Runs with another seed stay, to compare with. Default 0.",
-        )  # fmt: skip
+        )
     if gone:
         st.warning(
             f"{gone} of the runs that the link names are not on this server: they were deleted, or "
@@ -59,9 +64,12 @@ def _body(busy: bool) -> None:
         views = feed.poll([chosen.run_id] if chosen else [], CHARTS)
         formula.show(views, "sam")
     live_charts(
-        [feed.update(view) for view in views], View(top_k=True, previous=False), key=CHARTS,
-        charts="paper", on_resync=lambda: feed.forget_sent(CHARTS),
-    )  # fmt: skip
+        [feed.update(view) for view in views],
+        View(top_k=True, previous=False),
+        key=CHARTS,
+        charts="paper",
+        on_resync=lambda: feed.forget_sent(CHARTS),
+    )
     st.markdown(
         f"**Summary.** The edge phase begins where sharpness / edge first reaches {EDGE_PHASE:g} "
         "and lasts to the end; the deviation is the median of |sharpness/edge − 1| over its "
@@ -82,9 +90,13 @@ def _choice(entries: list[runs.Entry]) -> runs.Entry | None:
     if st.session_state.get(runs.CHOSEN) not in by_id:
         st.session_state[runs.CHOSEN] = entries[0].run_id
     run_id = st.segmented_control(
-        "Figures of", list(by_id), format_func=lambda run_id: by_id[run_id].label, required=True,
-        key=runs.CHOSEN, help="The paper's four figures, of one run at a time; the others go on.",
-    )  # fmt: skip
+        "Figures of",
+        list(by_id),
+        format_func=lambda run_id: by_id[run_id].label,
+        required=True,
+        key=runs.CHOSEN,
+        help="The paper's four figures, of one run at a time; the others go on.",
+    )
     return by_id[run_id or entries[0].run_id]
 
 

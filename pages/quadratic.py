@@ -53,25 +53,39 @@ def _body(preset: str | None) -> None:
         st.rerun()  # the head stands outside of this fragment and must follow
     font = figures.FONT_LARGE if values["large"] else figures.FONT
     sliders(
-        [FIELDS[name] for name in SLIDERS[values["part"]]], values, key=state.SLIDERS_KEY,
-        on_move=state.change, font=font,
-    )  # fmt: skip
+        [FIELDS[name] for name in SLIDERS[values["part"]]],
+        values,
+        key=state.SLIDERS_KEY,
+        on_move=state.change,
+        font=font,
+    )
     simulated = SIMULATED.get(values["part"])
     runs = simulated.runs(values) if simulated else {}
     with st.container():  # sentences come and go in here, so that the figures keep their place
         for remark in remarks(values, runs):
             st.markdown(f":orange-badge[:material/lightbulb:] {remark}")
     if values["part"] == "derivation":
-        figures.figures(derivation.figures(values), scene="derivation", key=FIGURES_KEY, font=font,
-                        on_click=_clicked)  # fmt: skip
+        figures.figures(
+            derivation.figures(values),
+            scene="derivation",
+            key=FIGURES_KEY,
+            font=font,
+            on_click=_clicked,
+        )
         _derivation(values, runs)
         return
     if values["part"] == "map":
         _map_choices(values)
     part = DESCENTS.get(values["part"])
     shown = part.figures(values, runs) if part else stability_map.figures(values)
-    figures.figures(shown, scene=values["part"], key=FIGURES_KEY, scrub=draw.scrub(runs), font=font,
-                    on_click=_clicked)  # fmt: skip
+    figures.figures(
+        shown,
+        scene=values["part"],
+        key=FIGURES_KEY,
+        scrub=draw.scrub(runs),
+        font=font,
+        on_click=_clicked,
+    )
 
 
 def _head(values: Values, preset: str | None) -> None:
@@ -79,20 +93,31 @@ def _head(values: Values, preset: str | None) -> None:
     left, right = st.columns([1.1, 2], vertical_alignment="center")
     st.session_state["quadratic:preset"] = preset
     left.selectbox(
-        "Preset", list(PRESETS), format_func=lambda name: PRESETS[name].title, index=None,
-        key="quadratic:preset", placeholder="your own settings", on_change=_preset_chosen,
+        "Preset",
+        list(PRESETS),
+        format_func=lambda name: PRESETS[name].title,
+        index=None,
+        key="quadratic:preset",
+        placeholder="your own settings",
+        on_change=_preset_chosen,
         help="Settings that show something; every control can be changed from there. The address "
         "of this page holds all settings: share it, or go back with the browser's Back.",
-    )  # fmt: skip
+    )
     look = PRESETS[preset].look if preset else LOOK[values["part"]]
     right.markdown(f"**What to look at.** {look}")
     with st.container(horizontal=True, vertical_alignment="center"):
         _choice("part", list(PARTS), PARTS)
         if values["part"] in DESCENTS:
             st.session_state["quadratic:rules"] = [rule for rule in RULE_NAMES if values[rule]]
-            st.pills("Rules", list(RULE_NAMES), format_func=lambda rule: RULE_NAMES[rule],
-                     selection_mode="multi", key="quadratic:rules", on_change=_rules_chosen,
-                     label_visibility="collapsed")  # fmt: skip
+            st.pills(
+                "Rules",
+                list(RULE_NAMES),
+                format_func=lambda rule: RULE_NAMES[rule],
+                selection_mode="multi",
+                key="quadratic:rules",
+                on_change=_rules_chosen,
+                label_visibility="collapsed",
+            )
         with st.popover(
             "View", icon=":material/tune:", help="Log scale, and text for a projector."
         ):
@@ -104,16 +129,23 @@ def _choice(name: str, options: list[str], titles) -> None:
     key = f"quadratic:{name}"
     st.session_state[key] = state.values()[name]
     st.segmented_control(
-        FIELDS[name].label, options, format_func=lambda option: titles[option], key=key,
-        required=True, on_change=_widget_changed, args=(name,), label_visibility="collapsed",
-    )  # fmt: skip
+        FIELDS[name].label,
+        options,
+        format_func=lambda option: titles[option],
+        key=key,
+        required=True,
+        on_change=_widget_changed,
+        args=(name,),
+        label_visibility="collapsed",
+    )
 
 
 def _toggle(name: str) -> None:
     key = f"quadratic:{name}"
     st.session_state[key] = state.values()[name]
-    st.toggle(FIELDS[name].label, key=key, help=FIELDS[name].help, on_change=_widget_changed,
-              args=(name,))  # fmt: skip
+    st.toggle(
+        FIELDS[name].label, key=key, help=FIELDS[name].help, on_change=_widget_changed, args=(name,)
+    )
 
 
 def _map_choices(values: Values) -> None:
@@ -125,8 +157,15 @@ def _map_choices(values: Values) -> None:
         titles = dict(zip(field.choices, field.titles, strict=True))
         taken = {"map_x": values["map_y"], "map_y": values["map_x"]}.get(name)
         options = [choice for choice in field.choices if choice != taken]
-        column.selectbox(field.label, options, format_func=lambda v, t=titles: t[v], key=key,
-                         help=field.help, on_change=_widget_changed, args=(name,))  # fmt: skip
+        column.selectbox(
+            field.label,
+            options,
+            format_func=lambda v, t=titles: t[v],
+            key=key,
+            help=field.help,
+            on_change=_widget_changed,
+            args=(name,),
+        )
     columns[-1].caption("Click on the map to set both quantities, on the other chart to set ‖g‖.")
 
 

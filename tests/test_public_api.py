@@ -19,10 +19,21 @@ def test_every_public_name_exists(name):
 
 def test_the_names_of_the_design_are_public():
     names = {
-        "gd_edge", "sam_edge", "usam_edge", "polyak_edge", "nesterov_edge", "RunConfig", "run",
-        "sharpness", "Problem", "History", "EigenEstimate", "StopReason", "Intervention",
+        "gd_edge",
+        "sam_edge",
+        "usam_edge",
+        "polyak_edge",
+        "nesterov_edge",
+        "RunConfig",
+        "run",
+        "sharpness",
+        "Problem",
+        "History",
+        "EigenEstimate",
+        "StopReason",
+        "Intervention",
         "open_runs",
-    }  # fmt: skip
+    }
     assert names <= set(se.__all__)
 
 
@@ -66,9 +77,14 @@ def test_importing_does_not_load_the_database():
 
 def test_a_run_from_a_script():
     config = se.RunConfig(
-        problem="digits-mlp", options={"n": 20, "width": 5}, rule="sam", eta=1.0, rho=0.05, steps=3,
+        problem="digits-mlp",
+        options={"n": 20, "width": 5},
+        rule="sam",
+        eta=1.0,
+        rho=0.05,
+        steps=3,
         seed=0,
-    )  # fmt: skip
+    )
     history = se.run(config)
     assert isinstance(history, se.History)
     assert len(history.to_frame()) == 3

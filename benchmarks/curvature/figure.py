@@ -138,11 +138,15 @@ def _marker(method: MethodResult, *, legend: bool) -> go.Scatter:
         name=method.title,
         legendgroup=method.name,
         showlegend=legend,
-        marker={"color": colour, "symbol": symbol, "size": 17 if ours else 10,
-                "line": {"width": 1.5, "color": colour}},
+        marker={
+            "color": colour,
+            "symbol": symbol,
+            "size": 17 if ours else 10,
+            "line": {"width": 1.5, "color": colour},
+        },
         hovertemplate=f"{method.title}<br>%{{x:.3g}} gradients<br>worst error %{{y:.1e}}"
         "<extra></extra>",
-    )  # fmt: skip
+    )
 
 
 def _point(method: MethodResult) -> Point:

@@ -12,9 +12,7 @@ import torch
 
 __all__ = ["describe"]
 
-PACKAGES = (
-    "torch", "numpy", "scipy", "curvlinops-for-pytorch", "hessian-eigenthings", "pyhessian"
-)  # fmt: skip
+PACKAGES = ("torch", "numpy", "scipy", "curvlinops-for-pytorch", "hessian-eigenthings", "pyhessian")
 
 
 def describe() -> dict[str, str]:

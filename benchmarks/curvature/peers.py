@@ -14,9 +14,7 @@ import numpy as np
 import pyhessian  # pyright: ignore[reportMissingImports]
 import torch
 from curvlinops import HessianLinearOperator
-from hessian_eigenthings.loss_fns import (  # pyright: ignore[reportMissingImports]
-    supervised_loss,
-)
+from hessian_eigenthings.loss_fns import supervised_loss  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 
 from benchmarks.curvature.answer import Answer, Measure
@@ -25,13 +23,7 @@ from benchmarks.curvature.counting import Counted, count_backward
 from benchmarks.curvature.power import paper_sharpness
 from benchmarks.curvature.window import Subject
 
-__all__ = [
-    "curvlinops_eigsh",
-    "eigenthings",
-    "graph_eigsh",
-    "paper",
-    "pyhessian_power",
-]
+__all__ = ["curvlinops_eigsh", "eigenthings", "graph_eigsh", "paper", "pyhessian_power"]
 
 
 def curvlinops_eigsh(tolerance: float) -> Callable[[Subject], Measure]:

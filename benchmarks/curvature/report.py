@@ -10,17 +10,42 @@ from benchmarks.curvature.results import CaseResult, MethodResult
 __all__ = ["markdown"]
 
 METHOD_HEADER = (
-    "method", "HVPs", "ms", "mean ms", "gradients", "own gradients", "worst error",
-    "median error", "says converged", "loop",
-)  # fmt: skip
+    "method",
+    "HVPs",
+    "ms",
+    "mean ms",
+    "gradients",
+    "own gradients",
+    "worst error",
+    "median error",
+    "says converged",
+    "loop",
+)
 SUMMARY_HEADER = (
-    "case", "P", "ours: gradients", "less one gradient", "worst error", "fastest accurate peer",
-    "its gradients", "**ours is faster by**", "by, 2 eigenvalues", "eigsh on one graph", "by",
-)  # fmt: skip
+    "case",
+    "P",
+    "ours: gradients",
+    "less one gradient",
+    "worst error",
+    "fastest accurate peer",
+    "its gradients",
+    "**ours is faster by**",
+    "by, 2 eigenvalues",
+    "eigsh on one graph",
+    "by",
+)
 LOOP_HEADER = (
-    "case", "bare, ms", "bare", "with ours", "2 eigenvalues", "with that peer",
-    "ours / bare", "2 eigenvalues / bare", "peer / bare", "ours / plain torch",
-)  # fmt: skip
+    "case",
+    "bare, ms",
+    "bare",
+    "with ours",
+    "2 eigenvalues",
+    "with that peer",
+    "ours / bare",
+    "2 eigenvalues / bare",
+    "peer / bare",
+    "ours / plain torch",
+)
 
 
 def markdown(

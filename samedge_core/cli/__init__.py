@@ -26,9 +26,15 @@ __all__ = ["Exit", "main"]
 
 _USAGE = (ConfigError, UsageError, ResumeError, RunKeyError, StepError, ExchangeError)
 _CANNOT = (
-    DataError, SavedError, DeleteError, ArchiveError, CatalogueError, SQLAlchemyError, OSError,
+    DataError,
+    SavedError,
+    DeleteError,
+    ArchiveError,
+    CatalogueError,
+    SQLAlchemyError,
+    OSError,
     ImportError,
-)  # fmt: skip
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

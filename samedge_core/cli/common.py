@@ -17,9 +17,19 @@ from samedge_core.fields import ConfigError
 from samedge_core.runs import Runs, open_runs
 
 __all__ = [
-    "EXIT_CODES", "PROGRAM", "RUN_ID", "Exit", "UsageError", "add_command", "assigned", "note",
-    "opened", "quoted", "say", "unknown",
-]  # fmt: skip
+    "EXIT_CODES",
+    "PROGRAM",
+    "RUN_ID",
+    "Exit",
+    "UsageError",
+    "add_command",
+    "assigned",
+    "note",
+    "opened",
+    "quoted",
+    "say",
+    "unknown",
+]
 
 PROGRAM = "python -m samedge_core"
 RUN_ID = "of the run, or as much of it as tells it apart"
@@ -56,10 +66,12 @@ def add_command(
     lines = "".join(f"  {PROGRAM} {line}\n" for line in examples.splitlines())
     about = textwrap.fill(about or f"{help[:1].upper()}{help[1:]}.", WIDTH)
     return commands.add_parser(
-        name, help=help, description=about,
+        name,
+        help=help,
+        description=about,
         epilog=f"examples:\n{lines}\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
 
 
 @contextmanager

@@ -17,35 +17,49 @@ __all__ = ["add_commands"]
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """export, import, log and delete."""
     export = add_command(
-        commands, "export", "write a recorded run to files, by their suffixes",
+        commands,
+        "export",
+        "write a recorded run to files, by their suffixes",
         about="Write a recorded run to files, over what is there: .csv or .parquet (every row), "
         ".json (what replay takes), .html (the report), .py (a script that repeats the run) or "
         ".zip (all that is recorded, for import).",
         examples="export 3f2a91c0 rows.csv report.html\nexport 3f2a91c0 replay.json",
-    )  # fmt: skip
+    )
     export.add_argument("id", metavar="ID", help=RUN_ID)
-    export.add_argument("files", metavar="FILE", nargs="+", type=Path,
-                        help=f"ends with one of {', '.join(FORMATS)}")  # fmt: skip
+    export.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, help=f"ends with one of {', '.join(FORMATS)}"
+    )
     export.set_defaults(command=_export)
     bring = add_command(
-        commands, "import", "take in the .zip of a run of another store",
+        commands,
+        "import",
+        "take in the .zip of a run of another store",
         about="Take in the .zip of a run of another store; prints the id that it has here.",
         examples="import run.zip",
-    )  # fmt: skip
+    )
     bring.add_argument("files", metavar="FILE", nargs="+", type=Path, help="as export wrote it")
     bring.set_defaults(command=_import)
     log = add_command(
-        commands, "log", "write a recorded run as a TensorBoard log",
+        commands,
+        "log",
+        "write a recorded run as a TensorBoard log",
         examples="log 3f2a91c0 --tensorboard logs/relu-sam",
-    )  # fmt: skip
+    )
     log.add_argument("id", metavar="ID", help=RUN_ID)
-    log.add_argument("--tensorboard", metavar="FOLDER", type=Path, required=True,
-                     help="one run of TensorBoard; it must not hold a log yet")  # fmt: skip
+    log.add_argument(
+        "--tensorboard",
+        metavar="FOLDER",
+        type=Path,
+        required=True,
+        help="one run of TensorBoard; it must not hold a log yet",
+    )
     log.set_defaults(command=_log)
     delete = add_command(
-        commands, "delete", "delete recorded runs for good, pinned ones apart",
+        commands,
+        "delete",
+        "delete recorded runs for good, pinned ones apart",
         examples="delete 3f2a91c0\ndelete 3f2a91c0 81d0e7aa --yes",
-    )  # fmt: skip
+    )
     delete.add_argument("ids", metavar="ID", nargs="+", help=RUN_ID)
     delete.add_argument("--yes", action="store_true", help="don't ask")
     delete.set_defaults(command=_delete)

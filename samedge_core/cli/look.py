@@ -36,33 +36,52 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     listing.set_defaults(command=_list)
     _add_runs(commands)
     show = add_command(
-        commands, "show", "show a recorded run: summary, settings, changes and family",
+        commands,
+        "show",
+        "show a recorded run: summary, settings, changes and family",
         examples="show 3f2a91c0",
-    )  # fmt: skip
+    )
     show.add_argument("id", metavar="ID", help=RUN_ID)
     show.set_defaults(command=_show)
 
 
 def _add_runs(commands: argparse._SubParsersAction) -> None:
     runs = add_command(
-        commands, "runs", "list recorded runs, newest first",
+        commands,
+        "runs",
+        "list recorded runs, newest first",
         about="List recorded runs, of the pages and of the command line. ratio is sharpness / edge "
         "at the last measured step, deviation the median of |ratio - 1| in the edge phase.",
         examples="runs\nruns --text 'relu sam' --problem digits-mlp --limit 50\n"
         "runs --tag paper --sort deviation",
-    )  # fmt: skip
+    )
     runs.add_argument(
-        "--text", metavar="WORDS", default="",
+        "--text",
+        metavar="WORDS",
+        default="",
         help="each must occur in the title, note, problem, rule or a tag, or begin the id",
-    )  # fmt: skip
-    runs.add_argument("--problem", choices=tuple(PROBLEMS), metavar="NAME",
-                      help=f"one of {', '.join(PROBLEMS)}")  # fmt: skip
-    runs.add_argument("--tag", metavar="WORD", action="append", default=[], dest="tags",
-                      help="repeatable: all of them")  # fmt: skip
-    runs.add_argument("--sort", choices=SORTABLE, metavar="BY", default="created",
-                      help=f"largest first, by one of {', '.join(SORTABLE)}")  # fmt: skip
-    runs.add_argument("--limit", metavar="N", default=str(LIMIT),
-                      help=f"how many, or all (default: {LIMIT})")  # fmt: skip
+    )
+    runs.add_argument(
+        "--problem", choices=tuple(PROBLEMS), metavar="NAME", help=f"one of {', '.join(PROBLEMS)}"
+    )
+    runs.add_argument(
+        "--tag",
+        metavar="WORD",
+        action="append",
+        default=[],
+        dest="tags",
+        help="repeatable: all of them",
+    )
+    runs.add_argument(
+        "--sort",
+        choices=SORTABLE,
+        metavar="BY",
+        default="created",
+        help=f"largest first, by one of {', '.join(SORTABLE)}",
+    )
+    runs.add_argument(
+        "--limit", metavar="N", default=str(LIMIT), help=f"how many, or all (default: {LIMIT})"
+    )
     runs.set_defaults(command=_runs)
 
 
@@ -77,9 +96,12 @@ def _list(options: argparse.Namespace) -> Exit:
 
 def _runs(options: argparse.Namespace) -> Exit:
     query = Query(
-        text=options.text, problem=options.problem, tags=options.tags, sort=options.sort,
+        text=options.text,
+        problem=options.problem,
+        tags=options.tags,
+        sort=options.sort,
         limit=_limit(options.limit),
-    )  # fmt: skip
+    )
     with opened() as runs:
         found = runs.store.find(query)
         if not found.total:
@@ -127,9 +149,12 @@ def _head(run: StoredRun) -> str:
     entry = run.entry
     what = sentence(entry.stop_what) if entry.stop_what else f"{entry.status.capitalize()}."
     labels = [
-        ("title", entry.title), ("note", entry.note), ("tags", ", ".join(entry.tags)),
-        ("starred", "yes" if entry.starred else ""), ("pinned", "yes" if entry.pinned else ""),
-    ]  # fmt: skip
+        ("title", entry.title),
+        ("note", entry.note),
+        ("tags", ", ".join(entry.tags)),
+        ("starred", "yes" if entry.starred else ""),
+        ("pinned", "yes" if entry.pinned else ""),
+    ]
     given = [(name, value) for name, value in labels if value]
     return "\n".join([run.id, what, *([aligned(given, indent="  ")] if given else [])])
 

@@ -43,9 +43,14 @@ def _preset_row(preset: Preset) -> tuple[str, ...]:
     config = preset.config
     rho = f"{config.rho:g}" if "rho" in RULES[config.rule].uses else "-"
     return (
-        preset.name, preset.title, config.problem, config.rule, f"{config.eta:g}", rho,
+        preset.name,
+        preset.title,
+        config.problem,
+        config.rule,
+        f"{config.eta:g}",
+        rho,
         str(config.steps),
-    )  # fmt: skip
+    )
 
 
 def _problem_text(spec: ProblemSpec) -> str:
@@ -62,9 +67,18 @@ def _option_row(field: Field) -> tuple[str, ...]:
 def runs_text(entries: Iterable[Entry], length: int) -> str:
     """A line a run, its id cut to `length` characters."""
     head = (
-        "id", "status", "title", "problem", "rule", "eta", "rho", "seed", "steps", "ratio",
+        "id",
+        "status",
+        "title",
+        "problem",
+        "rule",
+        "eta",
+        "rho",
+        "seed",
+        "steps",
+        "ratio",
         "deviation",
-    )  # fmt: skip
+    )
     return aligned([head, *(_run_row(entry, length) for entry in entries)])
 
 
@@ -79,8 +93,9 @@ def family_text(entries: Sequence[Entry], length: int, *, chosen: str) -> str:
                 mark = "*" if entry.id == chosen else " "
                 came = f"{entry.branch} at step {entry.parent_step:,}" if entry.branch else "start"
                 place = f"{mark} {'  ' * depth}{entry.id[:length]}"
-                rows.append((place, came, f"to step {entry.last_step:,}", _status(entry),
-                             _cut(entry.title)))  # fmt: skip
+                rows.append(
+                    (place, came, f"to step {entry.last_step:,}", _status(entry), _cut(entry.title))
+                )
                 add(entry.id, depth + 1)
 
     add(None, 0)
@@ -96,10 +111,18 @@ def sentence(text: object) -> str:
 def _run_row(entry: Entry, length: int) -> tuple[str, ...]:
     rho = f"{entry.rho:g}" if "rho" in RULES[entry.rule].uses else "-"
     return (
-        entry.id[:length], _status(entry), _cut(entry.title), entry.problem, entry.rule,
-        f"{entry.eta:g}", rho, str(entry.seed), f"{entry.last_step + 1}/{entry.steps}",
-        shown(entry.ratio, digits=4), shown(entry.deviation, digits=3),
-    )  # fmt: skip
+        entry.id[:length],
+        _status(entry),
+        _cut(entry.title),
+        entry.problem,
+        entry.rule,
+        f"{entry.eta:g}",
+        rho,
+        str(entry.seed),
+        f"{entry.last_step + 1}/{entry.steps}",
+        shown(entry.ratio, digits=4),
+        shown(entry.deviation, digits=3),
+    )
 
 
 def _status(entry: Entry) -> str:

@@ -66,74 +66,99 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 def _add_run(commands: argparse._SubParsersAction) -> None:
     run = add_command(
-        commands, "run", "train, measure and record one run",
+        commands,
+        "run",
+        "train, measure and record one run",
         about="Train, measure and record one run, every second, where the pages record theirs.",
         examples="run --preset sam-digits-relu\n"
         "run --set problem=digits-mlp --set width=50 --set rule=gd --set eta=2 --out results\n"
         "run --resume 3f2a91c0 --set steps=3000\n"
         "run --resume --out results",
-    )  # fmt: skip
+    )
     run.add_argument("--preset", metavar="NAME", help="start from a preset (see list presets)")
-    _add_settings(run, "a setting of the run or an option of its problem, repeatable; settings: "
-                  + ", ".join(FIELDS) + "; options: see list problems")  # fmt: skip
+    _add_settings(
+        run,
+        "a setting of the run or an option of its problem, repeatable; settings: "
+        + ", ".join(FIELDS)
+        + "; options: see list problems",
+    )
     run.add_argument(
-        "--resume", metavar="ID", nargs="?", const="",
+        "--resume",
+        metavar="ID",
+        nargs="?",
+        const="",
         help="go on with a recorded run (its id, or as much of it as tells it apart), to the very "
         "same numbers as without a stop; without ID, with the one that --out has the results of. "
         f"--set may raise steps, and change {', '.join(LIVE_FIELDS)} from there on",
-    )  # fmt: skip
+    )
     _add_training(run)
     run.set_defaults(command=_run)
 
 
 def _add_fork(commands: argparse._SubParsersAction) -> None:
     fork = add_command(
-        commands, "fork", "train a new run that leaves a recorded one at some step",
+        commands,
+        "fork",
+        "train a new run that leaves a recorded one at some step",
         about="Train a new run that shares all steps before --step with a recorded one and goes "
         "its own way from there. Without changes, its numbers are the same to the last bit.",
         examples="fork 3f2a91c0 --step 500 --set eta=0.5\n"
         "fork 3f2a91c0 --step 500 --set rule=gd --set steps=2000 --out results",
-    )  # fmt: skip
+    )
     fork.add_argument("id", metavar="ID", help=RUN_ID)
     fork.add_argument("--step", metavar="N", required=True, help="first step of its own, from 0")
-    _add_settings(fork, f"what changes there, repeatable: {', '.join(LIVE_FIELDS)}; or steps, the "
-                  "step cap")  # fmt: skip
+    _add_settings(
+        fork, f"what changes there, repeatable: {', '.join(LIVE_FIELDS)}; or steps, the step cap"
+    )
     _add_training(fork)
     fork.set_defaults(command=_fork)
 
 
 def _add_replay(commands: argparse._SubParsersAction) -> None:
     replay = add_command(
-        commands, "replay", "train the run that a replay file or a link holds",
+        commands,
+        "replay",
+        "train the run that a replay file or a link holds",
         about="Train the run that a replay file (JSON, from the page or from export) or a link "
         "from the page holds, with the changes made on its way.",
         examples="replay replay.json\n"
         "replay 'http://localhost:8501/?v=1&eta=2&at=120_eta_0.5' --out results",
-    )  # fmt: skip
+    )
     replay.add_argument("source", metavar="FILE|LINK", help="of the run; quote a link")
     _add_training(replay)
     replay.set_defaults(command=_replay)
 
 
 def _add_settings(parser: argparse.ArgumentParser, help: str) -> None:
-    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[],
-                        dest="assignments", help=help)  # fmt: skip
+    parser.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], dest="assignments", help=help
+    )
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--out", metavar="FOLDER", type=Path,
+        "--out",
+        metavar="FOLDER",
+        type=Path,
         help=f"also write the results there, at the end: {', '.join(export.RESULTS)}",
-    )  # fmt: skip
+    )
     parser.add_argument("--title", metavar="TEXT", help="what the run is listed as")
-    parser.add_argument("--tag", metavar="WORD", action="append", default=[], dest="tags",
-                        help="a tag to find the run by, repeatable")  # fmt: skip
+    parser.add_argument(
+        "--tag",
+        metavar="WORD",
+        action="append",
+        default=[],
+        dest="tags",
+        help="a tag to find the run by, repeatable",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
     parser.add_argument(
-        "--threads", metavar="N", type=_threads,
+        "--threads",
+        metavar="N",
+        type=_threads,
         help="threads of torch; a run repeats bit for bit only with as many. A resumed or forked "
         "run takes as many as it began with",
-    )  # fmt: skip
+    )
 
 
 def _threads(text: str) -> int:
@@ -155,9 +180,13 @@ def _run(options: argparse.Namespace) -> Exit:
             run = _to_resume(runs, options)
             _check_out(options.out, run)
             resumed = _headless().resumed(
-                runs.store, run, steps=steps, changes=changes, threads=options.threads,
+                runs.store,
+                run,
+                steps=steps,
+                changes=changes,
+                threads=options.threads,
                 on_replay=_tell_replay(options),
-            )  # fmt: skip
+            )
             return _train(runs, resumed, options)
     return _train_new(Replay(_config(options.preset, values)), options)
 
@@ -170,9 +199,14 @@ def _fork(options: argparse.Namespace) -> Exit:
     _check_out(options.out)
     with opened() as runs:
         forked = _headless().forked(
-            runs.store, runs[options.id].there().id, int(step), steps=steps, changes=changes,
-            threads=options.threads, on_replay=_tell_replay(options),
-        )  # fmt: skip
+            runs.store,
+            runs[options.id].there().id,
+            int(step),
+            steps=steps,
+            changes=changes,
+            threads=options.threads,
+            on_replay=_tell_replay(options),
+        )
         return _train(runs, forked, options)
 
 
@@ -217,8 +251,10 @@ def _train(runs: Runs, run: HeadlessRun, options: argparse.Namespace) -> Exit:
     with progress(run.history, run.costs, quiet=options.quiet) as on_row:
         stop = run.run(runs.store, on_row=on_row).stop
     assert stop is not None
-    parts = [f"{record.config.problem}: {stop.what.rstrip('.')}.",
-             *_remedy(stop.reason, record.id, options.out)]  # fmt: skip
+    parts = [
+        f"{record.config.problem}: {stop.what.rstrip('.')}.",
+        *_remedy(stop.reason, record.id, options.out),
+    ]
     parts += ["", aligned(in_words(summarise(run.history)), indent="  "), ""]
     if record.id in runs:  # one that failed at its first step is not
         parts += _finished(runs, record.id, options)

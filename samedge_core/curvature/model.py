@@ -12,9 +12,21 @@ import numpy as np
 from numba import njit
 
 __all__ = [
-    "KNOWN", "T", "carry_on", "eigen", "extend", "foreseen", "forms", "inside", "learn",
-    "optimistic", "reach", "stays_below", "straightening", "untouched",
-]  # fmt: skip
+    "KNOWN",
+    "T",
+    "carry_on",
+    "eigen",
+    "extend",
+    "foreseen",
+    "forms",
+    "inside",
+    "learn",
+    "optimistic",
+    "reach",
+    "stays_below",
+    "straightening",
+    "untouched",
+]
 
 T, V, D, K, S = range(5)  # model, doubts, rate, doubt, staleness
 NEVER = 1e3  # measurements since a direction was multiplied that never was ...

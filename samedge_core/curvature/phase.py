@@ -19,9 +19,22 @@ from samedge_core.curvature.space import FINITE, NORM, PRODUCTS, SIZE
 from samedge_core.curvature.subspace import Array, Subspace, as_vector
 
 __all__ = [
-    "GAP", "LACKED", "LOST", "MOST_KEPT", "MOVED", "OFF", "SLACK", "Carried", "Found",
-    "Phase", "absorb", "gap", "look", "newcomer", "scout",
-]  # fmt: skip
+    "GAP",
+    "LACKED",
+    "LOST",
+    "MOST_KEPT",
+    "MOVED",
+    "OFF",
+    "SLACK",
+    "Carried",
+    "Found",
+    "Phase",
+    "absorb",
+    "gap",
+    "look",
+    "newcomer",
+    "scout",
+]
 
 Noise = Callable[[LinearOperator], Tensor]  # a random unit vector (P,)
 
@@ -51,8 +64,22 @@ FORGOTTEN = 1 / 8
 
 # `Carried.numbers`
 NUMBERS = range(14)
-(OFF, MOVED, NEWEST_OFF, NEWEST_MOVED, OTHERS_OFF, UNLOOKED, UNSCOUTED, SENT, LACKED, BEYOND, LOST,
- SCOUTS, TOLD, LED) = NUMBERS  # fmt: skip
+(
+    OFF,
+    MOVED,
+    NEWEST_OFF,
+    NEWEST_MOVED,
+    OTHERS_OFF,
+    UNLOOKED,
+    UNSCOUTED,
+    SENT,
+    LACKED,
+    BEYOND,
+    LOST,
+    SCOUTS,
+    TOLD,
+    LED,
+) = NUMBERS
 
 compiled = njit(cache=True)
 

@@ -92,13 +92,24 @@ class Subspace:
 
         square = (room, room)
         self.arrays = Space(
-            rows=vectors(), vectors=vectors(), images=vectors(), found=vectors(), lacks=vectors(),
-            turned=vectors(), stack=np.zeros((5, *square)), values=np.zeros(room),
-            pairs=np.zeros(square), multiplied=np.zeros(square), outside=np.zeros(room),
-            ritz=np.zeros(room), mix=np.zeros(square), coordinates=np.zeros(square),
-            lengths=np.zeros((room, 2)), chosen=np.zeros(room),
+            rows=vectors(),
+            vectors=vectors(),
+            images=vectors(),
+            found=vectors(),
+            lacks=vectors(),
+            turned=vectors(),
+            stack=np.zeros((5, *square)),
+            values=np.zeros(room),
+            pairs=np.zeros(square),
+            multiplied=np.zeros(square),
+            outside=np.zeros(room),
+            ritz=np.zeros(room),
+            mix=np.zeros(square),
+            coordinates=np.zeros(square),
+            lengths=np.zeros((room, 2)),
+            chosen=np.zeros(room),
             counts=np.zeros(len(COUNTS), dtype=np.int64),
-        )  # fmt: skip
+        )
         space.forget(self.arrays)
 
     def begin(self, operator: LinearOperator) -> None:
@@ -246,10 +257,7 @@ class Subspace:
 
     def state(self) -> dict[str, Tensor]:
         """The basis (size, P), and the matrices (5, size, size); `restore` takes them."""
-        return {
-            "basis": self.basis.clone(),
-            "matrices": torch.from_numpy(self._all.copy()),
-        }
+        return {"basis": self.basis.clone(), "matrices": torch.from_numpy(self._all.copy())}
 
     @classmethod
     def restore(cls, state: dict[str, Tensor], room: int) -> Subspace:

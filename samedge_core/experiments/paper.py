@@ -65,99 +65,127 @@ def _text(**changes) -> RunConfig:
 
 _FULL_MNIST = {"n": 60_000, "n_test": 10_000, "width": 1000}
 _FULL_CIFAR = {"n": 1000, "n_test": 10_000}
-_FULL_TEXT = {"n": 13_000, "n_test": 2500, "length": 64, "layers": 6, "heads": 8, "key": 32,
-              "model": 128}  # fmt: skip
+_FULL_TEXT = {
+    "n": 13_000,
+    "n_test": 2500,
+    "length": 64,
+    "layers": 6,
+    "heads": 8,
+    "key": 32,
+    "model": 128,
+}
 
 _PRESETS = (
     Preset(
-        "paper-mnist-small-gd", "Paper, MNIST: GD",
+        "paper-mnist-small-gd",
+        "Paper, MNIST: GD",
         "The sharpness of the paper's MLP, reduced, climbs from 1.8 to 2/η = 2.5 in some hundred "
         "steps and stays there, with the gradient along v₁.",
         _mnist(rule="gd", eta=0.8, steps=1500),
     ),
     Preset(
-        "paper-mnist-small", "Paper, MNIST: SAM, ρ = 0.03",
+        "paper-mnist-small",
+        "Paper, MNIST: SAM, ρ = 0.03",
         "The SAM-edge falls with ||g|| from 1.7 to 0.8 and takes the sharpness down with it, far "
         "below 2/η = 2.",
         _mnist(rule="sam", eta=1.0, rho=0.03, steps=900),
     ),
     Preset(
-        "paper-mnist-small-more-rho", "Paper, MNIST: SAM, ρ = 0.05",
+        "paper-mnist-small-more-rho",
+        "Paper, MNIST: SAM, ρ = 0.05",
         "With a larger radius the edge falls further, to 0.6, under a third of 2/η = 2, and takes "
         "the sharpness with it.",
         _mnist(rule="sam", eta=1.0, rho=0.05, steps=900),
     ),
     Preset(
-        "paper-cifar-small-gd", "Paper, CIFAR-10: GD",
+        "paper-cifar-small-gd",
+        "Paper, CIFAR-10: GD",
         "The CNN starts sharp, at 500: GD comes down to 2/η = 333 within some steps and stays.",
         _cifar(rule="gd", eta=0.006, steps=600),
     ),
     Preset(
-        "paper-cifar-small", "Paper, CIFAR-10: SAM, ρ = 0.01",
+        "paper-cifar-small",
+        "Paper, CIFAR-10: SAM, ρ = 0.01",
         "The SAM-edge comes down onto the sharpness within 20 steps; both then stay together, at "
         "0.4 of 2/η = 1000.",
         _cifar(rule="sam", eta=0.002, rho=0.01, steps=400),
     ),
     Preset(
-        "paper-cifar-small-more-rho", "Paper, CIFAR-10: SAM, ρ = 0.03",
+        "paper-cifar-small-more-rho",
+        "Paper, CIFAR-10: SAM, ρ = 0.03",
         "Sharpness and SAM-edge fall together from 370 to 130, a quarter of 2/η = 500.",
         _cifar(rule="sam", eta=0.004, rho=0.03, steps=400),
     ),
     Preset(
-        "paper-shakespeare-small-gd", "Paper, Shakespeare: GD",
+        "paper-shakespeare-small-gd",
+        "Paper, Shakespeare: GD",
         "Mini-batches: the sharpness of the current batch jumps by some 10 %, about 2/η = 133.",
         _text(rule="gd", eta=0.015, steps=1000),
     ),
     Preset(
-        "paper-shakespeare-small", "Paper, Shakespeare: SAM, ρ = 0.03",
+        "paper-shakespeare-small",
+        "Paper, Shakespeare: SAM, ρ = 0.03",
         "Gradient, sharpness and edge all belong to the current batch; the sharpness falls from "
         "120 to 45, under half of 2/η = 100, with the edge.",
         _text(rule="sam", eta=0.02, rho=0.03, steps=500),
     ),
     Preset(
-        "paper-shakespeare-small-more-rho", "Paper, Shakespeare: SAM, ρ = 0.1",
+        "paper-shakespeare-small-more-rho",
+        "Paper, Shakespeare: SAM, ρ = 0.1",
         "The same step size at three times the radius: sharpness and edge end at 20, a fifth of "
         "2/η. The SAM gradient is twice as well aligned with v₁ as g.",
         _text(rule="sam", eta=0.02, rho=0.1, steps=500),
     ),
     Preset(
-        "paper-mnist-gd", "Paper, MNIST, full size: GD",
+        "paper-mnist-gd",
+        "Paper, MNIST, full size: GD",
         "With η = 0.4, so that 2/η = 5 can be reached; the default of the paper's code, 0.01, puts "
         "it at 200. Not tried here to its end.",
         _mnist(rule="gd", eta=0.4, steps=20_000, options=_FULL_MNIST, device="auto"),
     ),
     Preset(
-        "paper-mnist", "Paper, MNIST, full size: SAM",
+        "paper-mnist",
+        "Paper, MNIST, full size: SAM",
         "The defaults of the paper's code, and the ρ of its example: look for the sharpness at the "
         "SAM-edge, far below 2/η = 200. Not tried here to its end.",
         _mnist(rule="sam", eta=0.01, rho=0.1, steps=20_000, options=_FULL_MNIST, device="auto"),
     ),
     Preset(
-        "paper-cifar-gd", "Paper, CIFAR-10, 1,000 images: GD",
+        "paper-cifar-gd",
+        "Paper, CIFAR-10, 1,000 images: GD",
         "The step size of the reduced run, on ten times the images: look for the sharpness at 2/η "
         "= 333. Not tried here to its end.",
         _cifar(rule="gd", eta=0.006, steps=5000, options=_FULL_CIFAR, device="auto"),
     ),
     Preset(
-        "paper-cifar", "Paper, CIFAR-10, 1,000 images: SAM",
+        "paper-cifar",
+        "Paper, CIFAR-10, 1,000 images: SAM",
         "The settings of the reduced run, on ten times the images: look for sharpness and SAM-edge "
         "to fall together, far below 2/η = 500. Not tried here to its end.",
         _cifar(rule="sam", eta=0.004, rho=0.03, steps=5000, options=_FULL_CIFAR, device="auto"),
     ),
     Preset(
-        "paper-shakespeare-gd", "Paper, Shakespeare, full size: GD",
+        "paper-shakespeare-gd",
+        "Paper, Shakespeare, full size: GD",
         "The defaults of the paper's code, with 2/η = 20. Not tried here to its end.",
-        _text(rule="gd", eta=0.1, batch_size=128, steps=20_000, options=_FULL_TEXT,
-              device="auto"),
+        _text(rule="gd", eta=0.1, batch_size=128, steps=20_000, options=_FULL_TEXT, device="auto"),
     ),
     Preset(
-        "paper-shakespeare", "Paper, Shakespeare, full size: SAM",
+        "paper-shakespeare",
+        "Paper, Shakespeare, full size: SAM",
         "The defaults of the paper's code and the ρ of its example: look for mini-batch SAM at its "
         "edge, below 2/η = 20. Not tried here to its end.",
-        _text(rule="sam", eta=0.1, rho=0.1, batch_size=128, steps=20_000, options=_FULL_TEXT,
-              device="auto"),
+        _text(
+            rule="sam",
+            eta=0.1,
+            rho=0.1,
+            batch_size=128,
+            steps=20_000,
+            options=_FULL_TEXT,
+            device="auto",
+        ),
     ),
-)  # fmt: skip
+)
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _PRESETS}
 
@@ -166,7 +194,10 @@ ALL_PRESETS: dict[str, Preset] = LAB_PRESETS | PRESETS
 
 _TASKS = (
     Task(
-        "mnist", "MLP on MNIST", "MNIST", "mnist",
+        "mnist",
+        "MLP on MNIST",
+        "MNIST",
+        "mnist",
         "A ReLU network with three hidden layers of 1,000 units on all 60,000 images, squared "
         "error, full batch: four to eight hours on a V100 GPU.",
         "The first 1,000 images, hidden layers of 200 units; all else as in the paper. Sharpness "
@@ -180,7 +211,10 @@ _TASKS = (
         ("gd-digits-tanh", "sam-digits-relu"),
     ),
     Task(
-        "cifar", "CNN on CIFAR-10", "CIFAR-10", "cifar10",
+        "cifar",
+        "CNN on CIFAR-10",
+        "CIFAR-10",
+        "cifar10",
         "Two blocks of 3x3 convolution, ReLU and LayerNorm, with 16 and 32 channels, on 1,000 "
         "images, squared error, full batch: 12 hours on a V100 GPU.",
         "The same network on the first 100 images. Sharpness at every tenth step.",
@@ -192,19 +226,25 @@ _TASKS = (
         ("gd-cnn", "sam-cnn"),
     ),
     Task(
-        "shakespeare", "Transformer on Shakespeare", "Shakespeare", "shakespeare",
+        "shakespeare",
+        "Transformer on Shakespeare",
+        "Shakespeare",
+        "shakespeare",
         "A language model with 6 layers of 8 heads on sequences of 64 characters, cross-entropy, "
         "batches of 128: gradient, Hessian and edge all on the current batch.",
         "2 layers of 4 heads, model size 64, sequences of 32 characters, batches of 64. Sharpness "
         "at every tenth step.",
         0.15,
-        ("paper-shakespeare-small-gd", "paper-shakespeare-small",
-         "paper-shakespeare-small-more-rho"),
+        (
+            "paper-shakespeare-small-gd",
+            "paper-shakespeare-small",
+            "paper-shakespeare-small-more-rho",
+        ),
         3.8,
         ("paper-shakespeare-gd", "paper-shakespeare"),
         "On one CPU core a step takes 3 s and a measurement 30 s, so two days: made for a GPU.",
         ("sam-minibatch",),
     ),
-)  # fmt: skip
+)
 
 TASKS: dict[str, Task] = {task.name: task for task in _TASKS}

@@ -50,60 +50,82 @@ DEFAULT = "sam-digits-relu"
 
 _PRESETS = (
     Preset(
-        "sam-digits-relu", "SAM on digits, ReLU MLP: the edge moves",
+        "sam-digits-relu",
+        "SAM on digits, ReLU MLP: the edge moves",
         "The SAM-edge comes down onto the sharpness within 100 steps; then both fall together, "
         "from 0.8 to 0.5, far below 2/η = 2. The ratio sharpness/edge stays at 1.",
         RunConfig(problem="digits-mlp", rule="sam", eta=1.0, rho=0.05, steps=1100),
     ),
     Preset(
-        "gd-digits-tanh", "GD on digits, tanh MLP: progressive sharpening",
+        "gd-digits-tanh",
+        "GD on digits, tanh MLP: progressive sharpening",
         "The sharpness climbs from 0.5 to 2/η = 1.14, reaches it near step 500 and then stays "
         "there. The loss goes on falling, but no longer at every step.",
-        RunConfig(problem="digits-mlp", options={"activation": "tanh"}, rule="gd", eta=1.75,
-                  steps=1200),
+        RunConfig(
+            problem="digits-mlp", options={"activation": "tanh"}, rule="gd", eta=1.75, steps=1200
+        ),
     ),
     Preset(
-        "compare-digits", "GD and SAM from the same weights",
+        "compare-digits",
+        "GD and SAM from the same weights",
         "Same weights, same step size: GD sits at 2/η = 1, SAM at its own edge, which falls to "
         "0.4. In the ratio chart both read 1.",
-        RunConfig(problem="digits-mlp", options={"init": "glorot"}, rule="sam", eta=2.0,
-                  rho=0.05, steps=800),
+        RunConfig(
+            problem="digits-mlp",
+            options={"init": "glorot"},
+            rule="sam",
+            eta=2.0,
+            rho=0.05,
+            steps=800,
+        ),
         sweep="rule",
     ),
     Preset(
-        "sam-held-out", "Does flat generalise? GD and SAM on 100 digits",
+        "sam-held-out",
+        "Does flat generalise? GD and SAM on 100 digits",
         "SAM ends three times flatter than GD, at 0.3 where GD is at 2/η = 1. On 797 digits that "
         "no step sees (last chart) its loss ends a tenth lower; its accuracy is the same.",
-        RunConfig(problem="digits-mlp", options={"n": 100, "n_test": 797}, rule="sam", eta=2.0,
-                  rho=0.1, steps=800),
+        RunConfig(
+            problem="digits-mlp",
+            options={"n": 100, "n_test": 797},
+            rule="sam",
+            eta=2.0,
+            rho=0.1,
+            steps=800,
+        ),
         sweep="rule",
     ),
     Preset(
-        "gd-cnn", "GD on digits, CNN",
+        "gd-cnn",
+        "GD on digits, CNN",
         "The sharpness of a small convolutional network climbs from 1.7 past 2/η = 4 in 60 steps, "
         "overshoots, and comes back to stay at 4.",
         RunConfig(problem="digits-cnn", rule="gd", eta=0.5, steps=600),
     ),
     Preset(
-        "sam-cnn", "SAM on digits, CNN",
+        "sam-cnn",
+        "SAM on digits, CNN",
         "The same network and step size under SAM: the SAM-edge falls from 2.9 to 1.9 and holds "
         "the sharpness there, at half of 2/η = 4.",
         RunConfig(problem="digits-cnn", rule="sam", eta=0.5, rho=0.03, steps=600),
     ),
     Preset(
-        "gd-chebyshev", "GD on a Chebyshev polynomial",
+        "gd-chebyshev",
+        "GD on a Chebyshev polynomial",
         "A tiny network on 20 points is enough: the sharpness climbs from 4 to 2/η = 10 by step "
         "750 and then stays within some 5 % of it.",
         RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, seed=1, steps=2000),
     ),
     Preset(
-        "sam-chebyshev", "SAM on a Chebyshev polynomial: the edge rises too",
+        "sam-chebyshev",
+        "SAM on a Chebyshev polynomial: the edge rises too",
         "The SAM-edge follows ||g|| both ways: it drops in the first steps, then rises again to "
         "6.7, and the sharpness goes with it, well below 2/η = 10.",
         RunConfig(problem="chebyshev-mlp", rule="sam", eta=0.2, rho=0.02, seed=1, steps=2000),
     ),
     Preset(
-        "gd-step-sizes", "GD at three step sizes: each has its edge",
+        "gd-step-sizes",
+        "GD at three step sizes: each has its edge",
         "The same start at η = 0.1, 0.2 and 0.4: the sharpness goes to 2/η = 20, 10 and 5 and "
         "stays there. Where it starts above its edge, it comes down; in the ratio chart all read "
         "1.",
@@ -111,50 +133,64 @@ _PRESETS = (
         sweep="eta",
     ),
     Preset(
-        "sam-radii", "SAM at three radii: the larger ρ, the lower the edge",
+        "sam-radii",
+        "SAM at three radii: the larger ρ, the lower the edge",
         "The same start and step size at ρ = 0.01, 0.02 and 0.04: the sharpness ends at 7.8, 6.8 "
         "and 5.7, each at its own SAM-edge, where GD would take all of them to 2/η = 10.",
         RunConfig(problem="chebyshev-mlp", rule="sam", eta=0.2, rho=0.02, seed=1, steps=2000),
         sweep="rho",
     ),
     Preset(
-        "sam-minibatch", "SAM with mini-batches",
+        "sam-minibatch",
+        "SAM with mini-batches",
         "A hundred examples a step: gradient, sharpness and edge all belong to the current batch "
         "and jump with it, yet their ratio stays within 20 % of 1.",
         RunConfig(problem="digits-mlp", rule="sam", eta=1.0, rho=0.1, batch_size=100, steps=1000),
     ),
     Preset(
-        "sam-deep-linear", "SAM on a deep linear network",
+        "sam-deep-linear",
+        "SAM on a deep linear network",
         "Without activations the network is linear in its input, but not in its weights: SAM has "
         "its edge here too, and holds the sharpness at 0.5, a quarter of 2/η = 2.",
         RunConfig(problem="deep-linear", rule="sam", eta=1.0, rho=0.05, steps=1000),
     ),
     Preset(
-        "gd-two-weights", "Two weights: GD stops at a sharp minimum",
+        "gd-two-weights",
+        "Two weights: GD stops at a sharp minimum",
         "GD comes to rest at a minimum whose sharpness, 5.8, is below 2/η = 6.67, although one of "
         "sharpness 2 exists.",
-        RunConfig(problem="two-weight", options={"a": 2.5, "b": 0.6}, rule="gd", eta=0.3,
-                  steps=200),
+        RunConfig(
+            problem="two-weight", options={"a": 2.5, "b": 0.6}, rule="gd", eta=0.3, steps=200
+        ),
     ),
     Preset(
-        "sam-two-weights", "Two weights: SAM drifts to the flattest minimum",
+        "sam-two-weights",
+        "Two weights: SAM drifts to the flattest minimum",
         "From the same start SAM hops from side to side and drifts along the valley to a = b, the "
         "flattest minimum: the sharpness falls from 6.9 to about 2.",
-        RunConfig(problem="two-weight", options={"a": 2.5, "b": 0.6}, rule="sam", eta=0.3,
-                  rho=0.05, steps=1500),
+        RunConfig(
+            problem="two-weight",
+            options={"a": 2.5, "b": 0.6},
+            rule="sam",
+            eta=0.3,
+            rho=0.05,
+            steps=1500,
+        ),
     ),
     Preset(
-        "sam-quadratic", "SAM on a quadratic: ||g|| moves instead",
+        "sam-quadratic",
+        "SAM on a quadratic: ||g|| moves instead",
         "The curvature of a quadratic can't move, so the gradient norm does: it settles where the "
         "SAM-edge equals the top eigenvalue, 6, exactly.",
         RunConfig(problem="quadratic", rule="sam", eta=0.2, rho=0.1, steps=200),
     ),
     Preset(
-        "wrong-dead-network", "What goes wrong: a dead network at ρ = 5",
+        "wrong-dead-network",
+        "What goes wrong: a dead network at ρ = 5",
         "Within 20 steps the ratio reads 1.000 and looks like a success, but the accuracy "
         "stays near 0.1: only the output biases still learn. Always look at the accuracy too.",
         RunConfig(problem="digits-mlp", rule="sam", eta=1.0, rho=5.0, steps=300),
     ),
-)  # fmt: skip
+)
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _PRESETS}

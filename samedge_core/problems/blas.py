@@ -71,9 +71,20 @@ def _compiled_gemm(a, b, out, kept):
         factors = np.array([1, kept], kind)
         at, factor = given.ctypes.data, factors.ctypes.data
         gemm(
-            at, at + 8, at + 16, at + 24, at + 32, factor, b.ctypes.data, at + 40, a.ctypes.data,
-            at + 48, factor + out.itemsize, out.ctypes.data, at + 16,
-        )  # fmt: skip
+            at,
+            at + 8,
+            at + 16,
+            at + 24,
+            at + 32,
+            factor,
+            b.ctypes.data,
+            at + 40,
+            a.ctypes.data,
+            at + 48,
+            factor + out.itemsize,
+            out.ctypes.data,
+            at + 16,
+        )
         # their addresses are no use of them to numba, which would free them before the call
         given[0] = factors[0] = 0
 

@@ -15,9 +15,17 @@ from numpy.typing import NDArray
 from samedge_core.problems.blas import add_product, product
 
 __all__ = [
-    "ACTIVATIONS", "LOSSES", "Dense", "Numbers", "at", "compiled", "largest", "matrix",
-    "product_along", "row_sums",
-]  # fmt: skip
+    "ACTIVATIONS",
+    "LOSSES",
+    "Dense",
+    "Numbers",
+    "at",
+    "compiled",
+    "largest",
+    "matrix",
+    "product_along",
+    "row_sums",
+]
 
 Numbers = NDArray[np.floating]
 
@@ -62,8 +70,16 @@ def matrix(flat, start, rows, columns):
 # --- loss and gradient --------------------------------------------------------------------------
 
 
-def at(w: Numbers, shapes: NDArray[np.int64], activation: int, loss: int, x: Numbers,
-       target: Numbers, g: Numbers, sent_x: Numbers) -> tuple[float, Dense]:  # fmt: skip
+def at(
+    w: Numbers,
+    shapes: NDArray[np.int64],
+    activation: int,
+    loss: int,
+    x: Numbers,
+    target: Numbers,
+    g: Numbers,
+    sent_x: Numbers,
+) -> tuple[float, Dense]:
     """The loss; its derivatives by w and x are written to g and sent_x, the latter only where that
     is not empty. `target` is (out, n), for the cross-entropy one-hot."""
     many = activation == TANH and shapes[0, 0] * x.shape[1] > MANY

@@ -51,28 +51,47 @@ def _mnist(name: str, sha256: str, megabytes: float) -> Source:
 
 SOURCES: dict[str, tuple[Source, ...]] = {
     "mnist": (
-        _mnist("train-images-idx3-ubyte",
-               "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609", 9.9),
-        _mnist("train-labels-idx1-ubyte",
-               "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c", 0.03),
-        _mnist("t10k-images-idx3-ubyte",
-               "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6", 1.6),
-        _mnist("t10k-labels-idx1-ubyte",
-               "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6", 0.01),
+        _mnist(
+            "train-images-idx3-ubyte",
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            9.9,
+        ),
+        _mnist(
+            "train-labels-idx1-ubyte",
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            0.03,
+        ),
+        _mnist(
+            "t10k-images-idx3-ubyte",
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            1.6,
+        ),
+        _mnist(
+            "t10k-labels-idx1-ubyte",
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            0.01,
+        ),
     ),
     "cifar10": (
         # the binary version: reading the Python one means unpickling what was downloaded
-        Source("cifar-10-binary.tar.gz", "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-               "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", 170,
-               unpacked="cifar-10-batches-bin"),
+        Source(
+            "cifar-10-binary.tar.gz",
+            "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            170,
+            unpacked="cifar-10-batches-bin",
+        ),
     ),
     "shakespeare": (
-        Source("tinyshakespeare.txt",
-               "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/"
-               "input.txt",
-               "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed", 1.1),
+        Source(
+            "tinyshakespeare.txt",
+            "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/"
+            "input.txt",
+            "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+            1.1,
+        ),
     ),
-}  # fmt: skip
+}
 
 
 def data_folder() -> Path:

@@ -81,9 +81,17 @@ def _problem(module: nn.Module, data: Split, *, init: str, loss: str, dtype: str
 
 
 def digits_mlp(
-    *, n: int, n_test: int, activation: str, width: int, depth: int, init: str, loss: str,
-    seed: int, dtype: str,
-) -> ModuleProblem:  # fmt: skip
+    *,
+    n: int,
+    n_test: int,
+    activation: str,
+    width: int,
+    depth: int,
+    init: str,
+    loss: str,
+    seed: int,
+    dtype: str,
+) -> ModuleProblem:
     """64 - width x depth - 10 on the first n digits; 64-100-100-10 by default, P = 17,610."""
     module = mlp([64, *[width] * depth, 10], activation)
     return _problem(module, digits(n, n_test), init=init, loss=loss, dtype=dtype)

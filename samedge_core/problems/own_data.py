@@ -127,7 +127,8 @@ def _check_classes(y: NDArray[Any], y_test: NDArray[Any]) -> None:
     most = int(y.max()) if len(y) else -1
     if least < 0 or not 1 <= most < MOST_CLASSES:
         got = f"{least} to {most}" if len(y) else "no examples"
-        raise DataError(f"y must hold classes from 0 to 1 at least and {MOST_CLASSES - 1} at most, "
-                        f"got {got}")  # fmt: skip
+        raise DataError(
+            f"y must hold classes from 0 to 1 at least and {MOST_CLASSES - 1} at most, got {got}"
+        )
     if len(y_test) and int(y_test.max()) > most:
         raise DataError(f"y_test must hold the classes of y, 0 to {most}, got {y_test.max()}")

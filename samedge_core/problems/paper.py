@@ -40,27 +40,52 @@ def mnist_mlp(
 
 
 def cifar_cnn(
-    *, n: int, n_test: int, channels: int, blocks: int, layers: int, loss: str, seed: int,
+    *,
+    n: int,
+    n_test: int,
+    channels: int,
+    blocks: int,
+    layers: int,
+    loss: str,
+    seed: int,
     dtype: str,
-) -> ModuleProblem:  # fmt: skip
+) -> ModuleProblem:
     """The paper's CNN on the first n images of CIFAR-10; block i has 2^i times `channels`."""
     split = centred(cifar10(n, n_test), dtype)
     return _cnn_on(split, channels, blocks, layers, CLASSES, loss)
 
 
 def shakespeare_transformer(
-    *, n: int, n_test: int, length: int, layers: int, heads: int, key: int, model: int, seed: int,
+    *,
+    n: int,
+    n_test: int,
+    length: int,
+    layers: int,
+    heads: int,
+    key: int,
+    model: int,
+    seed: int,
     dtype: str,
-) -> ModuleProblem:  # fmt: skip
+) -> ModuleProblem:
     """The paper's Transformer on the first n sequences of tiny_shakespeare."""
     module = Transformer(length=length, layers=layers, heads=heads, key=key, model=model)
     return _text(shakespeare(n, n_test, length), module, dtype)
 
 
 def own_images(
-    *, path: str, n: int, n_test: int, network: str, width: int, depth: int, channels: int,
-    blocks: int, loss: str, seed: int, dtype: str,
-) -> ModuleProblem:  # fmt: skip
+    *,
+    path: str,
+    n: int,
+    n_test: int,
+    network: str,
+    width: int,
+    depth: int,
+    channels: int,
+    blocks: int,
+    loss: str,
+    seed: int,
+    dtype: str,
+) -> ModuleProblem:
     """The paper's MLP or CNN on the first n examples of a .npz file."""
     split = centred(own_arrays(path, n, n_test), dtype)
     classes = 1 + int(max(split.y.max(), split.y_test.max(initial=0)))
@@ -72,9 +97,18 @@ def own_images(
 
 
 def own_text_transformer(
-    *, path: str, n: int, n_test: int, length: int, layers: int, heads: int, key: int, model: int,
-    seed: int, dtype: str,
-) -> ModuleProblem:  # fmt: skip
+    *,
+    path: str,
+    n: int,
+    n_test: int,
+    length: int,
+    layers: int,
+    heads: int,
+    key: int,
+    model: int,
+    seed: int,
+    dtype: str,
+) -> ModuleProblem:
     """The paper's Transformer on the first n sequences of a .txt file."""
     module = Transformer(length=length, layers=layers, heads=heads, key=key, model=model)
     return _text(own_text(path, n, n_test, length), module, dtype)
@@ -109,19 +143,34 @@ def _classifier(split: Split, module: nn.Module, loss: str, chunk: int) -> Modul
 def _text(split: Split, module: nn.Module, dtype: str) -> ModuleProblem:
     # a look at all 15,000 sequences would cost a hundred steps
     return _problem(
-        split, module.to(getattr(torch, dtype)), "cross-entropy", haiku_initialiser,
-        chunk=max(1, TEXT_CHUNK // split.x.shape[1]), evaluated=TEXT_EVALUATED,
-    )  # fmt: skip
+        split,
+        module.to(getattr(torch, dtype)),
+        "cross-entropy",
+        haiku_initialiser,
+        chunk=max(1, TEXT_CHUNK // split.x.shape[1]),
+        evaluated=TEXT_EVALUATED,
+    )
 
 
 def _problem(
-    split: Split, module: nn.Module, loss: str, initialise: Callable[[nn.Module], None], *,
-    chunk: int, evaluated: int | None = None,
-) -> ModuleProblem:  # fmt: skip
+    split: Split,
+    module: nn.Module,
+    loss: str,
+    initialise: Callable[[nn.Module], None],
+    *,
+    chunk: int,
+    evaluated: int | None = None,
+) -> ModuleProblem:
     x, y, x_test, y_test = (torch.from_numpy(np.ascontiguousarray(part)) for part in split)
     if x.is_floating_point():
         module = module.to(x.dtype)
     return ModuleProblem(
-        module, x, y, loss, initialise, held_out=Batch(x_test, y_test), chunk=chunk,
+        module,
+        x,
+        y,
+        loss,
+        initialise,
+        held_out=Batch(x_test, y_test),
+        chunk=chunk,
         evaluated=evaluated,
-    )  # fmt: skip
+    )

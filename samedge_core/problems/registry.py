@@ -46,37 +46,59 @@ class ProblemSpec:
 
 def _size(default: int, most: int) -> Field:
     return Field(
-        "n", "int", default, "Data size", "How many training examples the loss averages over.",
-        unit="examples", low=10, high=most,
-    )  # fmt: skip
+        "n",
+        "int",
+        default,
+        "Data size",
+        "How many training examples the loss averages over.",
+        unit="examples",
+        low=10,
+        high=most,
+    )
 
 
 def _width(default: int) -> Field:
-    return Field("width", "int", default, "Width", "Units in each hidden layer.", unit="units",
-                 low=1, high=1000)  # fmt: skip
+    return Field(
+        "width",
+        "int",
+        default,
+        "Width",
+        "Units in each hidden layer.",
+        unit="units",
+        low=1,
+        high=1000,
+    )
 
 
 def _depth(default: int) -> Field:
-    return Field("depth", "int", default, "Depth", "Number of hidden layers.", unit="layers",
-                 low=1, high=8)  # fmt: skip
+    return Field(
+        "depth", "int", default, "Depth", "Number of hidden layers.", unit="layers", low=1, high=8
+    )
 
 
 def _activation(default: str) -> Field:
     return Field(
-        "activation", "choice", default, "Activation",
+        "activation",
+        "choice",
+        default,
+        "Activation",
         "ReLU has kinks, so the sharpness can jump; tanh is smooth.",
-        choices=("relu", "tanh"), titles=("ReLU", "tanh"),
-    )  # fmt: skip
+        choices=("relu", "tanh"),
+        titles=("ReLU", "tanh"),
+    )
 
 
 def _init(default: str) -> Field:
     return Field(
-        "init", "choice", default, "Initial weights",
+        "init",
+        "choice",
+        default,
+        "Initial weights",
         "PyTorch's default (uniform, small), Glorot-normal as in the paper, or N(0, 1/fan-in); "
         "the last two with zero biases.",
         choices=("torch", "glorot", "fan-in"),
         titles=("PyTorch default", "Glorot normal", "N(0, 1/fan-in)"),
-    )  # fmt: skip
+    )
 
 
 def _loss(default: str, *choices: str) -> Field:
@@ -86,11 +108,15 @@ def _loss(default: str, *choices: str) -> Field:
         "cross-entropy": "cross-entropy",
     }
     return Field(
-        "loss", "choice", default, "Loss",
+        "loss",
+        "choice",
+        default,
+        "Loss",
         "Squared error is averaged over examples and outputs. Sharpness scales with the "
         "normalisation; under cross-entropy it rises, then falls, and no edge lasts.",
-        choices=choices, titles=tuple(titles[c] for c in choices),
-    )  # fmt: skip
+        choices=choices,
+        titles=tuple(titles[c] for c in choices),
+    )
 
 
 def _first(default: int, most: int, unit: str, *, own: bool = False) -> Field:
@@ -101,10 +127,15 @@ def _first(default: int, most: int, unit: str, *, own: bool = False) -> Field:
 
 def _held_out(default: int, most: int, unit: str) -> Field:
     return Field(
-        "n_test", "int", default, "Held-out size",
+        "n_test",
+        "int",
+        default,
+        "Held-out size",
         "How many examples that no step sees the held-out loss and accuracy are taken over.",
-        unit=unit, low=0, high=most,
-    )  # fmt: skip
+        unit=unit,
+        low=0,
+        high=most,
+    )
 
 
 def _count(name: str, default: int, label: str, text: str, most: int, unit: str = "") -> Field:
@@ -113,19 +144,36 @@ def _count(name: str, default: int, label: str, text: str, most: int, unit: str 
 
 def _paper_mlp(width: int) -> tuple[Field, ...]:
     return (
-        _count("width", width, "Width", "Units in each hidden layer; the paper has 1000.", 4000,
-               "units"),
-        _count("depth", 3, "Depth", "Hidden layers; 3 is the paper's depth 4, which counts the "
-               "last layer too.", 10, "layers"),
-    )  # fmt: skip
+        _count(
+            "width",
+            width,
+            "Width",
+            "Units in each hidden layer; the paper has 1000.",
+            4000,
+            "units",
+        ),
+        _count(
+            "depth",
+            3,
+            "Depth",
+            "Hidden layers; 3 is the paper's depth 4, which counts the last layer too.",
+            10,
+            "layers",
+        ),
+    )
 
 
 def _paper_cnn(*, layers: bool) -> tuple[Field, ...]:
     fields = (
-        _count("channels", 16, "Channels", "Of the first block's convolutions; each further block "
-               "has twice as many.", 256),
+        _count(
+            "channels",
+            16,
+            "Channels",
+            "Of the first block's convolutions; each further block has twice as many.",
+            256,
+        ),
         _count("blocks", 2, "Blocks", "Each ends in a 2x2 max-pool.", 4),
-    )  # fmt: skip
+    )
     if not layers:
         return fields
     text = "Of [3x3 convolution, ReLU, LayerNorm] in each block."
@@ -134,16 +182,38 @@ def _paper_cnn(*, layers: bool) -> tuple[Field, ...]:
 
 def _paper_transformer() -> tuple[Field, ...]:
     return (
-        _count("length", 32, "Sequence length", "Characters seen at once; the paper has 64.", 512,
-               "characters"),
-        _count("layers", 2, "Layers", "Blocks of attention and dense layer; the paper has 6.", 24,
-               "blocks"),
+        _count(
+            "length",
+            32,
+            "Sequence length",
+            "Characters seen at once; the paper has 64.",
+            512,
+            "characters",
+        ),
+        _count(
+            "layers",
+            2,
+            "Layers",
+            "Blocks of attention and dense layer; the paper has 6.",
+            24,
+            "blocks",
+        ),
         _count("heads", 4, "Heads", "Attention heads of each block; the paper has 8.", 32),
-        _count("key", 16, "Key size", "Length of a head's keys, queries and values; the paper has "
-               "32.", 256),
-        _count("model", 64, "Model size", "Length of the vector that stands for a character; the "
-               "paper has 128.", 1024),
-    )  # fmt: skip
+        _count(
+            "key",
+            16,
+            "Key size",
+            "Length of a head's keys, queries and values; the paper has 32.",
+            256,
+        ),
+        _count(
+            "model",
+            64,
+            "Model size",
+            "Length of the vector that stands for a character; the paper has 128.",
+            1024,
+        ),
+    )
 
 
 def _of(network: str, fields: tuple[Field, ...]) -> tuple[Field, ...]:
@@ -163,118 +233,219 @@ _MOST = 1_000_000
 
 _SPECS = (
     ProblemSpec(
-        "digits-mlp", "MLP on digits", "A fully connected network on 8x8 handwritten digits.",
-        (_size(500, 1797), _held_out(0, 1787, "examples"), _activation("relu"), _width(100),
-         _depth(2), _init("torch"), _loss("mse", *_CLASS_LOSSES)),
+        "digits-mlp",
+        "MLP on digits",
+        "A fully connected network on 8x8 handwritten digits.",
+        (
+            _size(500, 1797),
+            _held_out(0, 1787, "examples"),
+            _activation("relu"),
+            _width(100),
+            _depth(2),
+            _init("torch"),
+            _loss("mse", *_CLASS_LOSSES),
+        ),
         "samedge_core.problems.networks:digits_mlp",
-        chance=0.1, examples=1797,
+        chance=0.1,
+        examples=1797,
     ),
     ProblemSpec(
-        "digits-cnn", "CNN on digits",
+        "digits-cnn",
+        "CNN on digits",
         "Two 3x3 convolutions (8 and 16 channels), each with ReLU and 2x2 max-pool, and a linear "
         "head.",
-        (_size(250, 1797), _held_out(0, 1787, "examples"), _init("glorot"),
-         _loss("mse", *_CLASS_LOSSES)),
+        (
+            _size(250, 1797),
+            _held_out(0, 1787, "examples"),
+            _init("glorot"),
+            _loss("mse", *_CLASS_LOSSES),
+        ),
         "samedge_core.problems.networks:digits_cnn",
-        chance=0.1, examples=1797,
+        chance=0.1,
+        examples=1797,
     ),
     ProblemSpec(
-        "chebyshev-mlp", "MLP on a Chebyshev polynomial",
+        "chebyshev-mlp",
+        "MLP on a Chebyshev polynomial",
         "A tiny MLP, 1-30-20-1, fits T_k on equally spaced points of [-1, 1].",
-        (Field("n", "int", 20, "Data size", "Number of equally spaced points.", unit="points",
-               low=2, high=1000),
-         Field("degree", "int", 6, "Degree k", "Degree of the Chebyshev polynomial T_k.", low=1,
-               high=20),
-         _activation("tanh"), _init("fan-in"), _loss("half-mse", "mse", "half-mse")),
+        (
+            Field(
+                "n",
+                "int",
+                20,
+                "Data size",
+                "Number of equally spaced points.",
+                unit="points",
+                low=2,
+                high=1000,
+            ),
+            Field(
+                "degree",
+                "int",
+                6,
+                "Degree k",
+                "Degree of the Chebyshev polynomial T_k.",
+                low=1,
+                high=20,
+            ),
+            _activation("tanh"),
+            _init("fan-in"),
+            _loss("half-mse", "mse", "half-mse"),
+        ),
         "samedge_core.problems.networks:chebyshev_mlp",
     ),
     ProblemSpec(
-        "deep-linear", "Deep linear network on digits",
+        "deep-linear",
+        "Deep linear network on digits",
         "Layers without activation: the function is linear, the loss in the weights is not.",
-        (_size(500, 1797), _held_out(0, 1787, "examples"), _width(50), _depth(2), _init("torch"),
-         _loss("mse", "mse", "half-mse")),
+        (
+            _size(500, 1797),
+            _held_out(0, 1787, "examples"),
+            _width(50),
+            _depth(2),
+            _init("torch"),
+            _loss("mse", "mse", "half-mse"),
+        ),
         "samedge_core.problems.networks:deep_linear",
-        chance=0.1, examples=1797,
+        chance=0.1,
+        examples=1797,
     ),
     ProblemSpec(
-        "two-weight", "Two weights",
+        "two-weight",
+        "Two weights",
         "L(a, b) = ½ (ab − 1)²: the smallest landscape whose curvature can move.",
-        (Field("a", "float", 2.5, "Start a", "First weight at step 0.", low=-10, high=10),
-         Field("b", "float", 0.6, "Start b", "Second weight at step 0.", low=-10, high=10)),
-        "samedge_core.problems.quadratic:two_weight", data_size=None,
+        (
+            Field("a", "float", 2.5, "Start a", "First weight at step 0.", low=-10, high=10),
+            Field("b", "float", 0.6, "Start b", "Second weight at step 0.", low=-10, high=10),
+        ),
+        "samedge_core.problems.quadratic:two_weight",
+        data_size=None,
     ),
     ProblemSpec(
-        "quadratic", "Quadratic",
+        "quadratic",
+        "Quadratic",
         "L(w) = ½ wᵀAw with given eigenvalues: the curvature is fixed, so under SAM ||g|| moves "
         "until the edge meets it.",
-        (Field("eigenvalues", "floats", (6.0, 2.0, 0.6), "Eigenvalues of A",
-               "Numbers separated by commas; negative ones make a saddle.", low=-1e6, high=1e6),
-         Field("rotated", "bool", True, "Random rotation",
-               "Turn the eigenvectors away from the axes (by the seed).")),
-        "samedge_core.problems.quadratic:quadratic", data_size=None, seeded=True,
+        (
+            Field(
+                "eigenvalues",
+                "floats",
+                (6.0, 2.0, 0.6),
+                "Eigenvalues of A",
+                "Numbers separated by commas; negative ones make a saddle.",
+                low=-1e6,
+                high=1e6,
+            ),
+            Field(
+                "rotated",
+                "bool",
+                True,
+                "Random rotation",
+                "Turn the eigenvectors away from the axes (by the seed).",
+            ),
+        ),
+        "samedge_core.problems.quadratic:quadratic",
+        data_size=None,
+        seeded=True,
     ),
     ProblemSpec(
-        "mnist-mlp", "The paper's MLP on MNIST",
+        "mnist-mlp",
+        "The paper's MLP on MNIST",
         "The paper's first task: a ReLU network on 28x28 handwritten digits, squared error. The "
         "paper takes all 60,000 images at width 1000.",
-        (_first(1000, 60_000, "images"),
-         _held_out(1000, 10_000, "images"),
-         *_paper_mlp(200), _loss("mse", *_CLASS_LOSSES)),
-        "samedge_core.problems.paper:mnist_mlp", chance=0.1, data="mnist",
+        (
+            _first(1000, 60_000, "images"),
+            _held_out(1000, 10_000, "images"),
+            *_paper_mlp(200),
+            _loss("mse", *_CLASS_LOSSES),
+        ),
+        "samedge_core.problems.paper:mnist_mlp",
+        chance=0.1,
+        data="mnist",
     ),
     ProblemSpec(
-        "cifar-cnn", "The paper's CNN on CIFAR-10",
+        "cifar-cnn",
+        "The paper's CNN on CIFAR-10",
         "The paper's second task: a convolutional network with LayerNorm on 32x32 colour images, "
         "squared error. The paper takes 1,000 of them.",
-        (_first(100, 50_000, "images"),
-         _held_out(200, 10_000, "images"),
-         *_paper_cnn(layers=True), _loss("mse", *_CLASS_LOSSES)),
-        "samedge_core.problems.paper:cifar_cnn", chance=0.1, data="cifar10",
+        (
+            _first(100, 50_000, "images"),
+            _held_out(200, 10_000, "images"),
+            *_paper_cnn(layers=True),
+            _loss("mse", *_CLASS_LOSSES),
+        ),
+        "samedge_core.problems.paper:cifar_cnn",
+        chance=0.1,
+        data="cifar10",
     ),
     ProblemSpec(
-        "shakespeare-transformer", "The paper's Transformer on Shakespeare",
+        "shakespeare-transformer",
+        "The paper's Transformer on Shakespeare",
         "The paper's third task: a language model on the characters of tiny_shakespeare, "
         "cross-entropy, fresh mini-batches. The accuracy is that of the next character, over the "
         "first 256 sequences.",
-        (_first(10_000, 200_000, "sequences"),
-         _held_out(256, 20_000, "sequences"), *_paper_transformer()),
+        (
+            _first(10_000, 200_000, "sequences"),
+            _held_out(256, 20_000, "sequences"),
+            *_paper_transformer(),
+        ),
         # every seventh character is a space
-        "samedge_core.problems.paper:shakespeare_transformer", chance=0.15, data="shakespeare",
+        "samedge_core.problems.paper:shakespeare_transformer",
+        chance=0.15,
+        data="shakespeare",
     ),
     ProblemSpec(
-        "own-images", "Your own arrays (.npz)",
+        "own-images",
+        "Your own arrays (.npz)",
         "The paper's MLP or CNN on a file of yours: x (n, ...) uint8 or float and y (n,) integer "
         "classes, optionally x_test and y_test. Pixels (uint8) are divided by 256, and the "
         "training mean is taken off.",
-        (_path(".npz", "As numpy.savez writes it; nothing in it is unpickled."),
-         _first(500, _MOST, "examples", own=True),
-         _held_out(500, _MOST, "examples"),
-         Field("network", "choice", "mlp", "Network", "A CNN needs images (n, rows, columns) or "
-               "(n, rows, columns, channels).", choices=("mlp", "cnn"),
-               titles=("MLP", "CNN")),
-         *_of("MLP", _paper_mlp(100)), *_of("CNN", _paper_cnn(layers=False)),
-         _loss("mse", *_CLASS_LOSSES)),
+        (
+            _path(".npz", "As numpy.savez writes it; nothing in it is unpickled."),
+            _first(500, _MOST, "examples", own=True),
+            _held_out(500, _MOST, "examples"),
+            Field(
+                "network",
+                "choice",
+                "mlp",
+                "Network",
+                "A CNN needs images (n, rows, columns) or (n, rows, columns, channels).",
+                choices=("mlp", "cnn"),
+                titles=("MLP", "CNN"),
+            ),
+            *_of("MLP", _paper_mlp(100)),
+            *_of("CNN", _paper_cnn(layers=False)),
+            _loss("mse", *_CLASS_LOSSES),
+        ),
         "samedge_core.problems.paper:own_images",
     ),
     ProblemSpec(
-        "own-text", "Your own text (.txt)",
+        "own-text",
+        "Your own text (.txt)",
         "The paper's Transformer on the characters of an ASCII text of yours; its last tenth is "
         "held out.",
-        (_path(".txt", "Plain ASCII."),
-         _first(200, _MOST, "sequences", own=True),
-         _held_out(256, _MOST, "sequences"), *_paper_transformer()),
+        (
+            _path(".txt", "Plain ASCII."),
+            _first(200, _MOST, "sequences", own=True),
+            _held_out(256, _MOST, "sequences"),
+            *_paper_transformer(),
+        ),
         "samedge_core.problems.paper:own_text_transformer",
     ),
-)  # fmt: skip
+)
 
 PROBLEMS: dict[str, ProblemSpec] = {spec.name: spec for spec in _SPECS}
 
 OWN_PROBLEM = "own-problem"
 """What stands in a RunConfig for a Problem that was handed to `run`: no name leads back to it."""
 _OWN = ProblemSpec(
-    OWN_PROBLEM, "A problem of one's own", "Handed to `samedge_core.run` by a script.", (), "",
+    OWN_PROBLEM,
+    "A problem of one's own",
+    "Handed to `samedge_core.run` by a script.",
+    (),
+    "",
     data_size=None,
-)  # fmt: skip
+)
 
 
 def spec_of(name: str) -> ProblemSpec:
@@ -290,12 +461,7 @@ def made_from(
 
 
 def build(
-    name: str,
-    options: Mapping[str, Any],
-    *,
-    seed: int,
-    dtype: str = "float32",
-    device: str = "cpu",
+    name: str, options: Mapping[str, Any], *, seed: int, dtype: str = "float32", device: str = "cpu"
 ) -> Problem:
     """The problem `name` with checked `options`, its data on `device`. Imports torch.
 

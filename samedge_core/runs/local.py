@@ -87,9 +87,13 @@ class HeadlessRun:
         problem = build_problem(config)
         used = {**machine(), THREADS: threads or torch.get_num_threads()}
         record = RunRecord(
-            Store.new_id(), config, config.steps, parameters=problem.size, machine=used,
+            Store.new_id(),
+            config,
+            config.steps,
+            parameters=problem.size,
+            machine=used,
             planned=tuple(interventions),
-        )  # fmt: skip
+        )
         state = TrainState.initial(config, problem)
         return cls(record, record.empty_history(), problem, state, list(record.planned))
 
@@ -307,10 +311,14 @@ def take_in(store: Store, folder: Path) -> str:
             f"step {history.last_step:,}"
         )
     record = RunRecord(
-        Store.new_id(), history.config, history.config.steps,
-        created=(folder / export.CONFIG).stat().st_mtime, parameters=history.parameters,
-        versions={}, machine={THREADS: torch.get_num_threads()},
-    )  # fmt: skip
+        Store.new_id(),
+        history.config,
+        history.config.steps,
+        created=(folder / export.CONFIG).stat().st_mtime,
+        parameters=history.parameters,
+        versions={},
+        machine={THREADS: torch.get_num_threads()},
+    )
     writer = RunWriter(store, record)
     news = writer.take(history, (state.step, state.pack()))
     if news is None:

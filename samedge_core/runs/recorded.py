@@ -30,8 +30,14 @@ if TYPE_CHECKING:
     from samedge_core.training.state import TrainState
 
 __all__ = [
-    "FORMATS", "DeleteError", "RunKeyError", "Runs", "StoredRun", "open_runs", "short_length",
-]  # fmt: skip
+    "FORMATS",
+    "DeleteError",
+    "RunKeyError",
+    "Runs",
+    "StoredRun",
+    "open_runs",
+    "short_length",
+]
 
 ARCHIVE = ".zip"
 FORMATS = (*saved.EXPORTS, ARCHIVE)
@@ -233,10 +239,13 @@ class StoredRun:
         entry = self.entry
         uses = (f"{SYMBOLS[name]} {getattr(entry, name):g}" for name in RULES[entry.rule].uses)
         parts = [
-            f"{entry.rule.upper()} on {entry.problem}", *uses, f"seed {entry.seed}",
-            f"{entry.last_step + 1:,} of {entry.steps:,} steps", entry.stop_reason or entry.status,
+            f"{entry.rule.upper()} on {entry.problem}",
+            *uses,
+            f"seed {entry.seed}",
+            f"{entry.last_step + 1:,} of {entry.steps:,} steps",
+            entry.stop_reason or entry.status,
             *([repr(entry.title)] if entry.title else []),
-        ]  # fmt: skip
+        ]
         return f"<StoredRun {entry.id[:SHORT]}: {', '.join(parts)}>"
 
     @property
@@ -387,9 +396,12 @@ class StoredRun:
         """What exported files say of it to people: id, title, note, versions and machine."""
         record, entry = self.record, self.entry
         return {
-            "id": self.id, "title": entry.title, "note": entry.note,
-            "versions": dict(record.versions), "machine": dict(record.machine),
-        }  # fmt: skip
+            "id": self.id,
+            "title": entry.title,
+            "note": entry.note,
+            "versions": dict(record.versions),
+            "machine": dict(record.machine),
+        }
 
     def there(self) -> StoredRun:
         """The run itself, if its rows are still there.

@@ -83,8 +83,9 @@ def caught_up(
             same = False
             _log.warning(
                 "step %d, taken again, is not what was recorded: torch, its number of threads or "
-                "the machine is another one; what follows is exact on its own", row.step,
-            )  # fmt: skip
+                "the machine is another one; what follows is exact on its own",
+                row.step,
+            )
         on_replay(row.step - first + 1, step - first)
 
     on_replay(0, step - first)

@@ -178,8 +178,12 @@ def _script(history: History, about: Mapping[str, Any]) -> bytes:
 
 
 EXPORTS: Mapping[str, Callable[[History, Mapping[str, Any]], bytes]] = {
-    ".csv": _csv, ".parquet": _parquet, ".json": _replay_json, ".html": _report, ".py": _script,
-}  # fmt: skip
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".json": _replay_json,
+    ".html": _report,
+    ".py": _script,
+}
 """By suffix, what makes the content of such a file."""
 
 

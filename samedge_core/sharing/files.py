@@ -18,9 +18,18 @@ from samedge_core.training import packing
 
 # what parquet, JSON, zip and torch raise on bytes that are not theirs
 _UNREADABLE = (
-    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, OSError, EOFError,
-    RuntimeError, MemoryError, zipfile.BadZipFile, pickle.UnpicklingError,
-)  # fmt: skip
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+)
 
 
 class SavedError(ValueError):

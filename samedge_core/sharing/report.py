@@ -37,29 +37,31 @@ td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 def report_html(history: History) -> str:
     """The whole report: configuration, summary, why the run stopped, and the paper's figures."""
     title = escape(_title(history))
-    return "\n".join([
-        "<!DOCTYPE html>",
-        '<html lang="en">',
-        "<head>",
-        '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{title}</title>",
-        f"<style>{_STYLE}</style>",
-        f"<script>{get_plotlyjs()}</script>",
-        "</head>",
-        "<body>",
-        f"<h1>{title}</h1>",
-        f"<p>{escape(_ending(history))}</p>",
-        '<div class="tables">',
-        _section("Configuration at the start", _table(_settings(history.config))),
-        _section("Summary", _table(in_words(summarise(history)))),
-        _section("Changes on the way", _table(_changes(history))) if _changes(history) else "",
-        "</div>",
-        *(_figure(name, figure) for name, figure in paper_figures(history).items()),
-        "</body>",
-        "</html>",
-        "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{title}</title>",
+            f"<style>{_STYLE}</style>",
+            f"<script>{get_plotlyjs()}</script>",
+            "</head>",
+            "<body>",
+            f"<h1>{title}</h1>",
+            f"<p>{escape(_ending(history))}</p>",
+            '<div class="tables">',
+            _section("Configuration at the start", _table(_settings(history.config))),
+            _section("Summary", _table(in_words(summarise(history)))),
+            _section("Changes on the way", _table(_changes(history))) if _changes(history) else "",
+            "</div>",
+            *(_figure(name, figure) for name, figure in paper_figures(history).items()),
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
 
 
 def _title(history: History) -> str:

@@ -18,9 +18,21 @@ __all__ = ["SCALARS", "log"]
 
 PACKAGE = "tensorboard==2.21.0"  # as in requirements-tensorboard.txt
 SCALARS = (
-    "loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio", "gd_edge", "align_grad",
-    "align_sam", "eta", "rho", "beta", "held_out_loss", "held_out_accuracy",
-)  # fmt: skip
+    "loss",
+    "accuracy",
+    "grad_norm",
+    "sharpness",
+    "edge",
+    "ratio",
+    "gd_edge",
+    "align_grad",
+    "align_sam",
+    "eta",
+    "rho",
+    "beta",
+    "held_out_loss",
+    "held_out_accuracy",
+)
 """The columns of a History that are logged, each as a scalar of that name."""
 
 

@@ -5,7 +5,4 @@ from samedge_core.store.folder import RunFolder
 from samedge_core.store.record import Origin, RunRecord
 from samedge_core.store.store import Store, open_store
 
-__all__ = [
-    "Entry", "Listing", "Origin", "Query", "RunFolder", "RunRecord", "Store",
-    "open_store",
-]  # fmt: skip
+__all__ = ["Entry", "Listing", "Origin", "Query", "RunFolder", "RunRecord", "Store", "open_store"]

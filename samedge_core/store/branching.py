@@ -81,10 +81,12 @@ def branch_off(
     wanted = Hyperparameters(**{**vars(history.in_force(step)), **checked})
     change = Intervention.effective(step, vars(wanted), past.hyperparameters)
     made = RunRecord(
-        Store.new_id(), config, record.stretch if steps is None else config.steps,
+        Store.new_id(),
+        config,
+        record.stretch if steps is None else config.steps,
         origin=Origin(record.id, step, branch),
         planned=(change,) if change else (),
-    )  # fmt: skip
+    )
     return Branched(made, past, wanted)
 
 

@@ -20,9 +20,16 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from samedge_core.store.tables import runs, servers, tags
 
 __all__ = [
-    "ALIVE_SECONDS", "SORTABLE", "Catalogue", "CatalogueError", "Entry", "Listing", "Query",
-    "checked_tags", "write_ahead",
-]  # fmt: skip
+    "ALIVE_SECONDS",
+    "SORTABLE",
+    "Catalogue",
+    "CatalogueError",
+    "Entry",
+    "Listing",
+    "Query",
+    "checked_tags",
+    "write_ahead",
+]
 
 ALIVE_SECONDS = 15.0  # without a heartbeat for so long, a server is taken for dead
 BUSY_SECONDS = 10  # how long SQLite waits for another server
@@ -32,10 +39,30 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 Status = Literal["recording", "interrupted", "ended", "removed"]
 
 SORTABLE = (
-    "created", "updated", "problem", "rule", "eta", "rho", "beta", "batch_size", "seed", "steps",
-    "last_step", "parameters", "loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio",
-    "deviation", "title", "stop_reason", "row_bytes", "snapshot_bytes",
-)  # fmt: skip
+    "created",
+    "updated",
+    "problem",
+    "rule",
+    "eta",
+    "rho",
+    "beta",
+    "batch_size",
+    "seed",
+    "steps",
+    "last_step",
+    "parameters",
+    "loss",
+    "accuracy",
+    "grad_norm",
+    "sharpness",
+    "edge",
+    "ratio",
+    "deviation",
+    "title",
+    "stop_reason",
+    "row_bytes",
+    "snapshot_bytes",
+)
 _LABELS = ("title", "note", "starred", "pinned")
 
 
@@ -262,10 +289,13 @@ class Catalogue:
         order = column.desc() if query.descending else column.asc()
         joined = runs.outerjoin(servers, runs.c.server == servers.c.id)
         chosen = (
-            sa.select(runs, servers.c.seen).select_from(joined).where(*conditions)
+            sa.select(runs, servers.c.seen)
+            .select_from(joined)
+            .where(*conditions)
             .order_by(order.nulls_last(), runs.c.created.desc(), runs.c.id)
-            .offset(query.offset).limit(query.limit)
-        )  # fmt: skip
+            .offset(query.offset)
+            .limit(query.limit)
+        )
         count = sa.select(sa.func.count()).select_from(joined).where(*conditions)
         with self._engine.connect() as connection:
             rows = connection.execute(chosen).mappings().all()

@@ -48,10 +48,12 @@ def about(record: RunRecord, history: History, *, ended: bool) -> dict[str, Any]
         "steps": config.steps,
         "last_step": history.last_step,
         "parameters": record.parameters,
-        **{name: row.get(name) for name in
-           ("loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio")},
+        **{
+            name: row.get(name)
+            for name in ("loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio")
+        },
         "deviation": summarise(history).deviation if ended else None,
-    }  # fmt: skip
+    }
 
 
 def group_key(record: RunRecord) -> str:

@@ -81,9 +81,10 @@ class RunRecord:
         """What is planned and has not been made yet."""
         made = [(item.step, dict(item.changes)) for item in history.interventions]
         return [
-            item for item in self.planned
+            item
+            for item in self.planned
             if item.step > history.last_step and (item.step, dict(item.changes)) not in made
-        ]  # fmt: skip
+        ]
 
     def to_json(self) -> str:
         """All of it, with the schema version and a checksum."""

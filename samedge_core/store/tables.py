@@ -21,15 +21,17 @@ __all__ = ["metadata", "runs", "servers", "tags"]
 metadata = MetaData()
 
 servers = Table(
-    "servers", metadata,
+    "servers",
+    metadata,
     Column("id", String(32), primary_key=True),
     Column("host", String(255), nullable=False),
     Column("pid", Integer, nullable=False),
     Column("seen", Float, nullable=False),  # heartbeat, seconds since 1970
-)  # fmt: skip
+)
 
 runs = Table(
-    "runs", metadata,
+    "runs",
+    metadata,
     Column("id", String(64), primary_key=True),
     Column("created", Float, nullable=False, index=True),
     Column("updated", Float, nullable=False),
@@ -73,10 +75,11 @@ runs = Table(
     Column("starred", Boolean, nullable=False),
     Column("pinned", Boolean, nullable=False),
     Column("removed", Float),  # when the quota took its folder, seconds since 1970
-)  # fmt: skip
+)
 
 tags = Table(
-    "tags", metadata,
+    "tags",
+    metadata,
     Column("run", String(64), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     Column("tag", String(64), primary_key=True, index=True),
-)  # fmt: skip
+)

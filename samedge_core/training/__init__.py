@@ -5,6 +5,12 @@ from samedge_core.training.history import History, Intervention, Measurement
 from samedge_core.training.stop import Stop, StopReason
 
 __all__ = [
-    "FIELDS", "LIVE_FIELDS", "History", "Intervention", "Measurement", "RunConfig", "Stop",
+    "FIELDS",
+    "LIVE_FIELDS",
+    "History",
+    "Intervention",
+    "Measurement",
+    "RunConfig",
+    "Stop",
     "StopReason",
-]  # fmt: skip
+]

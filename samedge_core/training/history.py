@@ -26,20 +26,45 @@ __all__ = ["COLUMNS", "SYMBOLS", "History", "Intervention", "Measurement", "row_
 SYMBOLS = {"eta": "η", "rho": "ρ", "beta": "β"}
 
 COLUMNS = (
-    "step", "loss", "accuracy", "grad_norm", "sharpness", "lambda_max", "residual", "converged",
-    "eta", "rho", "gd_edge", "sam_edge", "edge", "ratio", "align_grad", "align_sam", "hvps",
-)  # fmt: skip
+    "step",
+    "loss",
+    "accuracy",
+    "grad_norm",
+    "sharpness",
+    "lambda_max",
+    "residual",
+    "converged",
+    "eta",
+    "rho",
+    "gd_edge",
+    "sam_edge",
+    "edge",
+    "ratio",
+    "align_grad",
+    "align_sam",
+    "hvps",
+)
 """The columns of `to_frame()` that every run has, in this order; more follow them."""
 
 PER_BUCKET = 8  # rows: the least and the greatest of each quantity that thinning watches
 GROWTH = 1.2  # old and new rows are held at once while growing: 2.2 times the rows at most
 
 _STORED = (
-    ("step", "i8"), ("loss", "f8"), ("accuracy", "f4"), ("grad_norm", "f8"), ("lambda_max", "f8"),
-    ("residual", "f8"), ("converged", "?"), ("align_grad", "f4"), ("align_sam", "f4"),
-    ("align_grad_k", "f4"), ("align_sam_k", "f4"), ("hvps", "i4"), ("held_out_loss", "f4"),
+    ("step", "i8"),
+    ("loss", "f8"),
+    ("accuracy", "f4"),
+    ("grad_norm", "f8"),
+    ("lambda_max", "f8"),
+    ("residual", "f8"),
+    ("converged", "?"),
+    ("align_grad", "f4"),
+    ("align_sam", "f4"),
+    ("align_grad_k", "f4"),
+    ("align_sam_k", "f4"),
+    ("hvps", "i4"),
+    ("held_out_loss", "f4"),
     ("held_out_accuracy", "f4"),
-)  # fmt: skip
+)
 
 
 def row_dtype(top_k: int) -> np.dtype:

@@ -61,9 +61,13 @@ def moment_at(
     first = state.step
     on_progress("replay", 0, max(0, step - first))
     replay_to(
-        config, problem, state, step, replay,
+        config,
+        problem,
+        state,
+        step,
+        replay,
         on_row=lambda row: on_progress("replay", row.step + 1 - first, step - first),
-    )  # fmt: skip
+    )
     # what follows takes a batch and moves the tracker on
     now = TrainState.unpack(state.pack(), config, problem)
     batch = now.batches.next() if now.batches else problem.full_batch()
@@ -79,12 +83,19 @@ def moment_at(
         told = partial(on_progress, "spectrum")
         density = spectrum(operator, seed=config.seed, seconds=seconds, on_progress=told)
     return Moment(
-        step=step, hyper=now.hyper, loss=slope.loss, grad_norm=slope.norm,
-        eigenvalues=estimate.values, residuals=estimate.residuals, converged=estimate.converged,
+        step=step,
+        hyper=now.hyper,
+        loss=slope.loss,
+        grad_norm=slope.norm,
+        eigenvalues=estimate.values,
+        residuals=estimate.residuals,
+        converged=estimate.converged,
         alignments=(estimate.vectors @ unit).abs().cpu().double().numpy(),
-        slices=slices, inputs=_inputs(config, problem, now.w), spectrum=density,
+        slices=slices,
+        inputs=_inputs(config, problem, now.w),
+        spectrum=density,
         fit=_fit(problem, now.w, points["next"], estimate.vectors[0]),
-    )  # fmt: skip
+    )
 
 
 def _measure(
@@ -143,11 +154,18 @@ def _slices(
 
     return tuple(
         loss_along(
-            along, direction, w=w, loss=loss, value=slope.loss, g=slope.g, operator=operator,
-            points=points, on_progress=progress,
+            along,
+            direction,
+            w=w,
+            loss=loss,
+            value=slope.loss,
+            g=slope.g,
+            operator=operator,
+            points=points,
+            on_progress=progress,
         )
         for along, direction in lines.items()
-    )  # fmt: skip
+    )
 
 
 def _fit(problem: Problem, w: Tensor, after: Tensor, v1: Tensor) -> Fit | None:
@@ -190,8 +208,14 @@ def _inputs(config: RunConfig, problem: Problem, w: Tensor) -> Inputs | None:
         len(shown),
         int(wrong.sum()),
         tuple(
-            Input(int(i), shown[i], int(labels[i]), int(predicted[i]),
-                  float(scores[i, predicted[i]]), float(scores[i, labels[i]]))
+            Input(
+                int(i),
+                shown[i],
+                int(labels[i]),
+                int(predicted[i]),
+                float(scores[i, predicted[i]]),
+                float(scores[i, labels[i]]),
+            )
             for i in chosen
         ),
-    )  # fmt: skip
+    )

@@ -34,11 +34,7 @@ Changes = Mapping[str, Any]
 def build_problem(config: RunConfig) -> Problem:
     """The problem that `config` names."""
     return build(
-        config.problem,
-        config.options,
-        seed=config.seed,
-        dtype=config.dtype,
-        device=config.device,
+        config.problem, config.options, seed=config.seed, dtype=config.dtype, device=config.device
     )
 
 

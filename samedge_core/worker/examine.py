@@ -47,11 +47,7 @@ class Examiner:
         self._problem = problem
 
     def measure(
-        self,
-        request: int,
-        state: TrainState,
-        hyper: Hyperparameters,
-        between: Callable[[], None],
+        self, request: int, state: TrainState, hyper: Hyperparameters, between: Callable[[], None]
     ) -> None:
         """Report the spectrum at `state`, or why there is none; `state` is as before in the end.
 
@@ -130,9 +126,15 @@ def examine_moment(channel: Channel, task: ExamineMoment) -> None:
             else TrainState.initial(task.config, problem)
         )
         moment = moment_at(
-            task.config, problem, state, task.step, replay=task.replay,
-            with_spectrum=task.with_spectrum, seconds=SECONDS, on_progress=progress,
-        )  # fmt: skip
+            task.config,
+            problem,
+            state,
+            task.step,
+            replay=task.replay,
+            with_spectrum=task.with_spectrum,
+            seconds=SECONDS,
+            on_progress=progress,
+        )
     except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
         plain = isinstance(error, FloatingPointError | ValueError)
         what = _first_line(error) if plain else f"{type(error).__name__}: {_first_line(error)}"

@@ -76,9 +76,14 @@ class RunMoment(OnDemand[AboutMoment, MomentProgress]):
         replay = tuple(i for i in interventions if first <= i.step <= step and i.changes)
         self._asked = step
         task = ExamineMoment(
-            before.session if before else 0, self._begin(), config,
-            before.packed if before else None, replay, step, with_spectrum,
-        )  # fmt: skip
+            before.session if before else 0,
+            self._begin(),
+            config,
+            before.packed if before else None,
+            replay,
+            step,
+            with_spectrum,
+        )
         self._examine(task)
 
     def cancel(self) -> None:

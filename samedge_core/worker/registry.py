@@ -92,9 +92,13 @@ class RunRegistry:
         """
         record = RunRecord(Store.new_id(), config, config.steps, planned=tuple(planned))
         run = self._live(
-            _on_one_thread(record), History(config), config.hyperparameters, paused=paused,
-            pace=pace, attended=watched,
-        )  # fmt: skip
+            _on_one_thread(record),
+            History(config),
+            config.hyperparameters,
+            paused=paused,
+            pace=pace,
+            attended=watched,
+        )
         return self._add(run)
 
     def fork(
@@ -121,9 +125,13 @@ class RunRegistry:
         if not kept or kept.step > step:
             kept = self._stored.state(source.record, step)
         run = self._live(
-            _on_one_thread(new.record), new.past, new.wanted, paused=paused, pace=pace,
+            _on_one_thread(new.record),
+            new.past,
+            new.wanted,
+            paused=paused,
+            pace=pace,
             snapshot=kept,
-        )  # fmt: skip
+        )
         return self._add(run)
 
     def open(self, run_id: str) -> bool:
@@ -145,9 +153,12 @@ class RunRegistry:
             return known is not None
         record, history = found
         run = self._live(
-            record, history, history.hyperparameters, phase=Phase.ENDED,
+            record,
+            history,
+            history.hyperparameters,
+            phase=Phase.ENDED,
             snapshot=self._stored.state(record, history.last_step + 1),
-        )  # fmt: skip
+        )
         with self._lock:
             if self._runs.get(run_id) is known:
                 self._runs[run_id] = run

@@ -33,8 +33,13 @@ def record(config: dict, steps, **columns) -> se.History:
 
 
 def test_one_run_shows_its_own_values_where_they_are_known():
-    history = record(GD, range(4), lambda_max=[1.0, np.nan, -3.0, 4.0],
-                     loss=[1.0, 2.0, np.inf, 3.0], grad_norm=[1.0, 2.0, 3.0, 4.0])  # fmt: skip
+    history = record(
+        GD,
+        range(4),
+        lambda_max=[1.0, np.nan, -3.0, 4.0],
+        loss=[1.0, 2.0, np.inf, 3.0],
+        grad_norm=[1.0, 2.0, 3.0, 4.0],
+    )
     drawn = lines([history], "step")
     assert set(drawn) == set(QUANTITIES)
     np.testing.assert_array_equal(drawn["sharpness"].x, [0, 2, 3])
@@ -184,8 +189,10 @@ def test_names_tell_what_has_changed_on_the_way():
 
 
 def test_names_tell_options_within_a_problem_alone_and_never_where_a_file_lies():
-    files = [se.RunConfig(problem="own-text", options={"path": f"/tmp/up/{i}/my {i}.txt"})
-             for i in range(2)]  # fmt: skip
+    files = [
+        se.RunConfig(problem="own-text", options={"path": f"/tmp/up/{i}/my {i}.txt"})
+        for i in range(2)
+    ]
     assert names(files) == ["SAM my 0.txt", "SAM my 1.txt"]
     assert names([files[0], se.RunConfig()]) == ["SAM own-text", "SAM digits-mlp"]
     wide = se.RunConfig(options={"width": 50})

@@ -12,8 +12,13 @@ SAM_EDGE = se.sam_edge(1.0, 0.05, 0.01)
 
 def record(rows: int = WINDOW, *, problem: str = "digits-mlp", **values) -> History:
     """A history of a SAM run at its edge; `values` replace the healthy ones of every row."""
-    healthy = {"loss": 0.01, "grad_norm": 0.01, "accuracy": 0.95, "lambda_max": SAM_EDGE,
-               "converged": True}  # fmt: skip
+    healthy = {
+        "loss": 0.01,
+        "grad_norm": 0.01,
+        "accuracy": 0.95,
+        "lambda_max": SAM_EDGE,
+        "converged": True,
+    }
     history = History(se.RunConfig(problem=problem))
     for step in range(rows):
         history.append(Measurement(step=step, **{**healthy, **values}))

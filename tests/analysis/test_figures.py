@@ -93,8 +93,9 @@ def test_the_residual_is_a_band_around_the_measured_sharpness():
         measured = step != STEPS + 1
         history.append(
             se.Measurement(step, loss=1.0, grad_norm=0.5, lambda_max=-4.0, residual=0.25)
-            if measured else se.Measurement(step, loss=1.0, grad_norm=0.5)
-        )  # fmt: skip
+            if measured
+            else se.Measurement(step, loss=1.0, grad_norm=0.5)
+        )
     figure = eigenvalue_figure(history)
     upper, lower = trace(figure, BAND), trace(figure, f"{BAND}, lower rim")
     for rim, y in ((lower, 3.75), (upper, 4.25)):

@@ -110,10 +110,25 @@ def test_a_run_that_starts_above_its_edge_is_said_to():
 
 def test_the_columns_of_a_comparison_table():
     assert [field.name for field in fields(Summary)] == [
-        "problem", "rule", "eta", "rho", "batch_size", "seed", "parameters", "steps",
-        "edge_phase_start", "deviation", "ratio", "align_grad", "align_sam", "loss", "accuracy",
-        "held_out_loss", "held_out_accuracy", "unconverged",
-    ]  # fmt: skip
+        "problem",
+        "rule",
+        "eta",
+        "rho",
+        "batch_size",
+        "seed",
+        "parameters",
+        "steps",
+        "edge_phase_start",
+        "deviation",
+        "ratio",
+        "align_grad",
+        "align_sam",
+        "loss",
+        "accuracy",
+        "held_out_loss",
+        "held_out_accuracy",
+        "unconverged",
+    ]
 
 
 def test_a_real_run_against_its_own_rows():

@@ -144,14 +144,26 @@ def test_a_batch_larger_than_the_data_is_named_beside_it(page):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("set:digits-mlp:n", 5, "Data size must be a whole number >= 10 and <= 1797, got 5 (in the "
-         "sidebar, under **Model, data and seed**)"),
-        ("set::seed", -1, "Seed must be a whole number >= 0 and <= 2147483647, got -1 (in the "
-         "sidebar, under **Model, data and seed**)"),
-        ("set::steps", 0, "Step cap must be a whole number >= 1 and <= 10000000, got 0 (in the "
-         "sidebar, under **Batches and measurement**)"),
+        (
+            "set:digits-mlp:n",
+            5,
+            "Data size must be a whole number >= 10 and <= 1797, got 5 (in the "
+            "sidebar, under **Model, data and seed**)",
+        ),
+        (
+            "set::seed",
+            -1,
+            "Seed must be a whole number >= 0 and <= 2147483647, got -1 (in the "
+            "sidebar, under **Model, data and seed**)",
+        ),
+        (
+            "set::steps",
+            0,
+            "Step cap must be a whole number >= 1 and <= 10000000, got 0 (in the "
+            "sidebar, under **Batches and measurement**)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_message_names_the_label_and_where_it_is(page, key, value, message):
     page.number_input(key=key).set_value(value).run()
     assert message in texts(page)
@@ -219,8 +231,9 @@ def test_settings_of_the_network_that_is_not_chosen_are_off(page):
         assert not page.exception
         off = {
             name: page.number_input(key=f"set:own-images:{name}").disabled
-            for names in sizes.values() for name in names
-        }  # fmt: skip
+            for names in sizes.values()
+            for name in names
+        }
         assert off == {n: of != network for of, names in sizes.items() for n in names}
 
 

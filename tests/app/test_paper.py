@@ -98,8 +98,10 @@ def test_run_starts_the_presets_and_fills_the_table(page):
     page.number_input(key=runs.SEED).set_value(1).run()
     press(page, "paper:run:mnist")
     assert [entry.name for entry in page.session_state[runs.KEY]][3:] == [
-        "GD, seed 1", "SAM ρ 0.03, seed 1", "SAM ρ 0.05, seed 1",
-    ]  # fmt: skip
+        "GD, seed 1",
+        "SAM ρ 0.03, seed 1",
+        "SAM ρ 0.05, seed 1",
+    ]
     assert view(page, 5).config.seed == 1
 
     # once more replaces them

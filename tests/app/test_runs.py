@@ -146,8 +146,10 @@ def test_a_rewound_run_is_told_by_what_changed_everywhere_and_from_its_parent(ho
     sent = data(app, table.KEY)
     eta = [column["name"] for column in sent["columns"]].index("eta")
     assert {row["id"]: row["cells"][eta] for row in sent["rows"]} == {
-        parent: "0.5", child: "0.5 → 0.25", again: "0.5",
-    }  # fmt: skip
+        parent: "0.5",
+        child: "0.5 → 0.25",
+        again: "0.5",
+    }
     assert "at the start → at the end" in sent["columns"][eta]["help"]
     assert legend(app) == ["GD η 0.5", "GD η 0.5 → 0.25", "GD η 0.5 · forked at step 6"]
     different = app.dataframe[0].value

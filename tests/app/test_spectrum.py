@@ -91,8 +91,9 @@ def test_two_runs_have_one_each(page):
     assert "SAM-edge" in sam
     labels = [item.label for item in page.get("download_button")]
     assert [label for label in labels if "Spectrum" in label] == [
-        "Spectrum CSV GD", "Spectrum CSV SAM",
-    ]  # fmt: skip
+        "Spectrum CSV GD",
+        "Spectrum CSV SAM",
+    ]
 
 
 def test_a_spectrum_that_can_not_be_had_says_so_beside_the_button(page):

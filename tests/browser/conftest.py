@@ -27,16 +27,7 @@ from playwright.sync_api import (
 )
 from playwright.sync_api import Error as PlaywrightError
 
-from tests.browser.reading import (
-    ARTEFACTS,
-    PATIENCE,
-    READ_MARKS,
-    ROOT,
-    last,
-    line,
-    traces,
-    until,
-)
+from tests.browser.reading import ARTEFACTS, PATIENCE, READ_MARKS, ROOT, last, line, traces, until
 from tests.problems import originals
 
 FLAGS = [
@@ -182,9 +173,12 @@ def browser(tmp_path_factory) -> Iterator[BrowserContext]:
     expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as driver:
         browser = driver.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"), executable_path=path, args=FLAGS,
-            viewport=WINDOW, reduced_motion="reduce",
-        )  # fmt: skip
+            tmp_path_factory.mktemp("profile"),
+            executable_path=path,
+            args=FLAGS,
+            viewport=WINDOW,
+            reduced_motion="reduce",
+        )
         yield browser
         browser.close()
 

@@ -29,9 +29,12 @@ def main() -> None:
     if replaced and "left" in link:
         updates.append(_update(link["left"], int(link["since"]), abandoned=True))
     live_charts(
-        updates, View(x=AXES[axis or "step"]), on_resync=lambda: None, on_cursor=_heard,
+        updates,
+        View(x=AXES[axis or "step"]),
+        on_resync=lambda: None,
+        on_cursor=_heard,
         cursor=st.session_state.get("placed"),
-    )  # fmt: skip
+    )
 
 
 def _update(name: str, since: int = 0, *, abandoned: bool = False) -> RunUpdate:

@@ -88,12 +88,17 @@ def test_the_residual_is_a_band_that_hovers_and_goes_with_its_line(open_lab):
         lab.page.get_by_role("button", name="Download CSV").click()
     rows = pd.read_csv(waiting.value.path()).set_index("step")
     for chart, column, unit in (
-        ("Sharpness", "sharpness", 1.0), ("Sharpness / edge", "ratio", rows["edge"]),
-    ):  # fmt: skip
+        ("Sharpness", "sharpness", 1.0),
+        ("Sharpness / edge", "ratio", rows["edge"]),
+    ):
         x, lower, upper = band(lab, chart)
         assert len(x) > 50
-        drawn = pd.DataFrame({"low": rows[column] - rows["residual"] / unit,
-                              "high": rows[column] + rows["residual"] / unit}).loc[x]  # fmt: skip
+        drawn = pd.DataFrame(
+            {
+                "low": rows[column] - rows["residual"] / unit,
+                "high": rows[column] + rows["residual"] / unit,
+            }
+        ).loc[x]
         assert (upper > lower).all()
         # what was drawn went through float32
         np.testing.assert_allclose(lower, drawn["low"], rtol=1e-6)

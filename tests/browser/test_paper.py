@@ -15,9 +15,14 @@ def test_a_task_runs_and_its_four_figures_and_table_follow(open_page):
     page.get_by_role("radio", name="MNIST: SAM ρ 0.05").wait_for()
 
     def drawn() -> bool:
-        return all(len(traces(page, name).get(trace, {"x": []})["x"]) >= 3 for name, trace in (
-            ("Eigenvalues", "sharpness"), ("Alignment", "g · v₁"), ("Held out", "held-out loss"),
-        ))  # fmt: skip
+        return all(
+            len(traces(page, name).get(trace, {"x": []})["x"]) >= 3
+            for name, trace in (
+                ("Eigenvalues", "sharpness"),
+                ("Alignment", "g · v₁"),
+                ("Held out", "held-out loss"),
+            )
+        )
 
     until(page, lambda: len(traces(page, "Loss").get("loss", {"x": []})["x"]) > 3, "a first run")
     page.get_by_role("radio", name="MNIST: SAM ρ 0.05").click()
@@ -34,8 +39,10 @@ def test_a_task_runs_and_its_four_figures_and_table_follow(open_page):
     assert "2/η" not in traces(page, FIGURES[1], "SAM-edge")
     table = page.get_by_role("table")
     assert [cell.inner_text() for cell in table.get_by_role("rowheader").all()] == [
-        "MNIST: GD", "MNIST: SAM ρ 0.03", "MNIST: SAM ρ 0.05",
-    ]  # fmt: skip
+        "MNIST: GD",
+        "MNIST: SAM ρ 0.03",
+        "MNIST: SAM ρ 0.05",
+    ]
     assert "239,410" in table.inner_text()
     # a reload takes up the very same runs
     address = page.url

@@ -63,8 +63,14 @@ def test_no_button_offers_to_upload_the_run(page):
     buttons = page.locator(".js-plotly-plot").first.locator(".modebar-btn")
     titles = buttons.evaluate_all("buttons => buttons.map(button => button.dataset.title)")
     assert titles == [
-        "Download plot as a PNG", "Zoom", "Pan", "Zoom in", "Zoom out", "Autoscale", "Reset axes",
-    ]  # fmt: skip
+        "Download plot as a PNG",
+        "Zoom",
+        "Pan",
+        "Zoom in",
+        "Zoom out",
+        "Autoscale",
+        "Reset axes",
+    ]
 
 
 def test_every_chart_is_drawn(page):

@@ -192,7 +192,8 @@ def test_the_family_tree_tells_of_its_runs(visit, store):
 
 def test_narrow_and_dark(visit, store):
     ids = [one.id for one in store.find(Query(limit=3)).entries]
-    page = visit(f"?select={','.join(ids)}", viewport={"width": 768, "height": 1000},
-                 color_scheme="dark")  # fmt: skip
+    page = visit(
+        f"?select={','.join(ids)}", viewport={"width": 768, "height": 1000}, color_scheme="dark"
+    )
     page.get_by_role("figure", name="Loss", exact=True).wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 768

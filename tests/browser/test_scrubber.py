@@ -144,8 +144,12 @@ def test_the_slider_moves_a_line_through_all_charts_and_shows_the_runs_own_numbe
             own["ratio"][measured], rel=1e-4
         )
         for name, column in {
-            "edge in force": "edge", "‖g‖": "grad_norm", "loss": "loss", "η": "eta", "ρ": "rho",
-        }.items():  # fmt: skip
+            "edge in force": "edge",
+            "‖g‖": "grad_norm",
+            "loss": "loss",
+            "η": "eta",
+            "ρ": "rho",
+        }.items():
             assert float(shown[name]) == pytest.approx(own[column][step], rel=1e-4), name
         assert "accuracy" not in shown  # this problem has none
     # on an axis on which the runs differ, each has a line of its own
@@ -158,9 +162,14 @@ def test_keys_and_the_exact_box_move_by_recorded_rows_and_escape_lets_go(visit):
     page = visit("?runs=a,b")
     slider(page).focus()
     for key, step in (
-        ("ArrowLeft", 118), ("ArrowLeft", 117), ("PageDown", 111), ("Home", 0), ("PageUp", 6),
-        ("ArrowRight", 7), ("End", 119),
-    ):  # fmt: skip
+        ("ArrowLeft", 118),
+        ("ArrowLeft", 117),
+        ("PageDown", 111),
+        ("Home", 0),
+        ("PageUp", 6),
+        ("ArrowRight", 7),
+        ("End", 119),
+    ):
         page.keyboard.press(key)
         expect(box(page)).to_have_value(str(step))
     heard(page, 119)

@@ -145,8 +145,24 @@ def test_a_preset_that_compares_runs_its_own_rule(runs, monkeypatch):
 
 
 def test_another_problem_comes_with_its_own_options(runs):
-    assert main(["run", "--preset", "gd-cnn", "--set", "b=0.5", "--set", "problem=two-weight",
-                 "--set", "eta=0.3", "--set", "steps=3"]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "run",
+                "--preset",
+                "gd-cnn",
+                "--set",
+                "b=0.5",
+                "--set",
+                "problem=two-weight",
+                "--set",
+                "eta=0.3",
+                "--set",
+                "steps=3",
+            ]
+        )
+        == 0
+    )
     config = made(runs).config
     assert (config.problem, dict(config.options)) == ("two-weight", {"a": 2.5, "b": 0.5})
 
@@ -347,11 +363,15 @@ def test_a_link_is_run(runs, capsys):
     ("content", "code", "message"),
     [
         ("[1]", 2, "a replay must be a JSON object"),
-        ('{"samedge": "replay", "schema": 1, "config": {"schema": 1, "eta": -1}, '
-         '"interventions": []}', 2, "eta must be a number > 0 and <= 1e+06, got -1"),
+        (
+            '{"samedge": "replay", "schema": 1, "config": {"schema": 1, "eta": -1}, '
+            '"interventions": []}',
+            2,
+            "eta must be a number > 0 and <= 1e+06, got -1",
+        ),
         (None, 1, "No such file"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_replay_is_refused(runs, tmp_path, capsys, content, code, message):
     file = tmp_path / "replay.json"
     if content is not None:
@@ -380,14 +400,21 @@ def test_runs_are_listed(some, capsys):
     assert main(["runs"]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.split() == [
-        "id", "status", "title", "problem", "rule", "eta", "rho", "seed", "steps", "ratio",
+        "id",
+        "status",
+        "title",
+        "problem",
+        "rule",
+        "eta",
+        "rho",
+        "seed",
+        "steps",
+        "ratio",
         "deviation",
-    ]  # fmt: skip
+    ]
     rows = [re.split(r" {2,}", line) for line in lines]
     assert [row[0] for row in rows] == [run.id[:8] for run in (fork, sam, gd)]
-    assert rows[1][1:9] == [
-        "step cap", "Sharp one", "digits-mlp", "sam", "0.5", "0.05", "0", "6/6",
-    ]  # fmt: skip
+    assert rows[1][1:9] == ["step cap", "Sharp one", "digits-mlp", "sam", "0.5", "0.05", "0", "6/6"]
     assert rows[1][9] == f"{sam.history.columns()['ratio'][-1]:.4g}"
     assert rows[2][2] == "Plain descent Plain descent P…"
     assert rows[2][6] == "-"
@@ -397,11 +424,16 @@ def test_runs_are_listed(some, capsys):
 @pytest.mark.parametrize(
     ("arguments", "count"),
     [
-        (["--text", "sharp"], 1), (["--problem", "digits-mlp"], 3), (["--tag", "paper"], 1),
-        (["--tag", "paper", "--tag", "b"], 0), (["--text", "sharp plain"], 0),
-        (["--problem", "two-weight"], 0), (["--limit", "all"], 3), (["--sort", "last_step"], 3),
+        (["--text", "sharp"], 1),
+        (["--problem", "digits-mlp"], 3),
+        (["--tag", "paper"], 1),
+        (["--tag", "paper", "--tag", "b"], 0),
+        (["--text", "sharp plain"], 0),
+        (["--problem", "two-weight"], 0),
+        (["--limit", "all"], 3),
+        (["--sort", "last_step"], 3),
     ],
-)  # fmt: skip
+)
 def test_runs_are_found(some, capsys, arguments, count):
     assert main(["runs", *arguments]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -524,11 +556,14 @@ def test_pinned_runs_are_not_deleted_nor_are_those_beside_them(some, capsys):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["show", "zz"], ["delete", "zz", "--yes"], ["export", "zz", "a.csv"],
-        ["fork", "zz", "--step", "1"], ["run", "--resume", "zz"],
+        ["show", "zz"],
+        ["delete", "zz", "--yes"],
+        ["export", "zz", "a.csv"],
+        ["fork", "zz", "--step", "1"],
+        ["run", "--resume", "zz"],
         ["log", "zz", "--tensorboard", "logs"],
     ],
-)  # fmt: skip
+)
 def test_an_id_that_is_none_says_which_there_are(runs, capsys, arguments):
     run(steps=1)
     capsys.readouterr()
@@ -551,8 +586,22 @@ def test_divergence_has_its_own_exit_code(runs, capsys):
 
 
 def test_convergence_is_a_finish(capsys):
-    assert main(["run", "--set", "problem=quadratic", "--set", "rule=gd", "--set", "eta=0.25",
-                 "--set", "dtype=float64"]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "run",
+                "--set",
+                "problem=quadratic",
+                "--set",
+                "rule=gd",
+                "--set",
+                "eta=0.25",
+                "--set",
+                "dtype=float64",
+            ]
+        )
+        == 0
+    )
     assert "quadratic: converged" in capsys.readouterr().out
 
 
@@ -561,15 +610,21 @@ def test_convergence_is_a_finish(capsys):
     [
         (["--set", "eta=-1"], "eta must be a number > 0 and <= 1e+06, got '-1'"),
         (["--set", "eta"], "--set needs NAME=VALUE, got 'eta'"),
-        (["--set", "widht=5"], "no setting of a run or option of digits-mlp is called 'widht' "
-                               "(did you mean width?); there are: problem, rule, eta"),
+        (
+            ["--set", "widht=5"],
+            "no setting of a run or option of digits-mlp is called 'widht' "
+            "(did you mean width?); there are: problem, rule, eta",
+        ),
         (["--set", "zzz=5"], "is called 'zzz'; there are: problem, rule, eta"),
         (["--set", "width=0"], "width must be a whole number >= 1 and <= 1000, got '0'"),
         (["--set", "problem=mnist"], "problem must be one of digits-mlp, digits-cnn"),
-        (["--preset", "sam-digit-relu"], "no preset is called 'sam-digit-relu' (did you mean "
-                                         "sam-digits-relu?); there are: sam-digits-relu, gd-"),
+        (
+            ["--preset", "sam-digit-relu"],
+            "no preset is called 'sam-digit-relu' (did you mean "
+            "sam-digits-relu?); there are: sam-digits-relu, gd-",
+        ),
     ],
-)  # fmt: skip
+)
 def test_wrong_settings_say_what_is_right(out, capsys, arguments, message):
     assert main(["run", "--out", str(out), *arguments]) == 2
     said = capsys.readouterr()
@@ -589,8 +644,10 @@ def test_wrong_arguments_are_a_usage_error(arguments, capsys):
 
 def test_missing_data_cannot_be_trained_on(out, capsys, tmp_path):
     file = tmp_path / "mine.npz"
-    assert main(["run", "--set", "problem=own-images", "--set", f"path={file}",
-                 "--out", str(out)]) == 1  # fmt: skip
+    assert (
+        main(["run", "--set", "problem=own-images", "--set", f"path={file}", "--out", str(out)])
+        == 1
+    )
     assert str(file) in capsys.readouterr().err
 
 
@@ -709,8 +766,11 @@ def test_no_option_is_called_like_a_setting():
 def program(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "samedge_core", *arguments],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def long_run(runs: Runs, *more: str) -> subprocess.Popen:

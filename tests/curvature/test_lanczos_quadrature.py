@@ -63,8 +63,9 @@ def test_a_small_network_gives_every_eigenvalue_of_the_dense_hessian():
     problem = build("digits-mlp", {**defaults("digits-mlp"), "n": 50, "width": 4}, seed=0)
     w = problem.init(seed=0)
     found = spectrum(HessianOperator(lambda w: problem.loss(w, problem.full_batch()), w))
-    double = build("digits-mlp", {**defaults("digits-mlp"), "n": 50, "width": 4}, seed=0,
-                   dtype="float64")  # fmt: skip
+    double = build(
+        "digits-mlp", {**defaults("digits-mlp"), "n": 50, "width": 4}, seed=0, dtype="float64"
+    )
     dense = dense_hessian(lambda w: double.loss(w, double.full_batch()), w.double())
     truth = torch.linalg.eigvalsh(dense).numpy()
     assert found.exact

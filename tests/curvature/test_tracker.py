@@ -134,9 +134,14 @@ def test_no_crossing_is_missed_where_a_single_start_vector_misses_some(rule, eta
     # Lanczos warm-started from one vector read up to 2.5 % low in each of these runs, for up to
     # four steps in a row: eigenvalues cross at ReLU kinks, with the period of the hops
     config = se.RunConfig(
-        problem="digits-mlp", options={"n": 100, "width": 20}, rule=rule, eta=eta, rho=rho,
-        steps=120, seed=seed,
-    )  # fmt: skip
+        problem="digits-mlp",
+        options={"n": 100, "width": 20},
+        rule=rule,
+        eta=eta,
+        rho=rho,
+        steps=120,
+        seed=seed,
+    )
     problem, errors = se.build_problem(config), []
     for w, row in along(config):
         assert row.converged
@@ -163,9 +168,14 @@ def test_what_rises_far_below_the_leader_is_known_before_it_turns_it():
 )
 def test_alignments_are_those_with_the_eigenvector(rule, eta, rho, median):
     config = se.RunConfig(
-        problem="digits-mlp", options={"n": 100, "width": 20}, rule=rule, eta=eta, rho=rho,
-        steps=120, top_k=1,
-    )  # fmt: skip
+        problem="digits-mlp",
+        options={"n": 100, "width": 20},
+        rule=rule,
+        eta=eta,
+        rho=rho,
+        steps=120,
+        top_k=1,
+    )
     oracle, errors = se.build_problem(config.replace(dtype="float64")), []
     for w, row in along(config):
         if row.step % 8 == 4:
@@ -459,8 +469,9 @@ def test_the_identity():
 @pytest.mark.parametrize("top_k", [1, 2, 5, 10])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_leading_eigenpairs_are_orthonormal_and_right(top_k, seed):
-    values = np.concatenate([np.geomspace(100, 1, 12) * (-1) ** np.arange(12),
-                             np.linspace(-0.5, 0.5, 288)])  # fmt: skip
+    values = np.concatenate(
+        [np.geomspace(100, 1, 12) * (-1) ** np.arange(12), np.linspace(-0.5, 0.5, 288)]
+    )
     operator, tracker = with_spectrum(values), SharpnessTracker(top_k=top_k, seed=seed)
     for tolerance in (COLD_RESIDUAL, WARM_RESIDUAL):
         estimate = tracker.measure(operator)

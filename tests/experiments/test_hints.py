@@ -159,8 +159,16 @@ class TestHints:
     def test_quadratic_divergence_is_foretold_exactly(self, rule):
         from samedge_core.training.loop import run
 
-        base = RunConfig(problem="quadratic", rule=rule, eta=1.0, rho=0.1, beta=0.5, steps=3000,
-                         measure_every=3000, dtype="float64")  # fmt: skip
+        base = RunConfig(
+            problem="quadratic",
+            rule=rule,
+            eta=1.0,
+            rho=0.1,
+            beta=0.5,
+            steps=3000,
+            measure_every=3000,
+            dtype="float64",
+        )
         (hint,) = hints(base)
         found = re.search(r"below ([\d.]+)\.$", hint)
         assert found

@@ -68,9 +68,20 @@ def test_both_libraries_are_called_alike(libraries, monkeypatch):
     no, sizes, factors = ctypes.c_char(b"N"), np.array([2, 2, 3]), np.array([1.0, 0.0])
     at, factor = sizes.ctypes.data, factors.ctypes.data
     subroutine(
-        ctypes.addressof(no), ctypes.addressof(no), at, at + 8, at + 16, factor, a.ctypes.data, at,
-        b.ctypes.data, at + 16, factor + 8, out.ctypes.data, at,
-    )  # fmt: skip
+        ctypes.addressof(no),
+        ctypes.addressof(no),
+        at,
+        at + 8,
+        at + 16,
+        factor,
+        a.ctypes.data,
+        at,
+        b.ctypes.data,
+        at + 16,
+        factor + 8,
+        out.ctypes.data,
+        at,
+    )
     expected = a.reshape(3, 2).T @ b.reshape(2, 3).T
     np.testing.assert_array_equal(out.reshape(2, 2).T, expected)
 

@@ -70,8 +70,14 @@ def test_without_network_the_message_says_what_to_do(folder):
     nowhere = Source("play.txt.gz", "http://127.0.0.1:1/play", "ab" * 32, 9.9, unpacked="play.txt")
     with pytest.raises(DataError) as caught:
         locate(nowhere)
-    for part in ("play.txt.gz (9.9 MB)", str(folder), nowhere.url, "ab" * 32,
-                 "or unpacked as play.txt", "SAMEDGE_DATA"):  # fmt: skip
+    for part in (
+        "play.txt.gz (9.9 MB)",
+        str(folder),
+        nowhere.url,
+        "ab" * 32,
+        "or unpacked as play.txt",
+        "SAMEDGE_DATA",
+    ):
         assert part in str(caught.value)
 
 
@@ -97,8 +103,9 @@ def test_what_is_missing(folder):
     (folder / "t10k-labels-idx1-ubyte").touch()
     (folder / "train-labels-idx1-ubyte.gz").touch()
     assert [source.name for source in missing("mnist")] == [
-        "train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz",
-    ]  # fmt: skip
+        "train-images-idx3-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+    ]
 
 
 def test_the_folder_is_the_users_cache_unless_named(monkeypatch):

@@ -39,9 +39,14 @@ RELU = nn.ReLU()
 )
 @pytest.mark.parametrize(
     ("loss", "y"),
-    [("mse", Y), ("half-mse", Y), ("mse", CLASSES), ("half-mse", CLASSES),
-     ("cross-entropy", CLASSES)],
-)  # fmt: skip
+    [
+        ("mse", Y),
+        ("half-mse", Y),
+        ("mse", CLASSES),
+        ("half-mse", CLASSES),
+        ("cross-entropy", CLASSES),
+    ],
+)
 def test_fully_connected_networks_are_recognised(layers, sizes, activation, loss, y):
     module = nn.Sequential(*layers).double()
     network = ExplicitNetwork.of(module, loss, Batch(X, y))
@@ -62,13 +67,20 @@ def convolutional(
 ) -> nn.Sequential:
     """A block with some other settings on IMAGES, of so many pixels after it."""
     return nn.Sequential(
-        nn.Conv2d(**{"in_channels": 1, "out_channels": channels, "kernel_size": 3, "padding": 1,
-                     **(conv or {})}),
+        nn.Conv2d(
+            **{
+                "in_channels": 1,
+                "out_channels": channels,
+                "kernel_size": 3,
+                "padding": 1,
+                **(conv or {}),
+            }
+        ),
         nn.ReLU(),
         nn.MaxPool2d(**{"kernel_size": 2, **(pool or {})}),
         nn.Flatten(),
         nn.Linear(channels * pixels, 2),
-    )  # fmt: skip
+    )
 
 
 CONVOLUTIONAL: dict[
@@ -77,16 +89,32 @@ CONVOLUTIONAL: dict[
     "cnn": (lambda: cnn(8, (3, 5), 2), noise(6, 1, 8, 8), [[3, 1, 8, 8], [5, 3, 4, 4]], [[2, 20]]),
     "sides that differ": (convolutional, IMAGES, [[2, 1, 4, 8]], [[2, 16]]),
     "pairs of settings": (
-        lambda: convolutional(pool={"kernel_size": (2, 2), "stride": (2, 2)}), IMAGES,
-        [[2, 1, 4, 8]], [[2, 16]]),
+        lambda: convolutional(pool={"kernel_size": (2, 2), "stride": (2, 2)}),
+        IMAGES,
+        [[2, 1, 4, 8]],
+        [[2, 16]],
+    ),
     "to one pixel": (
-        lambda: cnn(4, (3, 2), 2), noise(6, 1, 4, 4), [[3, 1, 4, 4], [2, 3, 2, 2]], [[2, 2]]),
+        lambda: cnn(4, (3, 2), 2),
+        noise(6, 1, 4, 4),
+        [[3, 1, 4, 4], [2, 3, 2, 2]],
+        [[2, 2]],
+    ),
     "several channels, several dense layers": (
         lambda: nn.Sequential(
-            nn.Conv2d(3, 2, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten(),
-            nn.Linear(8, 3), nn.Tanh(), nn.Linear(3, 2)),
-        noise(6, 3, 4, 4), [[2, 3, 4, 4]], [[3, 8], [2, 3]]),
-}  # fmt: skip
+            nn.Conv2d(3, 2, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(8, 3),
+            nn.Tanh(),
+            nn.Linear(3, 2),
+        ),
+        noise(6, 3, 4, 4),
+        [[2, 3, 4, 4]],
+        [[3, 8], [2, 3]],
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
@@ -242,81 +270,146 @@ OTHERS: dict[str, tuple[Callable[[], nn.Module], Tensor, Tensor, str | LossFunct
     "nested": (lambda: linear(nn.Sequential(nn.ReLU(), nn.Linear(4, 4))), X, Y, "mse"),
     "layer used twice": (twice, X, Y, "mse"),
     "layer used twice, no activation": (
-        lambda: nn.Sequential(twice_at_the_ends(), nn.Linear(3, 2)), X, Y, "mse"),
+        lambda: nn.Sequential(twice_at_the_ends(), nn.Linear(3, 2)),
+        X,
+        Y,
+        "mse",
+    ),
     "layer used at both ends": (twice_at_the_ends, X, X.flip(0), "mse"),
     "no bias": (
-        lambda: nn.Sequential(nn.Linear(3, 4, bias=False), nn.ReLU(), nn.Linear(4, 2)), X, Y, "mse"
+        lambda: nn.Sequential(nn.Linear(3, 4, bias=False), nn.ReLU(), nn.Linear(4, 2)),
+        X,
+        Y,
+        "mse",
     ),
     "no bias at the end": (
-        lambda: nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2, bias=False)), X, Y, "mse"),
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2, bias=False)),
+        X,
+        Y,
+        "mse",
+    ),
     "mixed activations": (lambda: linear(nn.ReLU(), nn.Linear(4, 4), nn.Tanh()), X, Y, "mse"),
     "an activation missing": (lambda: linear(nn.Linear(4, 4), nn.ReLU()), X, Y, "mse"),
     "two activations": (lambda: linear(nn.Tanh(), nn.Tanh()), X, Y, "mse"),
     "another activation": (lambda: linear(nn.GELU()), X, Y, "mse"),
     "trailing activation": (
-        lambda: nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2), nn.Tanh()), X, Y, "mse"
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2), nn.Tanh()),
+        X,
+        Y,
+        "mse",
     ),
     "trailing activation, one missing": (
-        lambda: nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2), nn.Tanh()), X, Y, "mse"),
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2), nn.Tanh()),
+        X,
+        Y,
+        "mse",
+    ),
     "leading activation": (lambda: nn.Sequential(nn.Tanh(), nn.Linear(3, 2)), X, Y, "mse"),
     "convolution": (
         lambda: nn.Sequential(nn.Conv1d(1, 2, 2), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2)),
-        X[:, None], Y, "mse"),
+        X[:, None],
+        Y,
+        "mse",
+    ),
     "Flatten in front": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), X, Y, "mse"),
     "Flatten in front of images": (
-        lambda: nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), X[:, None], Y, "mse"),
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(3, 2)),
+        X[:, None],
+        Y,
+        "mse",
+    ),
     "subclass of Linear": (lambda: nn.Sequential(Scaled(3, 2)), X, Y, "mse"),
     "weight normed": (reparametrised, X, Y, "mse"),
     "x of three dims": (linear, X.view(2, 3, 3), Y.view(2, 3, 2), "mse"),
     "x of three dims, sequences of classes": (
-        linear, X.view(2, 3, 3), CLASSES.view(2, 3), "cross-entropy"),
+        linear,
+        X.view(2, 3, 3),
+        CLASSES.view(2, 3),
+        "cross-entropy",
+    ),
     "classes of two dims": (linear, X, CLASSES[:, None], "cross-entropy"),
     "loss of one's own": (linear, X, Y, cubic),
     "stride": (lambda: convolutional(conv={"stride": 2}, pixels=2), IMAGES, Y, "mse"),
     "no padding": (lambda: convolutional(conv={"padding": 0}, pixels=3), IMAGES, Y, "mse"),
     "padding by name": (lambda: convolutional(conv={"padding": "same"}), IMAGES, Y, "mse"),
     "circular padding": (
-        lambda: convolutional(conv={"padding_mode": "circular"}), IMAGES, Y, "mse"),
-    "dilation": (
-        lambda: convolutional(conv={"dilation": 2, "padding": 2}), IMAGES, Y, "mse"),
+        lambda: convolutional(conv={"padding_mode": "circular"}),
+        IMAGES,
+        Y,
+        "mse",
+    ),
+    "dilation": (lambda: convolutional(conv={"dilation": 2, "padding": 2}), IMAGES, Y, "mse"),
     "groups": (
-        lambda: convolutional(conv={"in_channels": 2, "groups": 2}), noise(6, 2, 4, 8), Y, "mse"),
+        lambda: convolutional(conv={"in_channels": 2, "groups": 2}),
+        noise(6, 2, 4, 8),
+        Y,
+        "mse",
+    ),
     "5x5": (lambda: convolutional(conv={"kernel_size": 5, "padding": 2}), IMAGES, Y, "mse"),
-    "no bias of the convolution": (
-        lambda: convolutional(conv={"bias": False}), IMAGES, Y, "mse"),
+    "no bias of the convolution": (lambda: convolutional(conv={"bias": False}), IMAGES, Y, "mse"),
     "pools that overlap": (lambda: convolutional(pool={"stride": 1}, pixels=21), IMAGES, Y, "mse"),
     "pool of 4x2": (
-        lambda: convolutional(pool={"kernel_size": (4, 2)}, pixels=4), IMAGES, Y, "mse"),
+        lambda: convolutional(pool={"kernel_size": (4, 2)}, pixels=4),
+        IMAGES,
+        Y,
+        "mse",
+    ),
     "padded pool": (lambda: convolutional(pool={"padding": 1}, pixels=15), IMAGES, Y, "mse"),
     "dilated pool": (lambda: convolutional(pool={"dilation": 2}, pixels=3), IMAGES, Y, "mse"),
-    "a side that pooling crops": (
-        lambda: convolutional(pixels=6), noise(6, 1, 5, 6), Y, "mse"),
+    "a side that pooling crops": (lambda: convolutional(pixels=6), noise(6, 1, 5, 6), Y, "mse"),
     "a side that pooling crops, columns": (
-        lambda: convolutional(pixels=6), noise(6, 1, 4, 7), Y, "mse"),
+        lambda: convolutional(pixels=6),
+        noise(6, 1, 4, 7),
+        Y,
+        "mse",
+    ),
     "a side that pooling completes": (
-        lambda: convolutional(pool={"ceil_mode": True}, pixels=9), noise(6, 1, 5, 6), Y, "mse"),
+        lambda: convolutional(pool={"ceil_mode": True}, pixels=9),
+        noise(6, 1, 5, 6),
+        Y,
+        "mse",
+    ),
     "ceil_mode": (lambda: convolutional(pool={"ceil_mode": True}), IMAGES, Y, "mse"),
     "images without channels": (
-        lambda: nn.Sequential(nn.Unflatten(1, (1, 4)), *convolutional()), IMAGES[:, 0], Y, "mse"),
+        lambda: nn.Sequential(nn.Unflatten(1, (1, 4)), *convolutional()),
+        IMAGES[:, 0],
+        Y,
+        "mse",
+    ),
     "mean pool": (lambda: exchanged(2, nn.AvgPool2d(2)), IMAGES, Y, "mse"),
     "tanh and pool": (lambda: exchanged(1, nn.Tanh()), IMAGES, Y, "mse"),
     "no activation in front of the pool": (lambda: exchanged(1, nn.Identity()), IMAGES, Y, "mse"),
     "pool in front of the activation": (lambda: shuffled(0, 2, 1, 3, 4), IMAGES, Y, "mse"),
     "activation after Flatten": (lambda: shuffled(0, 2, 3, 1, 4), IMAGES, Y, "mse"),
-    "LayerNorm": (lambda: exchanged(1, nn.Sequential(nn.ReLU(), nn.LayerNorm([2, 4, 8]))),
-                  IMAGES, Y, "mse"),
+    "LayerNorm": (
+        lambda: exchanged(1, nn.Sequential(nn.ReLU(), nn.LayerNorm([2, 4, 8]))),
+        IMAGES,
+        Y,
+        "mse",
+    ),
     "BatchNorm": (lambda: exchanged(1, nn.BatchNorm2d(2)), IMAGES, Y, "mse"),
     "subclass of Conv2d": (lambda: exchanged(0, Blurred(1, 2, 3, padding=1)), IMAGES, Y, "mse"),
     "Flatten of others": (
         lambda: nn.Sequential(
-            *list(convolutional())[:3], nn.Flatten(2), nn.Flatten(), nn.Linear(16, 2)),
-        IMAGES, Y, "mse"),
+            *list(convolutional())[:3], nn.Flatten(2), nn.Flatten(), nn.Linear(16, 2)
+        ),
+        IMAGES,
+        Y,
+        "mse",
+    ),
     "convolution and no head": (
-        lambda: nn.Sequential(*list(convolutional(channels=1))[:3], nn.Flatten()), IMAGES,
-        noise(6, 8), "mse"),
+        lambda: nn.Sequential(*list(convolutional(channels=1))[:3], nn.Flatten()),
+        IMAGES,
+        noise(6, 8),
+        "mse",
+    ),
     "targets that are images": (
-        lambda: nn.Sequential(*list(convolutional())[:3]), IMAGES, noise(6, 2, 2, 4), "mse"),
-}  # fmt: skip
+        lambda: nn.Sequential(*list(convolutional())[:3]),
+        IMAGES,
+        noise(6, 2, 2, 4),
+        "mse",
+    ),
+}
 
 
 def of(name: str) -> tuple[nn.Module, Tensor, Tensor, str | LossFunction]:
@@ -405,13 +498,7 @@ def test_the_class_that_cross_entropy_ignores(outputs):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "loss"),
-    [
-        (2, "mse"),
-        (2, "cross-entropy"),
-        (-1, "mse"),
-        (-1, "cross-entropy"),
-    ],
+    ("wrong", "loss"), [(2, "mse"), (2, "cross-entropy"), (-1, "mse"), (-1, "cross-entropy")]
 )
 def test_a_class_out_of_range_is_refused(wrong, loss):
     y = torch.tensor([0, 1, wrong, 0, 1, 0])

@@ -58,10 +58,15 @@ ALL = [
     Case([3, 4, 5, 2], activation, loss, classes, 6)
     for activation, (loss, classes) in product(
         [None, "relu", "tanh"],
-        [("mse", True), ("mse", False), ("half-mse", True), ("half-mse", False),
-         ("cross-entropy", True)],
+        [
+            ("mse", True),
+            ("mse", False),
+            ("half-mse", True),
+            ("half-mse", False),
+            ("cross-entropy", True),
+        ],
     )
-]  # fmt: skip
+]
 
 
 # --- against autograd, the dense Hessian and JAX ------------------------------------------------

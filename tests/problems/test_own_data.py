@@ -63,7 +63,7 @@ HOLES[0, 0, :2] = np.nan, np.inf
         ({"x": X, "y": Y, "x_test": FLOATS, "y_test": Y}, "x_test must be like x, .* got float64"),
         ({"x": np.array([[None]]), "y": Y}, "must hold plain arrays of numbers: .*pickle"),
     ],
-)  # fmt: skip
+)
 def test_refusals_show_what_came(save, arrays, message):
     with pytest.raises(DataError, match=message):
         own_arrays(save(**arrays), 1, 0)

@@ -83,9 +83,12 @@ def jax_cnn(weights, x):
     *blocks, head, shift = weights
     for kernel, bias, scale, offset in zip(*(blocks[i::4] for i in range(4)), strict=True):
         x = jax.lax.conv_general_dilated(
-            x, kernel.transpose(2, 3, 1, 0), (1, 1), "SAME",
+            x,
+            kernel.transpose(2, 3, 1, 0),
+            (1, 1),
+            "SAME",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )  # fmt: skip
+        )
         x = normed(jax.nn.relu(x + bias), scale, offset, 1e-6)
         n, rows, columns, channels = x.shape
         x = x.reshape(n, rows // 2, 2, columns // 2, 2, channels).max((2, 4))
@@ -199,8 +202,9 @@ def test_channels_are_normed_pixel_by_pixel():
     y = ChannelNorm(5).double()(7 + 3 * x)
     torch.testing.assert_close(y.mean(1), torch.zeros(2, 3, 4).double(), rtol=0, atol=1e-14)
     # the biased variance, less epsilon over the variance (about 1e-6 / 9)
-    torch.testing.assert_close(y.var(1, correction=0), torch.ones(2, 3, 4).double(), rtol=1e-5,
-                               atol=0)  # fmt: skip
+    torch.testing.assert_close(
+        y.var(1, correction=0), torch.ones(2, 3, 4).double(), rtol=1e-5, atol=0
+    )
 
 
 @pytest.mark.parametrize("rows", [7, 8])

@@ -57,8 +57,9 @@ def test_gradient_agrees_with_the_modules_own_backward_pass():
     expected = torch.cat([p.grad.reshape(-1) for p in module.parameters() if p.grad is not None])
     problem = Problem.from_module(module, X, Y)
     # sums of four terms in float32
-    torch.testing.assert_close(problem.gradient(problem.init(seed=0), None), expected, rtol=1e-6,
-                               atol=0)  # fmt: skip
+    torch.testing.assert_close(
+        problem.gradient(problem.init(seed=0), None), expected, rtol=1e-6, atol=0
+    )
 
 
 def test_named_losses_and_a_function_of_ones_own():

@@ -28,10 +28,22 @@ def test_every_problem_builds_from_its_defaults(name, own_files):
 
 
 OTHER: dict[str, tuple[Any, ...]] = {
-    "bool": (False,), "int": (11,), "float": (0.75,), "floats": ((1.0, 2.0),), "path": (),
-}  # fmt: skip
-SMALL = {"n": 12, "n_test": 7, "width": 6, "channels": 3, "length": 8, "heads": 2, "key": 3,
-         "model": 6}  # fmt: skip
+    "bool": (False,),
+    "int": (11,),
+    "float": (0.75,),
+    "floats": ((1.0, 2.0),),
+    "path": (),
+}
+SMALL = {
+    "n": 12,
+    "n_test": 7,
+    "width": 6,
+    "channels": 3,
+    "length": 8,
+    "heads": 2,
+    "key": 3,
+    "model": 6,
+}
 
 CASES = [
     (name, option.name, other)

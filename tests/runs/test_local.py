@@ -239,9 +239,10 @@ def test_a_failure_keeps_the_rows_and_the_last_good_state(store, monkeypatch):
     fail_at(run, monkeypatch, 5)
     history = run.run(store)
     assert history.stop == se.Stop(
-        se.StopReason.FAILED, 5,
+        se.StopReason.FAILED,
+        5,
         "the run failed: RuntimeError: not enough memory: you tried to allocate 8 GB",
-    )  # fmt: skip
+    )
     assert_same(recorded(store, run.record.id), history)
     assert len(history) == 5
     assert store.folder(run.record.id).snapshots() == [1]

@@ -55,9 +55,11 @@ def at(config: se.RunConfig, step: int, interventions=()) -> TrainState:
     state = TrainState.initial(config, problem)
     if step:
         loop = measurements(
-            config.replace(steps=step), problem, state,
+            config.replace(steps=step),
+            problem,
+            state,
             changes=lambda at: (i.changes for i in interventions if i.step == at),
-        )  # fmt: skip
+        )
         for _ in loop:
             pass
     return state
@@ -312,8 +314,11 @@ def test_runs_are_found_by_what_is_said_of_them(some):
 def test_a_run_is_found_by_the_beginning_of_its_id(some):
     for run in some:
         others = [other.id for other in some if other.id != run.id]
-        length = next(n for n in itertools.count(1) if not any(
-            other.startswith(run.id[:n]) for other in others))  # fmt: skip
+        length = next(
+            n
+            for n in itertools.count(1)
+            if not any(other.startswith(run.id[:n]) for other in others)
+        )
         assert some[run.id[:length]].id == some[run.id].id == run.id
         assert run.id in some
     assert "zz" not in some

@@ -22,10 +22,22 @@ changes = st.dictionaries(st.sampled_from(LIVE_FIELDS), st.none()).flatmap(
 interventions = st.lists(st.builds(se.Intervention, st.integers(0, 32), changes), max_size=8)
 
 DEFAULTS_OF_VERSION_1 = {
-    "problem": "digits-mlp", "rule": "sam", "eta": 1.0, "rho": 0.05, "beta": 0.9, "batch_size": 0,
-    "seed": 0, "cadence": "every", "measure_every": 1, "measure_on": "step", "hessian_share": 1.0,
-    "top_k": 1, "steps": 1300, "dtype": "float32", "device": "cpu",
-}  # fmt: skip
+    "problem": "digits-mlp",
+    "rule": "sam",
+    "eta": 1.0,
+    "rho": 0.05,
+    "beta": 0.9,
+    "batch_size": 0,
+    "seed": 0,
+    "cadence": "every",
+    "measure_every": 1,
+    "measure_on": "step",
+    "hessian_share": 1.0,
+    "top_k": 1,
+    "steps": 1300,
+    "dtype": "float32",
+    "device": "cpu",
+}
 OPTIONS_OF_VERSION_1 = {
     "digits-mlp": "n=500 n_test=0 activation=relu width=100 depth=2 init=torch loss=mse",
     "digits-cnn": "n=250 n_test=0 init=glorot loss=mse",
@@ -56,8 +68,11 @@ def test_every_run_comes_back_from_its_url(config, steps, made):
     url = to_url("https://example.org/lab?old=1#top", config, made)
     parts = urlsplit(url)
     assert (parts.scheme, parts.netloc, parts.path, parts.fragment) == (
-        "https", "example.org", "/lab", ""
-    )  # fmt: skip
+        "https",
+        "example.org",
+        "/lab",
+        "",
+    )
     query = dict(parse_qsl(parts.query, strict_parsing=True, keep_blank_values=True))
     assert is_link(query)
     assert from_query(query) == Shared(without_path(config), as_recorded(config, made))
@@ -79,8 +94,12 @@ def test_only_what_differs_is_named():
         se.Intervention(121),
     ]
     assert to_query(config, made) == {
-        "v": "1", "eta": "2", "rho": "0.1", "width": "50", "at": "120_eta_0.5__300_rule_gd",
-    }  # fmt: skip
+        "v": "1",
+        "eta": "2",
+        "rho": "0.1",
+        "width": "50",
+        "at": "120_eta_0.5__300_rule_gd",
+    }
     quadratic = se.RunConfig(problem="quadratic", options={"eigenvalues": [4, -0.5, 1e-7]})
     assert to_query(quadratic)["eigenvalues"] == "4_-0.5_1e-07"
 
@@ -185,7 +204,7 @@ def test_a_changed_default_needs_a_new_version():
         ({"v": "one"}, {}, "v must be 1, got 'one': it is read as that"),
         ({"path": "/etc/passwd"}, {}, "path is never taken from a link, got '/etc/passwd'"),
     ],
-)  # fmt: skip
+)
 def test_the_nearest_configuration_and_why(query, nearest, complaint):
     shared = from_query({"v": "1", **query})
     assert shared.config == se.RunConfig(**nearest)
@@ -264,8 +283,9 @@ def test_too_much_is_left_out_whole():
     many = "__".join(f"{step}_eta_{step + 2}" for step in range(205))
     shared = from_query({"v": "1", "at": many})
     assert len(shared.interventions) == 200
-    assert shared.complaints == ("at holds at most 200 interventions, got 205; the others are left "
-                                 "out",)  # fmt: skip
+    assert shared.complaints == (
+        "at holds at most 200 interventions, got 205; the others are left out",
+    )
 
 
 def test_complaints_do_not_flood_the_page():

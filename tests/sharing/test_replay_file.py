@@ -89,7 +89,7 @@ def test_what_could_not_be_read_is_not_written():
         ([], r"a replay must be a JSON object, got \[\]"),
         ("replay", "a replay must be a JSON object, got 'replay'"),
         ({}, 'not a replay: "samedge" must be "replay", got None'),
-        ({"samedge": "run"}, 'must be "replay", got \'run\''),
+        ({"samedge": "run"}, "must be \"replay\", got 'run'"),
         ({**GOOD, "schema": 2}, "^schema must be 1, got 2: a newer version of this program wrote"),
         ({**GOOD, "schema": True}, "schema must be 1, got True"),
         ({**GOOD, "schema": None}, "schema must be 1, got None$"),
@@ -130,7 +130,7 @@ def test_what_could_not_be_read_is_not_written():
         (with_interventions({"step": 1, "changes": {"eta": 0}}), "intervention 1: eta must be .*0"),
         (with_interventions(*[GOOD["interventions"][0]] * 10_001), "may be 10,000 .* got 10,001"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_replay_is_refused(bad, message):
     with pytest.raises(ExchangeError, match=message) as caught:
         from_json(json.dumps(bad))

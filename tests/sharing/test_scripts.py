@@ -95,9 +95,12 @@ def test_a_script_is_short():
 
 def test_a_long_configuration_has_a_setting_a_line():
     config = se.RunConfig(
-        problem="quadratic", options={"eigenvalues": [1 / 3] * 6, "rotated": False}, rule="gd",
-        eta=0.1, steps=20,
-    )  # fmt: skip
+        problem="quadratic",
+        options={"eigenvalues": [1 / 3] * 6, "rotated": False},
+        rule="gd",
+        eta=0.1,
+        steps=20,
+    )
     number = "0.3333333333333333"
     assert f"""
 config = se.RunConfig(

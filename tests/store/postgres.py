@@ -78,8 +78,11 @@ def _initialise(bin_folder: Path, data: Path) -> None:
     options = ["--auth=trust", f"--username={UNPRIVILEGED}", "--encoding=UTF8", "--no-sync"]
     subprocess.run(
         [bin_folder / "initdb", "-D", data, "--locale=C.UTF-8", *options],
-        check=True, capture_output=True, cwd="/", **_as_nobody_special(),
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        cwd="/",
+        **_as_nobody_special(),
+    )
 
 
 @contextmanager
@@ -89,8 +92,11 @@ def _serving(bin_folder: Path, folder: Path) -> Iterator[Server]:
     with (folder / "log").open("w+") as log:
         process = subprocess.Popen(
             [bin_folder / "postgres", "-D", folder / "data", *options],
-            stdout=log, stderr=log, cwd="/", **_as_nobody_special(),
-        )  # fmt: skip
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            **_as_nobody_special(),
+        )
         try:
             end = time.monotonic() + PATIENCE
             while not server.answers():

@@ -91,9 +91,17 @@ def test_where_its_id_is_taken_it_gets_another(store, packed):
 
 
 @pytest.mark.parametrize(
-    "name", ["../run.json", "/etc/x", "rows/../../x.parquet", "rows/x.parquet", "snapshots/1.pt",
-             "notes.txt", "rows\\1-2.parquet"],
-)  # fmt: skip
+    "name",
+    [
+        "../run.json",
+        "/etc/x",
+        "rows/../../x.parquet",
+        "rows/x.parquet",
+        "snapshots/1.pt",
+        "notes.txt",
+        "rows\\1-2.parquet",
+    ],
+)
 def test_a_file_of_another_name_is_refused(packed, other, name):
     buffer = io.BytesIO(packed)
     with zipfile.ZipFile(buffer, "a") as zipped:

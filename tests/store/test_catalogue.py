@@ -28,21 +28,52 @@ from samedge_core.store.catalogue import (
 )
 
 UNKNOWN = (
-    "parameters", "loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio", "deviation",
+    "parameters",
+    "loss",
+    "accuracy",
+    "grad_norm",
+    "sharpness",
+    "edge",
+    "ratio",
+    "deviation",
     "stop_reason",
-)  # fmt: skip
+)
 
 
 def values(**changes) -> dict:
     """What a writer knows of a run."""
     return {
-        "created": 1000.0, "updated": 2000.0, "problem": "digits-mlp", "rule": "sam", "eta": 1.0,
-        "rho": 0.05, "beta": 0.9, "batch_size": 0, "seed": 0, "config": "{}", "group_key": "g",
-        "interventions": 0, "root": "a", "steps": 1300, "last_step": 1299, "parameters": 245,
-        "loss": 0.1, "accuracy": 0.9, "grad_norm": 0.2, "sharpness": 2.0, "edge": 2.0, "ratio": 1.0,
-        "deviation": 0.01, "stop_reason": "step cap", "stop_what": "", "server": None,
-        "row_bytes": 10, "snapshot_bytes": 20, "snapshots": 1, **changes,
-    }  # fmt: skip
+        "created": 1000.0,
+        "updated": 2000.0,
+        "problem": "digits-mlp",
+        "rule": "sam",
+        "eta": 1.0,
+        "rho": 0.05,
+        "beta": 0.9,
+        "batch_size": 0,
+        "seed": 0,
+        "config": "{}",
+        "group_key": "g",
+        "interventions": 0,
+        "root": "a",
+        "steps": 1300,
+        "last_step": 1299,
+        "parameters": 245,
+        "loss": 0.1,
+        "accuracy": 0.9,
+        "grad_norm": 0.2,
+        "sharpness": 2.0,
+        "edge": 2.0,
+        "ratio": 1.0,
+        "deviation": 0.01,
+        "stop_reason": "step cap",
+        "stop_what": "",
+        "server": None,
+        "row_bytes": 10,
+        "snapshot_bytes": 20,
+        "snapshots": 1,
+        **changes,
+    }
 
 
 def fill(catalogue: Catalogue, **runs: dict) -> None:
@@ -151,23 +182,23 @@ CONDITIONS: list[tuple[dict, str]] = [
     ({"root": "a", "starred": False}, "b"),
 ]
 WORDS = [
-        ("", "abc"),
-        ("of", "a"),  # title
-        ("ÉTUDE", "b"),  # note, whatever the case
-        ("étude", "b"),
-        ("PAP", "a"),  # part of a tag
-        ("two-w", "b"),  # problem
-        ("usam", "c"),  # rule
-        ("C", "bc"),  # begins the id, or occurs in the note
-        ("good 100", "a"),  # every word, wherever it occurs
-        ("good 100 two-weight", ""),
-        ("%", "a"),  # no wildcards
-        ("_", "b"),
-        ("c:\\", "b"),
-        ("\\", "b"),
-        ("'", ""),
-        ("good\0paper", "a"),
-]  # fmt: skip
+    ("", "abc"),
+    ("of", "a"),  # title
+    ("ÉTUDE", "b"),  # note, whatever the case
+    ("étude", "b"),
+    ("PAP", "a"),  # part of a tag
+    ("two-w", "b"),  # problem
+    ("usam", "c"),  # rule
+    ("C", "bc"),  # begins the id, or occurs in the note
+    ("good 100", "a"),  # every word, wherever it occurs
+    ("good 100 two-weight", ""),
+    ("%", "a"),  # no wildcards
+    ("_", "b"),
+    ("c:\\", "b"),
+    ("\\", "b"),
+    ("'", ""),
+    ("good\0paper", "a"),
+]
 
 
 def test_every_condition_counts(three):
@@ -200,9 +231,11 @@ def test_pages_follow_each_other_and_know_the_total(three):
 # --- order ----------------------------------------------------------------------------------
 
 THREE_VALUES = {
-    "problem": ("digits-mlp", "quadratic", "two-weight"), "rule": ("gd", "sam", "usam"),
-    "title": ("Älter", "Über", "über uns"), "stop_reason": ("diverged", "step cap", "stopped"),
-}  # fmt: skip
+    "problem": ("digits-mlp", "quadratic", "two-weight"),
+    "rule": ("gd", "sam", "usam"),
+    "title": ("Älter", "Über", "über uns"),
+    "stop_reason": ("diverged", "step cap", "stopped"),
+}
 
 
 def put_sorted(catalogue: Catalogue, run: str, name: str, value) -> None:
@@ -340,8 +373,10 @@ def test_a_run_is_claimed_unless_another_live_server_records_it(catalogue, clock
     assert not catalogue.claim("taken", "mine")
     assert not catalogue.claim("nothing", "mine")
     assert [catalogue.entry(run).server for run in ("free", "own", "taken")] == [
-        "mine", "mine", "other",
-    ]  # fmt: skip
+        "mine",
+        "mine",
+        "other",
+    ]
     clock(ALIVE_SECONDS + 1)
     assert catalogue.claim("taken", "mine")
     assert catalogue.entry("taken").server == "mine"
@@ -462,8 +497,10 @@ def opener(name: str, *urls: str) -> subprocess.Popen[str]:
     """A process that opens a catalogue each time that it is told to."""
     return subprocess.Popen(
         [sys.executable, "-c", OPENER, name, *urls],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def tell(process: subprocess.Popen[str]) -> None:

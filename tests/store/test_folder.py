@@ -112,9 +112,11 @@ def test_rows_that_are_there_already_are_not_written_again(folder):
 
 def test_the_record_and_the_rest_come_back(folder):
     told = replace(
-        RECORD, parameters=454, interventions=(Intervention(3, {"eta": 0.5}, {"eta": 1.0}),),
+        RECORD,
+        parameters=454,
+        interventions=(Intervention(3, {"eta": 0.5}, {"eta": 1.0}),),
         stop=Stop(StopReason.STOPPED, 5, "by hand"),
-    )  # fmt: skip
+    )
     append_in(folder, [5])
     folder.write_record(told)
     got, history = folder.recorded()
@@ -503,7 +505,10 @@ def test_what_schema_1_wrote_opens_for_ever(tmp_path):
     with closing(open_store(tmp_path)) as store:
         (entry,) = store.find().entries
     assert (entry.title, entry.note, entry.tags, entry.pinned) == (
-        "the first", "schema 1", ("kept",), True,
-    )  # fmt: skip
+        "the first",
+        "schema 1",
+        ("kept",),
+        True,
+    )
     assert (entry.id, entry.last_step, entry.loss) == (expected["id"], 59, expected["loss"])
     assert (entry.status, entry.stop_reason, entry.interventions) == ("ended", "step cap", 1)

@@ -19,15 +19,19 @@ ids = st.text("0123456789abcdefXYZ", min_size=1, max_size=64)
 changes = st.fixed_dictionaries(
     {},
     optional={
-        "eta": st.floats(1e-300, 1e6), "rho": st.floats(0, 1e3), "beta": st.floats(0, 0.9999),
+        "eta": st.floats(1e-300, 1e6),
+        "rho": st.floats(0, 1e3),
+        "beta": st.floats(0, 0.9999),
         "rule": st.sampled_from(["gd", "sam", "usam"]),
     },
-)  # fmt: skip
+)
 records = st.builds(
     RunRecord,
     id=ids,
     config=st.builds(
-        SMALL.replace, eta=st.floats(1e-300, 1e6), seed=st.integers(0, 2**31 - 1),
+        SMALL.replace,
+        eta=st.floats(1e-300, 1e6),
+        seed=st.integers(0, 2**31 - 1),
         top_k=st.integers(1, 10),
     ),
     stretch=st.integers(1, 10**7),
@@ -38,7 +42,7 @@ records = st.builds(
     stop=st.none() | st.builds(Stop, st.sampled_from(StopReason), steps, st.text()),
     versions=st.dictionaries(st.text(), st.text()),
     machine=st.dictionaries(st.text(), st.text() | st.integers() | st.none()),
-)  # fmt: skip
+)
 
 
 @given(records)

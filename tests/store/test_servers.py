@@ -43,8 +43,10 @@ def test_a_killed_server_is_gone_at_once_whatever_its_workers_do(tmp_path):
     own = Presence(tmp_path, "q")
     with subprocess.Popen(
         [sys.executable, "-c", SERVER, str(tmp_path)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as server:  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
         assert server.stdout is not None
         child = int(server.stdout.readline())
         assert not own.is_gone("p")

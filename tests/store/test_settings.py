@@ -19,10 +19,12 @@ def test_the_defaults():
 def test_everything_can_be_set():
     settings = StoreSettings.from_env(
         {
-            "SAMEDGE_HOME": "~/runs", "SAMEDGE_DATABASE_URL": "postgresql+psycopg://db/runs",
-            "SAMEDGE_QUOTA_MB": "1.5", "SAMEDGE_SNAPSHOTS_MB": "2e3",
+            "SAMEDGE_HOME": "~/runs",
+            "SAMEDGE_DATABASE_URL": "postgresql+psycopg://db/runs",
+            "SAMEDGE_QUOTA_MB": "1.5",
+            "SAMEDGE_SNAPSHOTS_MB": "2e3",
         }
-    )  # fmt: skip
+    )
     assert settings == StoreSettings(
         Path.home() / "runs", "postgresql+psycopg://db/runs", 1_500_000, 2_000_000_000
     )

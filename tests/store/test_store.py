@@ -62,9 +62,12 @@ def test_without_its_catalogue_everything_is_listed_again(tmp_path):
         assert (listed(store), store.damaged) == ({"a": "ended", "b": "interrupted"}, {})
     for run, entry in after.items():
         known = replace(
-            before[run], updated=entry.updated, server=None, deviation=entry.deviation,
+            before[run],
+            updated=entry.updated,
+            server=None,
+            deviation=entry.deviation,
             status=entry.status,
-        )  # fmt: skip
+        )
         assert known == entry
         assert known.spark.tobytes() == entry.spark.tobytes()
 

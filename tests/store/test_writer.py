@@ -76,8 +76,10 @@ def test_the_catalogue_knows_how_it_goes(store):
     assert 0 < len(entry.spark) <= 64
     row_bytes, snapshot_bytes = store.folder("a").sizes()
     assert (entry.row_bytes, entry.snapshot_bytes, entry.snapshots) == (
-        row_bytes, snapshot_bytes, 1,
-    )  # fmt: skip
+        row_bytes,
+        snapshot_bytes,
+        1,
+    )
     live.stop = Stop(StopReason.STOPPED, 400, "by hand")
     save(writer, live)
     entry = store.catalogue.entry("a")

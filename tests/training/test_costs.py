@@ -47,8 +47,14 @@ def test_old_measurements_age_out():
 
 @pytest.mark.parametrize(
     ("overhead", "words"),
-    [(0.834, "0.83"), (3.0, "3"), (9.96, "10"), (14.4, "14"), (1234.5, "1,234"),
-     (0.004, "less than 0.01")],
-)  # fmt: skip
+    [
+        (0.834, "0.83"),
+        (3.0, "3"),
+        (9.96, "10"),
+        (14.4, "14"),
+        (1234.5, "1,234"),
+        (0.004, "less than 0.01"),
+    ],
+)
 def test_words(overhead, words):
     assert Cost(overhead=overhead).words == f"curvature costs {words} × training"

@@ -86,10 +86,24 @@ def test_labels_for_charts():
 def test_the_frame_has_the_columns_of_the_design_in_their_order():
     frame = filled([0, 1]).to_frame()
     expected = [
-        "step", "loss", "accuracy", "grad_norm", "sharpness", "lambda_max", "residual",
-        "converged", "eta", "rho", "gd_edge", "sam_edge", "edge", "ratio", "align_grad",
-        "align_sam", "hvps",
-    ]  # fmt: skip
+        "step",
+        "loss",
+        "accuracy",
+        "grad_norm",
+        "sharpness",
+        "lambda_max",
+        "residual",
+        "converged",
+        "eta",
+        "rho",
+        "gd_edge",
+        "sam_edge",
+        "edge",
+        "ratio",
+        "align_grad",
+        "align_sam",
+        "hvps",
+    ]
     assert list(frame.columns[: len(expected)]) == expected
     assert list(COLUMNS) == expected
     assert len(set(frame.columns)) == len(frame.columns)
@@ -100,17 +114,38 @@ def test_a_measurement_lands_in_its_columns():
     history = History(RunConfig(top_k=3))
     history.append(
         Measurement(
-            step=4, loss=0.5, grad_norm=0.25, accuracy=0.75, lambda_max=-3.0, residual=0.01,
-            converged=True, align_grad=0.5, align_sam=0.625, align_grad_k=0.875, align_sam_k=1.0,
-            hvps=7, others=(2.0,),
+            step=4,
+            loss=0.5,
+            grad_norm=0.25,
+            accuracy=0.75,
+            lambda_max=-3.0,
+            residual=0.01,
+            converged=True,
+            align_grad=0.5,
+            align_sam=0.625,
+            align_grad_k=0.875,
+            align_sam_k=1.0,
+            hvps=7,
+            others=(2.0,),
         )
-    )  # fmt: skip
+    )
     row = {name: column[0] for name, column in history.columns().items()}
     expected = {
-        "step": 4, "loss": 0.5, "grad_norm": 0.25, "accuracy": 0.75, "lambda_max": -3.0,
-        "sharpness": 3.0, "residual": 0.01, "converged": True, "align_grad": 0.5,
-        "align_sam": 0.625, "align_grad_k": 0.875, "align_sam_k": 1.0, "hvps": 7, "lambda_2": 2.0,
-    }  # fmt: skip
+        "step": 4,
+        "loss": 0.5,
+        "grad_norm": 0.25,
+        "accuracy": 0.75,
+        "lambda_max": -3.0,
+        "sharpness": 3.0,
+        "residual": 0.01,
+        "converged": True,
+        "align_grad": 0.5,
+        "align_sam": 0.625,
+        "align_grad_k": 0.875,
+        "align_sam_k": 1.0,
+        "hvps": 7,
+        "lambda_2": 2.0,
+    }
     assert {name: row[name] for name in expected} == expected
     assert math.isnan(row["lambda_3"])
     assert row["ratio"] == 3.0 / row["edge"]

@@ -23,9 +23,15 @@ from samedge_core.training.slices import POINTS
 from samedge_core.training.state import TrainState
 
 NET = RunConfig(
-    problem="digits-mlp", options={"n": 50, "width": 3}, rule="sam", eta=0.5, steps=40, top_k=3,
-    seed=3, dtype="float64",
-)  # fmt: skip
+    problem="digits-mlp",
+    options={"n": 50, "width": 3},
+    rule="sam",
+    eta=0.5,
+    steps=40,
+    top_k=3,
+    seed=3,
+    dtype="float64",
+)
 BATCHES = {"batch_size": 20}
 CHANGES = (Intervention(5, {"eta": 0.2}), Intervention(12, {"rule": "usam", "rho": 0.3}))
 
@@ -146,9 +152,13 @@ def test_multipliers_are_those_of_the_rule_in_force(rule):
 def test_on_a_quadratic_the_multiplier_is_what_the_step_does():
     """One direction alone, where the model is the loss: the mark lands at (m - 1) times w."""
     config = RunConfig(
-        problem="quadratic", options={"eigenvalues": (6.0,), "rotated": False}, rule="sam",
-        eta=0.2, rho=0.05, dtype="float64",
-    )  # fmt: skip
+        problem="quadratic",
+        options={"eigenvalues": (6.0,), "rotated": False},
+        rule="sam",
+        eta=0.2,
+        rho=0.05,
+        dtype="float64",
+    )
     found = moment(config, 3)
     _, state, _ = taken(config, 3)
     _, after, _ = taken(config, 4)
@@ -238,9 +248,13 @@ def test_inputs_are_what_the_network_says_wrong_ones_first(loss):
 
 
 CURVE = RunConfig(
-    problem="chebyshev-mlp", options={"n": 9, "degree": 3}, eta=0.2, rho=0.02, seed=1,
+    problem="chebyshev-mlp",
+    options={"n": 9, "degree": 3},
+    eta=0.2,
+    rho=0.02,
+    seed=1,
     dtype="float64",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("settings", [{}, {"rule": "polyak"}, {"batch_size": 4}], ids=str)

@@ -144,9 +144,12 @@ def test_with_mini_batches_everything_belongs_to_the_current_batch():
         assert row["sharpness"] == pytest.approx(expected, rel=1e-3)
         assert row["accuracy"] == pytest.approx(problem.evaluate(w).accuracy, rel=1e-7)
         w = update(
-            w, g, torch.zeros_like(w), config.hyperparameters,
+            w,
+            g,
+            torch.zeros_like(w),
+            config.hyperparameters,
             lambda w, batch=batch: problem.gradient(w, batch),
-        ).w  # fmt: skip
+        ).w
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -284,9 +287,13 @@ def test_a_huge_step_diverges(rule):
 def test_a_catapult_is_no_divergence():
     # the loss rises a hundredfold and comes back
     config = se.RunConfig(
-        problem="two-weight", options={"a": 4.0, "b": 0.02}, rule="gd", eta=0.2, steps=300,
+        problem="two-weight",
+        options={"a": 4.0, "b": 0.02},
+        rule="gd",
+        eta=0.2,
+        steps=300,
         dtype="float64",
-    )  # fmt: skip
+    )
     history = se.run(config)
     losses = history.columns()["loss"]
     assert losses.max() > 10 * losses[0]

@@ -142,8 +142,9 @@ def quadratic_run(eigenvalues, **settings) -> se.History:
 
 
 def test_gd_on_a_quadratic_is_a_power_of_its_matrix():
-    problem = build("quadratic", {"eigenvalues": (6.0, 2.0, -0.5), "rotated": True}, seed=3,
-                    dtype="float64")  # fmt: skip
+    problem = build(
+        "quadratic", {"eigenvalues": (6.0, 2.0, -0.5), "rotated": True}, seed=3, dtype="float64"
+    )
     matrix = getattr(problem, "matrix")  # noqa: B009
     w, eta, steps = problem.init(seed=0), 0.3, 30
     power = torch.linalg.matrix_power(torch.eye(3, dtype=torch.float64) - eta * matrix, steps)

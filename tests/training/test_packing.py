@@ -18,10 +18,8 @@ PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) |
 KEYS = st.text() | st.integers()
 TREES = st.recursive(
     PLAIN | ARRAYS,
-    lambda inner: st.lists(inner)
-    | st.lists(inner).map(tuple)
-    | st.dictionaries(KEYS, inner),
-)  # fmt: skip
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(KEYS, inner),
+)
 
 
 def same(a: object, b: object) -> bool:

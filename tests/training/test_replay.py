@@ -8,8 +8,11 @@ from samedge_core.training.replay import replay_to
 from samedge_core.training.state import TrainState
 
 CONFIG = se.RunConfig(options={"n": 40, "width": 4}, eta=0.5, steps=12, batch_size=10)
-PLAN = [se.Intervention(4, {"eta": 0.25}), se.Intervention(4, {"rho": 0.1}),
-        se.Intervention(8, {"rule": "gd"})]  # fmt: skip
+PLAN = [
+    se.Intervention(4, {"eta": 0.25}),
+    se.Intervention(4, {"rho": 0.1}),
+    se.Intervention(8, {"rule": "gd"}),
+]
 
 
 def replayed(config: se.RunConfig, *steps: int, plan=PLAN):

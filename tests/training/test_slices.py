@@ -19,9 +19,15 @@ NET = RunConfig(
 def sliced(problem, w, direction, points):
     operator = HessianOperator(problem.terms(problem.full_batch()), w)
     return loss_along(
-        "g", direction, w=w, value=float(operator.value), g=operator.g, operator=operator,
-        points=points, loss=lambda at: float(problem.loss(at, problem.full_batch())),
-    )  # fmt: skip
+        "g",
+        direction,
+        w=w,
+        value=float(operator.value),
+        g=operator.g,
+        operator=operator,
+        points=points,
+        loss=lambda at: float(problem.loss(at, problem.full_batch())),
+    )
 
 
 @pytest.fixture
@@ -107,8 +113,15 @@ def test_a_point_out_of_range_is_left_out_and_each_point_is_told(net):
     operator = HessianOperator(problem.terms(problem.full_batch()), w)
     told = []
     line = loss_along(
-        "v1", w, w=w, value=0.0, g=operator.g, operator=operator, loss=lambda at: 0.0,
-        points={"next": w * torch.inf}, on_progress=lambda: told.append(1),
-    )  # fmt: skip
+        "v1",
+        w,
+        w=w,
+        value=0.0,
+        g=operator.g,
+        operator=operator,
+        loss=lambda at: 0.0,
+        points={"next": w * torch.inf},
+        on_progress=lambda: told.append(1),
+    )
     assert [mark.place for mark in line.marks] == ["iterate"]
     assert len(told) == POINTS

@@ -17,8 +17,11 @@ def test_every_reason_has_a_remedy(reason):
 def test_which_runs_can_go_on():
     final = {r for r in StopReason if not r.resumable}
     assert final == {
-        StopReason.DIVERGED, StopReason.CONVERGED, StopReason.FAILED, StopReason.ELSEWHERE,
-    }  # fmt: skip
+        StopReason.DIVERGED,
+        StopReason.CONVERGED,
+        StopReason.FAILED,
+        StopReason.ELSEWHERE,
+    }
 
 
 def test_the_message_is_a_sentence_and_a_remedy():

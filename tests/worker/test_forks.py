@@ -24,7 +24,7 @@ SMALL = {
     "cifar-cnn": {"n": 10, "n_test": 10, "channels": 2, "blocks": 1, "layers": 1},
     "own-images": {"n": 40, "n_test": 20, "width": 6, "depth": 2},
     "own-text": {"n": 8, "n_test": 8, "length": 8, "layers": 1, "heads": 1, "key": 4, "model": 8},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,14 @@ def test_a_fork_without_changes_is_the_run_itself_for_every_problem(registry, ow
 @pytest.mark.parametrize("rule", RULES)
 def test_and_for_every_rule_full_and_mini_batch(registry, rule, batch_size):
     config = RunConfig(
-        options=SMALL["digits-mlp"], rule=rule, eta=0.05, steps=STEPS, batch_size=batch_size,
-        cadence="adaptive" if batch_size else "every", top_k=2,
-    )  # fmt: skip
+        options=SMALL["digits-mlp"],
+        rule=rule,
+        eta=0.05,
+        steps=STEPS,
+        batch_size=batch_size,
+        cadence="adaptive" if batch_size else "every",
+        top_k=2,
+    )
     whole, fork = forked(registry, config)
     assert bits(whole) == bits(fork)
 
@@ -140,8 +145,11 @@ def test_the_fork_of_a_fork_belongs_to_one_family(registry):
     until(registry, grandchild, lambda v: registry.store.catalogue.entry(grandchild))
     entry = registry.store.catalogue.entry(grandchild)
     assert (entry.root, entry.parent, entry.parent_step, entry.branch) == (
-        source, child, 15, "rewind",
-    )  # fmt: skip
+        source,
+        child,
+        15,
+        "rewind",
+    )
 
 
 def test_without_a_store_a_fork_begins_at_step_0_or_at_the_last_state():

@@ -47,8 +47,11 @@ def examined(registry: RunRegistry, run_id: str, step: int, **options) -> Moment
 
 def assert_same(one: Moment, other: Moment) -> None:
     assert (one.step, one.loss, one.grad_norm, one.hyper) == (
-        other.step, other.loss, other.grad_norm, other.hyper,
-    )  # fmt: skip
+        other.step,
+        other.loss,
+        other.grad_norm,
+        other.hyper,
+    )
     np.testing.assert_array_equal(one.eigenvalues, other.eigenvalues)
     for line, same in zip(one.slices, other.slices, strict=True):
         np.testing.assert_array_equal(line.losses, same.losses)

@@ -55,9 +55,11 @@ class Servers:
             self._since = time.time()
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.worker.serving", str(self.home), str(self.log)],
-                cwd=Path(__file__).parents[2], text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            )  # fmt: skip
+                cwd=Path(__file__).parents[2],
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
             assert self.process.stdout is not None
             assert self.process.stdout.readline() == "ready\n"
         return self.process
@@ -126,9 +128,12 @@ class Servers:
             at
             for at, said in self._said
             if self._since <= at <= moment
-            and any(name not in found or step > found[name].last_step
-                    for name, step in said.items() if step >= 0)
-        ]  # fmt: skip
+            and any(
+                name not in found or step > found[name].last_step
+                for name, step in said.items()
+                if step >= 0
+            )
+        ]
         return moment - min(late) if late else 0.0
 
     def _read_on(self) -> None:

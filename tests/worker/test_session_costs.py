@@ -23,9 +23,10 @@ def registry():
 def overhead_after(registry: RunRegistry, run_id: str, step: int) -> float:
     """Once that step is recorded and the run waits."""
     view = until(
-        registry, run_id,
+        registry,
+        run_id,
         lambda v: v.status and v.status.step == step + 1 and v.phase is Phase.PAUSED,
-    )  # fmt: skip
+    )
     assert view.status is not None
     return view.status.cost.overhead
 

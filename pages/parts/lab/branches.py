@@ -30,11 +30,15 @@ def draw(views: list[RunView], step: int | None) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            f"Continue from step {step:,}", key="rewind", icon=":material/undo:", shortcut="b",
-            on_click=_rewind, args=(step,),
+            f"Continue from step {step:,}",
+            key="rewind",
+            icon=":material/undo:",
+            shortcut="b",
+            on_click=_rewind,
+            args=(step,),
             help="Goes back to this step and takes another path, with the settings as they are in "
             "the sidebar now. What came after it stays in the charts, in grey, and among the runs.",
-        )  # fmt: skip
+        )
         with st.popover(f"Fork from step {step:,}", icon=":material/call_split:"):
             _fork_form(views, step)
 
@@ -43,10 +47,13 @@ def _way_back(view: RunView, name: str) -> None:
     eta = view.hyper.eta / 2
     st.button(
         f"{name} Back to step {view.stable:,} with half the step size (η = {eta:.3g})".strip(),
-        key=f"rescue:{view.id}", icon=":material/healing:", type="primary",
-        on_click=_rescue, args=(view,),
+        key=f"rescue:{view.id}",
+        icon=":material/healing:",
+        type="primary",
+        on_click=_rescue,
+        args=(view,),
         help="The last step whose loss was no larger than at the start.",
-    )  # fmt: skip
+    )
 
 
 # A run that was drawn may have been deleted since; then nothing is done, and the page says so.
@@ -92,39 +99,53 @@ def _fork_form(views: list[RunView], step: int) -> None:
     chosen = views[-1].id
     if len(views) > 1:
         chosen = st.selectbox(
-            "Run", list(labels), index=len(labels) - 1, format_func=lambda i: labels[i],
-            key="fork:run", help="The run whose past is shared.",
-        )  # fmt: skip
+            "Run",
+            list(labels),
+            index=len(labels) - 1,
+            format_func=lambda i: labels[i],
+            key="fork:run",
+            help="The run whose past is shared.",
+        )
     view = next(view for view in views if view.id == chosen)
     if not 0 <= step <= view.last_step + 1:
         st.caption(f"This run has no step {step:,}; its last one is {view.last_step:,}.")
         return
     changes = _entered(view, step)
     st.button(
-        "Fork", key="fork", type="primary", icon=":material/call_split:", disabled=changes is None,
-        on_click=_fork, args=(chosen, step, changes),
+        "Fork",
+        key="fork",
+        type="primary",
+        icon=":material/call_split:",
+        disabled=changes is None,
+        on_click=_fork,
+        args=(chosen, step, changes),
         help="A second run in the same charts, from the same weights. Unchanged, it repeats the "
         "first to the bit.",
-    )  # fmt: skip
+    )
 
 
 def _entered(view: RunView, step: int) -> dict[str, Any] | None:
     """The fork's own settings as far as they differ; None while one of them can't be used."""
     in_force = server.registry().history(view.id).in_force(step)
     rule = st.selectbox(
-        FIELDS["rule"].label, list(RULES), index=list(RULES).index(in_force.rule),
-        format_func=lambda name: RULES[name].title, key=f"fork:{view.id}:{step}:rule",
+        FIELDS["rule"].label,
+        list(RULES),
+        index=list(RULES).index(in_force.rule),
+        format_func=lambda name: RULES[name].title,
+        key=f"fork:{view.id}:{step}:rule",
         help=FIELDS["rule"].help,
-    )  # fmt: skip
+    )
     changes: dict[str, Any] = {} if rule == in_force.rule else {"rule": rule}
     complete = True
     for name in RULES[rule].uses:
         field, now = FIELDS[name], getattr(in_force, name)
         text = st.text_input(
-            field.label, field.text(now), key=f"fork:{view.id}:{step}:{name}",
+            field.label,
+            field.text(now),
+            key=f"fork:{view.id}:{step}:{name}",
             help=f"{field.help}\n\nAllowed: {field.allowed()}. In force at this step: "
             f"{field.text(now)}.",
-        )  # fmt: skip
+        )
         try:
             value = field.check(text)
         except ConfigError as error:

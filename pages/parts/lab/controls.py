@@ -206,10 +206,14 @@ def _draw_cadence() -> None:
 
     place = st.container()
     choice = place.selectbox(
-        CADENCE.label, list(CADENCES), key=key, on_change=chosen, persist_state="session",
+        CADENCE.label,
+        list(CADENCES),
+        key=key,
+        on_change=chosen,
+        persist_state="session",
         help=f"{CADENCE.help}\n\nAllowed: one of {', '.join(CADENCES)}; default "
         f"{_cadence(CADENCE.default, STRIDE.default)}. A change needs a Reset.",
-    )  # fmt: skip
+    )
     if choice == "every k-th step":
         _draw(STRIDE)
     st.caption(f"{CADENCES[choice]} What that costs in a run stands above its charts.")
@@ -231,8 +235,9 @@ def _upload(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:
         file = st.session_state[f"{key}:file"]
         st.session_state[key] = uploads.keep(file, field.suffix) if file else ""
 
-    st.file_uploader(label, type=field.suffix.lstrip("."), key=f"{key}:file", on_change=came,
-                     help=shared["help"])  # fmt: skip
+    st.file_uploader(
+        label, type=field.suffix.lstrip("."), key=f"{key}:file", on_change=came, help=shared["help"]
+    )
     if st.session_state[key]:
         with contextlib.suppress(ConfigError):  # its message stands below
             told = uploads.check(_entered_options())

@@ -77,10 +77,15 @@ def _follow(stage: object) -> None:
 def _stage(views: Sequence[RunView]) -> list[object]:
     """What the buttons and the figures depend on."""
     return [
-        (v.id, v.last_step >= 0, v.moment.asked, v.moment.failure, v.moment.made
-         and v.moment.made.step)
+        (
+            v.id,
+            v.last_step >= 0,
+            v.moment.asked,
+            v.moment.failure,
+            v.moment.made and v.moment.made.step,
+        )
         for v in views
-    ]  # fmt: skip
+    ]
 
 
 def _buttons(views: list[RunView], step: int | None) -> None:
@@ -88,23 +93,38 @@ def _buttons(views: list[RunView], step: int | None) -> None:
     which = "the newest step" if step is None else f"step {step:,}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            f"Examine {which}", key="examine", icon=":material/center_focus_strong:", shortcut="x",
-            on_click=_examine, args=(step,), disabled=pending or bool(off), help=HELP,
-        )  # fmt: skip
+            f"Examine {which}",
+            key="examine",
+            icon=":material/center_focus_strong:",
+            shortcut="x",
+            on_click=_examine,
+            args=(step,),
+            disabled=pending or bool(off),
+            help=HELP,
+        )
         if pending:
             st.button(
-                "Cancel", key="examine-cancel", icon=":material/close:", on_click=_cancel,
+                "Cancel",
+                key="examine-cancel",
+                icon=":material/close:",
+                on_click=_cancel,
                 help="What was examined before stays.",
-            )  # fmt: skip
+            )
         elif any(view.moment.made for view in views):
             st.button(
-                "Clear", key="examine-clear", icon=":material/close:", on_click=_clear,
+                "Clear",
+                key="examine-clear",
+                icon=":material/close:",
+                on_click=_clear,
                 help="Removes what is shown here.",
-            )  # fmt: skip
+            )
         st.toggle(
-            "With the spectrum", value=True, key=WITH_SPECTRUM, persist_state="session",
+            "With the spectrum",
+            value=True,
+            key=WITH_SPECTRUM,
+            persist_state="session",
             help="Up to 4 s more.",
-        )  # fmt: skip
+        )
         if off:
             st.caption(off)
 
@@ -169,10 +189,17 @@ def _show(view: RunView, made: Moment, name: str) -> None:
         shown.extend(classified_images.fit_figures(made.fit, made.hyper.rule, whose))
     shown.append(_multiplier_figure(made, whose, columns=2 if spread else 3))
     if spread and axis:
-        shown.append(spectrum.chart(
-            f"Spectrum at the examined step{whose}", [spread], axis, made.eigenvalues, whose=whose,
-            by="by the tracker", columns=4,
-        ))  # fmt: skip
+        shown.append(
+            spectrum.chart(
+                f"Spectrum at the examined step{whose}",
+                [spread],
+                axis,
+                made.eigenvalues,
+                whose=whose,
+                by="by the tracker",
+                columns=4,
+            )
+        )
     figures(shown, scene="moment", key=f"moment-figures:{view.id}", on_click=lambda: None)
     st.caption(_about_slices(view, made))
     if made.fit:
@@ -216,17 +243,23 @@ def _slice_figure(made: Moment, line: Slice, whose: str) -> Figure:
     along = NAMES[line.along]
     even = {"type": "scatter", "mode": "lines", "x": line.offsets, "hovertemplate": "%{y:.5~g}"}
     traces: list[Trace] = [
-        even | {"name": "quadratic model", "y": line.model,
-                "line": {"color": "@ghost", "dash": "dash", "width": 2}},
+        even
+        | {
+            "name": "quadratic model",
+            "y": line.model,
+            "line": {"color": "@ghost", "dash": "dash", "width": 2},
+        },
         even | {"name": "loss", "y": line.losses, "line": {"color": "@loss", "width": 2.5}},
         *(_point(mark, made.hyper.rule) for mark in line.marks),
-    ]  # fmt: skip
+    ]
     layout = {
-        "xaxis": {"title": {"text": f"distance t from w along {along}{whose}"},
-                  "range": [line.offsets[0], line.offsets[-1]]},
+        "xaxis": {
+            "title": {"text": f"distance t from w along {along}{whose}"},
+            "range": [line.offsets[0], line.offsets[-1]],
+        },
         "yaxis": {"title": {"text": "loss"}, "automargin": True},
         "hovermode": "closest",
-    }  # fmt: skip
+    }
     return Figure(f"Loss along {along}{whose}", traces, layout, columns=3, height=320)
 
 
@@ -239,12 +272,24 @@ def _point(mark: Mark, rule: str) -> Trace:
     )
     colour = "@loss" if mark.place == "iterate" else f"@{rule}"
     return {
-        "type": "scatter", "mode": "markers+text", "name": symbol, "showlegend": False,
-        "x": np.array([mark.offset]), "y": np.array([mark.on_line]), "text": [symbol],
-        "textposition": position, "hovertext": [hover], "hoverinfo": "text", "cliponaxis": False,
-        "marker": {"symbol": shape, "size": size, "color": colour,
-                   "line": {"color": "@background", "width": 1.5}},
-    }  # fmt: skip
+        "type": "scatter",
+        "mode": "markers+text",
+        "name": symbol,
+        "showlegend": False,
+        "x": np.array([mark.offset]),
+        "y": np.array([mark.on_line]),
+        "text": [symbol],
+        "textposition": position,
+        "hovertext": [hover],
+        "hoverinfo": "text",
+        "cliponaxis": False,
+        "marker": {
+            "symbol": shape,
+            "size": size,
+            "color": colour,
+            "line": {"color": "@background", "width": 1.5},
+        },
+    }
 
 
 def _symbol(place: Place, rule: str) -> str:
@@ -280,31 +325,53 @@ def _multiplier_figure(made: Moment, whose: str, *, columns: int) -> Figure:
     values, count = made.multipliers, len(made.multipliers)
     places = np.arange(1, count + 1)
     unstable = np.abs(values) > 1
-    hover = [f"{text}<br>residual {r:.2g}" for text, r in
-             zip(multiplier_words(made), made.residuals, strict=True)]  # fmt: skip
+    hover = [
+        f"{text}<br>residual {r:.2g}"
+        for text, r in zip(multiplier_words(made), made.residuals, strict=True)
+    ]
     room = 0.5 if count > 2 else 0.9  # beside the outer bars
     ends = np.array([1 - room, count + room])
     line = {
-        "type": "scatter", "mode": "lines", "x": ends, "hoverinfo": "skip",
-        "showlegend": False, "line": {"color": "@text", "dash": "dash", "width": 1.5},
-    }  # fmt: skip
+        "type": "scatter",
+        "mode": "lines",
+        "x": ends,
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "line": {"color": "@text", "dash": "dash", "width": 1.5},
+    }
     traces: list[Trace] = [
-        {"type": "bar", "name": "multiplier", "x": places, "y": values, "width": 0.5,
-         "marker": {"color": ["@bad" if bad else "@topk" for bad in unstable]},
-         "text": [f"{number(v)}{' unstable' if bad else ''}"
-                  for v, bad in zip(values, unstable, strict=True)],
-         "textposition": "none" if count > 4 else "outside", "constraintext": "none",
-         "cliponaxis": False, "hovertext": hover, "hoverinfo": "text", "showlegend": False},
+        {
+            "type": "bar",
+            "name": "multiplier",
+            "x": places,
+            "y": values,
+            "width": 0.5,
+            "marker": {"color": ["@bad" if bad else "@topk" for bad in unstable]},
+            "text": [
+                f"{number(v)}{' unstable' if bad else ''}"
+                for v, bad in zip(values, unstable, strict=True)
+            ],
+            "textposition": "none" if count > 4 else "outside",
+            "constraintext": "none",
+            "cliponaxis": False,
+            "hovertext": hover,
+            "hoverinfo": "text",
+            "showlegend": False,
+        },
         line | {"y": np.array([1.0, 1.0])},
         line | {"y": np.array([-1.0, -1.0])},
-    ]  # fmt: skip
+    ]
     top = 1.25 * max(1.0, float(np.nanmax(np.abs(values), initial=1.0)))
     layout = {
-        "xaxis": {"title": {"text": f"leading eigenvalues{whose}"}, "range": ends,
-                  "tickvals": places.tolist(), "ticktext": [f"λ<sub>{i}</sub>" for i in places]},
+        "xaxis": {
+            "title": {"text": f"leading eigenvalues{whose}"},
+            "range": ends,
+            "tickvals": places.tolist(),
+            "ticktext": [f"λ<sub>{i}</sub>" for i in places],
+        },
         "yaxis": {"title": {"text": "multiplier of a step"}, "range": [-top, top]},
         "hovermode": "closest",
-    }  # fmt: skip
+    }
     return Figure(f"Multipliers{whose}", traces, layout, columns=columns, height=300)
 
 

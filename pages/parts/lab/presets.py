@@ -38,18 +38,29 @@ def draw(config: RunConfig | None, views: Sequence[RunView]) -> None:
         controls.put(KEY, _shown(config, views))
     left, right = st.columns([1.1, 2], vertical_alignment="center")
     name = left.selectbox(
-        "Preset", list(ALL_PRESETS), format_func=lambda name: ALL_PRESETS[name].title, index=None,
-        key=KEY, placeholder="your own settings", on_change=_chosen, persist_state="session",
+        "Preset",
+        list(ALL_PRESETS),
+        format_func=lambda name: ALL_PRESETS[name].title,
+        index=None,
+        key=KEY,
+        placeholder="your own settings",
+        on_change=_chosen,
+        persist_state="session",
         help="A setting that shows something; every control can be changed from there.",
-    )  # fmt: skip
+    )
     with right:
         if name:
             st.markdown(f"**What you should see.** {ALL_PRESETS[name].see}")
         elif came := st.session_state[FROM]:
             title = ALL_PRESETS[came].title
             st.markdown(f"**Your own settings**, from the preset “{title}”: expect something else.")
-            st.button("Back to the preset", key="preset:back", icon=":material/undo:",
-                      on_click=_choose, args=(came,))  # fmt: skip
+            st.button(
+                "Back to the preset",
+                key="preset:back",
+                icon=":material/undo:",
+                on_click=_choose,
+                args=(came,),
+            )
         else:
             st.markdown("**Your own settings.** Each preset says what one should see.")
 

@@ -22,15 +22,32 @@ from samedge_core.worker.view import RunView
 
 FILES = (
     ("CSV", ".csv", "text/csv", "Every recorded step, all columns, as text."),
-    ("Parquet", ".parquet", "application/vnd.apache.parquet",
-     "The same, with every bit and type kept."),
-    ("JSON", ".json", "application/json", "Settings and changes on the way: enough to replay the "
-     "run, here (Import) or on the command line."),
-    ("Report", ".html", "text/html",
-     "One page with summary and interactive charts, which works offline."),
-    ("Python script", ".py", "text/x-python",
-     "A short script that repeats the run with the library."),
-)  # fmt: skip
+    (
+        "Parquet",
+        ".parquet",
+        "application/vnd.apache.parquet",
+        "The same, with every bit and type kept.",
+    ),
+    (
+        "JSON",
+        ".json",
+        "application/json",
+        "Settings and changes on the way: enough to replay the "
+        "run, here (Import) or on the command line.",
+    ),
+    (
+        "Report",
+        ".html",
+        "text/html",
+        "One page with summary and interactive charts, which works offline.",
+    ),
+    (
+        "Python script",
+        ".py",
+        "text/x-python",
+        "A short script that repeats the run with the library.",
+    ),
+)
 NO_FILE = "This run trains on a file of your own, which a JSON of settings can't contain."
 FRAME = 900  # height of an embedded page, in pixels
 
@@ -65,8 +82,12 @@ def note() -> None:
         st.info(
             f"Planned: a new run starts with {config.rule.upper()}, {', '.join(used)}; {listed}."
         )
-        st.button("Without this plan", key="unplanned", on_click=drop_planned,
-                  help="New runs then do what the sidebar says.")  # fmt: skip
+        st.button(
+            "Without this plan",
+            key="unplanned",
+            on_click=drop_planned,
+            help="New runs then do what the sidebar says.",
+        )
 
 
 def draw(config: RunConfig | None, views: list[RunView]) -> None:
@@ -93,9 +114,14 @@ def _choice(views: list[RunView]) -> RunView:
     if len(views) == 1:
         return views[0]
     index = st.segmented_control(
-        "Run", range(len(views)), default=len(views) - 1, format_func=lambda i: labels[i],
-        required=True, key="share:run", help="Which of the runs in the charts.",
-    )  # fmt: skip
+        "Run",
+        range(len(views)),
+        default=len(views) - 1,
+        format_func=lambda i: labels[i],
+        required=True,
+        key="share:run",
+        help="Which of the runs in the charts.",
+    )
     return views[index if index is not None else -1]
 
 
@@ -116,12 +142,18 @@ def _share_run(view: RunView, history: History) -> None:
         for label, suffix, kind, help_ in FILES:
             make = export.EXPORTS[suffix]
             off = NO_FILE if suffix == ".json" and replay_file.has_own_file(history.config) else ""
-            _file(label, lambda make=make: make(history, about), f"{name}{suffix}", kind, help_,
-                  off)  # fmt: skip
+            _file(
+                label, lambda make=make: make(history, about), f"{name}{suffix}", kind, help_, off
+            )
         if (store := server.registry().store) and view.id in store:
-            _file("Run folder", lambda: take_out(store.folder(view.id)), f"{name}.zip",
-                  "application/zip", "All that is recorded: to be imported elsewhere, with every "
-                  "state from which it can go on.")  # fmt: skip
+            _file(
+                "Run folder",
+                lambda: take_out(store.folder(view.id)),
+                f"{name}.zip",
+                "application/zip",
+                "All that is recorded: to be imported elsewhere, with every "
+                "state from which it can go on.",
+            )
     if replay_file.has_own_file(history.config):
         st.caption(f"No JSON: {NO_FILE} In the Python script, “your-file” stands for it.")
     st.caption("Each chart is saved as PNG or SVG by the buttons in its lower right corner.")
@@ -132,9 +164,16 @@ def _file(
 ) -> None:
     """A button that downloads what is made; `off` says why it can't be."""
     st.download_button(
-        label, data=make, file_name=name, mime=kind, key=f"share:{label}", on_click="ignore",
-        icon=":material/download:", help=off or about, disabled=bool(off),
-    )  # fmt: skip
+        label,
+        data=make,
+        file_name=name,
+        mime=kind,
+        key=f"share:{label}",
+        on_click="ignore",
+        icon=":material/download:",
+        help=off or about,
+        disabled=bool(off),
+    )
 
 
 def _links(config: RunConfig, changes: tuple[Intervention, ...], run_id: str | None) -> None:
@@ -166,11 +205,13 @@ def _links(config: RunConfig, changes: tuple[Intervention, ...], run_id: str | N
 
 def _import() -> None:
     st.file_uploader(
-        "Import a replay file (JSON) or a run folder (zip)", type=["json", "zip"],
-        key="share:import", on_change=_came,
+        "Import a replay file (JSON) or a run folder (zip)",
+        type=["json", "zip"],
+        key="share:import",
+        on_change=_came,
         help="JSON: settings and changes on the way; Start then repeats that run, to the bit on "
         "the same machine and versions. Zip: a run as it was recorded elsewhere.",
-    )  # fmt: skip
+    )
     if complaint := st.session_state.pop("share:complaint", ""):
         st.error(f"This file can't be used: {plain(complaint)}")
 

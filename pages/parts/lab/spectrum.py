@@ -43,9 +43,11 @@ def draw(views: list[RunView], *, every: float) -> None:
         return
     axis = axis_around([made for view in shown for made in view.spectra.made])
     figures(
-        [_figure(view, axis, several=len(views) > 1) for view in shown], scene="spectrum",
-        key="spectrum-chart", on_click=lambda: None,
-    )  # fmt: skip
+        [_figure(view, axis, several=len(views) > 1) for view in shown],
+        scene="spectrum",
+        key="spectrum-chart",
+        on_click=lambda: None,
+    )
     for view in shown:
         _facts(view, axis, several=len(views) > 1)
 
@@ -63,10 +65,17 @@ def _follow(stage: object) -> None:
 def _stage(views: Sequence[RunView]) -> list[object]:
     """What the buttons and the chart depend on."""
     return [
-        (v.id, v.phase is Phase.ENDED, v.spectra.pending, v.spectra.failure,
-         *(made.request for made in v.spectra.made), _row_to_come(v), _has_state(v))
+        (
+            v.id,
+            v.phase is Phase.ENDED,
+            v.spectra.pending,
+            v.spectra.failure,
+            *(made.request for made in v.spectra.made),
+            _row_to_come(v),
+            _has_state(v),
+        )
         for v in views
-    ]  # fmt: skip
+    ]
 
 
 def _row_to_come(view: RunView) -> bool:
@@ -84,15 +93,22 @@ def _buttons(views: list[RunView]) -> None:
     busy, off = any(view.spectra.pending for view in views), _off(views)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            _label(views), key="spectrum", icon=":material/equalizer:", shortcut="e",
-            on_click=session.measure_spectra, disabled=busy or bool(off), help=HELP,
-        )  # fmt: skip
+            _label(views),
+            key="spectrum",
+            icon=":material/equalizer:",
+            shortcut="e",
+            on_click=session.measure_spectra,
+            disabled=busy or bool(off),
+            help=HELP,
+        )
         if busy or any(view.spectra.made for view in views):
             st.button(
-                "Cancel" if busy else "Clear", key="spectrum-clear", icon=":material/close:",
+                "Cancel" if busy else "Clear",
+                key="spectrum-clear",
+                icon=":material/close:",
                 on_click=session.cancel_spectra if busy else session.clear_spectra,
                 help="Training goes on at once." if busy else "Removes the spectra.",
-            )  # fmt: skip
+            )
         for view in views:
             if view.spectra.made:
                 _download(view, several=len(views) > 1)
@@ -140,10 +156,13 @@ def _download(view: RunView, *, several: bool) -> None:
     st.download_button(
         f"Spectrum CSV {rule.upper()}" if several else "Spectrum CSV",
         data=lambda spectra=view.spectra.made: _csv(spectra),
-        file_name=f"samedge-{view.config.problem}-{rule}-spectrum.csv", mime="text/csv",
-        key=f"spectrum-csv:{view.id}", on_click="ignore", icon=":material/download:",
+        file_name=f"samedge-{view.config.problem}-{rule}-spectrum.csv",
+        mime="text/csv",
+        key=f"spectrum-csv:{view.id}",
+        on_click="ignore",
+        icon=":material/download:",
         help="Eigenvalues, or nodes and weights of each probe, of every spectrum in the chart.",
-    )  # fmt: skip
+    )
 
 
 def _csv(spectra: Sequence[SpectrumMade]) -> str:
@@ -198,12 +217,18 @@ def chart(
     if newest.spectrum.exact:
         traces.append(_rug(newest))
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": f"eigenvalue λ of the Hessian{whose}"},
-                  "range": [axis.grid[0], axis.grid[-1]]},
-        "yaxis": {"title": {"text": "eigenvalues (one alone: 1)"}, "type": "log", "dtick": 1,
-                  "range": [math.log10(FLOOR), math.log10(top)]},
+        "xaxis": {
+            "title": {"text": f"eigenvalue λ of the Hessian{whose}"},
+            "range": [axis.grid[0], axis.grid[-1]],
+        },
+        "yaxis": {
+            "title": {"text": "eigenvalues (one alone: 1)"},
+            "type": "log",
+            "dtick": 1,
+            "range": [math.log10(FLOOR), math.log10(top)],
+        },
         "hovermode": "x",
-    }  # fmt: skip
+    }
     return Figure(name, traces, layout, columns=columns, height=300)
 
 
@@ -212,12 +237,19 @@ def _curve(made: SpectrumMade, axis: SpectrumAxis, dash: str, opacity: float) ->
     mean, error = axis.heights(made.spectrum)
     name, colour = f"step {made.step:,}", f"@sharpness/{opacity}"
     # evenly spaced: where it starts and by how much it goes on is all that need travel
-    even = {"type": "scatter", "mode": "lines", "name": name, "legendgroup": name,
-            "x0": axis.grid[0], "dx": axis.grid[1] - axis.grid[0]}  # fmt: skip
+    even = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "legendgroup": name,
+        "x0": axis.grid[0],
+        "dx": axis.grid[1] - axis.grid[0],
+    }
     line = even | {
-        "y": np.maximum(mean, FLOOR / 10), "hovertemplate": "%{y:.3~g}",
+        "y": np.maximum(mean, FLOOR / 10),
+        "hovertemplate": "%{y:.3~g}",
         "line": {"color": colour, "dash": dash, "width": 2},
-    }  # fmt: skip
+    }
     if made.spectrum.exact:
         return [line]
     side = even | {"showlegend": False, "hoverinfo": "skip", "line": {"width": 0}}
@@ -230,21 +262,30 @@ def _upright(name: str, place: float, top: float, colour: str) -> Trace:
     # points on the way, so that the line answers to the mouse everywhere
     heights = np.geomspace(FLOOR, top, 20)
     return {
-        "type": "scatter", "mode": "lines", "name": name, "x": np.full(20, place), "y": heights,
-        "line": {"color": f"@{colour}", "dash": "10px,4px", "width": 2}, "hoverinfo": "name",
-    }  # fmt: skip
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": np.full(20, place),
+        "y": heights,
+        "line": {"color": f"@{colour}", "dash": "10px,4px", "width": 2},
+        "hoverinfo": "name",
+    }
 
 
 def _measured(values: np.ndarray, by: str) -> list[Trace]:
     if not len(values):
         return []
-    return [{
-        "type": "scatter", "mode": "markers",
-        "name": f"λ₁ {'… ' if len(values) > 1 else ''}measured {by}", "x": values,
-        "y": np.ones(len(values)),
-        "marker": {"symbol": "triangle-down", "size": 10, "color": "@topk"},
-        "hovertemplate": "%{x:.5~g}",
-    }]  # fmt: skip
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": f"λ₁ {'… ' if len(values) > 1 else ''}measured {by}",
+            "x": values,
+            "y": np.ones(len(values)),
+            "marker": {"symbol": "triangle-down", "size": 10, "color": "@topk"},
+            "hovertemplate": "%{x:.5~g}",
+        }
+    ]
 
 
 def _row(view: RunView, step: int) -> np.ndarray:
@@ -259,10 +300,14 @@ def _row(view: RunView, step: int) -> np.ndarray:
 def _rug(made: SpectrumMade) -> Trace:
     values = made.spectrum.nodes[0]
     return {
-        "type": "scatter", "mode": "markers", "name": f"eigenvalues, step {made.step:,}",
-        "x": values, "y": np.full(len(values), FLOOR * 1.5), "hovertemplate": "%{x:.5~g}",
+        "type": "scatter",
+        "mode": "markers",
+        "name": f"eigenvalues, step {made.step:,}",
+        "x": values,
+        "y": np.full(len(values), FLOOR * 1.5),
+        "hovertemplate": "%{x:.5~g}",
         "marker": {"symbol": "line-ns-open", "size": 10, "color": "@sharpness"},
-    }  # fmt: skip
+    }
 
 
 # --- in words
@@ -279,8 +324,12 @@ def _facts(view: RunView, axis: SpectrumAxis, *, several: bool) -> None:
 
 def facts(made: SpectrumMade, axis: SpectrumAxis) -> list[str]:
     """What a spectrum says, in words."""
-    return [_cost(made), f"trace {_shown(made.spectrum.trace())}",
-            f"eigenvalues above {_above(made, axis)}", _negative(made)]  # fmt: skip
+    return [
+        _cost(made),
+        f"trace {_shown(made.spectrum.trace())}",
+        f"eigenvalues above {_above(made, axis)}",
+        _negative(made),
+    ]
 
 
 def axis_around(spectra: Sequence[SpectrumMade]) -> SpectrumAxis:

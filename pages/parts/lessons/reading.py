@@ -16,9 +16,13 @@ OPEN = "lessons:open"  # in the session: runs that the live lab is to show
 def draw_choice() -> None:
     """All lessons, those that have had their answer marked."""
     st.segmented_control(
-        "Lesson", NAMES, key=runs.KEY, required=True, format_func=_entry,
+        "Lesson",
+        NAMES,
+        key=runs.KEY,
+        required=True,
+        format_func=_entry,
         label_visibility="collapsed",
-    )  # fmt: skip
+    )
 
 
 def _entry(name: str) -> str:
@@ -32,10 +36,15 @@ def draw(lesson: Lesson, watched: Watched) -> None:
     st.markdown(f"{title}\n\n{_unbroken(lesson.lead)}")
     st.markdown(f"**{_unbroken(lesson.question)}**")
     st.radio(
-        "Your guess, before you look", range(len(lesson.answers)), index=None,
-        key=runs.guess_key(lesson), format_func=lesson.answers.__getitem__, persist_state="session",
-        disabled=runs.done(lesson.name), label_visibility="collapsed",
-    )  # fmt: skip
+        "Your guess, before you look",
+        range(len(lesson.answers)),
+        index=None,
+        key=runs.guess_key(lesson),
+        format_func=lesson.answers.__getitem__,
+        persist_state="session",
+        disabled=runs.done(lesson.name),
+        label_visibility="collapsed",
+    )
     _buttons(lesson, watched)
     with st.container(key="lessons-answer"):  # as high as it may get: what follows stays in place
         _answer(lesson, watched)
@@ -56,20 +65,32 @@ def _buttons(lesson: Lesson, watched: Watched) -> None:
         if not watched.views or watched.finished:
             value = lesson.knob.default if watched.value is None else watched.value
             st.button(
-                "Run again" if watched.views else "Start", key="lessons:primary", type="primary",
-                icon=":material/play_arrow:", on_click=runs.start, args=(lesson, value),
-            )  # fmt: skip
+                "Run again" if watched.views else "Start",
+                key="lessons:primary",
+                type="primary",
+                icon=":material/play_arrow:",
+                on_click=runs.start,
+                args=(lesson, value),
+            )
         else:
             st.button(
-                "Pause" if watched.active else "Resume", key="lessons:primary", type="primary",
+                "Pause" if watched.active else "Resume",
+                key="lessons:primary",
+                type="primary",
                 icon=f":material/{'pause' if watched.active else 'play_arrow'}:",
-                on_click=runs.pause_or_go_on, args=(lesson,),
-            )  # fmt: skip
+                on_click=runs.pause_or_go_on,
+                args=(lesson,),
+            )
         if watched.views:
-            st.button("Open in the live lab", key="lessons:open-button", type="tertiary",
-                      icon=":material/monitoring:", on_click=_to_open, args=(lesson,),
-                      help="To change anything on the way, to scrub through it, or to fork it.",
-                      )  # fmt: skip
+            st.button(
+                "Open in the live lab",
+                key="lessons:open-button",
+                type="tertiary",
+                icon=":material/monitoring:",
+                on_click=_to_open,
+                args=(lesson,),
+                help="To change anything on the way, to scrub through it, or to fork it.",
+            )
         _next(lesson)
     keys.bind(p="lessons-primary", n="lessons-next")
 
@@ -77,9 +98,15 @@ def _buttons(lesson: Lesson, watched: Watched) -> None:
 def _next(lesson: Lesson) -> None:
     following = NAMES[NAMES.index(lesson.name) + 1 :]
     if following:
-        st.button("Next", key="lessons:next", icon=":material/arrow_forward:",
-                  icon_position="right", on_click=runs.go, args=(following[0],),
-                  help=f"On to “{LESSONS[following[0]].title}”.")  # fmt: skip
+        st.button(
+            "Next",
+            key="lessons:next",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            on_click=runs.go,
+            args=(following[0],),
+            help=f"On to “{LESSONS[following[0]].title}”.",
+        )
     else:
         icon = ":material/arrow_forward:"
         st.page_link("app.py", label="On to the live lab", icon=icon)
@@ -118,10 +145,15 @@ def _knob(lesson: Lesson, watched: Watched) -> None:
     knob = lesson.knob
     st.session_state[runs.KNOB] = knob.default if watched.value is None else watched.value
     st.segmented_control(
-        f"**Now you.** {knob.asks}\n\n{knob.label}", knob.values, key=runs.KNOB, required=True,
-        format_func=lambda value: f"{value:g}", on_change=_turned, args=(lesson,),
+        f"**Now you.** {knob.asks}\n\n{knob.label}",
+        knob.values,
+        key=runs.KNOB,
+        required=True,
+        format_func=lambda value: f"{value:g}",
+        on_change=_turned,
+        args=(lesson,),
         help="Starts at once, from the same weights; the run before stays as a faint line.",
-    )  # fmt: skip
+    )
 
 
 def _turned(lesson: Lesson) -> None:

@@ -36,23 +36,42 @@ def draw(task: Task, watched: Sequence[Watched]) -> None:
 def _buttons(task: Task, watched: Sequence[Watched]) -> None:
     rules = "GD, and SAM at two radii"
     st.button(
-        "Run", key=f"paper:run:{task.name}", type="primary", icon=":material/play_arrow:",
-        on_click=runs.ask, args=(task, task.reduced),
+        "Run",
+        key=f"paper:run:{task.name}",
+        type="primary",
+        icon=":material/play_arrow:",
+        on_click=runs.ask,
+        args=(task, task.reduced),
         help=f"{rules}, from the same weights: "
         + "; ".join(_settings(name) for name in task.reduced)
         + f". Starts anew where such a run exists. Allowed deviation: {task.band:g}.",
-    )  # fmt: skip
+    )
     if any(one.active for one in watched):
-        st.button("Pause", key=f"paper:pause:{task.name}", icon=":material/pause:",
-                  on_click=runs.pause, args=(watched,))  # fmt: skip
+        st.button(
+            "Pause",
+            key=f"paper:pause:{task.name}",
+            icon=":material/pause:",
+            on_click=runs.pause,
+            args=(watched,),
+        )
     elif any(one.resumable for one in watched):
-        st.button("Resume", key=f"paper:resume:{task.name}", icon=":material/play_arrow:",
-                  on_click=runs.resume, args=(watched,))  # fmt: skip
+        st.button(
+            "Resume",
+            key=f"paper:resume:{task.name}",
+            icon=":material/play_arrow:",
+            on_click=runs.resume,
+            args=(watched,),
+        )
     with st.popover("Full size", icon=":material/expand_content:"):
         st.markdown(f"The paper's own size. {task.cost}")
         for name in task.full:
-            st.button(ALL_PRESETS[name].title, key=f"paper:run:{name}", on_click=runs.ask,
-                      args=(task, (name,)), help=_settings(name))  # fmt: skip
+            st.button(
+                ALL_PRESETS[name].title,
+                key=f"paper:run:{name}",
+                on_click=runs.ask,
+                args=(task, (name,)),
+                help=_settings(name),
+            )
         st.markdown(
             "Or without a page, on the machine that has the GPU:\n```\n"
             f"python -m samedge_core run --preset {task.full[-1]} --out runs/{task.name}\n```"
@@ -80,10 +99,13 @@ def _data(task: Task) -> None:
     downloading.show(task.data)
     if downloading.failure(task.data):
         st.button(
-            "Use the embedded digits instead", key=f"paper:offline:{task.name}",
-            icon=":material/offline_bolt:", on_click=_offline, args=(task,),
+            "Use the embedded digits instead",
+            key=f"paper:offline:{task.name}",
+            icon=":material/offline_bolt:",
+            on_click=_offline,
+            args=(task,),
             help="; ".join(ALL_PRESETS[name].title for name in task.offline),
-        )  # fmt: skip
+        )
     elif not runs.waiting(task) and not downloading.ready(task.data):
         st.caption(
             f"Run downloads the data first, {downloading.megabytes(task.data):.3g} MB, once."

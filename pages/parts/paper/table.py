@@ -36,10 +36,15 @@ def show(watched: Sequence[Watched]) -> None:
     rows = [_row(one, summary) for one, summary in summaries]
     st.table(pd.DataFrame(rows, columns=list(COLUMNS.values())).set_index("run"))
     st.download_button(
-        "Download table", data=lambda: _csv(summaries), file_name="samedge-paper-tasks.csv",
-        mime="text/csv", icon=":material/download:", on_click="ignore", key="paper:csv",
+        "Download table",
+        data=lambda: _csv(summaries),
+        file_name="samedge-paper-tasks.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key="paper:csv",
         help="The same numbers, unrounded, as CSV.",
-    )  # fmt: skip
+    )
 
 
 def _summary(watched: Watched) -> Summary:

@@ -120,11 +120,19 @@ def _last_line(values: Values) -> Line:
     symbols = r"\|g^*\| = \frac{\eta\rho\lambda^2}{2 - \eta\lambda}"
     stretch = eta * curvature
     if stretch == 2 and rho == 0:
-        return Line(words, symbols, r"\eta\lambda = 2, \; \rho = 0:"
-                    r"\quad \text{SAM is GD, and every hop stays}")  # fmt: skip
+        return Line(
+            words,
+            symbols,
+            r"\eta\lambda = 2, \; \rho = 0:"
+            r"\quad \text{SAM is GD, and every hop stays}",
+        )
     if stretch >= 2:
-        return Line(words, symbols, rf"\eta\lambda = {n(stretch)} \ge 2:"
-                    r"\quad \text{no such hop, SAM diverges}")  # fmt: skip
+        return Line(
+            words,
+            symbols,
+            rf"\eta\lambda = {n(stretch)} \ge 2:"
+            r"\quad \text{no such hop, SAM diverges}",
+        )
     if rho == 0:
         return Line(words, symbols, r"\rho = 0:\quad \|g^*\| = 0, \text{ SAM is GD and converges}")
     square = n(curvature) if n(curvature).isdigit() else f"({n(curvature)})"
@@ -175,20 +183,47 @@ def figures(values: Values) -> list[Figure]:
             factor = sam_multiplier(along, eta, rho, norm)
             traces.append(draw.line(name, along, factor, "sam", dash, width=2.5))
             edge = sam_edge(eta, rho, norm)
-            traces.append(draw.dots(name, [edge], [-1], "sam", size=11, showlegend=False,
-                                    hovertemplate="SAM-edge %{x:.4~g}"))  # fmt: skip
-    traces.append(draw.dots("2/η", [gd_edge(eta)], [-1], "gd", size=11, showlegend=False,
-                            hovertemplate="2/η = %{x:.4~g}"))  # fmt: skip
+            traces.append(
+                draw.dots(
+                    name,
+                    [edge],
+                    [-1],
+                    "sam",
+                    size=11,
+                    showlegend=False,
+                    hovertemplate="SAM-edge %{x:.4~g}",
+                )
+            )
+    traces.append(
+        draw.dots(
+            "2/η",
+            [gd_edge(eta)],
+            [-1],
+            "gd",
+            size=11,
+            showlegend=False,
+            hovertemplate="2/η = %{x:.4~g}",
+        )
+    )
     traces.append(
         draw.line("λ", [curvature] * 2, [-3, 1], "sharpness", "longdash", hoverinfo="skip")
     )
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "curvature"}, "range": [0, reach]},
         "yaxis": {"title": {"text": "factor of a step"}, "range": [-2, 1.05]},
-        "shapes": [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": -1, "y1": -1,
-                    "line": {"color": "@text", "width": 2, "dash": "dash"}}],
+        "shapes": [
+            {
+                "type": "line",
+                "xref": "paper",
+                "x0": 0,
+                "x1": 1,
+                "y0": -1,
+                "y1": -1,
+                "line": {"color": "@text", "width": 2, "dash": "dash"},
+            }
+        ],
         "hovermode": "closest",
-    }  # fmt: skip
+    }
     return [Figure("Factor of a step over curvature", traces, layout, columns=6, height=260)]
 
 

@@ -42,15 +42,30 @@ def line(name: str, x: Any, y: Any, color: str, dash: str = "solid", **rest: Any
     """A line without markers."""
     style = {"color": f"@{color}", "dash": dash, "width": rest.pop("width", 2)}
     hover = {"hovertemplate": "%{y:.5~g}"} if "hoverinfo" not in rest else {}
-    return {"type": "scatter", "mode": "lines", "name": name, "x": x, "y": y, "line": style,
-            **hover, **rest}  # fmt: skip
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": x,
+        "y": y,
+        "line": style,
+        **hover,
+        **rest,
+    }
 
 
 def dots(name: str, x: Any, y: Any, rule: str, size: int = 7, **rest: Any) -> Trace:
     """Markers of a rule."""
     marker = {"color": f"@{rule}", "symbol": MARKERS[rule], "size": size, **rest.pop("marker", {})}
-    return {"type": "scatter", "mode": "markers", "name": name, "x": x, "y": y, "marker": marker,
-            **rest}  # fmt: skip
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": x,
+        "y": y,
+        "marker": marker,
+        **rest,
+    }
 
 
 def joined(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -71,14 +86,41 @@ def path(
     near = (np.abs(x[shown]) < far) & (np.abs(y[shown]) < far)
     x, y = np.where(near, x[shown], np.nan), np.where(near, y[shown], np.nan)
     name = RULE_NAMES[rule]
-    hops = line(name, x, y, f"{rule}/0.55", DASHES[rule], width=1.5, legendgroup=rule,
-                hoverinfo="skip", meta={"step": shown, "trail": trail})  # fmt: skip
-    places = dots(name, x, y, rule, size=6, showlegend=False, legendgroup=rule,
-                  hovertemplate="(%{x:.4~g}, %{y:.4~g})",
-                  meta={"step": shown, "trail": TRAIL})  # fmt: skip
+    hops = line(
+        name,
+        x,
+        y,
+        f"{rule}/0.55",
+        DASHES[rule],
+        width=1.5,
+        legendgroup=rule,
+        hoverinfo="skip",
+        meta={"step": shown, "trail": trail},
+    )
+    places = dots(
+        name,
+        x,
+        y,
+        rule,
+        size=6,
+        showlegend=False,
+        legendgroup=rule,
+        hovertemplate="(%{x:.4~g}, %{y:.4~g})",
+        meta={"step": shown, "trail": TRAIL},
+    )
     rim = {"line": {"color": "@background", "width": 2}}
-    now = dots(f"{name} now", x, y, rule, size=13, showlegend=False, legendgroup=rule,
-               hoverinfo="skip", marker=rim, meta={"step": shown, "trail": 1})  # fmt: skip
+    now = dots(
+        f"{name} now",
+        x,
+        y,
+        rule,
+        size=13,
+        showlegend=False,
+        legendgroup=rule,
+        hoverinfo="skip",
+        marker=rim,
+        meta={"step": shown, "trail": 1},
+    )
     return [hops, places, now]
 
 
@@ -116,11 +158,15 @@ def over_steps(name: str, values: Values, panels: Sequence[Panel], **place: Any)
     every = [run for panel in panels for series in panel.series for run in series.runs.values()]
     most = max((run.steps for run in every), default=1)
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": "step"}, "range": [0, most], "exponentformat": "SI",
-                  "anchor": f"y{len(panels)}" if len(panels) > 1 else "y"},
+        "xaxis": {
+            "title": {"text": "step"},
+            "range": [0, most],
+            "exponentformat": "SI",
+            "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
+        },
         "annotations": [],
         "hovermode": "x unified",
-    }  # fmt: skip
+    }
     height = (1 - GAP * (len(panels) - 1)) / len(panels)
     traces, named = [], set()
     for k, panel in enumerate(panels):
@@ -128,11 +174,13 @@ def over_steps(name: str, values: Values, panels: Sequence[Panel], **place: Any)
         y_range = _range(panel, values["log"])
         bottom = max(0.0, 1 - (k + 1) * height - k * GAP)
         layout[axis.replace("y", "yaxis")] = {
-            "title": {"text": panel.title}, "type": "log" if values["log"] else "linear",
-            "range": np.log10(y_range).tolist() if values["log"] else y_range, "nticks": 5,
+            "title": {"text": panel.title},
+            "type": "log" if values["log"] else "linear",
+            "range": np.log10(y_range).tolist() if values["log"] else y_range,
+            "nticks": 5,
             **(log_ticks(*y_range) if values["log"] else {}),
             "domain": [bottom, min(1.0, bottom + height)],
-        }  # fmt: skip
+        }
         for trace in _lines(panel, values["log"], y_range[1], most):
             traces.append(trace | {"yaxis": axis, "showlegend": trace["name"] not in named})
             named.add(trace["name"])
@@ -167,9 +215,16 @@ def _lines(panel: Panel, log: bool, ceiling: float, most: int) -> list[Trace]:
             label = _edge_name(rule) if edge else RULE_NAMES[rule] + series.suffix
             color = series.colors.get(rule, rule)
             traces.append(
-                line(label, shown, np.where(drawable, y[shown], np.nan), color,
-                     EDGE_DASH if edge else DASHES[rule], legendgroup=label, meta={"step": shown})
-            )  # fmt: skip
+                line(
+                    label,
+                    shown,
+                    np.where(drawable, y[shown], np.nan),
+                    color,
+                    EDGE_DASH if edge else DASHES[rule],
+                    legendgroup=label,
+                    meta={"step": shown},
+                )
+            )
     return traces
 
 
@@ -203,13 +258,24 @@ def _arrows(panel: Panel, log: bool, ceiling: float, axis: str) -> list[dict[str
                 continue
             step = int(np.argmax(over))
             how = "grows on" if over[-1] or run.escaped else f"goes up to {y.max():.3g}"
-            arrows.append({
-                "text": f"{RULE_NAMES[rule]} {how}", "x": step, "xref": "x", "yref": axis,
-                "y": np.log10(ceiling) if log else ceiling, "ax": 0, "ay": 30 + 18 * len(arrows),
-                "showarrow": True, "arrowhead": 2, "arrowwidth": 2, "arrowcolor": f"@{rule}",
-                "font": {"color": f"@{rule}"}, "bgcolor": "@background/0.8",
-                "xanchor": "left" if step < run.steps / 2 else "right",
-            })  # fmt: skip
+            arrows.append(
+                {
+                    "text": f"{RULE_NAMES[rule]} {how}",
+                    "x": step,
+                    "xref": "x",
+                    "yref": axis,
+                    "y": np.log10(ceiling) if log else ceiling,
+                    "ax": 0,
+                    "ay": 30 + 18 * len(arrows),
+                    "showarrow": True,
+                    "arrowhead": 2,
+                    "arrowwidth": 2,
+                    "arrowcolor": f"@{rule}",
+                    "font": {"color": f"@{rule}"},
+                    "bgcolor": "@background/0.8",
+                    "xanchor": "left" if step < run.steps / 2 else "right",
+                }
+            )
     return arrows
 
 
@@ -235,11 +301,19 @@ def edge_levels(values: Values) -> list[Level]:
 def corner_notes(texts: Mapping[str, str]) -> list[dict[str, Any]]:
     """A sentence on each rule, one under the other in the upper right corner of a picture."""
     return [
-        {"text": text, "xref": "paper", "yref": "paper", "x": 0.99, "y": 0.98 - 0.08 * k,
-         "xanchor": "right", "showarrow": False, "font": {"color": f"@{rule}"},
-         "bgcolor": "@background/0.8"}
+        {
+            "text": text,
+            "xref": "paper",
+            "yref": "paper",
+            "x": 0.99,
+            "y": 0.98 - 0.08 * k,
+            "xanchor": "right",
+            "showarrow": False,
+            "font": {"color": f"@{rule}"},
+            "bgcolor": "@background/0.8",
+        }
         for k, (rule, text) in enumerate(texts.items())
-    ]  # fmt: skip
+    ]
 
 
 def scrub(runs: Descents) -> Scrub | None:
@@ -251,8 +325,9 @@ def scrub(runs: Descents) -> Scrub | None:
     for rule, run in runs.items():
         inside = steps[steps <= run.steps]
         numbers = [_padded(column(run, q)[inside], len(steps)) for q in _READ]
-        ratio = np.divide(numbers[1], numbers[3], out=np.full(len(steps), np.nan),
-                          where=numbers[3] > 0)  # fmt: skip
+        ratio = np.divide(
+            numbers[1], numbers[3], out=np.full(len(steps), np.nan), where=numbers[3] > 0
+        )
         rows.append((RULE_NAMES[rule], f"@{rule}", [*numbers, ratio]))
     return Scrub(steps, ("loss", "sharpness", "‖g‖", "edge", "sharpness / edge"), rows)
 

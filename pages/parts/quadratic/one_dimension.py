@@ -62,8 +62,11 @@ def _parabola(values: Values, shown: draw.Descents, radius: float) -> Figure:
     landscape = Quadratic([values["curvature"]])
     w = np.linspace(-half, half, 201)
     top = max(half, float(landscape.loss([half])))
-    traces: list[Trace] = [draw.line("loss", w, landscape.loss([w]), "muted", width=2,
-                                     hoverinfo="skip", showlegend=False)]  # fmt: skip
+    traces: list[Trace] = [
+        draw.line(
+            "loss", w, landscape.loss([w]), "muted", width=2, hoverinfo="skip", showlegend=False
+        )
+    ]
     for rule, run in shown.items():
         if rule != "gd" and values["rho"] > 0:
             traces += _uphill(rule, run, 10 * half)
@@ -94,33 +97,67 @@ def _uphill(rule: str, run: Trajectory, far: float) -> list[Trace]:
     y = run.landscape.loss([x])
     name = f"{RULE_NAMES[rule]} looks at w + ρ{'u' if rule == 'sam' else 'g'}"
     steps = np.repeat(shown, 3)
-    trace = draw.line(name, x, y, rule, "dot", width=1.2, hoverinfo="skip", legendgroup=name,
-                      meta={"step": steps, "trail": 12})  # fmt: skip
+    trace = draw.line(
+        name,
+        x,
+        y,
+        rule,
+        "dot",
+        width=1.2,
+        hoverinfo="skip",
+        legendgroup=name,
+        meta={"step": steps, "trail": 12},
+    )
     points = draw.dots(
-        name, there, run.landscape.loss([there]), rule, size=8, legendgroup=name, showlegend=False,
-        hovertemplate="uphill point %{x:.4~g}", meta={"step": shown, "trail": 12},
+        name,
+        there,
+        run.landscape.loss([there]),
+        rule,
+        size=8,
+        legendgroup=name,
+        showlegend=False,
+        hovertemplate="uphill point %{x:.4~g}",
+        meta={"step": shown, "trail": 12},
         marker={"symbol": f"{draw.MARKERS[rule]}-open"},
-    )  # fmt: skip
+    )
     return [trace, points]
 
 
 def _orbit_lines(radius: float) -> list[dict[str, Any]]:
     style = {"color": "@text", "width": 1.4, "dash": "dash"}
     return [
-        {"type": "line", "xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1,
-         "line": style, "layer": "below"}
+        {
+            "type": "line",
+            "xref": "x",
+            "yref": "paper",
+            "x0": x,
+            "x1": x,
+            "y0": 0,
+            "y1": 1,
+            "line": style,
+            "layer": "below",
+        }
         for x in (-radius, radius)
-    ]  # fmt: skip
+    ]
 
 
 def _orbit_labels(radius: float, half: float) -> list[dict[str, Any]]:
     if radius > half:
         return []
     return [
-        {"text": text, "x": x, "xref": "x", "yref": "paper", "y": 0.99, "yanchor": "top",
-         "xanchor": anchor, "showarrow": False, "bgcolor": "@background/0.7"}
+        {
+            "text": text,
+            "x": x,
+            "xref": "x",
+            "yref": "paper",
+            "y": 0.99,
+            "yanchor": "top",
+            "xanchor": anchor,
+            "showarrow": False,
+            "bgcolor": "@background/0.7",
+        }
         for text, x, anchor in (("−w*", -radius, "right"), ("+w*", radius, "left"))
-    ]  # fmt: skip
+    ]
 
 
 def _leaving(shown: draw.Descents, half: float) -> list[dict[str, Any]]:
@@ -132,11 +169,22 @@ def _leaving(shown: draw.Descents, half: float) -> list[dict[str, Any]]:
             continue
         first = int(np.argmax(outside))
         right = run.w[first, 0] > 0
-        arrows.append({
-            "text": f"{RULE_NAMES[rule]} leaves at step {first:,}", "xref": "paper",
-            "yref": "paper", "x": 1 if right else 0, "y": 0.93 - 0.09 * len(arrows),
-            "ax": -30 if right else 30, "ay": 26, "showarrow": True, "arrowhead": 2,
-            "arrowwidth": 2.5, "arrowcolor": f"@{rule}", "font": {"color": f"@{rule}"},
-            "xanchor": "right" if right else "left", "bgcolor": "@background/0.8",
-        })  # fmt: skip
+        arrows.append(
+            {
+                "text": f"{RULE_NAMES[rule]} leaves at step {first:,}",
+                "xref": "paper",
+                "yref": "paper",
+                "x": 1 if right else 0,
+                "y": 0.93 - 0.09 * len(arrows),
+                "ax": -30 if right else 30,
+                "ay": 26,
+                "showarrow": True,
+                "arrowhead": 2,
+                "arrowwidth": 2.5,
+                "arrowcolor": f"@{rule}",
+                "font": {"color": f"@{rule}"},
+                "xanchor": "right" if right else "left",
+                "bgcolor": "@background/0.8",
+            }
+        )
     return arrows

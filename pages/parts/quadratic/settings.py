@@ -18,8 +18,12 @@ PARTS = {
     "map": "4 · Stability map",
     "derivation": "5 · Derivation",
 }
-AXES = {"eta": "step size η", "rho": "SAM radius ρ", "curvature": "curvature λ",
-        "grad_norm": "gradient norm ‖g‖"}  # fmt: skip
+AXES = {
+    "eta": "step size η",
+    "rho": "SAM radius ρ",
+    "curvature": "curvature λ",
+    "grad_norm": "gradient norm ‖g‖",
+}
 RULE_NAMES = {"gd": "GD", "sam": "SAM", "usam": "USAM"}
 
 
@@ -33,44 +37,153 @@ def _positive(name: str, default: float, label: str, text: str, **rest: Any) -> 
 
 
 def _steps(name: str, default: int, text: str) -> Field:
-    return Field(name, "int", default, "Steps", text, low=1, high=10_000, log=True,
-                 suggested=(1, 10_000))  # fmt: skip
+    return Field(
+        name, "int", default, "Steps", text, low=1, high=10_000, log=True, suggested=(1, 10_000)
+    )
 
 
-FIELDS: Mapping[str, Field] = MappingProxyType({field.name: field for field in (
-    Field("part", "choice", "line", "Part", "Which picture is shown.", choices=tuple(PARTS)),
-    *(Field(rule, "bool", rule != "usam", RULE_NAMES[rule], f"Draw {RULE_NAMES[rule]}.")
-      for rule in PLAIN_RULES),
-    _positive("eta", 0.3, "Step size η", "GD's edge is 2/η: it needs flatter ground for a larger "
-              "step.", open_low=True, high=1e3, suggested=(0.01, 2)),
-    _positive("rho", 0.2, "SAM radius ρ", "How far uphill SAM looks before it takes its gradient. "
-              "0 is GD.", high=1e3, suggested=(1e-3, 2)),
-    _positive("curvature", 5.0, "Curvature λ", "Second derivative of the loss; in two dimensions "
-              "the larger eigenvalue of A.", open_low=True, high=1e4, suggested=(0.1, 100)),
-    _real("w0", 1.5, "Start w₀", "Where the descent starts. A click on the loss sets it too."),
-    _steps("steps", 40, "How many updates are computed; many are thinned where they are drawn."),
-    _positive("ratio", 0.3, "λ₂ / λ₁", "How flat the second direction is, as a share of the "
-              "first.", open_low=True, high=1, suggested=(0.01, 1)),
-    _real("angle", 30.0, "Angle v₁", "Direction of the top eigenvector, from the x axis.",
-          unit="°", low=-360, high=360, suggested=(-90, 90)),
-    _real("x0", -1.6, "Start x", "Where the descent starts. A click on the contours sets it too."),
-    _real("y0", 1.3, "Start y", "Where the descent starts. A click on the contours sets it too."),
-    _real("a0", 2.5, "Start a", "First weight at the start. A click on the map sets it too.",
-          low=-20, high=20, suggested=(-1, 4)),
-    _real("b0", 0.6, "Start b", "Second weight at the start. A click on the map sets it too.",
-          low=-20, high=20, suggested=(-1, 4)),
-    _steps("walk", 400, "How many updates are computed. SAM drifts along the valley slowly."),
-    _positive("grad_norm", 1.0, "Gradient norm ‖g‖", "Norm of the gradient at the current "
-              "iterate.", open_low=True, high=1e6, suggested=(1e-3, 100)),
-    Field("map_rule", "choice", "sam", "Rule of the map", "Whose multiplier is drawn.",
-          choices=PLAIN_RULES, titles=tuple(RULE_NAMES.values())),
-    Field("map_x", "choice", "grad_norm", "Horizontal axis", "Quantity on the x axis.",
-          choices=tuple(AXES), titles=tuple(AXES.values())),
-    Field("map_y", "choice", "curvature", "Vertical axis", "Quantity on the y axis.",
-          choices=tuple(AXES), titles=tuple(AXES.values())),
-    Field("log", "bool", False, "Log scale", "Logarithmic vertical axes of the charts over steps."),
-    Field("large", "bool", False, "Large text", "For a projector."),
-)})  # fmt: skip
+FIELDS: Mapping[str, Field] = MappingProxyType(
+    {
+        field.name: field
+        for field in (
+            Field(
+                "part", "choice", "line", "Part", "Which picture is shown.", choices=tuple(PARTS)
+            ),
+            *(
+                Field(rule, "bool", rule != "usam", RULE_NAMES[rule], f"Draw {RULE_NAMES[rule]}.")
+                for rule in PLAIN_RULES
+            ),
+            _positive(
+                "eta",
+                0.3,
+                "Step size η",
+                "GD's edge is 2/η: it needs flatter ground for a larger step.",
+                open_low=True,
+                high=1e3,
+                suggested=(0.01, 2),
+            ),
+            _positive(
+                "rho",
+                0.2,
+                "SAM radius ρ",
+                "How far uphill SAM looks before it takes its gradient. 0 is GD.",
+                high=1e3,
+                suggested=(1e-3, 2),
+            ),
+            _positive(
+                "curvature",
+                5.0,
+                "Curvature λ",
+                "Second derivative of the loss; in two dimensions the larger eigenvalue of A.",
+                open_low=True,
+                high=1e4,
+                suggested=(0.1, 100),
+            ),
+            _real(
+                "w0", 1.5, "Start w₀", "Where the descent starts. A click on the loss sets it too."
+            ),
+            _steps(
+                "steps", 40, "How many updates are computed; many are thinned where they are drawn."
+            ),
+            _positive(
+                "ratio",
+                0.3,
+                "λ₂ / λ₁",
+                "How flat the second direction is, as a share of the first.",
+                open_low=True,
+                high=1,
+                suggested=(0.01, 1),
+            ),
+            _real(
+                "angle",
+                30.0,
+                "Angle v₁",
+                "Direction of the top eigenvector, from the x axis.",
+                unit="°",
+                low=-360,
+                high=360,
+                suggested=(-90, 90),
+            ),
+            _real(
+                "x0",
+                -1.6,
+                "Start x",
+                "Where the descent starts. A click on the contours sets it too.",
+            ),
+            _real(
+                "y0",
+                1.3,
+                "Start y",
+                "Where the descent starts. A click on the contours sets it too.",
+            ),
+            _real(
+                "a0",
+                2.5,
+                "Start a",
+                "First weight at the start. A click on the map sets it too.",
+                low=-20,
+                high=20,
+                suggested=(-1, 4),
+            ),
+            _real(
+                "b0",
+                0.6,
+                "Start b",
+                "Second weight at the start. A click on the map sets it too.",
+                low=-20,
+                high=20,
+                suggested=(-1, 4),
+            ),
+            _steps(
+                "walk", 400, "How many updates are computed. SAM drifts along the valley slowly."
+            ),
+            _positive(
+                "grad_norm",
+                1.0,
+                "Gradient norm ‖g‖",
+                "Norm of the gradient at the current iterate.",
+                open_low=True,
+                high=1e6,
+                suggested=(1e-3, 100),
+            ),
+            Field(
+                "map_rule",
+                "choice",
+                "sam",
+                "Rule of the map",
+                "Whose multiplier is drawn.",
+                choices=PLAIN_RULES,
+                titles=tuple(RULE_NAMES.values()),
+            ),
+            Field(
+                "map_x",
+                "choice",
+                "grad_norm",
+                "Horizontal axis",
+                "Quantity on the x axis.",
+                choices=tuple(AXES),
+                titles=tuple(AXES.values()),
+            ),
+            Field(
+                "map_y",
+                "choice",
+                "curvature",
+                "Vertical axis",
+                "Quantity on the y axis.",
+                choices=tuple(AXES),
+                titles=tuple(AXES.values()),
+            ),
+            Field(
+                "log",
+                "bool",
+                False,
+                "Log scale",
+                "Logarithmic vertical axes of the charts over steps.",
+            ),
+            Field("large", "bool", False, "Large text", "For a projector."),
+        )
+    }
+)
 
 DEFAULTS: Values = MappingProxyType({name: field.default for name, field in FIELDS.items()})
 
@@ -106,54 +219,57 @@ class Preset:
     values: Values
 
 
-PRESETS: Mapping[str, Preset] = MappingProxyType({
-    "sam-hops": Preset(
-        "SAM hops, and its edge meets λ",
-        "SAM does not settle: it ends hopping between −w* and +w*. In the third chart the SAM-edge "
-        "starts away from λ and lands on it. The curvature can't move on a quadratic, so the "
-        "gradient norm moves until the edge is equal to λ.",
-        {},
-    ),
-    "gd-below": Preset(
-        "GD just below 2/η",
-        "ηλ = 1.9: GD overshoots at every step, yet each hop is 10 % smaller than the one before, "
-        "and it converges. Raise λ or η a little and see what happens at 2.",
-        {"eta": 0.38, "sam": False, "steps": 60},
-    ),
-    "gd-above": Preset(
-        "GD just above 2/η",
-        "ηλ = 2.05: each hop is 5 % larger than the one before. 2/η now lies below λ, and that is "
-        "the whole difference. SAM would diverge here too.",
-        {"eta": 0.41, "sam": False, "steps": 60},
-    ),
-    "tiny-gradient": Preset(
-        "Tiny gradient, tiny edge",
-        "At a small gradient norm SAM looks far beyond the valley that it is in, and only flat "
-        "ground is stable: the SAM-edge falls like the square root of 2‖g‖/(ηρ), while 2/η does "
-        "not move. Drag ‖g‖, or click on a chart.",
-        {"part": "map", "grad_norm": 0.01},
-    ),
-    "rho-zero": Preset(
-        "ρ to 0 gives GD",
-        "With ρ = 0 SAM takes GD's gradient, bit for bit: one lies on the other, and the SAM-edge "
-        "is 2/η. Raise ρ a little: the hop that stays has the size |w*| = ηρλ/(2 − ηλ).",
-        {"rho": 0.0},
-    ),
-    "plane": Preset(
-        "Two directions, one survives",
-        "Along v₂ everything dies out; along the top eigenvector v₁ SAM keeps hopping. Click on "
-        "the contours for another start, press Play, and watch the gauge: SAM's multiplier of v₁ "
-        "settles at −1.",
-        {"part": "plane"},
-    ),
-    "valley": Preset(
-        "SAM drifts to the flattest minimum",
-        "GD and SAM start at the same weights. GD comes to rest at a minimum that is flatter than "
-        "2/η. SAM hops across the valley and drifts along it, to the flattest point a = b, and "
-        "hops there: sharpness / edge alternates, 0.88 and 1.17. Try ρ = 0.2: a hop of three.",
-        {"part": "valley", "rho": 0.05, "walk": 2000},
-    ),
-})  # fmt: skip
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "sam-hops": Preset(
+            "SAM hops, and its edge meets λ",
+            "SAM does not settle: it ends hopping between −w* and +w*. In the third chart the "
+            "SAM-edge starts away from λ and lands on it. The curvature can't move on a "
+            "quadratic, so the gradient norm moves until the edge is equal to λ.",
+            {},
+        ),
+        "gd-below": Preset(
+            "GD just below 2/η",
+            "ηλ = 1.9: GD overshoots at every step, yet each hop is 10 % smaller than the one "
+            "before, and it converges. Raise λ or η a little and see what happens at 2.",
+            {"eta": 0.38, "sam": False, "steps": 60},
+        ),
+        "gd-above": Preset(
+            "GD just above 2/η",
+            "ηλ = 2.05: each hop is 5 % larger than the one before. 2/η now lies below λ, and "
+            "that is the whole difference. SAM would diverge here too.",
+            {"eta": 0.41, "sam": False, "steps": 60},
+        ),
+        "tiny-gradient": Preset(
+            "Tiny gradient, tiny edge",
+            "At a small gradient norm SAM looks far beyond the valley that it is in, and only "
+            "flat ground is stable: the SAM-edge falls like the square root of 2‖g‖/(ηρ), while "
+            "2/η does not move. Drag ‖g‖, or click on a chart.",
+            {"part": "map", "grad_norm": 0.01},
+        ),
+        "rho-zero": Preset(
+            "ρ to 0 gives GD",
+            "With ρ = 0 SAM takes GD's gradient, bit for bit: one lies on the other, and the SAM- "
+            "edge is 2/η. Raise ρ a little: the hop that stays has the size |w*| = ηρλ/(2 − ηλ).",
+            {"rho": 0.0},
+        ),
+        "plane": Preset(
+            "Two directions, one survives",
+            "Along v₂ everything dies out; along the top eigenvector v₁ SAM keeps hopping. Click "
+            "on the contours for another start, press Play, and watch the gauge: SAM's multiplier "
+            "of v₁ settles at −1.",
+            {"part": "plane"},
+        ),
+        "valley": Preset(
+            "SAM drifts to the flattest minimum",
+            "GD and SAM start at the same weights. GD comes to rest at a minimum that is flatter "
+            "than 2/η. SAM hops across the valley and drifts along it, to the flattest point a = "
+            "b, and hops there: sharpness / edge alternates, 0.88 and 1.17. Try ρ = 0.2: a hop of "
+            "three.",
+            {"part": "valley", "rho": 0.05, "walk": 2000},
+        ),
+    }
+)
 
 
 def from_link(query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:

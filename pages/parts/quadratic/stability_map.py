@@ -49,38 +49,65 @@ def _map(values: Values) -> Figure:
     traces: list[Trace] = [
         *_key(),
         _boundary(values, xs, ys),
-        {"type": "scatter", "mode": "markers", "x": [values[x_name]], "y": [values[y_name]],
-         "name": f"now: multiplier {now:.4g}",
-         "marker": {"size": 15, "color": "@sharpness", "symbol": "circle",
-                    "line": {"color": "@background", "width": 2.5}},
-         "hovertemplate": "%{x:.4~g}, %{y:.4~g}"},
-    ]  # fmt: skip
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [values[x_name]],
+            "y": [values[y_name]],
+            "name": f"now: multiplier {now:.4g}",
+            "marker": {
+                "size": 15,
+                "color": "@sharpness",
+                "symbol": "circle",
+                "line": {"color": "@background", "width": 2.5},
+            },
+            "hovertemplate": "%{x:.4~g}, %{y:.4~g}",
+        },
+    ]
     layout: dict[str, Any] = {
-        "xaxis": _axis(x_name), "yaxis": _axis(y_name), "hovermode": "closest",
-    }  # fmt: skip
+        "xaxis": _axis(x_name),
+        "yaxis": _axis(y_name),
+        "hovermode": "closest",
+    }
     x_range, y_range = np.log10(span(x_name)).tolist(), np.log10(span(y_name)).tolist()
     raster = Raster(
-        region_map(values, xs, ys), x_range, y_range,
+        region_map(values, xs, ys),
+        x_range,
+        y_range,
         ((CONTRACTS, "@grad/0.18"), (OSCILLATES, "@usam/0.16"), (GROWS, "@bad/0.28")),
-    )  # fmt: skip
+    )
     return Figure(MAP, traces, layout, height=560, rasters=[raster], click=True)
 
 
 def _axis(name: str) -> dict[str, Any]:
-    return {"title": {"text": AXES[name], "standoff": 14}, "type": "log",
-            "range": np.log10(span(name)).tolist(),
-            "exponentformat": "power", "dtick": 1, "minor": {"ticks": "outside"}}  # fmt: skip
+    return {
+        "title": {"text": AXES[name], "standoff": 14},
+        "type": "log",
+        "range": np.log10(span(name)).tolist(),
+        "exponentformat": "power",
+        "dtick": 1,
+        "minor": {"ticks": "outside"},
+    }
 
 
 def _key() -> list[Trace]:
     """Entries of the legend for the colours of the regions."""
-    named = (("shrinks", "grad/0.5", "circle"), ("flips sign, shrinks", "usam/0.5", "diamond"),
-             ("grows", "bad/0.6", "square"))  # fmt: skip
+    named = (
+        ("shrinks", "grad/0.5", "circle"),
+        ("flips sign, shrinks", "usam/0.5", "diamond"),
+        ("grows", "bad/0.6", "square"),
+    )
     return [
-        {"type": "scatter", "mode": "markers", "x": [None], "y": [None], "name": name,
-         "marker": {"symbol": symbol, "size": 12, "color": f"@{color}"}}
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [None],
+            "y": [None],
+            "name": name,
+            "marker": {"symbol": symbol, "size": 12, "color": f"@{color}"},
+        }
         for name, color, symbol in named
-    ]  # fmt: skip
+    ]
 
 
 def _boundary(values: Values, xs: np.ndarray, ys: np.ndarray) -> Trace:
@@ -104,21 +131,39 @@ def _edge_over_norm(values: Values) -> Figure:
     around = [rho / 4, rho, 4 * rho] if rho else []
     for value, dash, width in zip(around, ("dot", "solid", "dashdot"), (2, 3.2, 2), strict=False):
         color = "sam" if value == rho else "sam/0.65"
-        traces.append(draw.line(f"ρ = {value:.3g}", norms, sam_edge(eta, value, norms), color, dash,
-                                width=width))  # fmt: skip
+        traces.append(
+            draw.line(
+                f"ρ = {value:.3g}", norms, sam_edge(eta, value, norms), color, dash, width=width
+            )
+        )
     if rho:
         limit = np.sqrt(2 * norms / (eta * rho))
         traces.append(draw.line("√(2‖g‖/(ηρ))", norms, limit, "text", "2px,4px", width=1.6))
     now = sam_edge(eta, rho, norm)
     traces += [
-        draw.line("curvature λ", norms, np.full(len(norms), values["curvature"]), "sharpness",
-                  "longdash", width=1.6),
-        {"type": "scatter", "mode": "markers", "x": [norm], "y": [now],
-         "name": f"now: SAM-edge {now:.4g}",
-         "marker": {"size": 15, "color": "@sam", "symbol": "diamond",
-                    "line": {"color": "@background", "width": 2.5}},
-         "hovertemplate": "‖g‖ %{x:.4~g}, SAM-edge %{y:.4~g}"},
-    ]  # fmt: skip
+        draw.line(
+            "curvature λ",
+            norms,
+            np.full(len(norms), values["curvature"]),
+            "sharpness",
+            "longdash",
+            width=1.6,
+        ),
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [norm],
+            "y": [now],
+            "name": f"now: SAM-edge {now:.4g}",
+            "marker": {
+                "size": 15,
+                "color": "@sam",
+                "symbol": "diamond",
+                "line": {"color": "@background", "width": 2.5},
+            },
+            "hovertemplate": "‖g‖ %{x:.4~g}, SAM-edge %{y:.4~g}",
+        },
+    ]
     low = 0.7 * min(float(np.min(sam_edge(eta, 4 * rho, norms))), plain, values["curvature"])
     top = 2.2 * max(plain, values["curvature"])
     layout: dict[str, Any] = {

@@ -58,18 +58,16 @@ def figures(values: Values, shown: draw.Descents) -> list[Figure]:
         draw.Panel("‖g‖", [draw.Series(shown, "grad_norm")], levels),
         draw.Panel("curvature", [draw.Series(moving, "edge")], edges, top),
     ]
-    beside = draw.over_steps("Gradient norm and edges", values, panels,
-                             height=HEIGHT - GAUGE_HEIGHT - 8)  # fmt: skip
+    beside = draw.over_steps(
+        "Gradient norm and edges", values, panels, height=HEIGHT - GAUGE_HEIGHT - 8
+    )
     return [_plane(values, shown), _gauge(values, shown), beside]
 
 
 def _plane(values: Values, shown: draw.Descents) -> Figure:
     turn = rotation(values["angle"])
     half = _half_width(values)
-    traces: list[Trace] = [
-        _contours(values, turn, half),
-        *_eigenvectors(values, turn, half),
-    ]  # fmt: skip
+    traces: list[Trace] = [_contours(values, turn, half), *_eigenvectors(values, turn, half)]
     for rule, run in shown.items():
         x, y = turn @ run.w.T
         traces += [*draw.path(rule, run, x, y, far=100 * half), _last_hops(rule, run, x, y)]
@@ -90,8 +88,9 @@ def _contours(values: Values, turn: np.ndarray, half: float) -> Trace:
     # along v1 the ellipses are half/LEVELS * 2 apart, along v2 wider by the root of the ratio
     circle = np.stack([np.cos(around), steepest / flattest * np.sin(around)])
     x, y = np.einsum("ij,jn,k->ikn", turn, circle, sizes.ravel())
-    return draw.line("loss", *draw.joined(x, y), "muted", width=1, hoverinfo="skip",
-                     showlegend=False)  # fmt: skip
+    return draw.line(
+        "loss", *draw.joined(x, y), "muted", width=1, hoverinfo="skip", showlegend=False
+    )
 
 
 def _half_width(values: Values) -> float:
@@ -109,9 +108,16 @@ def _eigenvectors(values: Values, turn: np.ndarray, half: float) -> list[Trace]:
     ):
         end = 3 * half * turn[:, k]
         lines.append(
-            draw.line(f"v{'₁₂'[k]}: λ = {eigenvalue:.3g}", [-end[0], end[0]], [-end[1], end[1]],
-                      "sharpness/0.7", dash, width=1.3, hoverinfo="skip")
-        )  # fmt: skip
+            draw.line(
+                f"v{'₁₂'[k]}: λ = {eigenvalue:.3g}",
+                [-end[0], end[0]],
+                [-end[1], end[1]],
+                "sharpness/0.7",
+                dash,
+                width=1.3,
+                hoverinfo="skip",
+            )
+        )
     return lines
 
 
@@ -119,18 +125,28 @@ def _last_hops(rule: str, run: Trajectory, x: np.ndarray, y: np.ndarray) -> Trac
     """The last two hops, heavy: where they lie along v1 the run has found its orbit."""
     shown = sampled_steps(run.steps)
     trace = draw.line(
-        f"{RULE_NAMES[rule]}, last hops", x[shown], y[shown], rule, width=5, showlegend=False,
-        hoverinfo="skip", legendgroup=rule, opacity=0.45,
-    )  # fmt: skip
+        f"{RULE_NAMES[rule]}, last hops",
+        x[shown],
+        y[shown],
+        rule,
+        width=5,
+        showlegend=False,
+        hoverinfo="skip",
+        legendgroup=rule,
+        opacity=0.45,
+    )
     return trace | {"meta": {"step": shown, "trail": 3}}
 
 
 def _leaving(shown: draw.Descents, half: float) -> list[dict[str, Any]]:
     far = {rule: np.hypot(*run.w.T) > 2 * half for rule, run in shown.items()}
-    return draw.corner_notes({
-        rule: f"{RULE_NAMES[rule]} leaves at step {int(np.argmax(outside)):,} ↗"
-        for rule, outside in far.items() if outside.any()
-    })  # fmt: skip
+    return draw.corner_notes(
+        {
+            rule: f"{RULE_NAMES[rule]} leaves at step {int(np.argmax(outside)):,} ↗"
+            for rule, outside in far.items()
+            if outside.any()
+        }
+    )
 
 
 def _gauge(values: Values, shown: draw.Descents) -> Figure:
@@ -139,37 +155,88 @@ def _gauge(values: Values, shown: draw.Descents) -> Figure:
     eigenvalues = np.array(_landscape(values).eigenvalues)
     for rule, run in shown.items():
         steps = sampled_steps(run.steps)
-        m = multiplier(rule, eta=run.eta, rho=run.rho, curvature=eigenvalues,
-                       grad_norm=run.grad_norm[steps][:, None])  # fmt: skip
+        m = multiplier(
+            rule,
+            eta=run.eta,
+            rho=run.rho,
+            curvature=eigenvalues,
+            grad_norm=run.grad_norm[steps][:, None],
+        )
         m = np.broadcast_to(m, (len(steps), 2)).ravel()
         labels = [f"{RULE_NAMES[rule]} v₁", f"{RULE_NAMES[rule]} v₂"]
         rows += labels
         traces.append(
-            draw.dots(RULE_NAMES[rule], np.clip(m, *GAUGE), labels * len(steps), rule, size=14,
-                      meta={"step": np.repeat(steps, 2), "trail": 1}, showlegend=False,
-                      hovertemplate="multiplier %{x:.4~g}")
-        )  # fmt: skip
+            draw.dots(
+                RULE_NAMES[rule],
+                np.clip(m, *GAUGE),
+                labels * len(steps),
+                rule,
+                size=14,
+                meta={"step": np.repeat(steps, 2), "trail": 1},
+                showlegend=False,
+                hovertemplate="multiplier %{x:.4~g}",
+            )
+        )
     shapes = [
-        _band(GAUGE[0], -1, "bad/0.16"), _band(-1, 0, "usam/0.10"), _band(0, 1, "grad/0.10"),
-        {"type": "line", "xref": "x", "yref": "paper", "x0": -1, "x1": -1, "y0": 0, "y1": 1,
-         "line": {"color": "@text", "width": 2, "dash": "dash"}},
-    ]  # fmt: skip
+        _band(GAUGE[0], -1, "bad/0.16"),
+        _band(-1, 0, "usam/0.10"),
+        _band(0, 1, "grad/0.10"),
+        {
+            "type": "line",
+            "xref": "x",
+            "yref": "paper",
+            "x0": -1,
+            "x1": -1,
+            "y0": 0,
+            "y1": 1,
+            "line": {"color": "@text", "width": 2, "dash": "dash"},
+        },
+    ]
     names = [
-        {"text": text, "x": x, "y": 1.0, "xref": "x", "yref": "paper", "yanchor": "bottom",
-         "showarrow": False}
+        {
+            "text": text,
+            "x": x,
+            "y": 1.0,
+            "xref": "x",
+            "yref": "paper",
+            "yanchor": "bottom",
+            "showarrow": False,
+        }
         for text, x in (("grows", -1.5), ("flips sign, shrinks", -0.5), ("shrinks", 0.5))
-    ]  # fmt: skip
+    ]
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": "multiplier of a step; −1 is the edge"}, "range": list(GAUGE),
-                  "tickvals": [-2, -1.5, -1, -0.5, 0, 0.5, 1], "fixedrange": True},
-        "yaxis": {"type": "category", "dtick": 1, "categoryarray": rows[::-1],
-                  "categoryorder": "array", "fixedrange": True,
-                  "range": [-0.6, max(len(rows), 1) - 0.4]},
-        "margin": {"l": 84}, "shapes": shapes, "annotations": names, "hovermode": "closest",
-    }  # fmt: skip
+        "xaxis": {
+            "title": {"text": "multiplier of a step; −1 is the edge"},
+            "range": list(GAUGE),
+            "tickvals": [-2, -1.5, -1, -0.5, 0, 0.5, 1],
+            "fixedrange": True,
+        },
+        "yaxis": {
+            "type": "category",
+            "dtick": 1,
+            "categoryarray": rows[::-1],
+            "categoryorder": "array",
+            "fixedrange": True,
+            "range": [-0.6, max(len(rows), 1) - 0.4],
+        },
+        "margin": {"l": 84},
+        "shapes": shapes,
+        "annotations": names,
+        "hovermode": "closest",
+    }
     return Figure("Multipliers", traces, layout, height=GAUGE_HEIGHT)
 
 
 def _band(start: float, end: float, color: str) -> dict[str, Any]:
-    return {"type": "rect", "xref": "x", "yref": "paper", "x0": start, "x1": end, "y0": 0, "y1": 1,
-            "fillcolor": f"@{color}", "line": {"width": 0}, "layer": "below"}  # fmt: skip
+    return {
+        "type": "rect",
+        "xref": "x",
+        "yref": "paper",
+        "x0": start,
+        "x1": end,
+        "y0": 0,
+        "y1": 1,
+        "fillcolor": f"@{color}",
+        "line": {"width": 0},
+        "layer": "below",
+    }

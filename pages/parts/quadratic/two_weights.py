@@ -74,7 +74,7 @@ def _landscape(values: Values, shown: draw.Descents) -> Figure:
         _color_bar(),
         *_levels(values, a_range),
         *_valley(values, a_range, b_range),
-    ]  # fmt: skip
+    ]
     for rule, run in shown.items():
         traces += draw.path(rule, run, run.w[:, 0], run.w[:, 1], far=100, trail=0)
     layout: dict[str, Any] = {
@@ -91,14 +91,29 @@ def _color_bar() -> Trace:
     """A trace without points that carries the colour bar of the raster."""
     top = STOPS[-1][0]
     marker = {
-        "color": [0], "cmin": 0, "cmax": top, "showscale": True,
+        "color": [0],
+        "cmin": 0,
+        "cmax": top,
+        "showscale": True,
         "colorscale": [[value / top, color] for value, color in STOPS],
-        "colorbar": {"title": {"text": "sharpness"}, "thickness": 12, "len": 0.9, "outlinewidth": 0,
-                     "tickvals": [0, 2, 4, 6, 8, 10, 12],
-                     "ticktext": ["0", "2", "4", "6", "8", "10", "≥ 12"]},
-    }  # fmt: skip
-    return {"type": "scatter", "mode": "markers", "x": [None], "y": [None], "marker": marker,
-            "showlegend": False, "hoverinfo": "skip"}  # fmt: skip
+        "colorbar": {
+            "title": {"text": "sharpness"},
+            "thickness": 12,
+            "len": 0.9,
+            "outlinewidth": 0,
+            "tickvals": [0, 2, 4, 6, 8, 10, 12],
+            "ticktext": ["0", "2", "4", "6", "8", "10", "≥ 12"],
+        },
+    }
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [None],
+        "y": [None],
+        "marker": marker,
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
 
 
 def _levels(values: Values, a_range: list[float]) -> list[Trace]:
@@ -111,36 +126,63 @@ def _levels(values: Values, a_range: list[float]) -> list[Trace]:
     curves = sharpness_level(float(gd_edge(values["eta"])))
     edge = draw.joined(*np.array(curves).transpose(1, 0, 2)) if curves else ([], [])
     return [
-        draw.line("loss", x, np.where(np.abs(y) < far, y, np.nan), "text/0.35", width=1,
-                  hoverinfo="skip", showlegend=False),
+        draw.line(
+            "loss",
+            x,
+            np.where(np.abs(y) < far, y, np.nan),
+            "text/0.35",
+            width=1,
+            hoverinfo="skip",
+            showlegend=False,
+        ),
         draw.line("sharpness 2/η", *edge, "gd", "dash", width=2.2, hoverinfo="skip"),
-    ]  # fmt: skip
+    ]
 
 
 def _valley(values: Values, a_range: list[float], b_range: list[float]) -> list[Trace]:
     """The minima ab = 1, the flattest of them, and those on GD's edge."""
     a = np.geomspace(1 / b_range[1], a_range[1], 120)
     valley = draw.line("minima, ab = 1", a, 1 / a, "sharpness", width=2.4, hoverinfo="text")
-    valley |= {"hovertemplate": "minimum (%{x:.3~g}, %{y:.3~g}), sharpness %{text}",
-               "text": [f"{x * x + 1 / (x * x):.3g}" for x in a]}  # fmt: skip
+    valley |= {
+        "hovertemplate": "minimum (%{x:.3~g}, %{y:.3~g}), sharpness %{text}",
+        "text": [f"{x * x + 1 / (x * x):.3g}" for x in a],
+    }
     flattest = {
-        "type": "scatter", "mode": "markers+text", "x": [1.0], "y": [1.0], "text": ["a = b"],
-        "textposition": "bottom left", "name": "flattest", "showlegend": False,
-        "marker": {"symbol": "star", "size": 13, "color": "@sharpness",
-                   "line": {"color": "@background", "width": 1.5}},
+        "type": "scatter",
+        "mode": "markers+text",
+        "x": [1.0],
+        "y": [1.0],
+        "text": ["a = b"],
+        "textposition": "bottom left",
+        "name": "flattest",
+        "showlegend": False,
+        "marker": {
+            "symbol": "star",
+            "size": 13,
+            "color": "@sharpness",
+            "line": {"color": "@background", "width": 1.5},
+        },
         "hovertemplate": "sharpness 2, the flattest minimum",
-    }  # fmt: skip
+    }
     x, y = valley_at(float(gd_edge(values["eta"])))
     on_edge = {
-        "type": "scatter", "mode": "markers", "x": [x, y], "y": [y, x], "name": "minima at 2/η",
-        "marker": {"symbol": "x", "size": 10, "color": "@gd"}, "showlegend": False,
+        "type": "scatter",
+        "mode": "markers",
+        "x": [x, y],
+        "y": [y, x],
+        "name": "minima at 2/η",
+        "marker": {"symbol": "x", "size": 10, "color": "@gd"},
+        "showlegend": False,
         "hovertemplate": "minimum with sharpness 2/η",
-    }  # fmt: skip
+    }
     return [valley, flattest, *([on_edge] if np.isfinite(x) else [])]
 
 
 def _leaving(shown: draw.Descents) -> list[dict[str, Any]]:
-    return draw.corner_notes({
-        rule: f"{RULE_NAMES[rule]} diverges: beyond 1e30 at step {run.steps + 1} ↗"
-        for rule, run in shown.items() if run.escaped
-    })  # fmt: skip
+    return draw.corner_notes(
+        {
+            rule: f"{RULE_NAMES[rule]} diverges: beyond 1e30 at step {run.steps + 1} ↗"
+            for rule, run in shown.items()
+            if run.escaped
+        }
+    )

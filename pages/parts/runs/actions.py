@@ -23,20 +23,40 @@ def draw(entries: Sequence[Entry]) -> None:
         with st.popover("Tags", icon=":material/label:", help="Add or remove tags."):
             _tags(entries)
         _open(entries)
-        st.button("Delete …", key="runs:delete", icon=":material/delete:", on_click=deleting.ask,
-                  args=([entry.id for entry in entries],),
-                  help="Delete the selected runs for good; asks first.")  # fmt: skip
-        st.button("Select none", key="runs:none", icon=":material/close:", type="tertiary",
-                  on_click=selection.put, args=((),), help="Clear the selection.")  # fmt: skip
+        st.button(
+            "Delete …",
+            key="runs:delete",
+            icon=":material/delete:",
+            on_click=deleting.ask,
+            args=([entry.id for entry in entries],),
+            help="Delete the selected runs for good; asks first.",
+        )
+        st.button(
+            "Select none",
+            key="runs:none",
+            icon=":material/close:",
+            type="tertiary",
+            on_click=selection.put,
+            args=((),),
+            help="Clear the selection.",
+        )
 
 
 def _toggle(entries: Sequence[Entry], name: str, do: str, undo: str, icon: str) -> None:
     """One button that sets a label on all of them, or takes it away when all have it."""
     on = not all(getattr(entry, name) for entry in entries)
-    means = {"starred": "Starred runs are never removed by the quota.",
-             "pinned": "Pinned runs are neither removed by the quota nor deleted."}  # fmt: skip
-    st.button(do if on else undo, key=f"runs:{name}-all", icon=f":material/{icon}:",
-              on_click=_label, args=(entries, name, on), help=means[name])  # fmt: skip
+    means = {
+        "starred": "Starred runs are never removed by the quota.",
+        "pinned": "Pinned runs are neither removed by the quota nor deleted.",
+    }
+    st.button(
+        do if on else undo,
+        key=f"runs:{name}-all",
+        icon=f":material/{icon}:",
+        on_click=_label,
+        args=(entries, name, on),
+        help=means[name],
+    )
 
 
 def _label(entries: Sequence[Entry], name: str, on: bool) -> None:
@@ -48,11 +68,15 @@ def _open(entries: Sequence[Entry]) -> None:
     several = len(entries) > 1
     removed = any(entry.status == "removed" for entry in entries)
     st.button(
-        "Open in the live lab", key="runs:open-button", icon=":material/monitoring:",
-        disabled=several or removed, on_click=_to_open, args=(entries[0],),
+        "Open in the live lab",
+        key="runs:open-button",
+        icon=":material/monitoring:",
+        disabled=several or removed,
+        on_click=_to_open,
+        args=(entries[0],),
         help="To scrub through it, to resume it or to fork it. One run at a time."
         + (" Its rows have been removed." if removed else ""),
-    )  # fmt: skip
+    )
 
 
 def _to_open(entry: Entry) -> None:
@@ -65,18 +89,27 @@ def _tags(entries: Sequence[Entry]) -> None:
     above = st.container()  # below the box, its list would cover what is wrong with it
     with _beside():
         added = st.multiselect(
-            "Tags to add", known, accept_new_options=True, key="runs:tags-to-add",
-            placeholder="choose, or type a new one", help="Given to all selected runs.",
-        )  # fmt: skip
+            "Tags to add",
+            known,
+            accept_new_options=True,
+            key="runs:tags-to-add",
+            placeholder="choose, or type a new one",
+            help="Given to all selected runs.",
+        )
         complaint = _refused(entries, added)
-        st.button("Add", key="runs:add-tags", on_click=_add, args=(entries,),
-                  disabled=bool(complaint))  # fmt: skip
+        st.button(
+            "Add", key="runs:add-tags", on_click=_add, args=(entries,), disabled=bool(complaint)
+        )
     if complaint:
         above.error(complaint)
     if used:
         with _beside():
-            st.multiselect("Tags to remove", used, key="runs:tags-to-remove",
-                           help="Taken from all selected runs that have them.")  # fmt: skip
+            st.multiselect(
+                "Tags to remove",
+                used,
+                key="runs:tags-to-remove",
+                help="Taken from all selected runs that have them.",
+            )
             st.button("Remove", key="runs:remove-tags", on_click=_remove, args=(entries,))
 
 

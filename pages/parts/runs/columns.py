@@ -117,30 +117,59 @@ def _of_step(what: str) -> str:
 
 
 COLUMNS: Mapping[str, Column] = {
-    "starred": Column("★", "Starred runs are never removed by the quota.", "toggle",
-                      lambda entry: entry.starred, title="Star"),
-    "pinned": Column("Pin", "Pinned runs are neither removed nor deleted.", "toggle",
-                     lambda entry: entry.pinned, title="Pin"),
-    "title": Column("Run", "Its title, or else the beginning of its id. Opens it in the live lab.",
-                    "title", _title, "title"),
-    "status": Column("Status", "Recorded right now, interrupted (its server is gone), removed by "
-                     "the quota, or why it stopped.", "status", _status, "stop_reason"),
-    "problem": Column("Problem", "Model and data.", "text",
-                      lambda entry: entry.problem, "problem"),
+    "starred": Column(
+        "★",
+        "Starred runs are never removed by the quota.",
+        "toggle",
+        lambda entry: entry.starred,
+        title="Star",
+    ),
+    "pinned": Column(
+        "Pin",
+        "Pinned runs are neither removed nor deleted.",
+        "toggle",
+        lambda entry: entry.pinned,
+        title="Pin",
+    ),
+    "title": Column(
+        "Run",
+        "Its title, or else the beginning of its id. Opens it in the live lab.",
+        "title",
+        _title,
+        "title",
+    ),
+    "status": Column(
+        "Status",
+        "Recorded right now, interrupted (its server is gone), removed by "
+        "the quota, or why it stopped.",
+        "status",
+        _status,
+        "stop_reason",
+    ),
+    "problem": Column("Problem", "Model and data.", "text", lambda entry: entry.problem, "problem"),
     "rule": Column("Rule", f"The update rule. {CHANGED}", "text", _rule, "rule"),
     "eta": _setting("η", "eta"),
     "rho": _setting("ρ", "rho"),
     "beta": _setting("β", "beta"),
     "batch_size": _setting("Batch", "batch_size"),
     "seed": _setting("Seed", "seed"),
-    "last_step": Column("Steps", "Steps recorded, and the step cap.", "steps", _steps,
-                        "last_step"),
-    "spark": Column("Sharpness / edge", "Over the steps, from 0 to 1.5; the dashed line is the "
-                    "edge.", "spark", _spark),
-    "ratio": _number("Ratio", "ratio", "Sharpness / edge at the end", 3,
-                     _of_step("Sharpness / edge")),
-    "deviation": _number("Deviation", "deviation", "|sharpness / edge − 1|", 3,
-                         "Median of |sharpness / edge − 1| over the edge phase, once it ended."),
+    "last_step": Column("Steps", "Steps recorded, and the step cap.", "steps", _steps, "last_step"),
+    "spark": Column(
+        "Sharpness / edge",
+        "Over the steps, from 0 to 1.5; the dashed line is the edge.",
+        "spark",
+        _spark,
+    ),
+    "ratio": _number(
+        "Ratio", "ratio", "Sharpness / edge at the end", 3, _of_step("Sharpness / edge")
+    ),
+    "deviation": _number(
+        "Deviation",
+        "deviation",
+        "|sharpness / edge − 1|",
+        3,
+        "Median of |sharpness / edge − 1| over the edge phase, once it ended.",
+    ),
     "sharpness": _number("Sharpness", "sharpness", "Sharpness", 4, _of_step("|λ₁|")),
     "edge": _number("Edge", "edge", "Edge", 4, _of_step("The edge of the rule in force")),
     "grad_norm": _number("‖g‖", "grad_norm", "Gradient norm", 3, _of_step("Gradient norm")),
@@ -149,19 +178,42 @@ COLUMNS: Mapping[str, Column] = {
     "parameters": _number("P", "parameters", "Parameters"),
     "tags": Column("Tags", "Words to find it by.", "tags", lambda entry: list(entry.tags)),
     "note": Column("Note", "What was noted.", "text", lambda entry: entry.note),
-    "created": Column("Started", "In your time zone.", "time", lambda entry: entry.created,
-                      "created"),
-    "updated": Column("Last change", "In your time zone.", "time", lambda entry: entry.updated,
-                      "updated"),
-    "row_bytes": Column("Rows on disk", "Bytes of the recorded steps.", "number",
-                        lambda entry: megabytes(entry.row_bytes), "row_bytes"),
-    "snapshot_bytes": Column("Snapshots", "Bytes of the states that the run can go on from.",
-                             "number", lambda entry: megabytes(entry.snapshot_bytes),
-                             "snapshot_bytes"),
+    "created": Column(
+        "Started", "In your time zone.", "time", lambda entry: entry.created, "created"
+    ),
+    "updated": Column(
+        "Last change", "In your time zone.", "time", lambda entry: entry.updated, "updated"
+    ),
+    "row_bytes": Column(
+        "Rows on disk",
+        "Bytes of the recorded steps.",
+        "number",
+        lambda entry: megabytes(entry.row_bytes),
+        "row_bytes",
+    ),
+    "snapshot_bytes": Column(
+        "Snapshots",
+        "Bytes of the states that the run can go on from.",
+        "number",
+        lambda entry: megabytes(entry.snapshot_bytes),
+        "snapshot_bytes",
+    ),
     "id": Column("Id", "As in links and folders.", "text", lambda entry: entry.id),
-}  # fmt: skip
+}
 
 FIRST = (
-    "starred", "title", "status", "problem", "rule", "eta", "rho", "seed", "last_step", "spark",
-    "ratio", "loss", "tags", "created",
-)  # fmt: skip
+    "starred",
+    "title",
+    "status",
+    "problem",
+    "rule",
+    "eta",
+    "rho",
+    "seed",
+    "last_step",
+    "spark",
+    "ratio",
+    "loss",
+    "tags",
+    "created",
+)

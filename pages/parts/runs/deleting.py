@@ -44,12 +44,20 @@ def draw() -> None:
 def _answers(going: Sequence[Entry]) -> None:
     if going:
         st.button(
-            f"Delete {_count(len(going))} for good", key="runs:delete-now", type="primary",
-            icon=":material/delete_forever:", on_click=_delete,
-            args=([entry.id for entry in going],), help="There is no way back.",
-        )  # fmt: skip
-    st.button("Keep them" if going else "Close", key="runs:keep", on_click=_forget,
-              help="Nothing is deleted.")  # fmt: skip
+            f"Delete {_count(len(going))} for good",
+            key="runs:delete-now",
+            type="primary",
+            icon=":material/delete_forever:",
+            on_click=_delete,
+            args=([entry.id for entry in going],),
+            help="There is no way back.",
+        )
+    st.button(
+        "Keep them" if going else "Close",
+        key="runs:keep",
+        on_click=_forget,
+        help="Nothing is deleted.",
+    )
 
 
 def _refused(entry: Entry) -> bool:

@@ -24,20 +24,23 @@ def draw(runs: Sequence[Compared]) -> None:
     made = [_changes(one) for one in runs]
     # first: it says why other columns hold two values, and must not be scrolled out of sight
     columns = {CHANGES: [text or "none" for text in made]} if any(made) else {}
-    columns |= {label(fields[name]): [one.text(fields[name]) for one in runs]
-                for name in different}  # fmt: skip
+    columns |= {label(fields[name]): [one.text(fields[name]) for one in runs] for name in different}
     if columns:
         names = pd.Index([one.name for one in runs], name="Run")
         wide = {"Run": st.column_config.TextColumn(width=250)}
         st.dataframe(pd.DataFrame(columns, index=names), key="runs:different", column_config=wide)
     else:
         st.caption(_nothing(runs))
-    equal = {label(field): runs[0].text(field)
-             for name, field in fields.items() if name not in different}  # fmt: skip
+    equal = {
+        label(field): runs[0].text(field) for name, field in fields.items() if name not in different
+    }
     title = "Settings that are the same" if len(runs) > 1 else "All settings"
     with st.expander(f"{title} ({len(equal)})", key="runs:equal"):
-        st.dataframe(pd.DataFrame({"Setting": list(equal), "Value": list(equal.values())}),
-                     hide_index=True, key="runs:same")  # fmt: skip
+        st.dataframe(
+            pd.DataFrame({"Setting": list(equal), "Value": list(equal.values())}),
+            hide_index=True,
+            key="runs:same",
+        )
 
 
 def _nothing(runs: Sequence[Compared]) -> str:

@@ -14,17 +14,32 @@ def draw(entry: Entry) -> None:
     """A form with what people say about the run."""
     complaints: Mapping[str, str] = st.session_state.get(COMPLAINTS, {}).get(entry.id, {})
     with st.form(f"runs:edit:{entry.id}", border=False):
-        st.text_input("Title", entry.title, key=_key(entry, "title"),
-                      help="At most 200 characters. Names the run.")  # fmt: skip
+        st.text_input(
+            "Title",
+            entry.title,
+            key=_key(entry, "title"),
+            help="At most 200 characters. Names the run.",
+        )
         _complain(complaints, "title")
         known = source.opened().catalogue.known_tags()
-        st.multiselect("Tags", known, list(entry.tags), accept_new_options=True,
-                       key=_key(entry, "tags"), placeholder="choose, or type a new one",
-                       help="At most 30 tags of at most 64 characters each.")  # fmt: skip
+        st.multiselect(
+            "Tags",
+            known,
+            list(entry.tags),
+            accept_new_options=True,
+            key=_key(entry, "tags"),
+            placeholder="choose, or type a new one",
+            help="At most 30 tags of at most 64 characters each.",
+        )
         _complain(complaints, "tags")
         # below the tags, whose list of choices would cover the button
-        st.text_area("Note", entry.note, key=_key(entry, "note"), height=110,
-                     help="At most 10,000 characters.")  # fmt: skip
+        st.text_area(
+            "Note",
+            entry.note,
+            key=_key(entry, "note"),
+            height=110,
+            help="At most 10,000 characters.",
+        )
         _complain(complaints, "note")
         st.form_submit_button("Save", key=f"runs:save:{entry.id}", on_click=_save, args=(entry,))
 

@@ -72,14 +72,19 @@ def figure(selected: Collection[str], family: Sequence[Entry]) -> Figure:
             traces.append(_connection(entry, place))
         traces += _run(entry, place[entry.id], left.get(entry.id), chosen=entry.id in selected)
     labels = {
-        "tickmode": "array", "tickvals": list(place.values()),
+        "tickmode": "array",
+        "tickvals": list(place.values()),
         "ticktext": [_label(by_id[run], run in selected) for run in place],
-        "range": [len(place) - 0.5, -0.5], "showgrid": False, "automargin": True,
-    }  # fmt: skip
+        "range": [len(place) - 0.5, -0.5],
+        "showgrid": False,
+        "automargin": True,
+    }
     layout = {
-        "xaxis": {"title": {"text": "step"}, "rangemode": "tozero"}, "yaxis": labels,
-        "showlegend": False, "hovermode": "closest",
-    }  # fmt: skip
+        "xaxis": {"title": {"text": "step"}, "rangemode": "tozero"},
+        "yaxis": labels,
+        "showlegend": False,
+        "hovermode": "closest",
+    }
     return Figure(NAME, traces, layout, columns=6, height=90 + LANE * max(2, len(place)))
 
 
@@ -92,10 +97,13 @@ def _label(entry: Entry, chosen: bool) -> str:
 def _connection(entry: Entry, place: Mapping[str, int]) -> Trace:
     step = entry.parent_step or 0
     return {
-        "type": "scatter", "mode": "lines", "x": [step, step], "hoverinfo": "skip",
+        "type": "scatter",
+        "mode": "lines",
+        "x": [step, step],
+        "hoverinfo": "skip",
         "y": [place[entry.parent or ""], place[entry.id]],
         "line": {"color": "@mark", "width": 1.5, "dash": "3px,3px"},
-    }  # fmt: skip
+    }
 
 
 def _run(entry: Entry, lane: int, left: int | None, *, chosen: bool) -> list[Trace]:
@@ -108,13 +116,18 @@ def _run(entry: Entry, lane: int, left: int | None, *, chosen: bool) -> list[Tra
     if turn < end:
         lines.append(_stretch(entry, lane, (turn, end, "@ghost"), chosen))
     mark = {
-        "color": colour if turn == end else "@ghost", "size": 11 if chosen else 8,
+        "color": colour if turn == end else "@ghost",
+        "size": 11 if chosen else 8,
         "symbol": "x" if entry.stop_reason == "diverged" else "circle",
-    }  # fmt: skip
+    }
     end_mark: Trace = {
-        "type": "scatter", "mode": "markers", "x": [end], "y": [lane], "marker": mark,
+        "type": "scatter",
+        "mode": "markers",
+        "x": [end],
+        "y": [lane],
+        "marker": mark,
         **_tip(entry),
-    }  # fmt: skip
+    }
     return [*lines, end_mark]
 
 
@@ -122,15 +135,18 @@ def _stretch(entry: Entry, lane: int, part: tuple[int, int, str], chosen: bool) 
     first, last, colour = part
     x = np.linspace(first, last, POINTS)
     return {
-        "type": "scatter", "mode": "lines", "x": x, "y": np.full(POINTS, lane),
-        "line": {"color": colour, "width": 5 if chosen else 3}, **_tip(entry),
-    }  # fmt: skip
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "y": np.full(POINTS, lane),
+        "line": {"color": colour, "width": 5 if chosen else 3},
+        **_tip(entry),
+    }
 
 
 def _tip(entry: Entry) -> Trace:
     # not in the template itself: a title may hold what a template would fill in
-    return {"name": entry.id, "meta": [_hover(entry)],
-            "hovertemplate": "%{meta[0]}<extra></extra>"}  # fmt: skip
+    return {"name": entry.id, "meta": [_hover(entry)], "hovertemplate": "%{meta[0]}<extra></extra>"}
 
 
 def _hover(entry: Entry) -> str:

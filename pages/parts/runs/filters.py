@@ -31,61 +31,107 @@ def draw(removed: int) -> Query:
     """Draw the boxes; `removed` is the number of runs that the quota took."""
     text, problem, rule, status, tags = st.columns([1.7, 1.4, 1, 1, 1.4])
     words = text.text_input(
-        "Search", key="runs:text", type="search", live=True, on_change=to_first_page,
-        placeholder="title, note, tag, id …", persist_state="session",
+        "Search",
+        key="runs:text",
+        type="search",
+        live=True,
+        on_change=to_first_page,
+        placeholder="title, note, tag, id …",
+        persist_state="session",
         help="Each word must occur in the title, the note, a tag, the problem or the rule, or be "
         "the beginning of the id.",
-    )  # fmt: skip
+    )
     with problem:
-        chosen_problem = _choice("Problem", {n: s.title for n, s in PROBLEMS.items()},
-                                 "Only runs of this model and data.")  # fmt: skip
+        chosen_problem = _choice(
+            "Problem",
+            {n: s.title for n, s in PROBLEMS.items()},
+            "Only runs of this model and data.",
+        )
     with rule:
-        chosen_rule = _choice("Rule", {name: name.upper() for name in RULES},
-                              "Only runs with this update rule at the end.")  # fmt: skip
+        chosen_rule = _choice(
+            "Rule",
+            {name: name.upper() for name in RULES},
+            "Only runs with this update rule at the end.",
+        )
     with status:
         chosen_status = _choice("Status", STATUSES, "Interrupted: its server is gone.")
     known = source.opened().catalogue.known_tags()
     chosen_tags = tags.multiselect(
-        "Tags", known, key="runs:tags", on_change=to_first_page, persist_state="session",
-        placeholder="any" if known else "none in use", help="Only runs that have all of these.",
-    )  # fmt: skip
+        "Tags",
+        known,
+        key="runs:tags",
+        on_change=to_first_page,
+        persist_state="session",
+        placeholder="any" if known else "none in use",
+        help="Only runs that have all of these.",
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         starred, pinned, with_removed = _switches(removed)
     sort, descending = order()
     return Query(
-        text=words or "", problem=chosen_problem, rule=chosen_rule, status=chosen_status,
-        tags=tuple(chosen_tags), starred=starred or None, pinned=pinned or None,
-        removed=with_removed, sort=COLUMNS[sort].sort or "created", descending=descending,
-        offset=(page() - 1) * PAGE_ROWS, limit=PAGE_ROWS,
-    )  # fmt: skip
+        text=words or "",
+        problem=chosen_problem,
+        rule=chosen_rule,
+        status=chosen_status,
+        tags=tuple(chosen_tags),
+        starred=starred or None,
+        pinned=pinned or None,
+        removed=with_removed,
+        sort=COLUMNS[sort].sort or "created",
+        descending=descending,
+        offset=(page() - 1) * PAGE_ROWS,
+        limit=PAGE_ROWS,
+    )
 
 
 def _choice(label: str, titles: Mapping[Name, str], help: str) -> Name | None:
     return st.selectbox(
-        label, list(titles), index=None, format_func=lambda name: titles[name],
-        key=f"runs:{label.lower()}", placeholder="any", on_change=to_first_page, help=help,
+        label,
+        list(titles),
+        index=None,
+        format_func=lambda name: titles[name],
+        key=f"runs:{label.lower()}",
+        placeholder="any",
+        on_change=to_first_page,
+        help=help,
         persist_state="session",
-    )  # fmt: skip
+    )
 
 
 def _switches(removed: int) -> tuple[bool, bool, bool]:
     """Starred only, pinned only, removed ones too."""
-    starred = st.toggle("Starred", key="runs:starred", on_change=to_first_page,
-                        persist_state="session", help="Only starred runs.")  # fmt: skip
-    pinned = st.toggle("Pinned", key="runs:pinned", on_change=to_first_page,
-                       persist_state="session", help="Only pinned runs.")  # fmt: skip
+    starred = st.toggle(
+        "Starred",
+        key="runs:starred",
+        on_change=to_first_page,
+        persist_state="session",
+        help="Only starred runs.",
+    )
+    pinned = st.toggle(
+        "Pinned",
+        key="runs:pinned",
+        on_change=to_first_page,
+        persist_state="session",
+        help="Only pinned runs.",
+    )
     with_removed = bool(removed) and st.toggle(
-        f"Removed ({removed:,})", key="runs:removed", on_change=to_first_page,
+        f"Removed ({removed:,})",
+        key="runs:removed",
+        on_change=to_first_page,
         persist_state="session",
         help="List the runs, too, whose rows the quota took; only what the table says of them is "
         "left.",
-    )  # fmt: skip
+    )
     with st.popover("Columns", icon=":material/view_column:", help="Which columns to show."):
         st.pills(
-            "Columns", list(COLUMNS), default=list(FIRST), selection_mode="multi", key=SHOWN,
+            "Columns",
+            list(COLUMNS),
+            default=list(FIRST),
+            selection_mode="multi",
+            key=SHOWN,
             format_func=lambda name: COLUMNS[name].title or COLUMNS[name].label,
             persist_state="session",
-        )  # fmt: skip
+        )
     return starred, pinned, with_removed
 
 
@@ -126,8 +172,9 @@ def draw_pages(total: int) -> None:
     count = f"{total:,} run{'s' if total != 1 else ''}"
     with st.container(horizontal=True, vertical_alignment="center"):
         if total > PAGE_ROWS:
-            st.caption(f"{first + 1:,} to {min(total, first + PAGE_ROWS):,} of {count}",
-                       width="content")  # fmt: skip
+            st.caption(
+                f"{first + 1:,} to {min(total, first + PAGE_ROWS):,} of {count}", width="content"
+            )
             st.pagination(-(-total // PAGE_ROWS), key=PAGE)
         else:
             st.caption(count, width="content")

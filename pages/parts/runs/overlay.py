@@ -38,8 +38,12 @@ def draw(runs: Sequence[Compared], selected: int) -> None:
             st.caption(_means(axis))
         if not log_y and any(_ceiling(drawn, name) for name in QUANTITIES):
             st.caption("A line leaves its chart: on the log scale all of it is seen.")
-    figures(_figures(drawn, axis, log_y=log_y, edges=edges), scene=f"{axis}", key=KEY,
-            on_click=lambda: None)  # fmt: skip
+    figures(
+        _figures(drawn, axis, log_y=log_y, edges=edges),
+        scene=f"{axis}",
+        key=KEY,
+        on_click=lambda: None,
+    )
 
 
 def _choices(runs: Sequence[Compared]) -> tuple[str, str, bool, bool]:
@@ -49,22 +53,39 @@ def _choices(runs: Sequence[Compared]) -> tuple[str, str, bool, bool]:
         st.session_state["runs:group"] = grouping.EACH
     with st.container(horizontal=True, vertical_alignment="bottom"):
         by = st.selectbox(
-            "Lines", list(ways), format_func=lambda name: ways[name], key="runs:group", width=300,
+            "Lines",
+            list(ways),
+            format_func=lambda name: ways[name],
+            key="runs:group",
+            width=300,
             persist_state="session",
             help="Each run, or the mean and the range of all those that differ in the seed alone, "
             "or of all those with the same value of a setting. Those that differ come first.",
-        )  # fmt: skip
+        )
         title = st.segmented_control(
-            "Horizontal axis", list(AXES), default="Step", required=True, key="runs:axis",
+            "Horizontal axis",
+            list(AXES),
+            default="Step",
+            required=True,
+            key="runs:axis",
             persist_state="session",
             help="Effective time is the sum of η over the steps. Gradient evaluations count two a "
             "step for SAM, one for GD.",
-        )  # fmt: skip
+        )
         with st.container(width="content", gap=None):
-            log_y = st.toggle("Log scale", key="runs:log", persist_state="session",
-                              help="Logarithmic vertical axes.")  # fmt: skip
-            edges = st.toggle("Edges", True, key="runs:edges", persist_state="session",
-                              help="Each run's own edge, dotted, with its sharpness.")  # fmt: skip
+            log_y = st.toggle(
+                "Log scale",
+                key="runs:log",
+                persist_state="session",
+                help="Logarithmic vertical axes.",
+            )
+            edges = st.toggle(
+                "Edges",
+                True,
+                key="runs:edges",
+                persist_state="session",
+                help="Each run's own edge, dotted, with its sharpness.",
+            )
     return by, AXES[title or "Step"], log_y, edges
 
 
@@ -144,10 +165,17 @@ def _layout(title: str, label: str, *, log_y: bool, legend: bool) -> dict[str, A
         "hovermode": "x" if legend else "closest",
     }
     if legend:  # the edge of every run
-        layout["shapes"] = [{
-            "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1, "y1": 1,
-            "line": {"color": "@text", "width": 1.2, "dash": "dash"},
-        }]  # fmt: skip
+        layout["shapes"] = [
+            {
+                "type": "line",
+                "xref": "paper",
+                "x0": 0,
+                "x1": 1,
+                "y0": 1,
+                "y1": 1,
+                "line": {"color": "@text", "width": 1.2, "dash": "dash"},
+            }
+        ]
     return layout
 
 
@@ -158,10 +186,16 @@ def _traces(index: int, drawn: Drawn, quantity: str, log_y: bool) -> list[Trace]
     name = html.escape(group.name, quote=False)
     style = {"color": f"@{colour}", "dash": DASHES[index % len(DASHES)], "width": 1.8}
     main = {
-        "type": "scatter", "mode": "lines" if len(line.x) > 1 else "markers", "name": name,
-        "legendgroup": name, "x": line.x, "y": _drawable(line.y, log_y), "line": style,
-        "marker": {"color": f"@{colour}"}, "hovertemplate": "%{y:.4~g}",
-    }  # fmt: skip
+        "type": "scatter",
+        "mode": "lines" if len(line.x) > 1 else "markers",
+        "name": name,
+        "legendgroup": name,
+        "x": line.x,
+        "y": _drawable(line.y, log_y),
+        "line": style,
+        "marker": {"color": f"@{colour}"},
+        "hovertemplate": "%{y:.4~g}",
+    }
     return [*_band(line, name, colour, log_y), main]
 
 
@@ -169,12 +203,18 @@ def _band(line: Line, name: str, colour: str, log_y: bool) -> list[Trace]:
     if line.low is None or line.high is None:
         return []
     around = {
-        "type": "scatter", "name": name, "legendgroup": name, "showlegend": False, "mode": "lines",
-        "fill": "toself", "fillcolor": f"@{colour}/0.2", "line": {"width": 0},
+        "type": "scatter",
+        "name": name,
+        "legendgroup": name,
+        "showlegend": False,
+        "mode": "lines",
+        "fill": "toself",
+        "fillcolor": f"@{colour}/0.2",
+        "line": {"width": 0},
         "hoverinfo": "skip",
         "x": np.concatenate([line.x, line.x[::-1]]),
         "y": _drawable(np.concatenate([line.high, line.low[::-1]]), log_y),
-    }  # fmt: skip
+    }
     return [around]
 
 
@@ -182,11 +222,15 @@ def _edge(index: int, drawn: Drawn, log_y: bool) -> Trace:
     group, lines = drawn
     colour, line = COLOURS[index % len(COLOURS)], lines["edge"]
     return {
-        "type": "scatter", "mode": "lines", "showlegend": False,
-        "name": f"{html.escape(group.name, quote=False)}, edge", "x": line.x,
-        "y": _drawable(line.y, log_y), "hovertemplate": "edge %{y:.4~g}",
+        "type": "scatter",
+        "mode": "lines",
+        "showlegend": False,
+        "name": f"{html.escape(group.name, quote=False)}, edge",
+        "x": line.x,
+        "y": _drawable(line.y, log_y),
+        "hovertemplate": "edge %{y:.4~g}",
         "line": {"color": f"@{colour}/0.75", "dash": EDGE_DASH, "width": 1.3},
-    }  # fmt: skip
+    }
 
 
 def _drawable(values: np.ndarray, log_y: bool) -> np.ndarray:

@@ -24,20 +24,32 @@ def draw(entry: Entry) -> None:
     """How many, and the button."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input(
-            "Repeat with other seeds", 1, MOST, 4, key="runs:repeats", persist_state="session",
-            width=200, help="How many runs to start with the settings of this one and the changes "
+            "Repeat with other seeds",
+            1,
+            MOST,
+            4,
+            key="runs:repeats",
+            persist_state="session",
+            width=200,
+            help="How many runs to start with the settings of this one and the changes "
             "made on its way, each from another seed that has not been used yet.",
-        )  # fmt: skip
+        )
         st.button(
-            "Start them", key="runs:repeat", icon=":material/repeat:", on_click=_pressed,
-            args=(entry,), help="They are recorded and go on without a page; those beyond the "
+            "Start them",
+            key="runs:repeat",
+            icon=":material/repeat:",
+            on_click=_pressed,
+            args=(entry,),
+            help="They are recorded and go on without a page; those beyond the "
             "number of workers wait for their turn.",
-        )  # fmt: skip
+        )
     if complaint := st.session_state.get(COMPLAINT):
         st.error(complaint)
     if waiting := len(pending()):
-        st.info(f"{waiting} of the repeats are not listed yet: they wait for a worker.",
-                icon=":material/hourglass_empty:")  # fmt: skip
+        st.info(
+            f"{waiting} of the repeats are not listed yet: they wait for a worker.",
+            icon=":material/hourglass_empty:",
+        )
 
 
 def _pressed(entry: Entry) -> None:

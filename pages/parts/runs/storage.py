@@ -32,10 +32,17 @@ def show_use() -> None:
     store = source.opened()
     used, quota = sum(store.catalogue.bytes_used()), store.settings.quota
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"Storage: {megabytes(used)} of {megabytes(quota)} ({100 * used / quota:.2g} %)",
-                   width="content")  # fmt: skip
-        with st.popover("What uses it", type="tertiary", key="runs:storage", on_change="rerun",
-                        help="Rows, snapshots, and what is removed first.") as box:  # fmt: skip
+        st.caption(
+            f"Storage: {megabytes(used)} of {megabytes(quota)} ({100 * used / quota:.2g} %)",
+            width="content",
+        )
+        with st.popover(
+            "What uses it",
+            type="tertiary",
+            key="runs:storage",
+            on_change="rerun",
+            help="Rows, snapshots, and what is removed first.",
+        ) as box:
             if box.open:
                 _details()
 

@@ -32,21 +32,36 @@ def draw(entries: Sequence[Entry]) -> None:
         "selected": selection.ids(),
         "version": selection.version(),
     }
-    _mount(key=KEY, data=data, on_selected_change=_selected, on_sorted_change=_sorted,
-           on_labelled_change=_labelled, on_opened_change=_opened)  # fmt: skip
+    _mount(
+        key=KEY,
+        data=data,
+        on_selected_change=_selected,
+        on_sorted_change=_sorted,
+        on_labelled_change=_labelled,
+        on_opened_change=_opened,
+    )
 
 
 def _head(name: str) -> dict[str, Any]:
     column = COLUMNS[name]
-    return {"name": name, "label": column.label, "title": column.title or column.label,
-            "help": column.help, "kind": column.kind,
-            "sortable": column.sort is not None}  # fmt: skip
+    return {
+        "name": name,
+        "label": column.label,
+        "title": column.title or column.label,
+        "help": column.help,
+        "kind": column.kind,
+        "sortable": column.sort is not None,
+    }
 
 
 def _row(entry: Entry, shown: Sequence[str]) -> dict[str, Any]:
     cells = [COLUMNS[name].cell(entry) for name in shown]
-    return {"id": entry.id, "name": name_of(entry), "faint": entry.status == "removed",
-            "cells": cells}  # fmt: skip
+    return {
+        "id": entry.id,
+        "name": name_of(entry),
+        "faint": entry.status == "removed",
+        "cells": cells,
+    }
 
 
 def _said(what: str) -> Any:

@@ -22,21 +22,33 @@ def fit_figures(fit: Fit, rule: str, whose: str) -> list[Figure]:
     """The function with its examples, and what the step adds to it."""
     line: Trace = {"type": "scatter", "mode": "lines", "x": fit.at, "hovertemplate": "%{y:.4~g}"}
     examples: Trace = {
-        "type": "scatter", "mode": "markers", "name": "examples", "x": fit.x, "y": fit.y,
+        "type": "scatter",
+        "mode": "markers",
+        "name": "examples",
+        "x": fit.x,
+        "y": fit.y,
         "marker": {"color": "@text", "size": 7, "symbol": "circle-open"},
         "hovertemplate": "%{y:.4~g}",
-    }  # fmt: skip
+    }
     function = [
         line | {"name": "f at w", "y": fit.values, "line": {"color": "@loss", "width": 2.5}},
-        line | {"name": "f at w′", "y": fit.values + fit.change,
-                "line": {"color": f"@{rule}", "dash": "dash", "width": 2}},
+        line
+        | {
+            "name": "f at w′",
+            "y": fit.values + fit.change,
+            "line": {"color": f"@{rule}", "dash": "dash", "width": 2},
+        },
         examples,
-    ]  # fmt: skip
+    ]
     change = [
         line | {"name": "all of it", "y": fit.change, "line": {"color": f"@{rule}", "width": 2.5}},
-        line | {"name": "its part along v₁", "y": fit.along_v1,
-                "line": {"color": "@sharpness", "dash": "dash", "width": 2}},
-    ]  # fmt: skip
+        line
+        | {
+            "name": "its part along v₁",
+            "y": fit.along_v1,
+            "line": {"color": "@sharpness", "dash": "dash", "width": 2},
+        },
+    ]
     return [
         _over_input(f"What the network computes{whose}", f"output f(x){whose}", function),
         _over_input(f"What the step changes{whose}", f"change of f(x){whose}", change),

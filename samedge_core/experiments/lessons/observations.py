@@ -14,9 +14,17 @@ from samedge_core.training.history import History
 from samedge_core.training.stop import StopReason
 
 __all__ = [
-    "AT_EDGE", "Outcome", "edge_followed", "flatness_and_held_out", "growth", "new_edge",
-    "orbit", "progressive_sharpening", "success", "valley",
-]  # fmt: skip
+    "AT_EDGE",
+    "Outcome",
+    "edge_followed",
+    "flatness_and_held_out",
+    "growth",
+    "new_edge",
+    "orbit",
+    "progressive_sharpening",
+    "success",
+    "valley",
+]
 
 AT_EDGE = 0.1
 """The sharpness is at an edge while it is within this share of it."""
@@ -72,8 +80,10 @@ def _ends(history: History) -> _Ends:
     measured = _measured(history)
     rows = len(measured["step"])
     tail = slice(rows - max(1, int(TAIL * rows)), None)
-    end = {n: float(np.median(measured[n][tail]))
-           for n in ("loss", "sharpness", "gd_edge", "edge", "ratio", "grad_norm")}  # fmt: skip
+    end = {
+        n: float(np.median(measured[n][tail]))
+        for n in ("loss", "sharpness", "gd_edge", "edge", "ratio", "grad_norm")
+    }
     first = {f"first_{n}": float(measured[n][0]) for n in ("loss", "sharpness", "grad_norm")}
     return _Ends(
         steps=history.last_step + 1,
@@ -195,8 +205,9 @@ def valley(histories: Sequence[History]) -> Outcome:
             return Outcome(None, f"{name} has not come to the valley.")
         came, end = float(columns["sharpness"][arrived[0]]), _ends(history).sharpness
         moved.append(end < 0.8 * came)
-        words.append(f"{name} came to the valley at a sharpness of {came:.3g} and ended at "
-                     f"about {end:.3g}.")  # fmt: skip
+        words.append(
+            f"{name} came to the valley at a sharpness of {came:.3g} and ended at about {end:.3g}."
+        )
     answers = {(False, False): 0, (False, True): 1, (True, True): 2}
     return Outcome(answers.get((moved[0], moved[1])), " ".join(words))
 

@@ -44,11 +44,18 @@ def test_growth(last, stop, answer):
 
 @pytest.mark.parametrize(
     ("later", "stop", "answer"),
-    [([0.8] * 9, None, 0), ([1.05] * 9, None, 1), ([3.7] * 9, None, 2), ([4.3] * 9, None, 2),
-     ([3.0] * 9, None, None), ([1.0] * 9, DIVERGED, 3),
-     # there for a tenth of the steps; and there at last, though not since it first came there
-     ([3.0] * 8 + [4.0], None, None), ([4.0, *[2.0] * 7, 4.0], None, None)],
-)  # fmt: skip
+    [
+        ([0.8] * 9, None, 0),
+        ([1.05] * 9, None, 1),
+        ([3.7] * 9, None, 2),
+        ([4.3] * 9, None, 2),
+        ([3.0] * 9, None, None),
+        ([1.0] * 9, DIVERGED, 3),
+        # there for a tenth of the steps; and there at last, though not since it first came there
+        ([3.0] * 8 + [4.0], None, None),
+        ([4.0, *[2.0] * 7, 4.0], None, None),
+    ],
+)
 def test_progressive_sharpening(later, stop, answer):
     found = observations.progressive_sharpening([record([1.0, *later], stop=stop)])
     assert found.answer == answer
@@ -79,9 +86,14 @@ def test_without_an_intervention_there_is_no_new_edge():
 
 @pytest.mark.parametrize(
     ("norm", "times", "stop", "answer"),
-    [(1e-3, 1.0, None, 0), (0.5, 1.0, None, 1), (0.5, 2.0, None, None), (2.5, 1.0, None, 2),
-     (0.5, 1.0, DIVERGED, 2)],
-)  # fmt: skip
+    [
+        (1e-3, 1.0, None, 0),
+        (0.5, 1.0, None, 1),
+        (0.5, 2.0, None, None),
+        (2.5, 1.0, None, 2),
+        (0.5, 1.0, DIVERGED, 2),
+    ],
+)
 def test_orbit(norm, times, stop, answer):
     sharpness = at_edge(norm, times)
     history = record([1.0, sharpness], config=SAM, grad_norm=[1.0, norm], stop=stop)

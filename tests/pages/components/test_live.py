@@ -7,9 +7,13 @@ from pages.parts.components.live import Cursor, RunUpdate, View, encode
 
 def test_a_message_tells_branches_from_runs_and_carries_what_the_scrubber_shows():
     columns = {
-        "step": np.arange(3), "eta": np.full(3, 0.1), "rho": np.zeros(3),
-        "edge": np.array([20.0, 19.0, np.nan]), "hvps": np.arange(3), "beta": np.full(3, 0.9),
-    }  # fmt: skip
+        "step": np.arange(3),
+        "eta": np.full(3, 0.1),
+        "rho": np.zeros(3),
+        "edge": np.array([20.0, 19.0, np.nan]),
+        "hvps": np.arange(3),
+        "beta": np.full(3, 0.9),
+    }
     exact = {"step": 1.0, "edge": 19.0, "ratio": np.inf, "loss": np.nan, "hvps": 1.0}
     run = RunUpdate("child", "SAM", "sam", -1, 2, True, columns, exact=exact)
     branch = RunUpdate("parent", "SAM", "sam", 0, 2, True, columns, abandoned=True)

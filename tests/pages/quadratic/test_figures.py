@@ -98,8 +98,10 @@ NUMBERS = [name for name, field in FIELDS.items() if field.suggested or field.ki
 
 
 @settings(max_examples=60, deadline=None)
-@given(part=st.sampled_from(["line", "plane", "valley", "map", "derivation"]),
-       changed=st.fixed_dictionaries({name: _any_value(name) for name in NUMBERS}))  # fmt: skip
+@given(
+    part=st.sampled_from(["line", "plane", "valley", "map", "derivation"]),
+    changed=st.fixed_dictionaries({name: _any_value(name) for name in NUMBERS}),
+)
 def test_any_allowed_setting_draws_valid_figures(part, changed):
     values = {**DEFAULTS, **changed, "part": part}
     if not any(values[rule] for rule in PLAIN_RULES):
@@ -130,8 +132,12 @@ BEYOND = {
 }
 
 
-PLACES = [{}, {"part": "plane"}, {"part": "plane", "ratio": 1.0},
-          {"part": "plane", "x0": 0.0, "angle": 0.0, "ratio": 0.5}]  # fmt: skip
+PLACES = [
+    {},
+    {"part": "plane"},
+    {"part": "plane", "ratio": 1.0},
+    {"part": "plane", "x0": 0.0, "angle": 0.0, "ratio": 0.5},
+]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -140,8 +146,14 @@ PLACES = [{}, {"part": "plane"}, {"part": "plane", "ratio": 1.0},
 def test_remarks_say_what_the_rules_do(place, stretch, rho):
     """eta lambda below, at and beyond 2, along the direction that the start has a part in."""
     curvature = 5 if place.get("x0") != 0 else 2.5
-    values = {**DEFAULTS, **place, "eta": stretch / curvature, "rho": rho, "usam": True,
-              "steps": 3000}  # fmt: skip
+    values = {
+        **DEFAULTS,
+        **place,
+        "eta": stretch / curvature,
+        "rho": rho,
+        "usam": True,
+        "steps": 3000,
+    }
     runs = DESCENTS[values["part"]].runs(values)
     text = " ".join(remarks(values, runs))
     expected = next(words for said, words in BEYOND.items() if said in text).split()

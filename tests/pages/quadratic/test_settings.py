@@ -18,8 +18,13 @@ from pages.parts.quadratic.settings import (
 )
 
 
-@given(eta=st.floats(1e-6, 1e3), w0=st.floats(-1e6, 1e6), steps=st.integers(1, 10_000),
-       part=st.sampled_from(list(PARTS)), usam=st.booleans())  # fmt: skip
+@given(
+    eta=st.floats(1e-6, 1e3),
+    w0=st.floats(-1e6, 1e6),
+    steps=st.integers(1, 10_000),
+    part=st.sampled_from(list(PARTS)),
+    usam=st.booleans(),
+)
 def test_a_link_brings_back_exactly_what_it_was_made_from(**changed):
     values = {**DEFAULTS, **changed}
     assert from_link(to_link(values)) == (values, [])
@@ -77,8 +82,11 @@ def check(changed: dict) -> list[Check]:
 def test_prediction_and_simulation_agree_to_six_digits():
     found = check({"steps": 200})
     assert [check.what for check in found] == [
-        "first factor w₁/w₀", "|w*|", "‖g*‖", "SAM-edge on the orbit, λ",
-    ]  # fmt: skip
+        "first factor w₁/w₀",
+        "|w*|",
+        "‖g*‖",
+        "SAM-edge on the orbit, λ",
+    ]
     assert all(check.agrees for check in found)
     assert found[1].text(found[1].predicted) == "0.6"
 
@@ -97,8 +105,13 @@ def test_too_few_steps_are_not_called_agreement():
     assert not check({"steps": 2})[1].agrees
 
 
-@given(eta=st.floats(0.01, 1), curvature=st.floats(0.1, 100), w0=st.floats(0.01, 3),
-       rho=st.sampled_from([0.0, 1e-3, 0.2]), at_one=st.booleans())  # fmt: skip
+@given(
+    eta=st.floats(0.01, 1),
+    curvature=st.floats(0.1, 100),
+    w0=st.floats(0.01, 3),
+    rho=st.sampled_from([0.0, 1e-3, 0.2]),
+    at_one=st.booleans(),
+)
 def test_the_first_factor_agrees_also_where_its_digits_cancel(at_one, eta, **changed):
     eta = 1 / changed["curvature"] if at_one else eta
     (factor, *_) = check({"eta": eta, "steps": 1, **changed})

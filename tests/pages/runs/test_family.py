@@ -12,9 +12,12 @@ def member(run: str, parent: str | None = None, step: int | None = None, branch=
 
 def test_children_follow_their_parents_and_late_branches_come_first():
     family = [
-        member("root"), member("early", "root", 10), member("late", "root", 90),
-        member("grandchild", "late", 95), member("middle", "root", 50),
-    ]  # fmt: skip
+        member("root"),
+        member("early", "root", 10),
+        member("late", "root", 90),
+        member("grandchild", "late", 95),
+        member("middle", "root", 50),
+    ]
     assert list(lanes(family)) == ["root", "late", "grandchild", "middle", "early"]
     assert list(lanes(family).values()) == [0, 1, 2, 3, 4]
 
@@ -26,7 +29,9 @@ def test_a_run_whose_parent_is_gone_begins_a_tree_of_its_own():
 
 def test_a_run_is_abandoned_from_its_first_rewind_on():
     family = [
-        member("a"), member("b", "a", 30, "rewind"), member("c", "a", 20, "rewind"),
+        member("a"),
+        member("b", "a", 30, "rewind"),
+        member("c", "a", 20, "rewind"),
         member("d", "b", 5, "fork"),
-    ]  # fmt: skip
+    ]
     assert abandoned_from(family) == {"a": 20}
