@@ -11,7 +11,7 @@ from pages.parts.lab import branches, controls, inspection, presets, session, sh
 from pages.parts.paper import downloading
 from pages.parts.views import feed, formula, numbers, status
 from pages.parts.views.names import names
-from samedge_core.experiments.comparisons import SWEEPS
+from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.hints import hints
 from samedge_core.fields import ConfigError
 from samedge_core.training.config import RunConfig
@@ -80,7 +80,7 @@ def _further(config: RunConfig | None, views: list[RunView], cursor: int | None)
 
 def _sidebar() -> None:
     with st.sidebar:
-        controls.draw(_live_changed, swept=session.sweep())
+        controls.draw(_live_changed, comparison=session.comparison())
         st.select_slider(
             "Speed limit (steps/s)",
             PACES,
@@ -95,11 +95,11 @@ def _sidebar() -> None:
 
 def _config() -> tuple[RunConfig | None, str]:
     """The settings as entered; or None while one of them can't be used, be it for one run of a
-    sweep only, and why."""
+    comparison only, and why."""
     try:
         config = controls.current()
-        if swept := session.sweep():
-            swept.configs(config)
+        if comparison := session.comparison():
+            comparison.configs(config)
         return config, ""
     except ConfigError as error:
         return None, controls.complaint(error, located=True)
@@ -151,18 +151,18 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
             args=(config,),
             help="Back to the same initial weights, with the settings as they are now. Key: r",
         )
-        for name in SWEEPS:
-            _sweep_button(name, config)
+        for name in COMPARISONS:
+            _comparison_button(name, config)
     keys.bind(r="reset")
 
 
-def _sweep_button(name: str, config: RunConfig | None) -> None:
+def _comparison_button(name: str, config: RunConfig | None) -> None:
     title, key, text = SIDE_BY_SIDE[name]
-    running = session.sweep() is SWEEPS[name]
-    off = config is None or not (running or SWEEPS[name].fits(config))
+    running = session.comparison() is COMPARISONS[name]
+    off = config is None or not (running or COMPARISONS[name].fits(config))
     st.button(
         "One run only" if running else title,
-        key=f"sweep:{name}",
+        key=f"comparison:{name}",
         shortcut=key,
         disabled=off,
         icon=":material/compare_arrows:" if name == "rule" else None,
@@ -190,8 +190,8 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
         fragments.draw(_absent, data, every=ticks.BRISK)
     if views and (different := session.restart_needed(config, views[0])):
         st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
-    swept = session.sweep()
-    begun = swept.configs(config)[swept.lead] if swept else config  # SAM, whatever rule was chosen
+    comparison = session.comparison()
+    begun = comparison.configs(config)[comparison.lead] if comparison else config
     changed = any(view.marks or view.origin for view in views)
     for hint in hints(begun, from_start=not changed):
         st.warning(hint, icon=":material/lightbulb:")
@@ -304,7 +304,7 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
 
 def _behind(views: list[RunView]) -> bool:
     """Whether a planned intervention has changed what the controls say."""
-    if not views or session.sweep():
+    if not views or session.comparison():
         return False
     entered = controls.live_values()
     return any(getattr(views[-1].hyper, name) != value for name, value in entered.items())

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from samedge_core.analysis.summary import summarise
 from samedge_core.curvature import HessianOperator
-from samedge_core.experiments.comparisons import SWEEPS
+from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.paper import ALL_PRESETS
 from samedge_core.experiments.presets import PRESETS
 from samedge_core.problems.problem import Batch, Problem
@@ -141,14 +141,14 @@ def _from_to(values: np.ndarray) -> str:
 
 
 def runs(names: list[str]) -> Iterator[tuple[str, RunConfig]]:
-    """Each preset's run or, of a sweep, all."""
+    """Each preset's run or, of a comparison, all."""
     for name in names:
         preset = ALL_PRESETS[name]
-        if preset.sweep is None:
+        if preset.comparison is None:
             yield name, preset.config
             continue
-        for config in SWEEPS[preset.sweep].configs(preset.config):
-            yield f"{name}: {preset.sweep} {getattr(config, preset.sweep)}", config
+        for config in COMPARISONS[preset.comparison].configs(preset.config):
+            yield f"{name}: {preset.comparison} {getattr(config, preset.comparison)}", config
 
 
 def main() -> None:

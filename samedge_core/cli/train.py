@@ -35,7 +35,7 @@ from samedge_core.training.plan import Replay
 from samedge_core.training.stop import StopReason
 
 if TYPE_CHECKING:
-    from samedge_core.runs.local import HeadlessRun
+    from samedge_core.runs.local import LocalRun
     from samedge_core.runs.restore import OnReplay
 
 __all__ = ["add_commands"]
@@ -235,13 +235,13 @@ def _train_new(wanted: Replay, options: argparse.Namespace) -> Exit:
         return _train(runs, new, options)
 
 
-def _headless() -> type[HeadlessRun]:
-    from samedge_core.runs.local import HeadlessRun  # loads torch
+def _headless() -> type[LocalRun]:
+    from samedge_core.runs.local import LocalRun  # loads torch
 
-    return HeadlessRun
+    return LocalRun
 
 
-def _train(runs: Runs, run: HeadlessRun, options: argparse.Namespace) -> Exit:
+def _train(runs: Runs, run: LocalRun, options: argparse.Namespace) -> Exit:
     """Train, record, label, write the results and tell how it went."""
     record = run.record
     if options.out is not None:

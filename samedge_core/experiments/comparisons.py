@@ -10,13 +10,13 @@ from samedge_core.fields import ConfigError
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 
-__all__ = ["FACTORS", "SWEEPS", "Sweep", "sweep_of"]
+__all__ = ["COMPARISONS", "FACTORS", "Comparison", "comparison_of"]
 
 FACTORS = (0.5, 1.0, 2.0)  # powers of two: what they give is exact
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Comparison:
     """Which runs are made of one configuration.
 
     Attributes:
@@ -24,7 +24,7 @@ class Sweep:
         values: of the setting itself (rule), or factors of it (eta, rho), by the run's place.
         lead: place of the run that has the settings as entered.
 
-    >>> [run.eta for run in SWEEPS["eta"].configs(RunConfig(eta=1.0))]
+    >>> [run.eta for run in COMPARISONS["eta"].configs(RunConfig(eta=1.0))]
     [0.5, 1.0, 2.0]
     """
 
@@ -59,23 +59,23 @@ class Sweep:
             return False
 
 
-SWEEPS: dict[str, Sweep] = {
-    "rule": Sweep("rule", ("gd", "sam"), lead=1),
-    "eta": Sweep("eta", FACTORS, lead=1),
-    "rho": Sweep("rho", FACTORS, lead=1),
+COMPARISONS: dict[str, Comparison] = {
+    "rule": Comparison("rule", ("gd", "sam"), lead=1),
+    "eta": Comparison("eta", FACTORS, lead=1),
+    "rho": Comparison("rho", FACTORS, lead=1),
 }
 
 
-def sweep_of(configs: Sequence[RunConfig]) -> Sweep | None:
-    """The sweep whose runs these are, in this order; None if they are none's.
+def comparison_of(configs: Sequence[RunConfig]) -> Comparison | None:
+    """The comparison whose runs these are, in this order; None if they are none's.
 
-    >>> found = sweep_of(SWEEPS["rho"].configs(RunConfig(rho=0.02)))
+    >>> found = comparison_of(COMPARISONS["rho"].configs(RunConfig(rho=0.02)))
     >>> found.name if found else None
     'rho'
     """
-    for sweep in SWEEPS.values():
-        if len(configs) == len(sweep.values):
-            lead = configs[sweep.lead]
-            if sweep.fits(lead) and sweep.configs(lead) == list(configs):
-                return sweep
+    for comparison in COMPARISONS.values():
+        if len(configs) == len(comparison.values):
+            lead = configs[comparison.lead]
+            if comparison.fits(lead) and comparison.configs(lead) == list(configs):
+                return comparison
     return None

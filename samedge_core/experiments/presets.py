@@ -22,15 +22,15 @@ class Preset:
         name: slug, for links and the command line.
         see: what one should see, and where to look.
         config: what the run starts with.
-        sweep: start several runs from the same weights, side by side: the name of one of
-            `samedge_core.experiments.comparisons.SWEEPS`.
+        comparison: start several runs from the same weights, side by side: the name of one of
+            `samedge_core.experiments.comparisons.COMPARISONS`.
     """
 
     name: str
     title: str
     see: str
     config: RunConfig
-    sweep: str | None = None
+    comparison: str | None = None
 
     def describes(self, config: RunConfig) -> bool:
         """Whether `see` is true of a run from `config`: how long and how often is measured, and
@@ -78,7 +78,7 @@ _PRESETS = (
             rho=0.05,
             steps=800,
         ),
-        sweep="rule",
+        comparison="rule",
     ),
     Preset(
         "sam-held-out",
@@ -93,7 +93,7 @@ _PRESETS = (
             rho=0.1,
             steps=800,
         ),
-        sweep="rule",
+        comparison="rule",
     ),
     Preset(
         "gd-cnn",
@@ -130,7 +130,7 @@ _PRESETS = (
         "stays there. Where it starts above its edge, it comes down; in the ratio chart all read "
         "1.",
         RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, seed=15, steps=2500),
-        sweep="eta",
+        comparison="eta",
     ),
     Preset(
         "sam-radii",
@@ -138,7 +138,7 @@ _PRESETS = (
         "The same start and step size at ρ = 0.01, 0.02 and 0.04: the sharpness ends at 7.8, 6.8 "
         "and 5.7, each at its own SAM-edge, where GD would take all of them to 2/η = 10.",
         RunConfig(problem="chebyshev-mlp", rule="sam", eta=0.2, rho=0.02, seed=1, steps=2000),
-        sweep="rho",
+        comparison="rho",
     ),
     Preset(
         "sam-minibatch",

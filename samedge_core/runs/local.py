@@ -37,7 +37,7 @@ from samedge_core.training.loop import Changes, build_problem, measurements
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 
-__all__ = ["HeadlessRun", "take_in"]
+__all__ = ["LocalRun", "take_in"]
 
 SAVE_SECONDS = 1.0  # what a kill can cost, and a step
 SNAPSHOT_SHARE = 0.05  # of the time, at most, goes into states; large models pack slowly
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class HeadlessRun:
+class LocalRun:
     """A run that is about to start, or to go on from where its record ends.
 
     Attributes:
@@ -74,7 +74,7 @@ class HeadlessRun:
         interventions: Iterable[Intervention] = (),
         *,
         threads: int | None = None,
-    ) -> HeadlessRun:
+    ) -> LocalRun:
         """A run at step 0.
 
         Args:
@@ -107,7 +107,7 @@ class HeadlessRun:
         changes: Changes | None = None,
         threads: int | None = None,
         on_replay: OnReplay = lambda done, total: None,
-    ) -> HeadlessRun:
+    ) -> LocalRun:
         """The run that the store has under the id `run`, from its newest row on.
 
         The steps since the last kept state are taken again, so that the run goes on to the very
@@ -148,7 +148,7 @@ class HeadlessRun:
         changes: Mapping[str, Any] | None = None,
         threads: int | None = None,
         on_replay: OnReplay = lambda done, total: None,
-    ) -> HeadlessRun:
+    ) -> LocalRun:
         """A new run that shares all rows before `step` with `run`; see `branch_off`.
 
         Raises:
@@ -246,7 +246,7 @@ class HeadlessRun:
 class _Recording:
     """Brings the store up to what has happened, now and then."""
 
-    def __init__(self, writer: RunWriter, run: HeadlessRun) -> None:
+    def __init__(self, writer: RunWriter, run: LocalRun) -> None:
         self._writer, self._run = writer, run
         self._due = self._state_due = time.monotonic()
         self._begun = False

@@ -26,7 +26,7 @@ from samedge_core.training.config import RunConfig
 from samedge_core.training.history import SYMBOLS, History, Intervention, Measurement
 
 if TYPE_CHECKING:
-    from samedge_core.runs.local import HeadlessRun
+    from samedge_core.runs.local import LocalRun
     from samedge_core.training.state import TrainState
 
 __all__ = [
@@ -206,9 +206,9 @@ class Runs:
             OSError: the run can't be recorded.
             RuntimeError: it failed at its first step.
         """
-        from samedge_core.runs.local import HeadlessRun
+        from samedge_core.runs.local import LocalRun
 
-        run = HeadlessRun.new(config, interventions)
+        run = LocalRun.new(config, interventions)
         run.run(self.store, on_row=on_row or _ignore)
         return _made(self.store, run)
 
@@ -337,9 +337,9 @@ class StoredRun:
             SavedError: a file is missing or damaged.
             OSError: the run can't be recorded.
         """
-        from samedge_core.runs.local import HeadlessRun
+        from samedge_core.runs.local import LocalRun
 
-        run = HeadlessRun.forked(self._store, self.there().id, step, steps=steps, changes=changes)
+        run = LocalRun.forked(self._store, self.there().id, step, steps=steps, changes=changes)
         run.run(self._store, on_row=on_row or _ignore)
         return _made(self._store, run)
 
@@ -359,9 +359,9 @@ class StoredRun:
             SavedError: a file is missing or damaged.
             OSError: the run can't be recorded.
         """
-        from samedge_core.runs.local import HeadlessRun
+        from samedge_core.runs.local import LocalRun
 
-        run = HeadlessRun.resumed(self._store, self.there().id, steps=steps, changes=changes)
+        run = LocalRun.resumed(self._store, self.there().id, steps=steps, changes=changes)
         run.run(self._store, on_row=on_row or _ignore)
         return self._other(self.id)
 
@@ -448,7 +448,7 @@ class StoredRun:
         return StoredRun(self._store, entry)
 
 
-def _made(store: Store, run: HeadlessRun) -> StoredRun:
+def _made(store: Store, run: LocalRun) -> StoredRun:
     """What was recorded of the run; one that failed at its first step is not."""
     entry = store.catalogue.entry(run.record.id)
     if entry is None:

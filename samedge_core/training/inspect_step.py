@@ -17,14 +17,14 @@ from samedge_core.problems.pictures import pictures
 from samedge_core.problems.problem import ModuleProblem, Problem
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
-from samedge_core.training.inspection import Along, Fit, Input, Inputs, Moment, Place, Slice
+from samedge_core.training.inspection import Along, Fit, Input, Inputs, Inspection, Place, Slice
 from samedge_core.training.observe import Slope, observe
 from samedge_core.training.optimizers import update
 from samedge_core.training.replay import replay_to
 from samedge_core.training.slices import POINTS, loss_along
 from samedge_core.training.state import TrainState
 
-__all__ = ["LOOKED_AT", "SHOWN", "moment_at"]
+__all__ = ["LOOKED_AT", "SHOWN", "inspection_at"]
 
 LOOKED_AT, SHOWN = 500, 12  # training examples
 FIT_POINTS = 201
@@ -32,7 +32,7 @@ FIT_POINTS = 201
 Progress = Callable[[str, int, int], None]
 
 
-def moment_at(
+def inspection_at(
     config: RunConfig,
     problem: Problem,
     state: TrainState,
@@ -42,8 +42,8 @@ def moment_at(
     with_spectrum: bool = True,
     seconds: float | None = None,
     on_progress: Progress = lambda what, done, total: None,
-) -> Moment:
-    """The moment at `step` of the run that `state` belongs to, some step before it.
+) -> Inspection:
+    """The inspection at `step` of the run that `state` belongs to, some step before it.
 
     `state` is taken to `step`, before its update and with the changes made there in force, and is
     then as the run had it: it can go on from there.
@@ -82,7 +82,7 @@ def moment_at(
     if with_spectrum:
         told = partial(on_progress, "spectrum")
         density = spectrum(operator, seed=config.seed, seconds=seconds, on_progress=told)
-    return Moment(
+    return Inspection(
         step=step,
         hyper=now.hyper,
         loss=slope.loss,

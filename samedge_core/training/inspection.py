@@ -1,4 +1,4 @@
-"""Moment: what there is to see at one step of a run beside its row; importable without torch.
+"""Inspection: what there is to see at one step of a run beside its row; importable without torch.
 
 `samedge_core.training.inspect_step` makes them.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from samedge_core.curvature.spectral_density import Spectrum
 from samedge_core.theory.rules import Hyperparameters
 
-__all__ = ["Along", "Fit", "Input", "Inputs", "Mark", "Moment", "Place", "Slice"]
+__all__ = ["Along", "Fit", "Input", "Inputs", "Inspection", "Mark", "Place", "Slice"]
 
 Array = NDArray[np.float64]
 Place = Literal["iterate", "uphill", "next"]
@@ -135,7 +135,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Moment:
+class Inspection:
     """The iterate w before the update of `step`, that update, and the loss around it.
 
     All on what the row of the step is measured on (the step's batch or a fixed one; the Hessian on

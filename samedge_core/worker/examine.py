@@ -1,4 +1,4 @@
-"""What is measured at one state of a run without touching that run: its spectrum, and the moment at
+"""Measurements at one state of a run, without touching that run: its spectrum, or the inspection of
 a step. Needs torch."""
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from samedge_core.problems.batches import Batch
 from samedge_core.problems.problem import Problem
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
-from samedge_core.training.inspect_step import moment_at
+from samedge_core.training.inspect_step import inspection_at
 from samedge_core.training.loop import build_problem
 from samedge_core.training.observe import observe
 from samedge_core.training.state import TrainState
 from samedge_core.worker.channel import Channel
 from samedge_core.worker.messages import (
     Examine,
-    ExamineMoment,
-    MomentFailed,
-    MomentMade,
-    MomentProgress,
+    InspectionFailed,
+    InspectionMade,
+    InspectionProgress,
+    InspectStep,
     SpectrumFailed,
     SpectrumMade,
     SpectrumProgress,
 )
 
-__all__ = ["Abandoned", "Examiner", "examine", "examine_moment"]
+__all__ = ["Abandoned", "Examiner", "examine", "examine_inspection"]
 
 SECONDS = 4.0  # what a spectrum may take, about: training waits for it
 REPORT_SECONDS = 0.2
@@ -108,15 +108,15 @@ def examine(channel: Channel, task: Examine) -> None:
     examiner.measure(task.request, state, state.hyper, lambda: None)
 
 
-def examine_moment(channel: Channel, task: ExamineMoment) -> None:
-    """Report the moment that the task names. The server ends this process to cancel."""
+def examine_inspection(channel: Channel, task: InspectStep) -> None:
+    """Report the inspection that the task names. The server ends this process to cancel."""
     due = 0.0
 
     def progress(what: str, done: int, total: int) -> None:
         nonlocal due
         if time.monotonic() >= due:
             due = time.monotonic() + REPORT_SECONDS
-            channel.send(MomentProgress(task.session, task.request, what, done, total))
+            channel.send(InspectionProgress(task.session, task.request, what, done, total))
 
     try:
         problem = build_problem(task.config)
@@ -125,7 +125,7 @@ def examine_moment(channel: Channel, task: ExamineMoment) -> None:
             if task.snapshot
             else TrainState.initial(task.config, problem)
         )
-        moment = moment_at(
+        inspection = inspection_at(
             task.config,
             problem,
             state,
@@ -138,6 +138,6 @@ def examine_moment(channel: Channel, task: ExamineMoment) -> None:
     except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
         plain = isinstance(error, FloatingPointError | ValueError)
         what = _first_line(error) if plain else f"{type(error).__name__}: {_first_line(error)}"
-        channel.send(MomentFailed(task.session, task.request, what))
+        channel.send(InspectionFailed(task.session, task.request, what))
         return
-    channel.send(MomentMade(task.session, task.request, moment))
+    channel.send(InspectionMade(task.session, task.request, inspection))

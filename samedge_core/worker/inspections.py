@@ -1,4 +1,4 @@
-"""RunMoment: the moment that was asked for of one run, as the server keeps it."""
+"""RunInspection: the inspection that was asked for of one run, as the server keeps it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
-from samedge_core.training.inspection import Moment
+from samedge_core.training.inspection import Inspection
 from samedge_core.worker.messages import (
-    AboutMoment,
-    ExamineMoment,
-    MomentFailed,
-    MomentMade,
-    MomentProgress,
+    AboutInspection,
+    InspectionFailed,
+    InspectionMade,
+    InspectionProgress,
+    InspectStep,
     Snapshot,
 )
 from samedge_core.worker.on_demand import OnDemand
 
-__all__ = ["MomentView", "RunMoment"]
+__all__ = ["InspectionView", "RunInspection"]
 
 
 @dataclass(frozen=True)
-class MomentView:
+class InspectionView:
     """What a page sees of it.
 
     Attributes:
@@ -33,9 +33,9 @@ class MomentView:
         failure: why there is none for the last request, in words, or empty.
     """
 
-    made: Moment | None = None
+    made: Inspection | None = None
     asked: int | None = None
-    progress: MomentProgress | None = None
+    progress: InspectionProgress | None = None
     failure: str = ""
 
     @property
@@ -44,21 +44,21 @@ class MomentView:
         return self.asked is not None
 
 
-class RunMoment(OnDemand[AboutMoment, MomentProgress]):
+class RunInspection(OnDemand[AboutInspection, InspectionProgress]):
     """One request at a time, always in a process of its own: the steps up to the one that was asked
     for are taken again there."""
 
-    noun = "moment"
+    noun = "inspection"
 
     def __init__(self, lock: threading.RLock) -> None:
         super().__init__(lock)
         self._asked = 0
-        self._made: Moment | None = None
+        self._made: Inspection | None = None
 
-    def view(self) -> MomentView:
+    def view(self) -> InspectionView:
         """As of now."""
         asked = self._asked if self.pending else None
-        return MomentView(self._made, asked, self._progress, self._failure)
+        return InspectionView(self._made, asked, self._progress, self._failure)
 
     def ask(
         self,
@@ -69,13 +69,13 @@ class RunMoment(OnDemand[AboutMoment, MomentProgress]):
         *,
         with_spectrum: bool,
     ) -> None:
-        """Have the moment at a step measured, from a state before it (None: from step 0)."""
+        """Have the inspection at a step measured, from a state before it (None: from step 0)."""
         if self.pending:
             return
         first = before.step if before else 0
         replay = tuple(i for i in interventions if first <= i.step <= step and i.changes)
         self._asked = step
-        task = ExamineMoment(
+        task = InspectStep(
             before.session if before else 0,
             self._begin(),
             config,
@@ -95,12 +95,12 @@ class RunMoment(OnDemand[AboutMoment, MomentProgress]):
         self._finish()
         self._made = None
 
-    def _accept(self, report: AboutMoment) -> None:
+    def _accept(self, report: AboutInspection) -> None:
         match report:
-            case MomentProgress():
+            case InspectionProgress():
                 self._progress = report
-            case MomentMade(_, _, moment):
-                self._made = moment
+            case InspectionMade(_, _, inspection):
+                self._made = inspection
                 self._finish()
-            case MomentFailed(_, _, what):
+            case InspectionFailed(_, _, what):
                 self._finish(what)

@@ -13,7 +13,7 @@ from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import Stop, StopReason
-from samedge_core.worker.inspections import RunMoment
+from samedge_core.worker.inspections import RunInspection
 from samedge_core.worker.messages import Begin, Snapshot, Status
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.spectra import RunSpectra
@@ -37,7 +37,7 @@ class LiveRun:
     record: RunRecord
     history: History
     spectra: RunSpectra
-    moment: RunMoment
+    inspection: RunInspection
     wanted: Hyperparameters
     seen_at: float = field(default_factory=time.monotonic)
     known_at: float = field(default_factory=time.monotonic)
@@ -138,7 +138,7 @@ class LiveRun:
             last_step=history.last_step,
             kept=self.snapshot.step if self.snapshot else None,
             spectra=self.spectra.view(),
-            moment=self.moment.view(),
+            inspection=self.inspection.view(),
             origin=self.record.origin,
             unrecorded=failure,
         )

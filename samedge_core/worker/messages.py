@@ -18,7 +18,7 @@ from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.costs import Cost
 from samedge_core.training.history import Intervention
-from samedge_core.training.inspection import Moment
+from samedge_core.training.inspection import Inspection
 from samedge_core.training.stop import Stop
 
 # --- to the worker
@@ -94,9 +94,9 @@ class Examine:
 
 
 @dataclass(frozen=True)
-class ExamineMoment:
-    """Measure the moment at a step, from a packed TrainState before it (None: from step 0), without
-    a session around it; `replay` are interventions to repeat at their steps."""
+class InspectStep:
+    """Inspect a step, from a packed TrainState before it (None: from step 0), without a session
+    around it; `replay` are interventions to repeat at their steps."""
 
     session: int
     request: int
@@ -209,7 +209,7 @@ class SpectrumFailed:
 
 
 @dataclass(frozen=True)
-class MomentProgress:
+class InspectionProgress:
     """So much is done of what comes first: "replay" (steps taken again), "slices" (points of the
     curves), "spectrum" (Hessian-vector products)."""
 
@@ -221,17 +221,17 @@ class MomentProgress:
 
 
 @dataclass(frozen=True)
-class MomentMade:
-    """The moment that was asked for."""
+class InspectionMade:
+    """The inspection that was asked for."""
 
     session: int
     request: int
-    moment: Moment
+    inspection: Inspection
 
 
 @dataclass(frozen=True)
-class MomentFailed:
-    """There is no moment, and why, in words."""
+class InspectionFailed:
+    """There is no inspection, and why, in words."""
 
     session: int
     request: int
@@ -256,9 +256,9 @@ Command = (
     | MeasureSpectrum
     | DropSpectrum
     | Examine
-    | ExamineMoment
+    | InspectStep
     | End
 )
 AboutSpectrum = SpectrumProgress | SpectrumMade | SpectrumFailed
-AboutMoment = MomentProgress | MomentMade | MomentFailed
-Report = Ready | Rows | Intervened | Status | Snapshot | AboutSpectrum | AboutMoment | Ended
+AboutInspection = InspectionProgress | InspectionMade | InspectionFailed
+Report = Ready | Rows | Intervened | Status | Snapshot | AboutSpectrum | AboutInspection | Ended

@@ -17,7 +17,7 @@ from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, check_changes
 from samedge_core.training.stop import StopReason
-from samedge_core.worker.inspections import RunMoment
+from samedge_core.worker.inspections import RunInspection
 from samedge_core.worker.live_run import LiveRun
 from samedge_core.worker.messages import (
     Advance,
@@ -313,7 +313,7 @@ class RunRegistry:
 
     def examine(self, run_id: str, step: int, *, with_spectrum: bool = True) -> None:
         """Look closer at a recorded step, in a process of its own that takes the steps up to it
-        again; the view's `moment` tells the rest. One at a time.
+        again; the view's `inspection` tells the rest. One at a time.
 
         Raises:
             ValueError: a step that is not recorded.
@@ -323,7 +323,7 @@ class RunRegistry:
             if not 0 <= step <= run.history.last_step:
                 allowed = f"from 0 to {run.history.last_step:,}"
                 raise ValueError(f"step must be {allowed}, the recorded ones, got {step:,}")
-            if run.moment.pending:
+            if run.inspection.pending:
                 return
             kept = run.snapshot
         if not kept or kept.step > step:
@@ -331,19 +331,19 @@ class RunRegistry:
         with self._lock:
             if self._has_room():
                 made, config = run.history.interventions, run.config
-                run.moment.ask(config, kept, made, step, with_spectrum=with_spectrum)
+                run.inspection.ask(config, kept, made, step, with_spectrum=with_spectrum)
             else:
-                run.moment.refuse(EVERY_WORKER_BUSY)
+                run.inspection.refuse(EVERY_WORKER_BUSY)
 
-    def cancel_moment(self, run_id: str) -> None:
+    def cancel_inspection(self, run_id: str) -> None:
         """Never mind the step that is being examined; what there was before stays."""
         with self._lock:
-            self._runs[run_id].moment.cancel()
+            self._runs[run_id].inspection.cancel()
 
-    def clear_moment(self, run_id: str) -> None:
+    def clear_inspection(self, run_id: str) -> None:
         """Forget what was seen at a step, and the step that is being examined."""
         with self._lock:
-            self._runs[run_id].moment.clear()
+            self._runs[run_id].inspection.clear()
 
     def stop(self, run_id: str) -> None:
         """End the run; its record and last snapshot stay."""
@@ -360,7 +360,7 @@ class RunRegistry:
         """How many workers are held by runs, or measure what was asked for of one."""
         with self._lock:
             return sum(
-                (run.worker is not None) + run.spectra.examining + run.moment.examining
+                (run.worker is not None) + run.spectra.examining + run.inspection.examining
                 for run in self._runs.values()
             )
 
@@ -373,7 +373,7 @@ class RunRegistry:
                 if run.worker:
                     run.worker.close()
                 run.spectra.clear(None)
-                run.moment.clear()
+                run.inspection.clear()
         self._stored.close()
 
     # --- workers and the queue
@@ -431,8 +431,8 @@ class RunRegistry:
     def _live(
         self, record: RunRecord, history: History, wanted: Hyperparameters, **others: Any
     ) -> LiveRun:
-        spectra, moment = RunSpectra(self._lock), RunMoment(self._lock)
-        return LiveRun(record, history, spectra, moment, wanted, **others)
+        spectra, inspection = RunSpectra(self._lock), RunInspection(self._lock)
+        return LiveRun(record, history, spectra, inspection, wanted, **others)
 
     # --- what workers report, on their listening threads
 
@@ -529,7 +529,7 @@ class RunRegistry:
         """The store keeps what is recorded; `open` brings it back."""
         del self._runs[run.id]
         run.spectra.clear(None)
-        run.moment.clear()
+        run.inspection.clear()
         self._stored.forget(run.id)
 
 

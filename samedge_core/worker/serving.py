@@ -13,8 +13,8 @@ from samedge_core.training.loop import build_problem, run
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.training.warmup import compile_all
 from samedge_core.worker.channel import Channel
-from samedge_core.worker.examine import examine, examine_moment
-from samedge_core.worker.messages import Begin, Command, Ended, Examine, ExamineMoment
+from samedge_core.worker.examine import examine, examine_inspection
+from samedge_core.worker.messages import Begin, Command, Ended, Examine, InspectStep
 from samedge_core.worker.session import Session
 
 __all__ = ["serve", "warm_up"]
@@ -43,14 +43,14 @@ def serve(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
     begin: Begin | None = None
     while True:
         command = begin or commands.get()
-        if not isinstance(command, Begin | Examine | ExamineMoment):
+        if not isinstance(command, Begin | Examine | InspectStep):
             continue  # meant for a session that has just ended
         try:
             if isinstance(command, Examine):
                 examine(channel, command)
                 continue
-            if isinstance(command, ExamineMoment):
-                examine_moment(channel, command)
+            if isinstance(command, InspectStep):
+                examine_inspection(channel, command)
                 continue
             begin = Session(channel, commands, command).run()
         except OSError:

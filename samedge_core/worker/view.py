@@ -12,7 +12,7 @@ from samedge_core.store import Origin
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.stop import Stop
-from samedge_core.worker.inspections import MomentView
+from samedge_core.worker.inspections import InspectionView
 from samedge_core.worker.messages import Status
 from samedge_core.worker.spectra import SpectraView
 
@@ -54,7 +54,7 @@ class RunView:
         start, last_step: the rows asked for, and the newest row.
         kept: steps taken at the last snapshot; None before there is one.
         spectra: those that were asked for.
-        moment: the step that was asked for.
+        inspection: the step that was asked for.
         origin: the run that it left, and where; None for one from step 0.
         unrecorded: why it is not being recorded in the store; empty while it is.
     """
@@ -78,7 +78,7 @@ class RunView:
     last_step: int
     kept: int | None
     spectra: SpectraView
-    moment: MomentView
+    inspection: InspectionView
     origin: Origin | None
     unrecorded: str
 

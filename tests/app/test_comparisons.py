@@ -19,11 +19,11 @@ def etas(app: AppTest) -> list[float]:
     return [view.hyper.eta for view in runs(app)]
 
 
-def swept(app: AppTest, name: str) -> AppTest:
+def compared(app: AppTest, name: str) -> AppTest:
     """Two weights, η = 0.1 and ρ = 0.05, side by side and paused after some steps."""
     app.selectbox(key="preset").set_value("sam-two-weights").run()
     app.text_input(key="set::eta").set_value("0.1").run()
-    press(app, f"sweep:{name}")
+    press(app, f"comparison:{name}")
     wait(app, lambda v: v.last_step > 5)
     press(app, "primary")
     wait(app, lambda v: v.phase is Phase.PAUSED and not v.pausing)
@@ -38,7 +38,7 @@ def swept(app: AppTest, name: str) -> AppTest:
     ],
 )
 def test_three_runs_start_from_the_same_weights(page, name, expected):
-    swept(page, name)
+    compared(page, name)
     assert [(v.config.eta, v.config.rho) for v in runs(page)] == expected
     columns = [server.registry().history(v.id).columns() for v in runs(page)]
     assert len({one["loss"][0] for one in columns}) == 1
@@ -47,14 +47,14 @@ def test_three_runs_start_from_the_same_weights(page, name, expected):
     assert page.text_input(key="set::eta").value == "0.1"
     assert page.text_input(key="set::rho").value == "0.05"
     assert r"8 \cdot 0.05}{0.1" in page.latex[0].value
-    assert button(page, f"sweep:{name}").label == "One run only"
-    press(page, f"sweep:{name}")
+    assert button(page, f"comparison:{name}").label == "One run only"
+    press(page, f"comparison:{name}")
     assert len(runs(page)) == 1
     assert runs(page)[0].config.eta == 0.1
 
 
 def test_a_change_keeps_the_ratios_and_so_do_going_back_and_a_reload(page):
-    swept(page, "eta")
+    compared(page, "eta")
     page.text_input(key="set::eta").set_value("0.2").run()
     assert etas(page) == [0.1, 0.2, 0.4]
     page.selectbox(key="set::rule").set_value("gd").run()
@@ -62,14 +62,14 @@ def test_a_change_keeps_the_ratios_and_so_do_going_back_and_a_reload(page):
     again = AppTest.from_file("../../app.py", default_timeout=PATIENCE)
     again.query_params["run"] = ",".join(page.session_state["runs"])
     again.run()
-    assert button(again, "sweep:eta").label == "One run only"
+    assert button(again, "comparison:eta").label == "One run only"
     assert again.text_input(key="set::eta").value == "0.2"
     again.text_input(key="set::eta").set_value("0.3").run()
     assert etas(again) == [0.15, 0.3, 0.6]
 
 
 def test_a_multiple_that_is_not_allowed_is_named_and_changes_nothing(page):
-    swept(page, "eta")
+    compared(page, "eta")
     page.text_input(key="set::eta").set_value("1e6").run()
     assert not page.exception
     assert "eta must be a number > 0 and <= 1e+06, got 2e+06" in texts(page).replace(
@@ -85,7 +85,7 @@ def test_a_multiple_that_is_not_allowed_is_named_and_changes_nothing(page):
 def test_after_a_divergence_all_go_back_and_halve(page):
     page.selectbox(key="preset").set_value("gd-two-weights").run()
     page.text_input(key="set::eta").set_value("1.2").run()
-    press(page, "sweep:eta")
+    press(page, "comparison:eta")
     wait(page, lambda v: v.phase is Phase.ENDED)
     page.run()
     (diverged,) = [view for view in runs(page) if view.stable is not None][-1:]
@@ -93,13 +93,13 @@ def test_after_a_divergence_all_go_back_and_halve(page):
     press(page, f"rescue:{diverged.id}")
     assert etas(page) == [0.3, 0.6, 1.2]
     assert page.text_input(key="set::eta").value == "0.6"
-    assert button(page, "sweep:eta").label == "One run only"
+    assert button(page, "comparison:eta").label == "One run only"
 
 
 def test_a_preset_that_is_over_is_not_chosen_by_a_message_on_its_way(page, monkeypatch):
     monkeypatch.setattr("pages.parts.lab.controls.ON_ITS_WAY", PATIENCE)
     page.selectbox(key="preset").set_value("gd-step-sizes").run()
-    press(page, "sweep:rule")
+    press(page, "comparison:rule")
     shown = page.session_state["runs"]
     assert page.selectbox(key="preset").value != "gd-step-sizes"
     page.selectbox(key="preset").set_value("gd-step-sizes").run()
@@ -110,20 +110,20 @@ def test_a_preset_that_is_over_is_not_chosen_by_a_message_on_its_way(page, monke
 
 def test_a_rule_without_a_radius_has_no_three_radii(page):
     page.selectbox(key="preset").set_value("gd-two-weights").run()
-    assert button(page, "sweep:rho").disabled
-    assert not button(page, "sweep:eta").disabled
+    assert button(page, "comparison:rho").disabled
+    assert not button(page, "comparison:eta").disabled
     page.selectbox(key="set::rule").set_value("usam").run()
-    assert not button(page, "sweep:rho").disabled
+    assert not button(page, "comparison:rho").disabled
     page.text_input(key="set::rho").set_value("0").run()
-    assert button(page, "sweep:rho").disabled
+    assert button(page, "comparison:rho").disabled
 
 
-def test_a_preset_may_be_a_sweep_and_says_what_one_sees_until_it_is_none(page):
+def test_a_preset_may_be_a_comparison_and_says_what_one_sees_until_it_is_none(page):
     page.selectbox(key="preset").set_value("gd-step-sizes").run()
     press(page, "reset")
     assert [view.config.eta for view in runs(page)] == [0.1, 0.2, 0.4]
     assert page.selectbox(key="preset").value == "gd-step-sizes"
-    press(page, "sweep:eta")
+    press(page, "comparison:eta")
     assert page.selectbox(key="preset").value != "gd-step-sizes"
     assert runs(page)[0].config == RunConfig(
         problem="chebyshev-mlp", rule="gd", eta=0.2, seed=15, steps=2500

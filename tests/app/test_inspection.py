@@ -53,7 +53,7 @@ def opened(runs: list[str], at: int | None) -> AppTest:
 
 def examine(app: AppTest) -> None:
     press(app, "examine")
-    wait(app, lambda v: not v.moment.pending)
+    wait(app, lambda v: not v.inspection.pending)
     app.run()
     assert not app.exception
 
@@ -88,7 +88,7 @@ def test_a_function_of_one_number_is_told_with_what_the_step_changes(page):
     app = page(RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, steps=20))
     examine(app)
     (run_id,) = app.session_state["runs"]
-    made = server.registry().view(run_id).moment.made
+    made = server.registry().view(run_id).inspection.made
     assert made is not None
     assert made.fit is not None
     assert classified_images.about_fit(made.fit) in texts(app)
@@ -105,7 +105,7 @@ def test_a_step_of_the_run_with_its_own_numbers(page):
     assert f"**Step 17** · SAM with η = 0.5, ρ = 0.05 · loss = {row['loss']:.5g} · " in text
     assert f"‖g‖ = {row['grad_norm']:.4g} · sharpness = {row['sharpness']:.4g}" in text
     assert f"SAM-edge = {row['edge']:.4g}" in text
-    made = server.registry().view(run_id).moment.made
+    made = server.registry().view(run_id).inspection.made
     assert made is not None
     words = " · ".join(inspection.multiplier_words(made))
     assert words in text
@@ -129,7 +129,7 @@ def test_a_step_of_the_run_with_its_own_numbers(page):
 def test_the_spectrum_can_be_left_out_and_probabilities_are_named(page):
     options = {"n": 50, "width": 3, "loss": "cross-entropy"}
     app = page(DIGITS.replace(options=options))
-    app.toggle(key="moment-spectrum").set_value(False).run()
+    app.toggle(key="inspection-spectrum").set_value(False).run()
     examine(app)
     assert "Spectrum · " not in texts(app)
     assert "softmax" in texts(app)
@@ -153,7 +153,7 @@ def test_progress_and_cancel(page):
     assert buttons(app)["examine-cancel"] == "Cancel"
     press(app, "examine-cancel")
     (run_id,) = app.session_state["runs"]
-    view = server.registry().view(run_id).moment
+    view = server.registry().view(run_id).inspection
     assert (view.pending, view.failure) == (False, "")
     assert not button(app, "examine").disabled
 

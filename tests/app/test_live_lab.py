@@ -215,7 +215,7 @@ def test_a_link_to_a_setting_is_headed_by_no_preset(workers):
 def test_side_by_side_the_radius_can_be_set_whatever_rule_was_chosen(page):
     choose(page, "sam-two-weights")
     page.selectbox(key="set::rule").set_value("polyak").run()
-    press(page, "sweep:rule")
+    press(page, "comparison:rule")
     radius = page.text_input(key="set::rho")
     assert not radius.disabled
     assert not any(item.key == "set::beta" for item in page.text_input)
@@ -332,7 +332,7 @@ def test_numbers_have_a_column_for_each_eigenvalue_and_no_empty_ones(page, top_k
 
 def test_compare_starts_gd_and_sam_from_the_same_weights(page):
     choose(page, "sam-two-weights")
-    press(page, "sweep:rule")
+    press(page, "comparison:rule")
     views = [server.registry().view(run_id) for run_id in page.session_state["runs"]]
     assert [view.config.rule for view in views] == ["gd", "sam"]
     assert views[0].config.replace(rule="sam") == views[1].config
@@ -340,7 +340,7 @@ def test_compare_starts_gd_and_sam_from_the_same_weights(page):
     losses = [server.registry().history(v.id).columns()["loss"] for v in views]
     assert losses[0][0] == losses[1][0]
     assert page.selectbox(key="set::rule").disabled
-    press(page, "sweep:rule")
+    press(page, "comparison:rule")
     assert len(page.session_state["runs"]) == 1
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from samedge_core.experiments.comparisons import SWEEPS
+from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.hints import hints
 from samedge_core.experiments.paper import ALL_PRESETS as PRESETS
 from samedge_core.training import RunConfig, StopReason
@@ -109,8 +109,8 @@ class TestHints:
     def test_good_presets_get_none(self, name):
         config = PRESETS[name].config
         # of step sizes and radii, the page asks about those in the middle
-        rules = PRESETS[name].sweep == "rule"
-        for one in SWEEPS["rule"].configs(config) if rules else [config]:
+        rules = PRESETS[name].comparison == "rule"
+        for one in COMPARISONS["rule"].configs(config) if rules else [config]:
             for seed in (0, 1):
                 assert hints(one.replace(seed=seed)) == []
 

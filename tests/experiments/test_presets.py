@@ -10,7 +10,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from samedge_core.experiments.comparisons import SWEEPS
+from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.presets import DEFAULT, PRESETS, Preset
 from samedge_core.training import RunConfig
 
@@ -63,16 +63,16 @@ class TestTable:
         for name in ("sam-digits-relu", "gd-digits-tanh", "gd-cnn", "sam-cnn"):
             assert PRESETS[name].config.measure_every == 1
 
-    def test_a_sweep_starts_from_the_settings_of_its_lead(self):
-        swept = [(preset.sweep, preset.config) for preset in PRESETS.values() if preset.sweep]
-        assert {name for name, _ in swept} == set(SWEEPS)
-        for name, config in swept:
-            sweep = SWEEPS[name]
-            assert sweep.configs(config)[sweep.lead] == config
+    def test_a_comparison_starts_from_the_settings_of_its_lead(self):
+        compared = [(p.comparison, p.config) for p in PRESETS.values() if p.comparison]
+        assert {name for name, _ in compared} == set(COMPARISONS)
+        for name, config in compared:
+            comparison = COMPARISONS[name]
+            assert comparison.configs(config)[comparison.lead] == config
 
     def test_preset_is_frozen(self):
         assert Preset.__dataclass_params__.frozen  # pyright: ignore[reportAttributeAccessIssue]
-        assert {f.name for f in fields(Preset)} == {"name", "title", "see", "config", "sweep"}
+        assert {f.name for f in fields(Preset)} == {"name", "title", "see", "config", "comparison"}
 
     def test_imports_no_torch(self):
         code = "import sys, samedge_core.experiments.presets; sys.exit('torch' in sys.modules)"
@@ -148,7 +148,7 @@ class TestRuns:
 
     def test_each_step_size_has_its_edge(self):
         preset = PRESETS["gd-step-sizes"]
-        for config in SWEEPS["eta"].configs(preset.config):
+        for config in COMPARISONS["eta"].configs(preset.config):
             columns = measured("gd-step-sizes", eta=config.eta, measure_every=5)
             # 0.02 to 0.05, and within 3 %: another machine's rounding takes another course
             assert late_deviation(columns) < 0.08
@@ -156,7 +156,7 @@ class TestRuns:
 
     def test_the_larger_the_radius_the_lower_the_edge(self):
         preset, ends = PRESETS["sam-radii"], []
-        for config in SWEEPS["rho"].configs(preset.config):
+        for config in COMPARISONS["rho"].configs(preset.config):
             columns = measured("sam-radii", rho=config.rho, measure_every=5)
             assert late_deviation(columns) < 0.06
             ends.append(columns["sharpness"][-1])

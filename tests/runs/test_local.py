@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 import samedge_core as se
 from samedge_core.runs import local, process
-from samedge_core.runs.local import HeadlessRun, take_in
+from samedge_core.runs.local import LocalRun, take_in
 from samedge_core.runs.restore import state_at
 from samedge_core.sharing import export, files
 from samedge_core.sharing.export import ResumeError
@@ -71,20 +71,20 @@ def killed_at(step: int) -> Callable[[se.Measurement], None]:
 
 def ran(store: Store, config: se.RunConfig | None = None, **arguments) -> str:
     """The id of a run to its end, or to its interruption."""
-    run = HeadlessRun.new(config or small())
+    run = LocalRun.new(config or small())
     run.run(store, **arguments)
     return run.record.id
 
 
 def killed(store: Store, step: int, config: se.RunConfig | None = None) -> str:
-    run = HeadlessRun.new(config or small())
+    run = LocalRun.new(config or small())
     with pytest.raises(KeyboardInterrupt):
         run.run(store, on_row=killed_at(step))
     return run.record.id
 
 
 def resumed(store: Store, run: str, *, on_row=lambda row: None, **arguments) -> se.History:
-    return HeadlessRun.resumed(store, run, **arguments).run(store, on_row=on_row)
+    return LocalRun.resumed(store, run, **arguments).run(store, on_row=on_row)
 
 
 def recorded(store: Store, run: str) -> se.History:
@@ -121,7 +121,7 @@ def final_w(store: Store, run: str) -> torch.Tensor:
 
 
 def test_a_run_is_that_of_the_library(store):
-    run = HeadlessRun.new(small())
+    run = LocalRun.new(small())
     history = run.run(store)
     assert_same(history, se.run(small()))
     assert_same(recorded(store, run.record.id), history)
@@ -141,7 +141,7 @@ def test_everything_is_in_the_store_at_the_end(store):
 
 def test_interventions_are_made_on_the_way(store):
     plan = [se.Intervention(5, {"eta": 0.25}), se.Intervention(9, {"rule": "gd"})]
-    run = HeadlessRun.new(small(), plan)
+    run = LocalRun.new(small(), plan)
     run.run(store)
     expected = se.run(small(), interventions=plan)
     assert len(expected.interventions) == 2
@@ -213,7 +213,7 @@ def test_divergence_is_an_end(store):
     run = ran(store, config)
     assert recorded(store, run).stop_reason is se.StopReason.DIVERGED
     with pytest.raises(ResumeError, match="can't go on: diverged"):
-        HeadlessRun.resumed(store, run)
+        LocalRun.resumed(store, run)
 
 
 def test_a_state_that_is_not_finite_is_not_kept(store):
@@ -223,7 +223,7 @@ def test_a_state_that_is_not_finite_is_not_kept(store):
         assert state_at(store, run, step)[2].w.isfinite().all()
 
 
-def fail_at(run: HeadlessRun, monkeypatch, call: int) -> None:
+def fail_at(run: LocalRun, monkeypatch, call: int) -> None:
     gradient, calls = run.problem.gradient, iter(range(100))
 
     def failing(w, batch):
@@ -235,7 +235,7 @@ def fail_at(run: HeadlessRun, monkeypatch, call: int) -> None:
 
 
 def test_a_failure_keeps_the_rows_and_the_last_good_state(store, monkeypatch):
-    run = HeadlessRun.new(small())
+    run = LocalRun.new(small())
     fail_at(run, monkeypatch, 5)
     history = run.run(store)
     assert history.stop == se.Stop(
@@ -247,11 +247,11 @@ def test_a_failure_keeps_the_rows_and_the_last_good_state(store, monkeypatch):
     assert len(history) == 5
     assert store.folder(run.record.id).snapshots() == [1]
     with pytest.raises(ResumeError, match="not enough memory"):
-        HeadlessRun.resumed(store, run.record.id)
+        LocalRun.resumed(store, run.record.id)
 
 
 def test_a_run_that_fails_at_its_first_step_leaves_nothing(store, monkeypatch):
-    run = HeadlessRun.new(small())
+    run = LocalRun.new(small())
     fail_at(run, monkeypatch, 0)
     assert run.run(store).stop_reason is se.StopReason.FAILED
     assert len(store.find().entries) == 0
@@ -274,7 +274,7 @@ def full(monkeypatch, at: Callable[[int], bool]) -> None:
 
 def test_a_store_that_cannot_be_written_to_at_first_is_an_os_error(store, monkeypatch):
     full(monkeypatch, lambda step: True)
-    run = HeadlessRun.new(small())
+    run = LocalRun.new(small())
     with pytest.raises(OSError, match="No space left"):
         run.run(store)
     assert run.state.step == 1  # told at once
@@ -289,7 +289,7 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(store, monkeypatch, caplo
 
 
 def test_a_disk_that_stays_full_is_told_at_the_end(store, monkeypatch, always_save):
-    run = HeadlessRun.new(small())
+    run = LocalRun.new(small())
     with monkeypatch.context() as patch:
         full(patch, lambda step: step >= 5)
         with pytest.raises(OSError, match="No space left"):
@@ -334,7 +334,7 @@ def test_a_second_interruption_ends_at_once(store):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
-    run = HeadlessRun.new(small())
+    run = LocalRun.new(small())
     with pytest.raises(KeyboardInterrupt):
         run.run(store, on_row=twice)
     entry = store.catalogue.entry(run.record.id)
@@ -349,7 +349,7 @@ def test_an_interruption_at_the_last_step_is_no_interruption(store):
 
 def test_a_run_in_a_thread_needs_no_signals(store):
     ends = []
-    run = HeadlessRun.new(small(steps=3))
+    run = LocalRun.new(small(steps=3))
     thread = threading.Thread(target=lambda: ends.append(run.run(store).stop_reason))
     thread.start()
     thread.join()
@@ -421,11 +421,11 @@ def test_a_raised_cap_goes_on(store):
 def test_a_cap_that_is_reached_or_too_low_is_refused(store):
     run = ran(store, small(steps=10))
     with pytest.raises(ResumeError, match="has taken all of its 10 steps: raise the cap"):
-        HeadlessRun.resumed(store, run)
+        LocalRun.resumed(store, run)
     with pytest.raises(ResumeError, match=r"steps must be at least 10, .* got 9"):
-        HeadlessRun.resumed(store, run, steps=9)
+        LocalRun.resumed(store, run, steps=9)
     with pytest.raises(se.ConfigError, match="steps must be a whole number >= 1"):
-        HeadlessRun.resumed(store, run, steps=0)
+        LocalRun.resumed(store, run, steps=0)
 
 
 def test_a_run_takes_as_many_threads_as_it_began_with(store):
@@ -434,7 +434,7 @@ def test_a_run_takes_as_many_threads_as_it_began_with(store):
     def look(row: se.Measurement) -> None:
         used.append(torch.get_num_threads())
 
-    begun = HeadlessRun.new(small(steps=2), threads=2)
+    begun = LocalRun.new(small(steps=2), threads=2)
     begun.run(store, on_row=look)
     resumed(store, begun.record.id, steps=4, on_row=look)
     assert used == [2, 2, 2, 2]
@@ -443,12 +443,12 @@ def test_a_run_takes_as_many_threads_as_it_began_with(store):
 
 
 def test_a_run_that_another_process_records_is_left_to_it(store, tmp_path):
-    run, other = HeadlessRun.new(small()), open_store(tmp_path / "home")
+    run, other = LocalRun.new(small()), open_store(tmp_path / "home")
 
     def interfere(row: se.Measurement) -> None:
         if row.step == 7:
             with pytest.raises(ResumeError, match="is being recorded by another process"):
-                HeadlessRun.resumed(other, run.record.id)
+                LocalRun.resumed(other, run.record.id)
 
     run.run(store, on_row=interfere)
     other.close()
@@ -457,13 +457,13 @@ def test_a_run_that_another_process_records_is_left_to_it(store, tmp_path):
 
 def test_a_run_that_another_process_has_gone_on_with_meanwhile_is_left_to_it(store, tmp_path):
     run = ran(store, small(steps=10))
-    late, other = HeadlessRun.resumed(store, run, steps=15), open_store(tmp_path / "home")
+    late, other = LocalRun.resumed(store, run, steps=15), open_store(tmp_path / "home")
     resumed(other, run, steps=12)
     before = contents(store, run)
     with pytest.raises(ResumeError, match=r"has gone on with the run .* meanwhile, to step 11"):
         late.run(store)
     assert contents(store, run) == before
-    later = HeadlessRun.resumed(store, run, steps=15)
+    later = LocalRun.resumed(store, run, steps=15)
     assert other.catalogue.claim(run, other.server)
     with pytest.raises(ResumeError, match="another process goes on with the run"):
         later.run(store)
@@ -533,7 +533,7 @@ def test_without_any_state_the_run_is_taken_from_its_seed(store):
     run = ran(store, on_row=stop_at(9))
     without_states(store, run, after=0)
     told = []
-    again = HeadlessRun.resumed(store, run, on_replay=lambda *counts: told.append(counts))
+    again = LocalRun.resumed(store, run, on_replay=lambda *counts: told.append(counts))
     assert told == [(done, 10) for done in range(11)]
     assert_same(again.run(store), se.run(small()))
 
@@ -548,7 +548,7 @@ def test_an_interruption_while_catching_up_takes_nothing_away(store):
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        HeadlessRun.resumed(store, run, on_replay=interrupt)
+        LocalRun.resumed(store, run, on_replay=interrupt)
     assert contents(store, run) == before
     assert_same(resumed(store, run), se.run(small(steps=40)))
 
@@ -581,21 +581,21 @@ def test_a_state_of_another_problem_is_refused(store, run):
     file.write_bytes(state_file(store, other).read_bytes())
     message = rf"{file.name} is damaged .*w must have 682 entries, got \(775,\)"
     with pytest.raises(SavedError, match=message):
-        HeadlessRun.resumed(store, run)
+        LocalRun.resumed(store, run)
 
 
 def test_a_state_of_another_step_is_refused(store, run):
     first, last = sorted((store.folder(run).path / "snapshots").iterdir())
     last.write_bytes(first.read_bytes())
     with pytest.raises(SavedError, match=rf"{last.name} .*it is the state after 1 steps"):
-        HeadlessRun.resumed(store, run)
+        LocalRun.resumed(store, run)
 
 
 def test_a_state_that_holds_code_is_refused(store, run):
     file = state_file(store, run)
     torch.save({"step": 4, "w": os.system}, file)
     with pytest.raises(SavedError, match=rf"{file.name} is damaged or not part of a saved run"):
-        HeadlessRun.resumed(store, run)
+        LocalRun.resumed(store, run)
 
 
 def test_damaged_states_are_passed_over_and_named(store, run, caplog):
@@ -609,7 +609,7 @@ def test_damaged_states_are_passed_over_and_named(store, run, caplog):
 
 
 def test_a_state_ahead_of_its_rows_is_not_taken(store, run):
-    going = HeadlessRun.resumed(store, run)
+    going = LocalRun.resumed(store, run)
     for _ in measurements(small(), going.problem, going.state):
         pass
     store.folder(run).write_snapshot(STEPS, going.state.pack())
@@ -623,7 +623,7 @@ def test_a_state_ahead_of_its_rows_is_not_taken(store, run):
 def old(folder: Path, steps: int = 10, ahead: int = 0) -> None:
     """A folder with a state after `steps` steps, and with `ahead` more rows."""
     config, plan = small(), [se.Intervention(5, {"eta": 0.25}, {"eta": 0.5})]
-    run = HeadlessRun.new(config.replace(steps=steps), plan)
+    run = LocalRun.new(config.replace(steps=steps), plan)
     for _ in measurements(run.history.config, run.problem, run.state, changes=run._planned_at):
         pass
     history = se.run(config, interventions=plan).before(steps + ahead)

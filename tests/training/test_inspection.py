@@ -1,4 +1,4 @@
-"""A moment is that of the run's own row and next iterate, and leaves the run as it was."""
+"""An inspection is that of the run's own row and next iterate, and leaves the run as it was."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,8 +15,8 @@ from samedge_core.theory import edges
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention, Measurement
-from samedge_core.training.inspect_step import SHOWN, _points, moment_at
-from samedge_core.training.inspection import Moment
+from samedge_core.training.inspect_step import SHOWN, _points, inspection_at
+from samedge_core.training.inspection import Inspection
 from samedge_core.training.loop import build_problem, measurements, run
 from samedge_core.training.observe import observe
 from samedge_core.training.slices import POINTS
@@ -51,10 +51,10 @@ def taken(config: RunConfig, steps: int, changes=()):
     return problem, state, row
 
 
-def moment(config: RunConfig, step: int, *, start=0, changes=(), **options: Any) -> Moment:
+def inspection(config: RunConfig, step: int, *, start=0, changes=(), **options: Any) -> Inspection:
     problem, state, _ = taken(config, start, changes)
     options.setdefault("with_spectrum", False)
-    return moment_at(config, problem, state, step, replay=changes, **options)
+    return inspection_at(config, problem, state, step, replay=changes, **options)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def moment(config: RunConfig, step: int, *, start=0, changes=(), **options: Any)
 def test_it_is_the_row_bit_for_bit(settings, start):
     config = NET.replace(**settings)
     step = 17
-    found = moment(config, step, start=start, changes=CHANGES)
+    found = inspection(config, step, start=start, changes=CHANGES)
     history = run(config, interventions=CHANGES)
     row = {name: values[step] for name, values in history.columns().items()}
     assert (found.step, found.loss, found.grad_norm) == (step, row["loss"], row["grad_norm"])
@@ -81,7 +81,7 @@ def test_it_is_the_row_bit_for_bit(settings, start):
 
 
 def test_a_change_at_the_step_itself_is_in_force():
-    found = moment(NET, 12, start=12, changes=CHANGES)
+    found = inspection(NET, 12, start=12, changes=CHANGES)
     assert (found.hyper.rule, found.hyper.eta, found.hyper.rho) == ("usam", 0.2, 0.3)
     marks = {mark.place: mark for mark in found.slices[1].marks}
     assert marks["uphill"].offset == pytest.approx(0.3 * found.grad_norm)  # w + rho g
@@ -90,7 +90,7 @@ def test_a_change_at_the_step_itself_is_in_force():
 @pytest.mark.parametrize("settings", [{}, BATCHES, BATCHES | {"measure_on": "fixed"}], ids=str)
 def test_the_marks_are_the_run_s_own_next_iterate_and_uphill_point(settings):
     config, step = NET.replace(**settings), 8
-    found = moment(config, step)
+    found = inspection(config, step)
     problem, before, _ = taken(config, step)
     _, after, _ = taken(config, step + 1)
     batch = before.batches.next() if before.batches else problem.full_batch()
@@ -113,7 +113,7 @@ def test_the_marks_are_the_run_s_own_next_iterate_and_uphill_point(settings):
 
 
 def test_the_line_along_v1_has_the_dense_eigenvalue_and_points_uphill():
-    found = moment(NET, 20)
+    found = inspection(NET, 20)
     problem, state, _ = taken(NET, 20)
     batch = problem.full_batch()
     dense = dense_hessian(lambda v: problem.loss(v, batch), state.w)
@@ -134,7 +134,7 @@ def test_the_line_along_v1_has_the_dense_eigenvalue_and_points_uphill():
 
 @pytest.mark.parametrize("rule", list(RULES))
 def test_multipliers_are_those_of_the_rule_in_force(rule):
-    found = moment(NET.replace(rule=rule, rho=0.1, beta=0.6), 10)
+    found = inspection(NET.replace(rule=rule, rho=0.1, beta=0.6), 10)
     c, norm, h = found.eigenvalues, found.grad_norm, found.hyper
     expected = {
         "gd": edges.gd_multiplier(c, h.eta),
@@ -159,7 +159,7 @@ def test_on_a_quadratic_the_multiplier_is_what_the_step_does():
         rho=0.05,
         dtype="float64",
     )
-    found = moment(config, 3)
+    found = inspection(config, 3)
     _, state, _ = taken(config, 3)
     _, after, _ = taken(config, 4)
     assert float(after.w / state.w) == pytest.approx(found.multipliers[0], rel=1e-12)
@@ -172,7 +172,7 @@ def test_on_a_quadratic_the_multiplier_is_what_the_step_does():
 def test_the_state_goes_on_as_the_run_would_have(settings):
     config = NET.replace(**settings)
     problem, state, _ = taken(config, 4)
-    moment_at(config, problem, state, 11, with_spectrum=True)
+    inspection_at(config, problem, state, 11, with_spectrum=True)
     assert state.step == 11
     rows = [r for r in measurements(config, problem, state) if isinstance(r, Measurement)]
     expected = run(config).columns()
@@ -183,7 +183,7 @@ def test_the_state_goes_on_as_the_run_would_have(settings):
 
 def test_the_spectrum_is_that_of_the_same_hessian_and_progress_is_told():
     told: list[tuple[str, int, int]] = []
-    found = moment(NET, 6, with_spectrum=True, on_progress=lambda *now: told.append(now))
+    found = inspection(NET, 6, with_spectrum=True, on_progress=lambda *now: told.append(now))
     problem, state, _ = taken(NET, 6)
     _, operator = observe(problem, state.w, problem.full_batch(), 1.0)
     assert found.spectrum is not None
@@ -196,7 +196,7 @@ def test_the_spectrum_is_that_of_the_same_hessian_and_progress_is_told():
 
 def test_at_a_stationary_point_there_is_no_line_along_g():
     config = RunConfig(problem="two-weight", options={"a": 2.0, "b": 0.5}, rule="sam")
-    found = moment(config, 0)
+    found = inspection(config, 0)
     assert [line.along for line in found.slices] == ["v1"]
     assert np.isnan(found.alignments).all()
     assert found.multipliers == pytest.approx([1 - config.eta * 4.25])
@@ -205,9 +205,9 @@ def test_at_a_stationary_point_there_is_no_line_along_g():
 def test_a_step_that_is_not_to_be_had_is_refused():
     problem, state, _ = taken(NET, 5)
     with pytest.raises(ValueError, match="step must be 5 at least"):
-        moment_at(NET, problem, state, 4)
+        inspection_at(NET, problem, state, 4)
     with pytest.raises(ValueError, match="the run ends with step 40, before step 60"):
-        moment_at(NET, problem, state, 60)
+        inspection_at(NET, problem, state, 60)
 
 
 def test_a_step_that_left_the_range_of_numbers_says_so():
@@ -217,7 +217,7 @@ def test_a_step_that_left_the_range_of_numbers_says_so():
     assert run(wild).last_step == 1
     problem, state, _ = taken(wild, 0)
     with pytest.raises(FloatingPointError, match="the loss has left the finite range at step 1"):
-        moment_at(wild, problem, state, 1)
+        inspection_at(wild, problem, state, 1)
 
 
 # --- inputs
@@ -226,7 +226,7 @@ def test_a_step_that_left_the_range_of_numbers_says_so():
 @pytest.mark.parametrize("loss", ["mse", "cross-entropy"])
 def test_inputs_are_what_the_network_says_wrong_ones_first(loss):
     config = NET.replace(options={"n": 50, "width": 3, "loss": loss})
-    found = moment(config, 15).inputs
+    found = inspection(config, 15).inputs
     assert found is not None
     problem, state, _ = taken(config, 15)
     assert isinstance(problem, ModuleProblem)
@@ -260,7 +260,7 @@ CURVE = RunConfig(
 @pytest.mark.parametrize("settings", [{}, {"rule": "polyak"}, {"batch_size": 4}], ids=str)
 def test_what_a_network_of_one_number_computes_and_what_the_step_adds(settings):
     config = CURVE.replace(**settings)
-    fit = moment(config, 30).fit
+    fit = inspection(config, 30).fit
     assert fit is not None
     problem, state, _ = taken(config, 30)
     _, after, _ = taken(config, 31)
@@ -276,7 +276,7 @@ def test_what_a_network_of_one_number_computes_and_what_the_step_adds(settings):
 
 
 def test_the_part_along_v1_is_by_the_dense_eigenvector_and_the_whole_jacobian():
-    fit = moment(CURVE, 30).fit
+    fit = inspection(CURVE, 30).fit
     problem, state, _ = taken(CURVE, 30)
     step = taken(CURVE, 31)[1].w - state.w
     assert fit is not None
@@ -292,7 +292,9 @@ def test_the_part_along_v1_is_by_the_dense_eigenvector_and_the_whole_jacobian():
 
 def test_at_the_edge_the_function_changes_along_v1_above_all():
     config = CURVE.replace(options={}, rule="gd", steps=2000, dtype="float32")
-    early, late = (moment(config, step).fit for step in (200, 1500))  # 2/eta is reached near 750
+    early, late = (
+        inspection(config, step).fit for step in (200, 1500)
+    )  # 2/eta is reached near 750
     assert early is not None
     assert late is not None
     left = [
@@ -304,7 +306,7 @@ def test_at_the_edge_the_function_changes_along_v1_above_all():
 
 @pytest.mark.parametrize("problem", ["quadratic", "digits-mlp", "deep-linear"])
 def test_other_problems_have_no_such_function(problem):
-    assert moment(RunConfig(problem=problem, eta=0.1), 0).fit is None
+    assert inspection(RunConfig(problem=problem, eta=0.1), 0).fit is None
 
 
 def test_digit_pictures_are_the_inputs_of_the_network():

@@ -1,4 +1,4 @@
-"""Moments on demand from real processes: the right ones, beside runs that do not notice."""
+"""Inspections on demand from real processes: the right ones, beside runs that do not notice."""
 
 import numpy as np
 import psutil
@@ -7,8 +7,8 @@ import pytest
 from samedge_core.store import Store
 from samedge_core.store.settings import StoreSettings
 from samedge_core.training.config import RunConfig
-from samedge_core.training.inspect_step import moment_at
-from samedge_core.training.inspection import Moment
+from samedge_core.training.inspect_step import inspection_at
+from samedge_core.training.inspection import Inspection
 from samedge_core.training.loop import build_problem, run
 from samedge_core.training.state import TrainState
 from samedge_core.worker.registry import RunRegistry
@@ -36,16 +36,16 @@ def ended(registry: RunRegistry, config: RunConfig) -> str:
     return run_id
 
 
-def examined(registry: RunRegistry, run_id: str, step: int, **options) -> Moment:
+def examined(registry: RunRegistry, run_id: str, step: int, **options) -> Inspection:
     registry.examine(run_id, step, **options)
-    assert registry.view(run_id, most=0).moment.asked == step
-    view = until(registry, run_id, lambda v: not v.moment.pending)
-    assert view.moment.failure == ""
-    assert view.moment.made is not None
-    return view.moment.made
+    assert registry.view(run_id, most=0).inspection.asked == step
+    view = until(registry, run_id, lambda v: not v.inspection.pending)
+    assert view.inspection.failure == ""
+    assert view.inspection.made is not None
+    return view.inspection.made
 
 
-def assert_same(one: Moment, other: Moment) -> None:
+def assert_same(one: Inspection, other: Inspection) -> None:
     assert (one.step, one.loss, one.grad_norm, one.hyper) == (
         other.step,
         other.loss,
@@ -79,7 +79,7 @@ def test_any_recorded_step_with_the_changes_that_were_made(registry, step):
     problem = build_problem(BATCHES)
     state = TrainState.initial(BATCHES, problem)
     changed = history.interventions
-    assert_same(found, moment_at(BATCHES, problem, state, step, replay=changed, seconds=4.0))
+    assert_same(found, inspection_at(BATCHES, problem, state, step, replay=changed, seconds=4.0))
 
 
 def test_from_the_start_where_no_state_was_stored():
@@ -104,10 +104,10 @@ def test_the_run_goes_on_and_does_not_notice(registry):
     registry.examine(run_id, 7)
     assert registry.live_workers() == before + 1
     seen = registry.view(run_id).last_step
-    view = until(registry, run_id, lambda v: not v.moment.pending)
+    view = until(registry, run_id, lambda v: not v.inspection.pending)
     assert view.phase is Phase.RUNNING
     assert view.last_step > seen  # it went on meanwhile
-    assert view.moment.made is not None
+    assert view.inspection.made is not None
     assert registry.live_workers() == before
     registry.pace(run_id, None)
     until(registry, run_id, lambda v: v.phase is Phase.ENDED)
@@ -132,25 +132,31 @@ def test_progress_cancel_and_one_at_a_time():
     try:
         run_id = ended(registry, ENDLESS.replace(steps=4_000))
         registry.examine(run_id, 3_900)
-        view = until(registry, run_id, lambda v: v.moment.progress and v.moment.progress.done)
-        now = view.moment.progress
+        view = until(
+            registry, run_id, lambda v: v.inspection.progress and v.inspection.progress.done
+        )
+        now = view.inspection.progress
         assert now is not None
-        assert (now.what, now.total, view.moment.asked) == ("replay", 3_900, 3_900)
+        assert (now.what, now.total, view.inspection.asked) == ("replay", 3_900, 3_900)
         assert now.done < now.total
         registry.examine(run_id, 5)  # no second one
-        assert registry.view(run_id).moment.asked == 3_900
+        assert registry.view(run_id).inspection.asked == 3_900
         assert registry.live_workers() == 1
-        registry.cancel_moment(run_id)
+        registry.cancel_inspection(run_id)
         view = registry.view(run_id)
-        assert (view.moment.asked, view.moment.progress, view.moment.failure) == (None, None, "")
+        assert (view.inspection.asked, view.inspection.progress, view.inspection.failure) == (
+            None,
+            None,
+            "",
+        )
         assert registry.live_workers() == 0
         made = examined(registry, run_id, 5)
         assert made.step == 5
         registry.examine(run_id, 6)
-        registry.cancel_moment(run_id)
-        assert registry.view(run_id).moment.made is made  # what there was stays
-        registry.clear_moment(run_id)
-        assert registry.view(run_id).moment.made is None
+        registry.cancel_inspection(run_id)
+        assert registry.view(run_id).inspection.made is made  # what there was stays
+        registry.clear_inspection(run_id)
+        assert registry.view(run_id).inspection.made is None
     finally:
         registry.close()
 
@@ -168,9 +174,9 @@ def test_what_fails_says_why_in_words(registry):
     )
     run_id = ended(registry, config)
     registry.examine(run_id, 1)
-    view = until(registry, run_id, lambda v: not v.moment.pending)
-    assert view.moment.failure == "the loss has left the finite range at step 1"
-    assert view.moment.made is None
+    view = until(registry, run_id, lambda v: not v.inspection.pending)
+    assert view.inspection.failure == "the loss has left the finite range at step 1"
+    assert view.inspection.made is None
 
 
 def test_every_worker_busy_and_a_lost_process():
@@ -180,17 +186,17 @@ def test_every_worker_busy_and_a_lost_process():
         registry.advance(run_id, 3)
         until(registry, run_id, lambda v: v.last_step == 2)
         registry.examine(run_id, 1)
-        assert "every worker is busy" in registry.view(run_id).moment.failure
+        assert "every worker is busy" in registry.view(run_id).inspection.failure
         registry.stop(run_id)
         until(registry, run_id, lambda v: v.phase is Phase.ENDED)
         known = set(psutil.Process().children(recursive=True))
         registry.examine(run_id, 1)
-        assert registry.view(run_id).moment.failure == ""
+        assert registry.view(run_id).inspection.failure == ""
         (examiner,) = sooner_or_later(
             lambda: set(psutil.Process().children(recursive=True)) - known
         )
         examiner.kill()
-        view = until(registry, run_id, lambda v: not v.moment.pending)
-        assert view.moment.failure == "the process that measured the moment was lost"
+        view = until(registry, run_id, lambda v: not v.inspection.pending)
+        assert view.inspection.failure == "the process that measured the inspection was lost"
     finally:
         registry.close()

@@ -68,7 +68,7 @@ def _rewind(step: int) -> None:
 def _rescue(view: RunView) -> None:
     assert view.stable is not None
     if not session.lost():
-        entered = session.lead(session.glances()) if session.sweep() else view
+        entered = session.lead(session.glances()) if session.comparison() else view
         session.rewind(view.stable, eta=entered.hyper.eta / 2)
         _adopt()
 

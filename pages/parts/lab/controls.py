@@ -17,7 +17,7 @@ import streamlit as st
 
 from pages.parts.lab import uploads
 from pages.parts.markdown import plain
-from samedge_core.experiments.comparisons import SWEEPS, Sweep
+from samedge_core.experiments.comparisons import COMPARISONS, Comparison
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.theory.rules import RULES
@@ -76,16 +76,16 @@ def live_values() -> dict[str, Any]:
     return values
 
 
-def draw(on_live_change: Callable[[], None], *, swept: Sweep | None = None) -> None:
-    """Draw all settings; `on_live_change` is called when one that acts mid-run has changed. `swept`
-    is what runs side by side."""
-    rule_fixed = swept is SWEEPS["rule"]
+def draw(on_live_change: Callable[[], None], *, comparison: Comparison | None = None) -> None:
+    """Draw all settings; `on_live_change` is called when one that acts mid-run has changed.
+    `comparison`    is what runs side by side."""
+    rule_fixed = comparison is COMPARISONS["rule"]
     _draw(FIELDS["problem"])
     _draw(FIELDS["rule"], on_live_change, disabled=rule_fixed)
     if rule_fixed:
         st.caption("GD and SAM run side by side; the rule is fixed.")
-    elif swept:
-        symbol = SYMBOLS[swept.name]
+    elif comparison:
+        symbol = SYMBOLS[comparison.name]
         st.caption(f"Three runs side by side, at ½{symbol}, {symbol} and 2{symbol}.")
     _draw(FIELDS["eta"], on_live_change)
     # side by side, SAM runs whatever rule had been chosen

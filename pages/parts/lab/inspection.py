@@ -17,12 +17,12 @@ from pages.parts.views.names import names
 from pages.parts.views.numerals import number, subscript
 from samedge_core.theory.rules import RULES
 from samedge_core.training.history import SYMBOLS
-from samedge_core.training.inspection import Along, Mark, Moment, Place, Slice
-from samedge_core.worker.messages import MomentProgress, SpectrumMade
+from samedge_core.training.inspection import Along, Inspection, Mark, Place, Slice
+from samedge_core.worker.messages import InspectionProgress, SpectrumMade
 from samedge_core.worker.view import Phase, RunView
 
-BOX = "moment"  # the expander's key: whether it is open
-WITH_SPECTRUM = "moment-spectrum"
+BOX = "inspection"  # the expander's key: whether it is open
+WITH_SPECTRUM = "inspection-spectrum"
 NAMES: dict[Along, str] = {"v1": "v₁", "g": "g"}
 MARKS: dict[Place, tuple[str, str, str, int, str]] = {
     # symbol, meaning, shape, size (where they coincide, each shows under the next), label's place
@@ -52,12 +52,12 @@ def draw(views: list[RunView], step: int | None, every: float) -> None:
         "At this step", icon=":material/center_focus_strong:", on_change="rerun", key=BOX
     ) as box:
         _buttons(views, step)
-        to_come = any(v.moment.pending or _row_to_come(v) for v in views)
+        to_come = any(v.inspection.pending or _row_to_come(v) for v in views)
         fragments.draw(_follow, _stage(views), every=every if to_come else None)
         if box.open:
             for view, name in zip(views, names(views), strict=True):
-                if view.moment.made:
-                    _show(view, view.moment.made, name)
+                if view.inspection.made:
+                    _show(view, view.inspection.made, name)
 
 
 def _row_to_come(view: RunView) -> bool:
@@ -80,16 +80,16 @@ def _stage(views: Sequence[RunView]) -> list[object]:
         (
             v.id,
             v.last_step >= 0,
-            v.moment.asked,
-            v.moment.failure,
-            v.moment.made and v.moment.made.step,
+            v.inspection.asked,
+            v.inspection.failure,
+            v.inspection.made and v.inspection.made.step,
         )
         for v in views
     ]
 
 
 def _buttons(views: list[RunView], step: int | None) -> None:
-    pending, off = any(view.moment.pending for view in views), _off(views, step)
+    pending, off = any(view.inspection.pending for view in views), _off(views, step)
     which = "the newest step" if step is None else f"step {step:,}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
@@ -110,7 +110,7 @@ def _buttons(views: list[RunView], step: int | None) -> None:
                 on_click=_cancel,
                 help="What was examined before stays.",
             )
-        elif any(view.moment.made for view in views):
+        elif any(view.inspection.made for view in views):
             st.button(
                 "Clear",
                 key="examine-clear",
@@ -154,32 +154,32 @@ def _examine(step: int | None) -> None:
 
 def _cancel() -> None:
     for run_id in session.shown():
-        server.registry().cancel_moment(run_id)
+        server.registry().cancel_inspection(run_id)
 
 
 def _clear() -> None:
     for run_id in session.shown():
-        server.registry().clear_moment(run_id)
+        server.registry().clear_inspection(run_id)
 
 
 def _messages(view: RunView, name: str) -> None:
-    asked, now = view.moment.asked, view.moment.progress
+    asked, now = view.inspection.asked, view.inspection.progress
     if asked is not None:
         text = _progress(now) if now else "a process starts for it"
         share = now.done / now.total if now and now.total else 0.0
         st.progress(share, text=f"{name}step {asked:,}: {text}")
-    if view.moment.failure:
-        st.error(f"{name}Nothing to show: {plain(view.moment.failure)}.")
+    if view.inspection.failure:
+        st.error(f"{name}Nothing to show: {plain(view.inspection.failure)}.")
 
 
-def _progress(now: MomentProgress) -> str:
+def _progress(now: InspectionProgress) -> str:
     return PHASES[now.what].format(done=now.done, total=now.total)
 
 
 # --- one run
 
 
-def _show(view: RunView, made: Moment, name: str) -> None:
+def _show(view: RunView, made: Inspection, name: str) -> None:
     whose = f" ({name})" if name else ""
     st.markdown(" · ".join(_facts(view, made, name)))
     shown = [_slice_figure(made, line, whose) for line in made.slices]
@@ -200,7 +200,7 @@ def _show(view: RunView, made: Moment, name: str) -> None:
                 columns=4,
             )
         )
-    figures(shown, scene="moment", key=f"moment-figures:{view.id}", on_click=lambda: None)
+    figures(shown, scene="inspection", key=f"inspection-figures:{view.id}", on_click=lambda: None)
     st.caption(_about_slices(view, made))
     if made.fit:
         st.caption(classified_images.about_fit(made.fit))
@@ -211,7 +211,7 @@ def _show(view: RunView, made: Moment, name: str) -> None:
         classified_images.show_inputs(made.inputs)
 
 
-def _facts(view: RunView, made: Moment, name: str) -> list[str]:
+def _facts(view: RunView, made: Inspection, name: str) -> list[str]:
     hyper, rule = made.hyper, RULES[made.hyper.rule]
     settings = ", ".join(f"{SYMBOLS[n]} = {getattr(hyper, n):.4g}" for n in rule.uses)
     sharpness = abs(made.eigenvalues[0])
@@ -230,7 +230,7 @@ def _facts(view: RunView, made: Moment, name: str) -> list[str]:
     return parts + ([view.config.measured_part] if view.config.measured_part else [])
 
 
-def _as_spectrum(made: Moment) -> SpectrumMade | None:
+def _as_spectrum(made: Inspection) -> SpectrumMade | None:
     if made.spectrum is None:
         return None
     return SpectrumMade(0, 0, made.step, made.hyper, made.grad_norm, made.spectrum)
@@ -239,7 +239,7 @@ def _as_spectrum(made: Moment) -> SpectrumMade | None:
 # --- the loss along a line
 
 
-def _slice_figure(made: Moment, line: Slice, whose: str) -> Figure:
+def _slice_figure(made: Inspection, line: Slice, whose: str) -> Figure:
     along = NAMES[line.along]
     even = {"type": "scatter", "mode": "lines", "x": line.offsets, "hovertemplate": "%{y:.5~g}"}
     traces: list[Trace] = [
@@ -296,7 +296,7 @@ def _symbol(place: Place, rule: str) -> str:
     return "w + ρg" if place == "uphill" and rule == "usam" else MARKS[place][0]
 
 
-def _about_slices(view: RunView, made: Moment) -> str:
+def _about_slices(view: RunView, made: Inspection) -> str:
     curved = ", ".join(
         f"along {NAMES[line.along]} slope {number(line.slope)}, curvature {number(line.curvature)}"
         for line in made.slices
@@ -321,7 +321,7 @@ def _about_slices(view: RunView, made: Moment) -> str:
 # --- multipliers
 
 
-def _multiplier_figure(made: Moment, whose: str, *, columns: int) -> Figure:
+def _multiplier_figure(made: Inspection, whose: str, *, columns: int) -> Figure:
     values, count = made.multipliers, len(made.multipliers)
     places = np.arange(1, count + 1)
     unstable = np.abs(values) > 1
@@ -375,7 +375,7 @@ def _multiplier_figure(made: Moment, whose: str, *, columns: int) -> Figure:
     return Figure(f"Multipliers{whose}", traces, layout, columns=columns, height=300)
 
 
-def multiplier_words(made: Moment) -> list[str]:
+def multiplier_words(made: Inspection) -> list[str]:
     """A sentence for each leading eigenvalue: what a step multiplies its direction by."""
     return [
         f"λ{subscript(i)}{_multiplied(value, multiplier)}"

@@ -74,7 +74,7 @@ def _shown(config: RunConfig, views: Sequence[RunView]) -> str | None:
     started = [config.replace(**_live(view.config)) for view in views] or [config]
     names = [name for name in (st.session_state[FROM], *ALL_PRESETS) if name]
     for preset in map(ALL_PRESETS.__getitem__, names):
-        side_by_side = preset.sweep in (None, st.session_state.get(session.SWEEP))
+        side_by_side = preset.comparison in (None, st.session_state.get(session.COMPARISON))
         if side_by_side and any(map(preset.describes, started)):
             return preset.name
     return None
@@ -99,5 +99,5 @@ def _choose(name: str) -> None:
 
 def _load(preset: Preset) -> None:
     controls.load(preset.config)
-    st.session_state[session.SWEEP] = preset.sweep
+    st.session_state[session.COMPARISON] = preset.comparison
     st.session_state[FROM] = preset.name

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.parts.frame import navigation
 from pages.parts.markdown import plain
 from pages.parts.server import known, registry
-from samedge_core.experiments.comparisons import SWEEPS, Sweep, sweep_of
+from samedge_core.experiments.comparisons import COMPARISONS, Comparison, comparison_of
 from samedge_core.fields import ConfigError
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import check_changes
@@ -17,7 +17,7 @@ from samedge_core.worker.view import RunView
 
 Primary = Literal["Start", "Pause", "Resume"]
 MOST = 6  # more runs in one chart can't be told apart
-SWEEP = "sweep"  # in the session: the name of the sweep that runs side by side, or None
+COMPARISON = "comparison"  # in the session: name of what runs side by side, or None
 PLANNED = "planned"  # in the session: the Replay that new runs repeat
 KEPT = ("preset", "embed")  # parameters of the page's link that outlive a change of runs
 
@@ -59,8 +59,8 @@ def attach() -> list[str]:
     elif found != wanted or found != linked:
         show(found)
     if first or found != wanted:
-        found_sweep = _swept(glances())
-        st.session_state[SWEEP] = found_sweep and found_sweep.name
+        begun_as = _comparison_of(glances())
+        st.session_state[COMPARISON] = begun_as and begun_as.name
     return [run_id for run_id in wanted if run_id not in found]
 
 
@@ -81,14 +81,14 @@ def go(run_ids: Sequence[str]) -> None:
     st.switch_page("app.py", query_params={"run": ",".join(run_ids)})
 
 
-def sweep() -> Sweep | None:
+def comparison() -> Comparison | None:
     """What runs side by side from the same weights, if anything does."""
-    return SWEEPS.get(st.session_state.get(SWEEP) or "")
+    return COMPARISONS.get(st.session_state.get(COMPARISON) or "")
 
 
-def _swept(views: Sequence[RunView]) -> Sweep | None:
-    """The sweep that these runs were started as."""
-    return None if forked(views) else sweep_of([view.config for view in views])
+def _comparison_of(views: Sequence[RunView]) -> Comparison | None:
+    """The comparison that these runs were started as."""
+    return None if forked(views) else comparison_of([view.config for view in views])
 
 
 def forked(views: Sequence[RunView]) -> bool:
@@ -98,14 +98,14 @@ def forked(views: Sequence[RunView]) -> bool:
 
 
 def steered(views: Sequence[RunView]) -> Sequence[RunView]:
-    """The runs that the controls act on: all of a sweep, else the newest."""
-    return views if sweep() else views[-1:]
+    """The runs that the controls act on: all of a comparison, else the newest."""
+    return views if comparison() else views[-1:]
 
 
 def lead(views: Sequence[RunView]) -> RunView:
     """The run whose settings the controls show."""
-    swept = sweep()
-    return views[swept.lead if swept and len(views) == len(swept.values) else -1]
+    chosen = comparison()
+    return views[chosen.lead if chosen and len(views) == len(chosen.values) else -1]
 
 
 def restart_needed(config: RunConfig, view: RunView) -> list[str]:
@@ -161,9 +161,9 @@ def start(config: RunConfig, *, paused: bool = False) -> None:
     eta, rho, beta and rule, with its interventions; the old ones end, their records stay."""
     for run_id in shown():
         registry().stop(run_id)
-    swept, pace = sweep(), st.session_state.get("pace")
-    configs, interventions = swept.configs(config) if swept else [config], ()
-    if not swept and (replay := planned()):
+    chosen, pace = comparison(), st.session_state.get("pace")
+    configs, interventions = chosen.configs(config) if chosen else [config], ()
+    if not chosen and (replay := planned()):
         configs = [config.replace(**{n: getattr(replay.config, n) for n in LIVE_FIELDS})]
         interventions = replay.interventions
     begin = registry().start
@@ -193,9 +193,9 @@ def reset(config: RunConfig) -> None:
 
 
 def compare(name: str, config: RunConfig | None) -> None:
-    """Switch between one run and this sweep, which starts at once."""
-    chosen = st.session_state.get(SWEEP) != name
-    st.session_state[SWEEP] = name if chosen else None
+    """Switch between one run and this comparison, which starts at once."""
+    chosen = st.session_state.get(COMPARISON) != name
+    st.session_state[COMPARISON] = name if chosen else None
     if config:
         start(config, paused=not chosen)
 
@@ -222,8 +222,8 @@ def apply_live(values: Mapping[str, Any]) -> None:
 def _shared(entered: Mapping[str, Any], views: Sequence[RunView]) -> list[dict[str, Any]]:
     """What the entered settings are for each of these runs; none, and a notice, where a multiple
     can't be used."""
-    swept = sweep()
-    each = [swept.settings(entered, i) if swept else dict(entered) for i in range(len(views))]
+    chosen = comparison()
+    each = [chosen.settings(entered, i) if chosen else dict(entered) for i in range(len(views))]
     try:
         return [check_changes(changes) for changes in each]
     except ConfigError as error:
@@ -266,9 +266,9 @@ def rewind(step: int, **changes: Any) -> None:
 def fork(run_id: str, step: int, changes: Mapping[str, Any]) -> None:
     """A second run beside this one, which shares its past up to `step`."""
     pace = st.session_state.get("pace")
-    st.session_state[SWEEP] = None
+    st.session_state[COMPARISON] = None
     show([*shown(), registry().fork(run_id, step, pace=pace, **changes)])
 
 
 def _mode_changed(views: Sequence[RunView]) -> bool:
-    return sweep() is not None and sweep() != _swept(views)
+    return comparison() is not None and comparison() != _comparison_of(views)

@@ -105,7 +105,7 @@ def draw(config: RunConfig | None, views: list[RunView]) -> None:
 
 def _take(config: RunConfig, interventions: tuple[Intervention, ...]) -> None:
     controls.load(config)
-    st.session_state[session.SWEEP] = None
+    st.session_state[session.COMPARISON] = None
     st.session_state[session.PLANNED] = Replay(config, interventions) if interventions else None
 
 
@@ -242,7 +242,7 @@ def _bring_in(file: UploadedFile) -> None:
         raise ArchiveError("there is no store on this server that could take it in")
     run_id = bring_in(store, file)
     session.leave()
-    st.session_state[session.SWEEP] = None
+    st.session_state[session.COMPARISON] = None
     session.show([run_id])
     controls.load(session.in_force(session.glances()[0]))
     st.session_state["notice"] = f"{plain(file.name)} is taken in; this is what it has recorded."

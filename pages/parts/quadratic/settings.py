@@ -249,8 +249,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "rho-zero": Preset(
             "ρ to 0 gives GD",
-            "With ρ = 0 SAM takes GD's gradient, bit for bit: one lies on the other, and the SAM- "
-            "edge is 2/η. Raise ρ a little: the hop that stays has the size |w*| = ηρλ/(2 − ηλ).",
+            "With ρ = 0 SAM takes GD's gradient, bit for bit: one lies on the other, and the "
+            "SAM-edge is 2/η. Raise ρ a little: the hop that stays has the size "
+            "|w*| = ηρλ/(2 − ηλ).",
             {"rho": 0.0},
         ),
         "plane": Preset(

@@ -5,7 +5,7 @@ Each run takes seconds on a laptop's CPU. What it shows where its question is as
 
 from __future__ import annotations
 
-from samedge_core.experiments.comparisons import SWEEPS
+from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.lessons import observations
 from samedge_core.experiments.lessons.lesson import Knob, Lesson
 from samedge_core.experiments.presets import PRESETS
@@ -28,7 +28,7 @@ def _one(config: RunConfig) -> tuple[Replay, ...]:
 
 def _both(config: RunConfig) -> tuple[Replay, ...]:
     """GD and SAM from the same weights."""
-    return tuple(map(Replay, SWEEPS["rule"].configs(config)))
+    return tuple(map(Replay, COMPARISONS["rule"].configs(config)))
 
 
 def _stepped(eta: float) -> tuple[Replay, ...]:

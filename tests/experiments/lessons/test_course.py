@@ -5,7 +5,7 @@ import re
 import pytest
 
 import samedge_core as se
-from samedge_core.experiments.comparisons import SWEEPS
+from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.lessons import LESSONS, Lesson, Outcome
 
 # 2/eta of the paper, progressive sharpening (Cohen et al.), the two-weight valley and the dead
@@ -56,7 +56,7 @@ def test_runs_of_a_value_start_from_the_same_weights(name):
     for value in LESSONS[name].knob.values:
         configs = [replay.config for replay in LESSONS[name].replays(value)]
         if len(configs) > 1:
-            assert configs == SWEEPS["rule"].configs(configs[-1])
+            assert configs == COMPARISONS["rule"].configs(configs[-1])
 
 
 @pytest.mark.parametrize("name", LESSONS)

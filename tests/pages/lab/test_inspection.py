@@ -1,4 +1,4 @@
-"""The figures of a moment as data: valid for Plotly, and true to the moment."""
+"""The figures of an inspection as data: valid for Plotly, and true to the inspection."""
 
 from dataclasses import replace
 
@@ -11,19 +11,19 @@ from pages.parts.lab.inspection import _multiplier_figure, _slice_figure, multip
 from pages.parts.views.classified_images import about_fit, fit_figures
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
-from samedge_core.training.inspect_step import moment_at
-from samedge_core.training.inspection import Moment
+from samedge_core.training.inspect_step import inspection_at
+from samedge_core.training.inspection import Inspection
 from samedge_core.training.loop import build_problem
 from samedge_core.training.state import TrainState
 
 NET = RunConfig(problem="digits-mlp", options={"n": 30, "width": 3}, top_k=3)
 
 
-def made(rule: str) -> Moment:
+def made(rule: str) -> Inspection:
     config = NET.replace(rule=rule)
     problem = build_problem(config)
     state = TrainState.initial(config, problem)
-    return moment_at(config, problem, state, 5, with_spectrum=False)
+    return inspection_at(config, problem, state, 5, with_spectrum=False)
 
 
 def plain(value):
@@ -60,7 +60,7 @@ def test_the_function_is_drawn_with_its_examples_and_what_the_step_adds(rule):
     config = RunConfig(problem="chebyshev-mlp", rule=rule, eta=0.2, rho=0.02)
     problem = build_problem(config)
     state = TrainState.initial(config, problem)
-    fit = moment_at(config, problem, state, 5, with_spectrum=False).fit
+    fit = inspection_at(config, problem, state, 5, with_spectrum=False).fit
     assert fit is not None
     computes, changes = fit_figures(fit, rule, " (a)")
     for figure in (computes, changes):
