@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["ConfigError", "Field", "check_all", "defaults"]
-
 Kind = Literal["float", "int", "choice", "bool", "floats", "path"]
 LONGEST_PATH = 4096
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

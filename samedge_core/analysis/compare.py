@@ -19,21 +19,6 @@ from samedge_core.theory.rules import RULES, Hyperparameters
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import SYMBOLS, History, Intervention
 
-__all__ = [
-    "AXES",
-    "QUANTITIES",
-    "Axis",
-    "Line",
-    "as_text",
-    "course",
-    "differing",
-    "interventions_in_words",
-    "lines",
-    "names",
-    "setting",
-    "settings_of",
-]
-
 Axis = Literal["step", "time", "evals"]
 Run = tuple[RunConfig, Hyperparameters | None]
 Ends = Sequence[Hyperparameters | None]

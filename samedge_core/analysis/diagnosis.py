@@ -9,8 +9,6 @@ import numpy as np
 from samedge_core.training.history import History
 from samedge_core.training.stop import StopReason
 
-__all__ = ["diagnose", "last_stable"]
-
 WINDOW = 50  # rows looked back on; a judgement needs at least this many measured ones
 
 

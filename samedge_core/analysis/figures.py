@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from samedge_core.theory.rules import RULES
 from samedge_core.training.history import History
 
-__all__ = ["alignment_figure", "eigenvalue_figure", "loss_figure", "paper_figures"]
-
 MOST_POINTS = 4000  # a row; extremes are kept, and no screen shows more
 INK, GRID = "#7a7a7a", "rgba(128, 128, 128, 0.25)"
 

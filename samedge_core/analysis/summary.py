@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from samedge_core.training.history import History
 
-__all__ = ["EDGE_PHASE", "Summary", "in_words", "shown", "summarise"]
-
 EDGE_PHASE = 0.95
 """The edge phase begins where sharpness / edge first reaches this."""
 

@@ -16,21 +16,6 @@ from pathlib import Path
 from samedge_core.fields import ConfigError
 from samedge_core.runs import Runs, open_runs
 
-__all__ = [
-    "EXIT_CODES",
-    "PROGRAM",
-    "RUN_ID",
-    "Exit",
-    "UsageError",
-    "add_command",
-    "assigned",
-    "note",
-    "opened",
-    "quoted",
-    "say",
-    "unknown",
-]
-
 PROGRAM = "python -m samedge_core"
 RUN_ID = "of the run, or as much of it as tells it apart"
 WIDTH = 78  # characters a line of help

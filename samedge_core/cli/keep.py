@@ -11,8 +11,6 @@ from samedge_core.cli.tables import runs_text
 from samedge_core.runs import FORMATS, short_length
 from samedge_core.sharing import tensorboard
 
-__all__ = ["add_commands"]
-
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """export, import, log and delete."""

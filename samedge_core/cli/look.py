@@ -22,8 +22,6 @@ from samedge_core.sharing.files import SavedError
 from samedge_core.store import Query
 from samedge_core.store.catalogue import SORTABLE
 
-__all__ = ["add_commands"]
-
 LIMIT = 20
 
 

@@ -12,8 +12,6 @@ from tqdm import tqdm
 from samedge_core.training.costs import Costs
 from samedge_core.training.history import History, Measurement
 
-__all__ = ["progress"]
-
 BAR_SECONDS, LINE_SECONDS = 0.2, 10.0
 
 OnRow = Callable[[Measurement], None]

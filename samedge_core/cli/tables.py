@@ -12,8 +12,6 @@ from samedge_core.problems.registry import ProblemSpec
 from samedge_core.store import Entry
 from samedge_core.theory.rules import RULES
 
-__all__ = ["aligned", "family_text", "presets_text", "problems_text", "runs_text", "sentence"]
-
 WIDTH = 100  # characters a line
 TITLE = 30  # of a run
 

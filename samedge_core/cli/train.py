@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from samedge_core.runs.local import LocalRun
     from samedge_core.runs.restore import OnReplay
 
-__all__ = ["add_commands"]
 
 LONG = 100  # steps to be taken again that are worth a word
 

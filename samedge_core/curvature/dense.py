@@ -7,8 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["dense_hessian"]
-
 
 def dense_hessian(loss: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
     """The Hessian (P, P) of `loss` at w (P,) by forward over reverse; O(P) gradients of time.

@@ -44,8 +44,6 @@ from torch import Tensor
 from samedge_core.curvature.operator import LinearOperator
 from samedge_core.curvature.spectral_density import Array, Spectrum
 
-__all__ = ["Spectrum", "spectrum"]
-
 PROBES, STEPS = 10, 80
 EXACT_BELOW = 1000  # P products and an eigenvalue problem are then no dearer than the estimate
 FEWEST_PROBES, FEWEST_STEPS = 3, 20  # however little time there is

@@ -11,23 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = [
-    "KNOWN",
-    "T",
-    "carry_on",
-    "eigen",
-    "extend",
-    "foreseen",
-    "forms",
-    "inside",
-    "learn",
-    "optimistic",
-    "reach",
-    "stays_below",
-    "straightening",
-    "untouched",
-]
-
 T, V, D, K, S = range(5)  # model, doubts, rate, doubt, staleness
 NEVER = 1e3  # measurements since a direction was multiplied that never was ...
 KNOWN = 100  # ... and below this, it was

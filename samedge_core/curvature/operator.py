@@ -9,8 +9,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["HessianOperator", "LinearOperator"]
-
 RETAINED = 24  # graphs kept at once; the products of further terms build theirs anew
 
 

@@ -12,8 +12,6 @@ from numba import njit
 
 from samedge_core.curvature.model import straightening
 
-__all__ = ["apart", "combine", "improve", "orthogonalise", "project", "residual", "shrink"]
-
 BLOCK = 1024
 ROUNDING = 10  # what is left of a unit vector below this many units of rounding is no direction
 TWICE = 0.5  # what is new of a unit vector and shorter than this is orthogonalised once more

@@ -18,24 +18,6 @@ from samedge_core.curvature.operator import LinearOperator
 from samedge_core.curvature.space import FINITE, NORM, PRODUCTS, SIZE
 from samedge_core.curvature.subspace import Array, Subspace, as_vector
 
-__all__ = [
-    "GAP",
-    "LACKED",
-    "LOST",
-    "MOST_KEPT",
-    "MOVED",
-    "OFF",
-    "SLACK",
-    "Carried",
-    "Found",
-    "Phase",
-    "absorb",
-    "gap",
-    "look",
-    "newcomer",
-    "scout",
-]
-
 Noise = Callable[[LinearOperator], Tensor]  # a random unit vector (P,)
 
 # relative to the sharpness

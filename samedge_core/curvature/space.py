@@ -14,23 +14,6 @@ from numpy.typing import NDArray
 
 from samedge_core.curvature import model, passes
 
-__all__ = [
-    "Array",
-    "Space",
-    "absorb",
-    "begin",
-    "eigenvectors",
-    "forget",
-    "grow",
-    "improve",
-    "ready",
-    "residual",
-    "ritz_vectors",
-    "shrink",
-    "solve",
-    "untouched",
-]
-
 Array = NDArray[np.float64]
 Vectors = NDArray[np.floating]
 

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Estimate", "Spectrum", "SpectrumAxis"]
 
 NEAR = 3.0  # times the spectral radius: marks further away are not on the axis
 RESOLUTION = 0.008  # of the range of the spectra: a bump is then some pixels wide

@@ -11,19 +11,7 @@ from torch import Tensor
 
 from samedge_core.curvature import model, space
 from samedge_core.curvature.operator import LinearOperator
-from samedge_core.curvature.space import (
-    BULK,
-    COUNTS,
-    FINITE,
-    NORM,
-    PRODUCTS,
-    SIZE,
-    SOLVED,
-    Array,
-    Space,
-)
-
-__all__ = ["BULK", "Array", "Residual", "Subspace", "Surprise", "as_vector"]
+from samedge_core.curvature.space import COUNTS, FINITE, NORM, PRODUCTS, SIZE, SOLVED, Array, Space
 
 
 class Surprise(NamedTuple):

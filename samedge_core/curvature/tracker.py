@@ -82,8 +82,6 @@ from samedge_core.curvature.phase import (
 from samedge_core.curvature.space import FINITE, PRODUCTS, SIZE
 from samedge_core.curvature.subspace import Subspace
 
-__all__ = ["SharpnessTracker", "sharpness"]
-
 # relative to the sharpness
 ERROR = 4e-4  # what may be missing by the estimates below; 1e-3 is promised
 LEAST_GAP = 0.004  # below a further one they lie as far as the last that was kept, or this

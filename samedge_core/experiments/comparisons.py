@@ -10,8 +10,6 @@ from samedge_core.fields import ConfigError
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 
-__all__ = ["COMPARISONS", "FACTORS", "Comparison", "comparison_of"]
-
 FACTORS = (0.5, 1.0, 2.0)  # powers of two: what they give is exact
 
 

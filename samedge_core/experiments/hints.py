@@ -11,8 +11,6 @@ import numpy as np
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 
-__all__ = ["hints"]
-
 
 @dataclass(frozen=True)
 class _Range:

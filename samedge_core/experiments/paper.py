@@ -14,8 +14,6 @@ from samedge_core.experiments.presets import PRESETS as LAB_PRESETS
 from samedge_core.experiments.presets import Preset
 from samedge_core.training.config import RunConfig
 
-__all__ = ["ALL_PRESETS", "PRESETS", "TASKS", "Task"]
-
 
 @dataclass(frozen=True)
 class Task:

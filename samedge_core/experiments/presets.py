@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from samedge_core.training.config import RunConfig
 
-__all__ = ["DEFAULT", "PRESETS", "Preset"]
-
 _UNTOLD = ("steps", "cadence", "measure_every", "top_k", "dtype", "device")
 
 

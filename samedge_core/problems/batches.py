@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Batches", "subsample"]
-
 
 class Batch(NamedTuple):
     """Inputs x (n, ...) and targets y (n,) or (n, outputs)."""

@@ -17,8 +17,6 @@ from llvmlite import binding
 from numba import njit, types
 from numba.extending import get_cython_function_address, overload
 
-__all__ = ["add_product", "product"]
-
 LIBRARIES = ("libtorch_cpu.so", "torch_cpu.dll", "libtorch_cpu.dylib")
 
 

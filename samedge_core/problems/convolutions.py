@@ -16,16 +16,6 @@ from numpy.typing import NDArray
 from samedge_core.problems.blas import add_product, product
 from samedge_core.problems.dense import Numbers, compiled, matrix, row_sums
 
-__all__ = [
-    "NOTHING",
-    "Convolved",
-    "backward",
-    "forward",
-    "forward_along",
-    "patches",
-    "product_along",
-]
-
 NOTHING = 4
 
 

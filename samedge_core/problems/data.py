@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DataError", "Split", "centred", "first", "sequences"]
-
 
 class DataError(ValueError):
     """Data that is missing or can't be used; the message shows what came and what is allowed."""

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from samedge_core.problems.data import Split
 
-__all__ = ["chebyshev", "digit_images", "digits"]
-
 
 @cache
 def _all_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -14,19 +14,6 @@ from numpy.typing import NDArray
 
 from samedge_core.problems.blas import add_product, product
 
-__all__ = [
-    "ACTIVATIONS",
-    "LOSSES",
-    "Dense",
-    "Numbers",
-    "at",
-    "compiled",
-    "largest",
-    "matrix",
-    "product_along",
-    "row_sums",
-]
-
 Numbers = NDArray[np.floating]
 
 NONE, RELU, TANH = range(3)

@@ -6,8 +6,6 @@ import torch
 
 from samedge_core.fields import ConfigError
 
-__all__ = ["resolve_device"]
-
 
 def resolve_device(name: str, dtype: str = "float32") -> torch.device:
     """The device `name`; "auto" is the first of cuda, mps and cpu that this machine has and that

@@ -15,8 +15,6 @@ import pooch
 
 from samedge_core.problems.data import DataError
 
-__all__ = ["SOURCES", "Source", "available", "data_folder", "locate", "missing"]
-
 FOLDER_VARIABLE = "SAMEDGE_DATA"
 TIMEOUT = 30  # seconds without an answer
 

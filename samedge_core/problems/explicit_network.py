@@ -16,8 +16,6 @@ from samedge_core.problems.convolutions import patches
 from samedge_core.problems.dense import ACTIVATIONS as CODES
 from samedge_core.problems.dense import LOSSES
 
-__all__ = ["ExplicitNetwork", "Prepared"]
-
 ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh"}
 CONVOLUTION = {
     "kernel_size": (3, 3),

@@ -29,8 +29,6 @@ from samedge_core.problems import convolutions, dense
 from samedge_core.problems.batches import Batch
 from samedge_core.problems.explicit_network import ExplicitNetwork
 
-__all__ = ["ExplicitOperator"]
-
 
 class ExplicitOperator:
     """The Hessian at one w; also its loss and gradient. An operator like `HessianOperator`.

@@ -14,8 +14,6 @@ from samedge_core.problems.data import Split
 from samedge_core.problems.datasets import chebyshev, digits
 from samedge_core.problems.problem import ModuleProblem
 
-__all__ = ["chebyshev_mlp", "cnn", "deep_linear", "digits_cnn", "digits_mlp", "mlp"]
-
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from samedge_core.problems.data import DataError, Split, first, sequences
 from samedge_core.problems.paper_data import ascii_codes
 
-__all__ = ["own_arrays", "own_text"]
-
 MOST_BYTES = 2 * 1024**3
 MOST_CLASSES = 1000
 # a gradient grows as the square of an input, and its norm adds up squares: in float32, to 3e38;

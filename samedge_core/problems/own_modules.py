@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-__all__ = ["check_module"]
-
 _RULE = "the module must give the same outputs whenever it has the same weights, but"
 _REMEDY = "call module.eval() first, or take the layer out"
 

@@ -17,14 +17,6 @@ from samedge_core.problems.paper_networks import PaperCNN, glorot_truncated
 from samedge_core.problems.problem import Batch, ModuleProblem
 from samedge_core.problems.transformer import Transformer, haiku_initialiser
 
-__all__ = [
-    "cifar_cnn",
-    "mnist_mlp",
-    "own_images",
-    "own_text_transformer",
-    "shakespeare_transformer",
-]
-
 # examples (characters) at once: larger pieces leave the allocator's fast range, and a product of
 # the Transformer then costs up to twice
 MLP_CHUNK, CNN_CHUNK, TEXT_CHUNK = 5000, 50, 1024

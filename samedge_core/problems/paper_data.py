@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from samedge_core.problems.data import DataError, Split, first, sequences
 from samedge_core.problems.downloads import SOURCES, locate
 
-__all__ = ["ascii_codes", "cifar10", "mnist", "shakespeare"]
-
 HELD_OUT_LINES = 10_000
 CIFAR_TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 CIFAR_FILES = (*CIFAR_TRAIN, "test_batch.bin")

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-__all__ = ["ChannelNorm", "PaperCNN", "glorot_truncated", "truncated_normal_"]
-
 TRUNCATED_STD = 0.87962566103423978  # of a standard normal cut off at -2 and 2
 FLAX_EPSILON = 1e-6
 

@@ -12,8 +12,6 @@ from samedge_core.problems.datasets import digit_images
 from samedge_core.problems.own_data import own_arrays
 from samedge_core.problems.paper_data import cifar10, mnist
 
-__all__ = ["pictures"]
-
 Pictures = NDArray[np.uint8]
 
 

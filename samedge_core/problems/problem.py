@@ -17,8 +17,6 @@ from samedge_core.problems.explicit_network import ExplicitNetwork
 from samedge_core.problems.explicit_operator import ExplicitOperator
 from samedge_core.problems.own_modules import check_module
 
-__all__ = ["Batch", "Evaluation", "LossFunction", "ModuleProblem", "Problem"]
-
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from samedge_core.problems.problem import Batch, Problem
 
-__all__ = ["Quadratic", "TwoWeight", "quadratic", "two_weight"]
-
 
 class Quadratic(Problem):
     """L(w) = 1/2 w^T A w with A symmetric (P, P); its Hessian is A everywhere."""

@@ -16,8 +16,6 @@ from samedge_core.fields import ConfigError, Field
 if TYPE_CHECKING:
     from samedge_core.problems.problem import Problem
 
-__all__ = ["OWN_PROBLEM", "PROBLEMS", "ProblemSpec", "build", "made_from", "spec_of"]
-
 
 @dataclass(frozen=True)
 class ProblemSpec:

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from samedge_core.problems.paper_networks import TRUNCATED_STD, truncated_normal_
 
-__all__ = ["VOCABULARY", "Attention", "Transformer", "haiku_initialiser"]
-
 VOCABULARY = 128  # ASCII
 WIDENING = 4
 EMBEDDING_STD = 0.02

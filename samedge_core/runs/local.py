@@ -37,8 +37,6 @@ from samedge_core.training.loop import Changes, build_problem, measurements
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 
-__all__ = ["LocalRun", "take_in"]
-
 SAVE_SECONDS = 1.0  # what a kill can cost, and a step
 SNAPSHOT_SHARE = 0.05  # of the time, at most, goes into states; large models pack slowly
 

@@ -14,8 +14,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core.store import RunRecord, Store
 
-__all__ = ["THREADS", "interruptions", "on_threads", "signs_of_life", "threads_of", "using_threads"]
-
 BEAT_SECONDS = 3.0
 QUOTA_BEATS = 20  # the quota is looked after at every so many of these
 THREADS = "threads"  # of torch, in a record's `machine`: the last bits of a run depend on it

@@ -18,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from samedge_core.sharing import export as saved
+from samedge_core.sharing import export
+from samedge_core.sharing.files import SavedError
 from samedge_core.store import Entry, Origin, Query, RunRecord, Store, open_store
 from samedge_core.store.archive import bring_in, take_out
 from samedge_core.theory.rules import RULES
@@ -29,18 +30,9 @@ if TYPE_CHECKING:
     from samedge_core.runs.local import LocalRun
     from samedge_core.training.state import TrainState
 
-__all__ = [
-    "FORMATS",
-    "DeleteError",
-    "RunKeyError",
-    "Runs",
-    "StoredRun",
-    "open_runs",
-    "short_length",
-]
 
 ARCHIVE = ".zip"
-FORMATS = (*saved.EXPORTS, ARCHIVE)
+FORMATS = (*export.EXPORTS, ARCHIVE)
 SHORT = 8  # characters of an id, as long as they tell one run from another
 NAMED = 5  # ids that a message lists
 
@@ -390,7 +382,7 @@ class StoredRun:
             file.parent.mkdir(parents=True, exist_ok=True)
             saved.replace(file, take_out(self._store.folder(self.there().id)))
         else:
-            saved.export(self.history, file, self.about())
+            export.export(self.history, file, self.about())
 
     def about(self) -> dict[str, Any]:
         """What exported files say of it to people: id, title, note, versions and machine."""
@@ -410,7 +402,7 @@ class StoredRun:
             SavedError: the quota has taken them.
         """
         if self.entry.status == "removed":
-            raise saved.SavedError(
+            raise SavedError(
                 f"the rows of the run {self.id} are gone: the quota has taken them; its settings "
                 "are still there"
             )

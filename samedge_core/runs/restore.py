@@ -22,8 +22,6 @@ from samedge_core.training.replay import replay_to
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop
 
-__all__ = ["OnReplay", "caught_up", "state_at", "unpacked"]
-
 OnReplay = Callable[[int, int], None]
 
 _log = logging.getLogger(__name__)

@@ -30,30 +30,12 @@ import pyarrow.parquet as pq
 
 from samedge_core.analysis.summary import summarise
 from samedge_core.sharing import replay_file
-from samedge_core.sharing.files import SavedError, checked_state, reading, replace, rows_of
+from samedge_core.sharing.files import checked_state, reading, replace, rows_of
 from samedge_core.sharing.report import report_html
 from samedge_core.sharing.scripts import script
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, check_changes
 from samedge_core.training.stop import Stop, StopReason
-
-__all__ = [
-    "EXPORTS",
-    "RESULTS",
-    "ResumeError",
-    "SavedError",
-    "checked_state",
-    "export",
-    "holds_old_run",
-    "read",
-    "read_state",
-    "reading",
-    "replace",
-    "rows_of",
-    "run_of",
-    "set_run",
-    "write_results",
-]
 
 CONFIG, ROWS, STATE = "config.json", "history.parquet", "state.pt"
 RUN = "run.txt"

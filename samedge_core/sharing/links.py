@@ -28,8 +28,6 @@ from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.plan import as_recorded
 
-__all__ = ["PAGE_PARAMETERS", "LinkError", "Shared", "from_query", "is_link", "to_query", "to_url"]
-
 VERSION = 1
 MOST_CHARACTERS = 8000  # servers and proxies refuse longer lines of a request
 MOST_INTERVENTIONS = 200

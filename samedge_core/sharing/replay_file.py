@@ -18,8 +18,6 @@ from samedge_core.training.config import SCHEMA as CONFIG_SCHEMA
 from samedge_core.training.history import Intervention, check_changes
 from samedge_core.training.plan import Replay, as_recorded
 
-__all__ = ["ExchangeError", "from_json", "has_own_file", "refuse_own_problem", "shown", "to_json"]
-
 KIND, SCHEMA = "replay", 1
 MOST_BYTES = 1_000_000
 MOST_INTERVENTIONS = 10_000

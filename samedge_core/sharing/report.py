@@ -13,8 +13,6 @@ from samedge_core.analysis.summary import in_words, summarise
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import History
 
-__all__ = ["report_html"]
-
 # figures write their colours into each element, so that only !important reaches them
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --rule: #d0d4da; }

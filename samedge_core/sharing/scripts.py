@@ -12,8 +12,6 @@ from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.plan import as_recorded
 
-__all__ = ["script"]
-
 LINE, INDENT = 100, "    "
 
 _HEAD = """\

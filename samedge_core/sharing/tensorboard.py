@@ -14,8 +14,6 @@ from typing import Any
 
 from samedge_core.training.history import History
 
-__all__ = ["SCALARS", "log"]
-
 PACKAGE = "tensorboard==2.21.0"  # as in requirements-tensorboard.txt
 SCALARS = (
     "loss",

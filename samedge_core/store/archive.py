@@ -23,8 +23,6 @@ from samedge_core.store.store import Store
 from samedge_core.training.history import History
 from samedge_core.training.packing import PackError, unpack
 
-__all__ = ["MOST_BYTES", "MOST_ENTRIES", "ArchiveError", "bring_in", "take_out"]
-
 MOST_BYTES = 500_000_000
 MOST_ENTRIES = 2000
 PIECE = 1 << 20

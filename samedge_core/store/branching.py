@@ -15,8 +15,6 @@ from samedge_core.store.record import Branch
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.history import History, Intervention, check_changes
 
-__all__ = ["Branched", "Kept", "StepError", "branch_off", "check_step", "state_before"]
-
 
 class StepError(ValueError):
     """A step that the run does not have; the message shows it and what is allowed."""

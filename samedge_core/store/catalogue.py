@@ -19,18 +19,6 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from samedge_core.store.tables import runs, servers, tags
 
-__all__ = [
-    "ALIVE_SECONDS",
-    "SORTABLE",
-    "Catalogue",
-    "CatalogueError",
-    "Entry",
-    "Listing",
-    "Query",
-    "checked_tags",
-    "write_ahead",
-]
-
 ALIVE_SECONDS = 15.0  # without a heartbeat for so long, a server is taken for dead
 BUSY_SECONDS = 10  # how long SQLite waits for another server
 LONGEST_TITLE, LONGEST_NOTE, LONGEST_TAG, MOST_TAGS = 200, 10_000, 64, 30

@@ -27,8 +27,6 @@ from samedge_core.sharing import files
 from samedge_core.store.record import RunRecord
 from samedge_core.training.history import History, row_dtype
 
-__all__ = ["Part", "RunFolder", "warm_up"]
-
 RECORD = "run.json"
 PART, STATE = r"\d+-\d+\.parquet", r"\d+\.(safetensors|pt)"
 DIGITS = 10  # of a step in a file's name

@@ -14,8 +14,6 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-__all__ = ["Presence"]
-
 
 class Presence:
     """Of this server, in the folder `home`."""

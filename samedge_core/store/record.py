@@ -16,8 +16,6 @@ from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, check_changes
 from samedge_core.training.stop import Stop, StopReason
 
-__all__ = ["Origin", "RunRecord", "machine", "versions"]
-
 SCHEMA = 1
 
 Branch = Literal["fork", "rewind"]

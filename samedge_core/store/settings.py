@@ -9,8 +9,6 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-__all__ = ["StoreSettings"]
-
 HOME, DATABASE = "SAMEDGE_HOME", "SAMEDGE_DATABASE_URL"
 QUOTA, SNAPSHOTS = "SAMEDGE_QUOTA_MB", "SAMEDGE_SNAPSHOTS_MB"
 

@@ -22,8 +22,6 @@ from samedge_core.store.settings import StoreSettings
 from samedge_core.training.history import History
 from samedge_core.training.stop import Stop, StopReason
 
-__all__ = ["Store", "open_store"]
-
 PIECE = 200  # entries looked at together
 
 _log = logging.getLogger(__name__)

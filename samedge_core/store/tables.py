@@ -16,8 +16,6 @@ from sqlalchemy import (
     Text,
 )
 
-__all__ = ["metadata", "runs", "servers", "tags"]
-
 metadata = MetaData()
 
 servers = Table(

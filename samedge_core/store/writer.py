@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from samedge_core.store.entries import about, group_key, on_disk
+from samedge_core.store.entries import about, on_disk
 from samedge_core.store.record import RunRecord
 from samedge_core.training.history import History
 
 if TYPE_CHECKING:
     from samedge_core.store.store import Store
 
-__all__ = ["FolderGoneError", "News", "RunWriter", "about", "group_key", "on_disk"]
 
 SPARK_POINTS = 64
 SPARK_GROWTH = 1.1  # a picture of a few dozen points changes slowly

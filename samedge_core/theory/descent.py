@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 
 from samedge_core.theory.edges import gd_edge, sam_edge, usam_edge
 
-__all__ = ["PLAIN_RULES", "Landscape", "Trajectory", "descend", "extreme_steps", "sampled_steps"]
-
 PLAIN_RULES = ("gd", "sam", "usam")
 ESCAPED = 1e30  # far outside every picture, and its square is far from overflow
 

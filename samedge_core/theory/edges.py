@@ -16,19 +16,6 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = [
-    "gd_edge",
-    "gd_multiplier",
-    "nesterov_edge",
-    "nesterov_multiplier",
-    "polyak_edge",
-    "polyak_multiplier",
-    "sam_edge",
-    "sam_multiplier",
-    "usam_edge",
-    "usam_multiplier",
-]
-
 Values = float | NDArray[np.float64]
 
 

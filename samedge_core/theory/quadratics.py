@@ -14,8 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from samedge_core.theory.edges import gd_edge, usam_edge
 
-__all__ = ["Quadratic", "orbit_grad_norm", "orbit_radius", "rotation"]
-
 
 class Quadratic:
     """L(w) = 1/2 sum_i lambda_i w_i^2; its Hessian is diag(lambda) everywhere.

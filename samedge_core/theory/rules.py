@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike
 
 from samedge_core.theory import edges
 
-__all__ = ["RULES", "Hyperparameters", "RuleSpec"]
-
 
 @dataclass(frozen=True)
 class Hyperparameters:

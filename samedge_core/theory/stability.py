@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from samedge_core.theory import edges
 
-__all__ = ["CONTRACTS", "GROWS", "OSCILLATES", "edge_in", "multiplier", "regions"]
-
 CONTRACTS, OSCILLATES, GROWS = 0, 1, 2
 
 

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["TwoWeightLandscape", "loss_level", "sharpness_level", "valley_at"]
-
 
 class TwoWeightLandscape:
     """L(a, b) = 1/2 (ab - 1)^2; with r = ab - 1 the gradient is (r b, r a) and the Hessian is

@@ -6,8 +6,6 @@ from typing import Any
 
 from samedge_core.training.config import LONGEST_GAP, RunConfig
 
-__all__ = ["Cadence"]
-
 TOLERATED = 0.01  # how far the sharpness may move, relatively, between two measurements
 LEAP = 2.0  # a gradient norm that grows so much since the last measurement calls for the next
 

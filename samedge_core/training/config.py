@@ -13,8 +13,6 @@ from samedge_core.fields import ConfigError, Field, check_all
 from samedge_core.problems.registry import OWN_PROBLEM, PROBLEMS, ProblemSpec, spec_of
 from samedge_core.theory.rules import RULES, Hyperparameters
 
-__all__ = ["FIELDS", "LIVE_FIELDS", "LONGEST_GAP", "SCHEMA", "RunConfig"]
-
 SCHEMA = 1
 LONGEST_GAP = 20  # steps without a measurement, when these are adaptive
 

@@ -6,8 +6,6 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["Cost", "Costs"]
-
 RECENT = 50  # measurements that are averaged over
 
 

@@ -21,7 +21,6 @@ from samedge_core.training.stop import Stop, StopReason
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "SYMBOLS", "History", "Intervention", "Measurement", "row_dtype"]
 
 SYMBOLS = {"eta": "η", "rho": "ρ", "beta": "β"}
 

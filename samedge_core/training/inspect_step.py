@@ -24,8 +24,6 @@ from samedge_core.training.replay import replay_to
 from samedge_core.training.slices import POINTS, loss_along
 from samedge_core.training.state import TrainState
 
-__all__ = ["LOOKED_AT", "SHOWN", "inspection_at"]
-
 LOOKED_AT, SHOWN = 500, 12  # training examples
 FIT_POINTS = 201
 

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from samedge_core.curvature.spectral_density import Spectrum
 from samedge_core.theory.rules import Hyperparameters
 
-__all__ = ["Along", "Fit", "Input", "Inputs", "Inspection", "Mark", "Place", "Slice"]
-
 Array = NDArray[np.float64]
 Place = Literal["iterate", "uphill", "next"]
 Along = Literal["v1", "g"]

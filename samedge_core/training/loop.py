@@ -23,8 +23,6 @@ from samedge_core.training.optimizers import Step, update
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 
-__all__ = ["Changes", "build_problem", "measurements", "run"]
-
 DIVERGED_FACTOR = 1e8  # a catapult may multiply the loss by hundreds and still come back
 CONVERGED_FACTOR = 1e-12
 

@@ -13,8 +13,6 @@ from samedge_core.problems.batches import Batch, subsample
 from samedge_core.problems.explicit_operator import ExplicitOperator
 from samedge_core.problems.problem import Problem
 
-__all__ = ["Operator", "Slope", "observe"]
-
 Operator = HessianOperator | ExplicitOperator
 
 

@@ -20,8 +20,6 @@ from torch.linalg import vector_norm
 
 from samedge_core.theory.rules import Hyperparameters
 
-__all__ = ["UPDATES", "Step", "update"]
-
 Gradient = Callable[[Tensor], Tensor]
 
 

@@ -15,8 +15,6 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-__all__ = ["PackError", "pack", "unpack"]
-
 METADATA = "samedge"
 _ARRAY, _PAIRS, _TUPLE = "array", "pairs", "tuple"
 _LENGTH = struct.Struct("<Q")  # of the header, at the beginning of a safetensors file

@@ -11,8 +11,6 @@ from samedge_core.training.loop import Changes, measurements
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop
 
-__all__ = ["replay_to"]
-
 
 class _Reached(Exception):
     """The step is next, and what was to change at it has changed."""

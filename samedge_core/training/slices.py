@@ -10,8 +10,6 @@ from torch import Tensor
 from samedge_core.curvature.operator import LinearOperator
 from samedge_core.training.inspection import Along, Mark, Place, Slice
 
-__all__ = ["POINTS", "loss_along"]
-
 POINTS = 81  # odd, so that w is one of them
 ROOM = 2.0  # times the farthest mark: both arms of the parabola show
 STILL = 1e-3  # of ||w||, or of 1: how far is looked where no mark moves

@@ -19,8 +19,6 @@ from samedge_core.training import packing
 from samedge_core.training.cadence import Cadence
 from samedge_core.training.config import RunConfig
 
-__all__ = ["TrainState"]
-
 _TORCH = b"PK"  # how a state of the first version begins, written by torch.save
 
 

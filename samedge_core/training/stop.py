@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Stop", "StopReason"]
-
 
 class StopReason(Enum):
     """Named outcomes; `remedy` says what to do next."""

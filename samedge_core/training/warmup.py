@@ -15,9 +15,6 @@ from samedge_core.curvature import HessianOperator, SharpnessTracker
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import run
 
-__all__ = ["compile_all"]
-
-
 DTYPES = ("float32", "float64")
 
 

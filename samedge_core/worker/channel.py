@@ -7,8 +7,6 @@ import struct
 import threading
 from typing import Any, BinaryIO
 
-__all__ = ["Channel"]
-
 _LENGTH = struct.Struct("<Q")
 
 

@@ -27,8 +27,6 @@ from samedge_core.worker.messages import (
     SpectrumProgress,
 )
 
-__all__ = ["Abandoned", "Examiner", "examine", "examine_inspection"]
-
 SECONDS = 4.0  # what a spectrum may take, about: training waits for it
 REPORT_SECONDS = 0.2
 

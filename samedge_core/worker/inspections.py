@@ -19,8 +19,6 @@ from samedge_core.worker.messages import (
 )
 from samedge_core.worker.on_demand import OnDemand
 
-__all__ = ["InspectionView", "RunInspection"]
-
 
 @dataclass(frozen=True)
 class InspectionView:

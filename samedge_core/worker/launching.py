@@ -20,8 +20,6 @@ from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["OWN", "Launched", "launch"]
-
 FORKS = sys.platform == "linux"
 OWN = "SAMEDGE_"  # of the environment, what may have changed since the first worker was launched
 

@@ -19,8 +19,6 @@ from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.spectra import RunSpectra
 from samedge_core.worker.view import Phase, RunView
 
-__all__ = ["LiveRun"]
-
 
 @dataclass
 class LiveRun:

@@ -9,8 +9,6 @@ from typing import Generic, TypeVar
 from samedge_core.worker.messages import Command, Report
 from samedge_core.worker.process import WorkerProcess
 
-__all__ = ["OnDemand"]
-
 Answer = TypeVar("Answer", bound=Report)
 Progress = TypeVar("Progress")
 

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from samedge_core.worker.messages import Report
 from samedge_core.worker.process import WorkerProcess
 
-__all__ = ["WorkerPool"]
-
 
 class WorkerPool:
     """Workers that no run holds. The registry calls it under its lock."""

@@ -9,8 +9,6 @@ from samedge_core.worker.channel import Channel
 from samedge_core.worker.launching import launch
 from samedge_core.worker.messages import Command, Ready, Report
 
-__all__ = ["WorkerProcess"]
-
 
 class WorkerProcess:
     """A worker, launched.

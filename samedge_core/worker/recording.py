@@ -13,8 +13,6 @@ from samedge_core.store.folder import warm_up
 from samedge_core.store.writer import FolderGoneError, RunWriter
 from samedge_core.training.history import History
 
-__all__ = ["Recorder"]
-
 WRITE_SECONDS = 0.5  # a killed server loses what came since, and what it takes to write
 BEAT_SECONDS = 3.0
 QUOTA_SECONDS = 60.0

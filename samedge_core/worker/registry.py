@@ -44,8 +44,6 @@ from samedge_core.worker.spectra import RunSpectra
 from samedge_core.worker.stored import StoredRuns
 from samedge_core.worker.view import Phase, RunView
 
-__all__ = ["RunRegistry"]
-
 RELOAD_SECONDS = 2.0  # a run that another server goes on with is read again so often
 EVERY_WORKER_BUSY = "every worker is busy; try again when another run has ended"
 LOST_WORKER = (StopReason.WORKER_LOST, StopReason.UNWATCHED, StopReason.INTERRUPTED)

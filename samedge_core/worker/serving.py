@@ -17,8 +17,6 @@ from samedge_core.worker.examine import examine, examine_inspection
 from samedge_core.worker.messages import Begin, Command, Ended, Examine, InspectStep
 from samedge_core.worker.session import Session
 
-__all__ = ["serve", "warm_up"]
-
 TIMED = 10  # gradients, some milliseconds each
 
 

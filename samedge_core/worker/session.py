@@ -35,8 +35,6 @@ from samedge_core.worker.messages import (
     Status,
 )
 
-__all__ = ["Session"]
-
 FLUSH_SECONDS = 0.05  # rows wait at most this long; the page polls far less often
 SNAPSHOT_SECONDS = 1.0  # what a lost worker must compute again, at least
 SNAPSHOT_SHARE = 0.05  # of the time, at most, goes into snapshots; large models pack slowly

@@ -6,8 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-__all__ = ["Settings"]
-
 
 @dataclass(frozen=True)
 class Settings:

@@ -19,8 +19,6 @@ from samedge_core.worker.messages import (
 from samedge_core.worker.on_demand import OnDemand
 from samedge_core.worker.process import WorkerProcess
 
-__all__ = ["KEPT", "RunSpectra", "SpectraView"]
-
 KEPT = 3  # more lines in one chart can't be told apart
 
 

@@ -12,8 +12,6 @@ from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.messages import Snapshot
 from samedge_core.worker.recording import Recorder
 
-__all__ = ["StoredRuns"]
-
 NOT_RECORDED = "there is no store"
 
 

@@ -16,8 +16,6 @@ from samedge_core.worker.inspections import InspectionView
 from samedge_core.worker.messages import Status
 from samedge_core.worker.spectra import SpectraView
 
-__all__ = ["Phase", "RunView"]
-
 
 class Phase(Enum):
     """Where a run is."""

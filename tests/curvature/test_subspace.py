@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from samedge_core.curvature.model import KNOWN, LASTING, LEARNED, NEVER, TOUCHED
-from samedge_core.curvature.subspace import BULK, Array, Subspace, Surprise
+from samedge_core.curvature.space import BULK
+from samedge_core.curvature.subspace import Array, Subspace, Surprise
 from tests.curvature.matrices import Matrix, rotation, with_spectrum
 
 # float64, sums of at most 60 terms, on matrices of norm 1

@@ -13,8 +13,6 @@ from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.plan import Replay
 
-__all__ = ["LESSONS"]
-
 HALVED_AT = 500
 _BOWL = RunConfig(
     problem="quadratic", options={"eigenvalues": (5.0, 2.0, 0.6)}, rule="gd", eta=0.42, steps=200

@@ -9,8 +9,6 @@ from samedge_core.experiments.lessons.observations import Outcome
 from samedge_core.training.history import History
 from samedge_core.training.plan import Replay
 
-__all__ = ["Knob", "Lesson"]
-
 
 @dataclass(frozen=True)
 class Knob:

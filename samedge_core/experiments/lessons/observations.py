@@ -13,19 +13,6 @@ from samedge_core.analysis.summary import summarise
 from samedge_core.training.history import History
 from samedge_core.training.stop import StopReason
 
-__all__ = [
-    "AT_EDGE",
-    "Outcome",
-    "edge_followed",
-    "flatness_and_held_out",
-    "growth",
-    "new_edge",
-    "orbit",
-    "progressive_sharpening",
-    "success",
-    "valley",
-]
-
 AT_EDGE = 0.1
 """The sharpness is at an edge while it is within this share of it."""
 TAIL = 0.1  # share of the measured rows, the last ones, whose medians are "the end"
