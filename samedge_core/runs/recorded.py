@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from samedge_core.sharing import export
+from samedge_core.sharing import export, files
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import Entry, Origin, Query, RunRecord, Store, open_store
 from samedge_core.store.archive import bring_in, take_out
@@ -380,7 +380,7 @@ class StoredRun:
         file = Path(file)
         if file.suffix.lower() == ARCHIVE:
             file.parent.mkdir(parents=True, exist_ok=True)
-            saved.replace(file, take_out(self._store.folder(self.there().id)))
+            files.replace(file, take_out(self._store.folder(self.there().id)))
         else:
             export.export(self.history, file, self.about())
 
