@@ -356,7 +356,8 @@ def test_what_was_multiplied_once_or_never_is_in_full_doubt(count):
     np.testing.assert_allclose(np.diag(space.matrices.doubts)[1:], expected, rtol=1e-13)
     assert np.diag(space.matrices.staleness)[1:].tolist() == expected
     for matrix in space._all[1:]:
-        np.testing.assert_array_equal(matrix, np.diag(np.diag(matrix)))
+        # nothing is learned off the diagonal; some processors' BLAS leave a rounding of 1 there
+        np.testing.assert_allclose(matrix, np.diag(np.diag(matrix)), rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("waited", [1, 2, 10, 99, 300])

@@ -493,7 +493,7 @@ def test_after_a_kill_between_two_writes_the_run_goes_on(store, monkeypatch, las
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(export, "replace", killed)
+        patch.setattr(files, "replace", killed)
         patch.setattr(local, "SAVE_SECONDS", 0.0)
         patch.setattr(local, "SNAPSHOT_SHARE", float("inf"))
         with pytest.raises(KeyboardInterrupt):

@@ -104,7 +104,7 @@ def test_the_remedy_is_the_pinned_version():
 
 def test_neither_torch_nor_tensorflow_is_loaded(tmp_path):
     code = (
-        "import sys, samedge_core as se; from samedge_core import tensorboard as tb; "
+        "import sys, samedge_core as se; from samedge_core.sharing import tensorboard as tb; "
         "print('tensorboard' in sys.modules); "
         f"tb.log(se.History(se.RunConfig()), {str(tmp_path)!r}); "
         "print([n for n in ('torch', 'tensorflow') if n in sys.modules])"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from samedge_core.sharing import export, files
+from samedge_core.sharing import files
 from samedge_core.store import Origin, RunRecord, Store, open_store
 from samedge_core.store.entries import group_key
 from samedge_core.store.writer import RunWriter
@@ -154,7 +154,7 @@ def killing(patch: pytest.MonkeyPatch, number: int, error: BaseException) -> Non
             raise error
         was(file, content)
 
-    patch.setattr(export, "replace", mortal)
+    patch.setattr(files, "replace", mortal)
 
 
 def test_after_a_kill_at_any_write_the_record_is_true_of_the_rows(tmp_path, monkeypatch):

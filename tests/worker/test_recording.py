@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from samedge_core.sharing import export, files
+from samedge_core.sharing import files
 from samedge_core.store import Entry, Store, open_store
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History
@@ -155,7 +155,7 @@ def test_a_full_disk_is_told_and_everything_is_written_once_it_has_room(
             raise OSError(errno.ENOSPC, "No space left on device", str(file))
         was(file, content)
 
-    monkeypatch.setattr(export, "replace", replace)
+    monkeypatch.setattr(files, "replace", replace)
     run_id = registry.start(ENDLESS, pace=200)
     until(registry, run_id, lambda v: v.last_step > 50)
     full[0] = True
@@ -301,7 +301,7 @@ def test_recording_survives_a_history_that_can_not_be_told(registry, monkeypatch
     run_id = registry.start(ENDLESS, pace=50)
     until(registry, run_id, lambda v: v.last_step >= 0)
     with monkeypatch.context() as patch:
-        patch.setattr("samedge_core.store.entries.about", lambda *args, **kwargs: 1 / 0)
+        patch.setattr("samedge_core.store.writer.about", lambda *args, **kwargs: 1 / 0)
         view = until(registry, run_id, lambda v: v.unrecorded)
         assert "ZeroDivisionError" in view.unrecorded
     until(registry, run_id, lambda v: not v.unrecorded)
@@ -316,7 +316,7 @@ def test_a_run_that_is_forgotten_before_it_could_be_written_is_kept_until_it_is(
     run_id, store = registry.start(CONFIG.replace(steps=30)), store_of(registry)
     live = ended(registry, run_id, 29)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "replace", lambda file, content: 1 / 0)
+        patch.setattr(files, "replace", lambda file, content: 1 / 0)
         live.stop = None  # something that is not on disk yet
         recorder.forget(run_id)
         assert not recorder.follows(run_id)
