@@ -30,7 +30,7 @@ check: $(VENV)/test-ready node_modules/.package-lock.json
 	$(BIN)/lint-imports --no-cache
 	$(NODE) node_modules/typescript/bin/tsc
 	$(NODE) node_modules/@biomejs/biome/bin/biome lint --error-on-warnings
-	$(NODE) --test "tests/static/*.test.mjs"
+	$(NODE) --test --test-reporter=dot "tests/static/*.test.mjs"
 
 format: $(VENV)/test-ready
 	$(BIN)/ruff format .

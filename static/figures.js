@@ -5,14 +5,19 @@
  * without asking the server.
  */
 
-/** @import { Component, Figure, FiguresData, FiguresState, Look, Options, Part, Plot, Raster, Theme, Trace } from "./types.d.ts" */
+/** @import { Component, Figure, FiguresData, FiguresState, Look, Options, Part } from "./types.d.ts" */
+/** @import { Plot, Raster, Theme, Trace } from "./types.d.ts" */
 
 /** @type {Part} */
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
+// ask for all at once: below, each waits for the one before
+const PARTS = /** @type {const} */ (["theme.js", "buffer.js", "decode.js", "page.js", "plot.js", "player.js"]);
+PARTS.forEach(part);
 const { axisStyle, baseLayout, channels, readLook, translucent } = await part("theme.js");
 const { lowerBound } = await part("buffer.js");
 const { decode } = await part("decode.js");
-const { addStyle, element, fill, lifecycle, loadPlotly, memory, onClick, plotConfig, plotElement } = await part("page.js");
+const { addStyle, element, fill, lifecycle, memory } = await part("page.js");
+const { loadPlotly, onClick, plotConfig, plotElement } = await part("plot.js");
 const { PLAYER_STYLE, currentStep, drawPlayer, makePlayer, play, stopPlaying } = await part("player.js");
 
 /* ---------------------------------------------------------------- what the server sends */
@@ -25,7 +30,10 @@ function coloured(/** @type {string} */ text, /** @type {Look} */ { palette, the
   return alpha ? translucent(found, Number(alpha)) : found;
 }
 
-/** The part of a trace up to a step, or of its last `meta.trail` steps. @type {(trace: Trace, step: number) => Trace} */
+/**
+ * The part of a trace up to a step, or of its last `meta.trail` steps.
+ * @type {(trace: Trace, step: number) => Trace}
+ */
 function upTo(trace, step) {
   const steps = trace.meta?.step;
   if (!steps?.length) return trace;
@@ -123,7 +131,10 @@ function cursorLine(/** @type {number} */ step, /** @type {Theme} */ theme) {
   };
 }
 
-/** What a layout has where the server has not said otherwise. @type {(theme: Theme, size: number, layout: Options) => Options} */
+/**
+ * What a layout has where the server has not said otherwise.
+ * @type {(theme: Theme, size: number, layout: Options) => Options}
+ */
 function ownLayout(theme, size, layout) {
   const axis = { ...axisStyle(theme), tickfont: { size }, title: { standoff: 6, font: { size } } };
   const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
@@ -191,7 +202,8 @@ function receive(state, { parentElement, data, setTriggerValue }) {
   }
   state.font = data.font;
   const { figures, scrub } = decode({ figures: data.figures, scrub: data.scrub }, (text) => coloured(text, state));
-  state.figures = figures.map((/** @type {Figure} */ figure) => ({ ...figure, images: figure.rasters.map(rasterImage) }));
+  const illustrated = (/** @type {Figure} */ figure) => ({ ...figure, images: figure.rasters.map(rasterImage) });
+  state.figures = figures.map(illustrated);
   state.scrub = scrub;
   if (wasAtEnd && !state.playing) state.at = Infinity;
   arrange(state);
@@ -211,7 +223,8 @@ function arrange(/** @type {FiguresState} */ state) {
   const scale = 0.5 + state.font / 28; // room for larger text
   state.figures.forEach(({ name, columns, rows, height }, order) => {
     const { style } = state.plots.get(name) ?? addPlot(state, name);
-    Object.assign(style, { order, gridColumn: `span ${columns}`, gridRow: `span ${rows}`, height: `${height * scale}px` });
+    const place = { order, gridColumn: `span ${columns}`, gridRow: `span ${rows}` };
+    Object.assign(style, { ...place, height: `${height * scale}px` });
   });
   state.player.root.style.fontSize = `${state.font}px`;
 }

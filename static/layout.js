@@ -19,6 +19,7 @@ export function chartLayout(state, chart, traces) {
   const empty = !traces.some(({ name, y }) => name !== "edge" && y.some(Number.isFinite));
   const right = traces.some((trace) => trace.yaxis === "y2");
   const marks = empty ? [] : interventionMarks(state);
+  const labels = chart.marked ? markLabels(state, marks, state.charts.get(chart.name)) : [];
   return {
     ...baseLayout(theme, 13),
     datarevision: state.revision, // the arrays grow in place, so Plotly cannot see that they changed
@@ -32,7 +33,7 @@ export function chartLayout(state, chart, traces) {
     yaxis: yAxis(state, chart, empty ? null : traces),
     ...(right && { yaxis2: rightAxis(theme) }),
     shapes: [...marks.map((mark) => markLine(mark, theme)), ...cursorLines(state)],
-    annotations: empty ? [emptyNote(state)] : chart.marked ? markLabels(state, marks, state.charts.get(chart.name)) : [],
+    annotations: empty ? [emptyNote(state)] : labels,
   };
 }
 
@@ -50,7 +51,10 @@ function xAxis({ theme, view, zoom, span }) {
   };
 }
 
-/** The left axis; of a chart without traces it is empty. @type {(state: Shown, chart: Chart, traces: Trace[] | null) => Options} */
+/**
+ * The left axis; of a chart without traces it is empty.
+ * @type {(state: Shown, chart: Chart, traces: Trace[] | null) => Options}
+ */
 export function yAxis(state, chart, traces) {
   const title = { text: chart.measured ? noted(state, chart.title) : chart.title, standoff: 8 };
   const axis = { ...axisStyle(state.theme), title };
@@ -113,7 +117,10 @@ function extentOf(traces, counts) {
   return low <= high ? [low, high] : null;
 }
 
-/** What the sharpness was measured on, where that is not the whole of a step's batch. @type {(state: Shown, title: string) => string} */
+/**
+ * What the sharpness was measured on, where that is not the whole of a step's batch.
+ * @type {(state: Shown, title: string) => string}
+ */
 function noted({ runs }, title) {
   const notes = new Set([...runs.values()].map((run) => run.note).filter(Boolean));
   return notes.size ? `${title}<br><sub>${escapeHtml([...notes].join("; "))}</sub>` : title;
@@ -152,7 +159,10 @@ function emptyNote({ runs, invitation, theme }) {
 const LABEL_LEVELS = 4;
 const LABEL_HEIGHT = 19;
 
-/** Interventions of all shown runs at their x, in order, without duplicates. @type {(state: Shown) => Mark[]} */
+/**
+ * Interventions of all shown runs at their x, in order, without duplicates.
+ * @type {(state: Shown) => Mark[]}
+ */
 function interventionMarks(state) {
   const marks = new Map();
   for (const run of state.runs.values()) {

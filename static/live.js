@@ -2,20 +2,25 @@
  * The live charts of SAMEdge: Plotly charts over rows kept in the browser; those of the lab or of a
  * lesson, or the figures of the paper.
  *
- * A message carries only the new rows (see pages/parts/components/live.py); they go into a RunBuffer, and one
- * redraw per animation frame hands the buffers to Plotly.react. Zoom, hidden traces and drag mode are kept here, not in Plotly,
- * so that they survive every redraw and can be linked across charts.
+ * A message carries only the new rows (see pages/parts/components/live.py); they go into a RunBuffer, and
+ * one redraw per animation frame hands the buffers to Plotly.react. Zoom, hidden traces and drag mode are
+ * kept here, not in Plotly, so that they survive every redraw and can be linked across charts.
  */
 
-// Parts are imported under the version of this file, so that a browser never mixes old and new.
-/** @import { Chart, Component, LiveData, LiveState, Options, Part, Plot, Plotly, RunUpdate, View } from "./types.d.ts" */
+/** @import { Chart, Component, LiveData, LiveState, Options, Part, Plot, Plotly, View } from "./types.d.ts" */
 
 /** @type {Part} */
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
+// ask for all at once: below, each waits for the one before
+const PARTS = /** @type {const} */ ([
+  "theme.js", "adopt.js", "decode.js", "page.js", "plot.js", "scrubber.js", "traces.js", "layout.js",
+]);
+PARTS.forEach(part);
 const { readLook } = await part("theme.js");
-const { RunBuffer } = await part("buffer.js");
+const { adoptUpdates } = await part("adopt.js");
 const { decode } = await part("decode.js");
-const { addStyle, element, fill, lifecycle, loadPlotly, memory, onClick, plotConfig, plotElement } = await part("page.js");
+const { addStyle, element, fill, lifecycle, memory } = await part("page.js");
+const { loadPlotly, onClick, plotConfig, plotElement } = await part("plot.js");
 const { SCRUBBER_STYLE, drawScrubber, makeScrubber } = await part("scrubber.js");
 const { CHART_SETS, chartTraces, familyOf, fullSpan, isNeeded, xSpan } = await part("traces.js");
 const { CURSOR, chartLayout, cursorLines, isLog, visibleRange } = await part("layout.js");
@@ -98,7 +103,10 @@ function dropStranded(/** @type {LiveState} */ state) {
   }
 }
 
-/** Take over what the user did to one chart, and link the x axes. @type {(state: LiveState, chart: Chart, change: Options) => void} */
+/**
+ * Take over what the user did to one chart, and link the x axes.
+ * @type {(state: LiveState, chart: Chart, change: Options) => void}
+ */
 function onRelayout(state, chart, change) {
   if (Object.keys(change).every((key) => key.startsWith("shapes"))) return; // the cursor's line, moved by us
   const touched = (/** @type {string} */ axis) => Object.keys(change).some((key) => key.startsWith(`${axis}.range`));
@@ -122,7 +130,10 @@ function fitOtherY(/** @type {LiveState} */ state) {
   }
 }
 
-/** Remember which legend entries are off; a group (raw and smoothed line) goes together. @type {(state: LiveState, chart: Chart) => void} */
+/**
+ * Remember which legend entries are off; a group (raw and smoothed line) goes together.
+ * @type {(state: LiveState, chart: Chart) => void}
+ */
 function onLegendChange(state, chart) {
   for (const { visible, legendgroup = "" } of plotOf(state, chart).data) {
     if (visible === "legendonly") state.hidden.add(legendgroup);
@@ -220,7 +231,10 @@ function reportCursor(/** @type {LiveState} */ state) {
   state.send("cursor", state.cursor);
 }
 
-/** The server may place the cursor too: each new count is obeyed once. @type {(state: LiveState, cursor: LiveData["cursor"]) => void} */
+/**
+ * The server may place the cursor too: each new count is obeyed once.
+ * @type {(state: LiveState, cursor: LiveData["cursor"]) => void}
+ */
 function adoptCursor(state, cursor) {
   if (!cursor || cursor.count === state.obeyed) return;
   state.obeyed = cursor.count;
@@ -231,7 +245,10 @@ function adoptCursor(state, cursor) {
 
 const RESYNC_AGAIN_MS = 3000; // an answer can be lost like any other message
 
-/** Take in a message, and a change of theme. @type {(state: LiveState, component: Component<LiveData>) => void} */
+/**
+ * Take in a message, and a change of theme.
+ * @type {(state: LiveState, component: Component<LiveData>) => void}
+ */
 function receive(state, { parentElement, data, setStateValue, setTriggerValue }) {
   state.send = setStateValue;
   const look = readLook(parentElement);
@@ -250,23 +267,18 @@ function receive(state, { parentElement, data, setStateValue, setTriggerValue })
  */
 function adopt(state, data, askForAll) {
   const viewChanged = adoptView(state, data.view);
-  /** @type {RunUpdate[]} */
-  const updates = decode(data.runs);
-  const [branches, runs] = [true, false].map((wanted) => updates.filter(({ abandoned }) => abandoned === wanted));
-  const branchesChanged = adoptBranches(state, branches.map(({ id }) => id));
-  const runsChanged = adoptRuns(state, runs.map(({ id }) => id));
+  const { news, gap } = adoptUpdates(state, decode(data.runs));
   adoptCursor(state, data.cursor);
-  const outcomes = [
-    ...branches.map((update) => state.branches.get(update.id)?.accept(update)),
-    ...runs.map((update) => state.runs.get(update.id)?.accept(update)),
-  ];
   if (state.cursor !== null) showNumbers(state); // the whole row at the cursor may have come
-  state.lacking = outcomes.includes("gap");
+  state.lacking = gap;
   if (state.lacking) requestAll(state, askForAll);
-  return viewChanged || branchesChanged || runsChanged || outcomes.includes("new");
+  return viewChanged || news;
 }
 
-/** Draw as the page says from now on; returns whether that is new. @type {(state: LiveState, view: View) => boolean} */
+/**
+ * Draw as the page says from now on; returns whether that is new.
+ * @type {(state: LiveState, view: View) => boolean}
+ */
 function adoptView(state, view) {
   const old = state.view;
   if (JSON.stringify(old) === JSON.stringify(view)) return false;
@@ -276,30 +288,6 @@ function adoptView(state, view) {
     state.zoom.y.clear(); // its units changed
     if (state.zoom.x && state.plotly) fitOtherY(state);
   }
-  return true;
-}
-
-/** Make the abandoned branches those of the message; each has a buffer apart from the run's own. */
-function adoptBranches(/** @type {LiveState} */ state, /** @type {string[]} */ ids) {
-  const same = ids.length === state.branches.size && ids.every((id) => state.branches.has(id));
-  state.branches = new Map(ids.map((id) => [id, state.branches.get(id) ?? new RunBuffer(id)]));
-  if (state.ghost && ids.includes(state.ghost.id)) state.ghost = null;
-  return !same;
-}
-
-/** Make the shown runs those of the message; a replaced run becomes the ghost, others are forgotten. */
-function adoptRuns(/** @type {LiveState} */ state, /** @type {string[]} */ ids) {
-  const gone = [...state.runs.values()].filter((run) => !ids.includes(run.id));
-  const come = ids.filter((id) => !state.runs.has(id));
-  if (!gone.length && !come.length) return false;
-  const leaving = gone.findLast((run) => run.rows > 1 && !state.branches.has(run.id));
-  // No run at all is a pause between two runs: the one that left is the ghost of the next.
-  if (leaving && (come.length || !ids.length)) state.ghost = leaving;
-  state.replaced = come.length > 0;
-  /** @type {(id: string) => InstanceType<typeof RunBuffer>} */
-  const known = (id) => state.runs.get(id) ?? (state.ghost?.id === id ? state.ghost : new RunBuffer(id));
-  state.runs = new Map(ids.map((id) => [id, known(id)]));
-  if (state.ghost && ids.includes(state.ghost.id)) state.ghost = null;
   return true;
 }
 
@@ -408,7 +396,10 @@ function listen(/** @type {LiveState} */ state, /** @type {HTMLElement} */ grid)
   }
 }
 
-/** First draw, then events: Plotly adds its `on` to the element at the first draw. @type {(state: LiveState, plotly: Plotly) => void} */
+/**
+ * First draw, then events: Plotly adds its `on` to the element at the first draw.
+ * @type {(state: LiveState, plotly: Plotly) => void}
+ */
 function start(state, plotly) {
   if (state.abort.signal.aborted) return; // released while Plotly was loading
   state.plotly = plotly;

@@ -155,8 +155,8 @@ function focused(/** @type {RunsState} */ { body }) {
   return { id: row?.dataset.run, name: active?.dataset.name };
 }
 
-/** @type {(state: RunsState, run: RunsRow, columns: RunsColumn[]) => { row: HTMLTableRowElement, box: HTMLInputElement }} */
-function makeRow(state, run, columns) {
+/** A row of the table and its tick box. */
+function makeRow(/** @type {RunsState} */ state, /** @type {RunsRow} */ run, /** @type {RunsColumn[]} */ columns) {
   const row = element("tr", run.faint ? "samedge-runs-faint" : "");
   row.dataset.run = run.id;
   const box = tickBox(`Select ${run.name}`);

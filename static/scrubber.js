@@ -124,7 +124,10 @@ function listen(scrubber, { moved, settled, signal }) {
   });
 }
 
-/** Where a key leads to from the cursor, or null if the key is not ours. @type {(scrubber: Scrubber, key: string) => number | null} */
+/**
+ * Where a key leads to from the cursor, or null if the key is not ours.
+ * @type {(scrubber: Scrubber, key: string) => number | null}
+ */
 function stepByKey({ rows, cursor }, key) {
   const last = lastOf(rows);
   const from = cursor ?? last;
@@ -181,7 +184,10 @@ export function drawScrubber(scrubber, rows, cursor) {
   table.replaceChildren(...(cursor === null ? [] : readout(rows, cursor)));
 }
 
-/** The table of numbers at the cursor: a row for each run. @type {(rows: ScrubberRow[], cursor: number) => HTMLElement[]} */
+/**
+ * The table of numbers at the cursor: a row for each run.
+ * @type {(rows: ScrubberRow[], cursor: number) => HTMLElement[]}
+ */
 function readout(rows, cursor) {
   const found = rows.map(({ run, color }) => ({
     run, color, row: run.rowAt(cursor), exact: run.exact.step === cursor ? run.exact : null,

@@ -43,7 +43,10 @@ function canvas() {
   return /** @type {CanvasRenderingContext2D} */ (ruler);
 }
 
-/** Streamlit's theme, from the variables that it sets for an element, and our colours in it. @type {(host: Element) => Look} */
+/**
+ * Streamlit's theme, from the variables that it sets for an element, and our colours in it.
+ * @type {(host: Element) => Look}
+ */
 export function readLook(host) {
   const style = getComputedStyle(host);
   /** @type {(name: string, otherwise: string) => string} */
@@ -94,7 +97,9 @@ export function baseLayout(theme, size) {
       orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", itemwidth: 30,
       traceorder: "normal", bgcolor: "rgba(0,0,0,0)", font: { size },
     },
-    hoverlabel: { bgcolor: translucent(theme.panel, 0.94), bordercolor: theme.border, font: { size, color: theme.text } },
+    hoverlabel: {
+      bgcolor: translucent(theme.panel, 0.94), bordercolor: theme.border, font: { size, color: theme.text },
+    },
   };
 }
 

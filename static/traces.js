@@ -1,6 +1,7 @@
 /** What the live charts draw: the charts of each page, and their traces from the rows of the runs. */
 
-/** @import { Chart, ChartSet, Line, Palette, Part, Placed, Quantity, Range, Shade, Shown, Trace } from "./types.d.ts" */
+/** @import { Chart, ChartSet, Line, Palette, Part, Placed } from "./types.d.ts" */
+/** @import { Quantity, Range, Shade, Shown, Trace } from "./types.d.ts" */
 /** @import { RunBuffer } from "./buffer.js" */
 
 /** @type {Part} */
@@ -232,7 +233,10 @@ function isDrawn({ column, topK, always }, { run, view }) {
   return always || Boolean(run.columns.get(column)?.some(Number.isFinite));
 }
 
-/** 2/η beside the edge of another rule; where a run came from GD, it had been in force. @type {(line: Line, ctx: Context) => boolean} */
+/**
+ * 2/η beside the edge of another rule; where a run came from GD, it had been in force.
+ * @type {(line: Line, ctx: Context) => boolean}
+ */
 function isOther(line, { run }) {
   return line.column === "gd_edge" && run.rule !== "gd";
 }
@@ -246,7 +250,10 @@ function rawTrace(ctx, line) {
   return lineTrace(ctx, line, line.name, line.magnitude ? values.map(Math.abs) : values, width);
 }
 
-/** The raw line under its smoothed one: visible, and switched with it in the legend. @type {(ctx: Context, line: Line) => Trace} */
+/**
+ * The raw line under its smoothed one: visible, and switched with it in the legend.
+ * @type {(ctx: Context, line: Line) => Trace}
+ */
 function faintTrace(ctx, line) {
   const raw = rawTrace(ctx, line);
   return {
@@ -300,7 +307,10 @@ function symbolOf(/** @type {Context} */ { place }) {
   return SYMBOLS[(place ?? 0) % SYMBOLS.length];
 }
 
-/** The name of a line, with that of its run where there are several. @type {(ctx: Context, name: string) => string} */
+/**
+ * The name of a line, with that of its run where there are several.
+ * @type {(ctx: Context, name: string) => string}
+ */
 function suffixed({ run, place }, name) {
   return place === null ? name : `${name} (${escapeHtml(run.label)})`;
 }
@@ -310,7 +320,10 @@ function groupOf(/** @type {number | null} */ place, /** @type {string} */ name)
   return `${place ?? 0} ${name}`;
 }
 
-/** Whether the reader has left an entry of the legend on. @type {(state: Shown, group: string) => true | "legendonly"} */
+/**
+ * Whether the reader has left an entry of the legend on.
+ * @type {(state: Shown, group: string) => true | "legendonly"}
+ */
 function visibility({ hidden }, group) {
   return hidden.has(group) ? "legendonly" : true;
 }
@@ -374,7 +387,10 @@ function residualBand(ctx, { measured }, line, widths) {
   };
 }
 
-/** The indices of the rows for which something holds. @type {(run: RunBuffer, holds: (row: number) => boolean) => number[]} */
+/**
+ * The indices of the rows for which something holds.
+ * @type {(run: RunBuffer, holds: (row: number) => boolean) => number[]}
+ */
 function rowsWhere({ rows }, holds) {
   return [...Array(rows).keys()].filter(holds);
 }
@@ -404,7 +420,8 @@ function ghostOf({ ghost, view, runs }) {
 
 /** @type {(state: Shown, chart: Chart) => Trace[]} */
 function ghostTraces(state, { ghost }) {
-  return ghost ? ghostOf(state).map((run) => greyTrace(state, run, ghost.column, ghost.name, groupOf(0, ghost.name))) : [];
+  if (!ghost) return [];
+  return ghostOf(state).map((run) => greyTrace(state, run, ghost.column, ghost.name, groupOf(0, ghost.name)));
 }
 
 /**
@@ -439,14 +456,20 @@ function unitLine(state) {
   };
 }
 
-/** First and last x over runs, or null without rows. @type {(runs: RunBuffer[], quantity: Quantity) => Range | null} */
+/**
+ * First and last x over runs, or null without rows.
+ * @type {(runs: RunBuffer[], quantity: Quantity) => Range | null}
+ */
 export function xSpan(runs, quantity) {
   const columns = runs.filter((run) => run.rows).map((run) => run.x(quantity));
   if (!columns.length) return null;
   return [Math.min(...columns.map((xs) => xs[0])), Math.max(...columns.map((xs) => xs[xs.length - 1]))];
 }
 
-/** First and last x of all that is drawn, the ghost and abandoned branches included. @type {(state: Shown) => Range | null} */
+/**
+ * First and last x of all that is drawn, the ghost and abandoned branches included.
+ * @type {(state: Shown) => Range | null}
+ */
 export function fullSpan(state) {
   return xSpan([...state.runs.values(), ...state.branches.values(), ...ghostOf(state)], state.view.x);
 }

@@ -5,11 +5,13 @@ import type { RunBuffer } from "./buffer.js";
 /* ---------------------------------------------------------------- modules */
 
 interface Modules {
+  "adopt.js": typeof import("./adopt.js");
   "buffer.js": typeof import("./buffer.js");
   "decode.js": typeof import("./decode.js");
   "layout.js": typeof import("./layout.js");
   "page.js": typeof import("./page.js");
   "player.js": typeof import("./player.js");
+  "plot.js": typeof import("./plot.js");
   "scrubber.js": typeof import("./scrubber.js");
   "theme.js": typeof import("./theme.js");
   "traces.js": typeof import("./traces.js");

@@ -6,7 +6,8 @@ import { positionOf, valueAt } from "../../static/sliders.js";
 
 const LINEAR = { low: -2, high: 2, log: false, zero: false, integer: false };
 const LOG = { low: 1e-3, high: 10, log: true, zero: false, integer: false };
-const FIELDS = { linear: LINEAR, log: LOG, "log with 0": { ...LOG, zero: true }, integer: { ...LINEAR, low: 1, high: 99, integer: true } };
+const INTEGER = { ...LINEAR, low: 1, high: 99, integer: true };
+const FIELDS = { linear: LINEAR, log: LOG, "log with 0": { ...LOG, zero: true }, integer: INTEGER };
 
 for (const [name, field] of Object.entries(FIELDS)) {
   test(`every position of a ${name} slider is found again, but for rounding`, () => {

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { THEME } from "./canvas.mjs";
-import { DARK, LIGHT, axisStyle, baseLayout, channels, escapeHtml, readLook, textWidth, translucent } from "../../static/theme.js";
+import { DARK, LIGHT, axisStyle, baseLayout, channels } from "../../static/theme.js";
+import { escapeHtml, readLook, textWidth, translucent } from "../../static/theme.js";
 
 test("colours are read and made translucent", () => {
   assert.deepEqual(channels("#0a58ca"), [10, 88, 202, 255]);
