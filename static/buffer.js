@@ -1,4 +1,6 @@
-/** The rows of one run as the browser keeps them: decoding, appending, thinning. */
+/** The rows of one run as the browser keeps them: appending, thinning, finding. */
+
+/** @import { Numbers, Quantity, RunUpdate } from "./types.d.ts" */
 
 const MAX_ROWS = 6000;
 const RAW_ROWS = 1500;
@@ -8,54 +10,56 @@ const EXTREMES_OF = ["sharpness", "grad_norm", "loss", "ratio"];
 
 /** The rows of one run, columnar: plain arrays of equal length, NaN where not measured. */
 export class RunBuffer {
-  constructor(id) {
-    this.id = id;
-    this.clear();
-  }
+  label = "";
+  rule = "";
+  note = "";
+  /** @type {Record<string, number>} */
+  exact = {};
+  /** @type {Map<string, number[]>} */
+  columns = new Map();
+  rows = 0;
+  covered = -1; // the last step that the rows cover
+  /** @type {Map<string, { step: number, text: string }>} */
+  interventions = new Map();
 
-  clear() {
-    this.columns = new Map();
-    this.rows = 0;
-    this.have = -1; // the last step that the rows cover
-    this.interventions = new Map();
+  constructor(/** @type {string} */ id) {
+    this.id = id;
   }
 
   /** Take in an update; returns "gap" (rows are missing), "new" or "same". */
-  accept(update) {
+  accept(/** @type {RunUpdate} */ update) {
     const relabelled = this.label !== update.label;
-    this.label = update.label;
-    this.rule = update.rule;
-    this.note = update.note;
-    this.exact = update.exact;
-    if (update.full) this.clear();
-    else if (update.start > this.have) return "gap";
+    const { label, rule, note, exact } = update;
+    Object.assign(this, { label, rule, note, exact });
+    if (update.full) Object.assign(this, { columns: new Map(), rows: 0, covered: -1, interventions: new Map() });
+    else if (update.start > this.covered) return "gap";
     const marked = this.mark(update.interventions);
-    const fresh = update.full || update.stop > this.have;
+    const fresh = update.full || update.stop > this.covered;
     if (fresh) this.append(update);
     return fresh || marked || relabelled ? "new" : "same";
   }
 
-  mark(interventions) {
+  /** Keep interventions; returns whether there are new ones. */
+  mark(/** @type {[number, string][]} */ interventions) {
     const before = this.interventions.size;
     for (const [step, text] of interventions) this.interventions.set(`${step} ${text}`, { step, text });
     return this.interventions.size > before;
   }
 
-  append(update) {
-    const incoming = new Map(
-      Object.entries(update.columns).map(([name, code]) => [name, decode(code, update.rows)]),
-    );
-    const steps = incoming.get("step") ?? [];
-    const from = steps.findIndex((step) => step > this.have);
-    if (from >= 0) this.appendRows(incoming, from, steps.length);
-    this.have = update.stop;
+  /** Append the rows that are not here yet; a column that is a number has it in every row. */
+  append(/** @type {RunUpdate} */ { columns, rows, stop }) {
+    /** @type {(value: number | Numbers) => Numbers} */
+    const broadcast = (value) => (typeof value === "number" ? new Array(rows).fill(value) : value);
+    const incoming = new Map(Object.entries(columns).map(([name, value]) => [name, broadcast(value)]));
+    const steps = Array.from(incoming.get("step") ?? []);
+    const from = steps.findIndex((step) => step > this.covered);
+    if (from >= 0) this.appendRows(incoming, from, rows);
+    this.covered = stop;
     if (this.rows > MAX_ROWS) this.compact();
   }
 
-  appendRows(incoming, from, to) {
-    for (const name of incoming.keys()) {
-      if (!this.columns.has(name)) this.columns.set(name, new Array(this.rows).fill(NaN));
-    }
+  appendRows(/** @type {Map<string, Numbers>} */ incoming, /** @type {number} */ from, /** @type {number} */ to) {
+    for (const name of incoming.keys()) this.columns.set(name, this.column(name));
     for (const [name, values] of this.columns) {
       const source = incoming.get(name);
       for (let i = from; i < to; i++) values.push(source ? source[i] : NaN);
@@ -69,97 +73,73 @@ export class RunBuffer {
    * rows at an intervention and before it stay too: what jumps there does so in one step.
    */
   compact() {
-    const steps = this.columns.get("step");
+    const steps = this.column("step");
     const old = this.rows - RAW_ROWS;
     const width = (steps[old] - steps[0]) / BUCKETS;
-    const watched = EXTREMES_OF.filter((name) => this.columns.has(name)).map((name) => this.columns.get(name));
-    const changes = this.rowsAtChanges();
-    const keep = [];
+    const watched = EXTREMES_OF.map((name) => this.columns.get(name)).filter((values) => values !== undefined);
+    const keep = new Set(this.rowsAtChanges().filter((row) => row >= 0 && row < old));
     for (let start = 0, bucket = 1; start < old; bucket++) {
       let end = start;
       while (end < old && steps[end] < steps[0] + bucket * width) end++;
       if (bucket > BUCKETS) end = old; // rounding must not leave a row behind
-      if (end > start) keep.push(...bucketRows(watched, start, end, changes));
+      if (end > start) for (const row of extremeRows(watched, start, end)) keep.add(row);
       start = end;
     }
-    for (let i = old; i < this.rows; i++) keep.push(i);
-    for (const [name, values] of this.columns) this.columns.set(name, keep.map((i) => values[i]));
-    this.rows = keep.length;
+    for (let row = old; row < this.rows; row++) keep.add(row);
+    const kept = [...keep].sort((a, b) => a - b);
+    for (const [name, values] of this.columns) this.columns.set(name, kept.map((row) => values[row]));
+    this.rows = kept.length;
   }
 
   /** Indices of the first row of each of the newest interventions, and of the row before it. */
   rowsAtChanges() {
-    const steps = this.columns.get("step");
     const newest = [...this.interventions.values()].slice(-MOST_CHANGES);
-    return newest.map(({ step }) => lowerBound(steps, step)).flatMap((at) => [at - 1, at]);
+    return newest.map(({ step }) => lowerBound(this.column("step"), step)).flatMap((at) => [at - 1, at]);
+  }
+
+  /** The values of a column; NaN in every row where the run has none. */
+  column(/** @type {string} */ name) {
+    return this.columns.get(name) ?? new Array(this.rows).fill(NaN);
   }
 
   /** The column to plot against; runs without time or evals fall back to steps. */
-  x(quantity) {
-    return this.columns.get(quantity) ?? this.columns.get("step") ?? [];
+  x(/** @type {Quantity} */ quantity) {
+    return this.columns.get(quantity) ?? this.column("step");
   }
 
   /** Where a step lies on the current x axis, interpolated between rows; null before any row. */
-  locate(step, quantity) {
-    const steps = this.columns.get("step");
-    if (!steps?.length) return null;
-    const xs = this.x(quantity);
-    const after = lowerBound(steps, step);
-    if (after === 0) return xs[0];
-    if (after === steps.length) return xs[after - 1];
-    const share = (step - steps[after - 1]) / (steps[after] - steps[after - 1]);
-    return xs[after - 1] + share * (xs[after] - xs[after - 1]);
+  locate(/** @type {number} */ step, /** @type {Quantity} */ quantity) {
+    return interpolate(this.column("step"), this.x(quantity), step);
   }
 
   /** The inverse of `locate`: the step, a whole number, that lies at an x; null before any row. */
-  stepAt(x, quantity) {
-    const steps = this.columns.get("step");
-    if (!steps?.length) return null;
-    const xs = this.x(quantity);
-    const after = lowerBound(xs, x);
-    if (after === 0) return steps[0];
-    if (after === xs.length) return steps[after - 1];
-    const share = (x - xs[after - 1]) / (xs[after] - xs[after - 1]);
-    return Math.round(steps[after - 1] + share * (steps[after] - steps[after - 1]));
+  stepAt(/** @type {number} */ x, /** @type {Quantity} */ quantity) {
+    const step = interpolate(this.x(quantity), this.column("step"), x);
+    return step === null ? null : Math.round(step);
   }
 
   /** Step of the newest row; -1 before any. */
   get lastStep() {
-    return this.columns.get("step")?.at(-1) ?? -1;
+    return this.column("step").at(-1) ?? -1;
   }
 
   /** Index of the newest row at or before a step; -1 where there is none. */
-  rowAt(step) {
-    return lowerBound(this.columns.get("step") ?? [], step + 1) - 1;
+  rowAt(/** @type {number} */ step) {
+    return lowerBound(this.column("step"), step + 1) - 1;
   }
 
   /** Index of the newest row up to `row` in which a column was measured; -1 where there is none. */
-  measuredAt(column, row) {
+  measuredAt(/** @type {string} */ column, /** @type {number} */ row) {
     const values = this.columns.get(column);
     let at = values ? row : -1;
-    while (at >= 0 && !Number.isFinite(values[at])) at--;
+    while (values && at >= 0 && !Number.isFinite(values[at])) at--;
     return at;
   }
 }
 
-/** Decode a column of live.py's `encode`: null, a constant, Float32, even spacing, or offsets. */
-function decode(code, rows) {
-  if (code === null) return new Array(rows).fill(NaN);
-  if (typeof code === "number") return new Array(rows).fill(code);
-  if (typeof code === "string") return Array.from(float32(code));
-  if ("by" in code) return Array.from({ length: rows }, (_, i) => code.from + code.by * i);
-  return Array.from(float32(code.offsets), (offset) => code.from + offset);
-}
-
-export function float32(text) {
-  const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  const view = new DataView(bytes.buffer); // DataView, because the message is little-endian everywhere
-  return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
-}
-
-/** Rows to keep of [start, end): the ends, some by name, and where a watched column is smallest and largest. */
-function bucketRows(watched, start, end, wanted) {
-  const rows = new Set([start, end - 1, ...wanted.filter((i) => i >= start && i < end)]);
+/** Rows of [start, end): both ends, and where a watched column is smallest and largest. */
+function extremeRows(/** @type {number[][]} */ watched, /** @type {number} */ start, /** @type {number} */ end) {
+  const rows = [start, end - 1];
   for (const values of watched) {
     let low = -1;
     let high = -1;
@@ -168,13 +148,27 @@ function bucketRows(watched, start, end, wanted) {
       if (low < 0 || values[i] < values[low]) low = i;
       if (high < 0 || values[i] > values[high]) high = i;
     }
-    if (low >= 0) rows.add(low).add(high);
+    if (low >= 0) rows.push(low, high);
   }
-  return [...rows].sort((a, b) => a - b);
+  return rows;
+}
+
+/**
+ * The value at `at` of the line through the points (xs, ys), xs growing; beyond them, that of the nearest
+ * end, and null where there are none.
+ * @type {(xs: number[], ys: number[], at: number) => number | null}
+ */
+function interpolate(xs, ys, at) {
+  if (!xs.length) return null;
+  const after = lowerBound(xs, at);
+  if (after === 0) return ys[0];
+  if (after === xs.length) return ys[after - 1];
+  const share = (at - xs[after - 1]) / (xs[after] - xs[after - 1]);
+  return ys[after - 1] + share * (ys[after] - ys[after - 1]);
 }
 
 /** Index of the first element >= value in a sorted array. */
-export function lowerBound(sorted, value) {
+export function lowerBound(/** @type {Numbers} */ sorted, /** @type {number} */ value) {
   let low = 0;
   let high = sorted.length;
   while (low < high) {

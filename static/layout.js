@@ -1,7 +1,11 @@
 /** How the live charts are laid out: axes, what stands for an empty chart, interventions, the cursor. */
 
-const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
-const { axisStyle, escapeHtml, textWidth, translucent } = await part("theme.js");
+/** @import { Chart, Options, Part, Range, Shown, Theme, Trace } from "./types.d.ts" */
+/** @typedef {{ x: number, text: string }} Mark an intervention, where it is drawn */
+
+/** @type {Part} */
+const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
+const { axisStyle, baseLayout, escapeHtml, textWidth, translucent } = await part("theme.js");
 const { familyOf, xSpan } = await part("traces.js");
 
 const X_TITLES = { step: "step", time: "effective time η·steps", evals: "gradient evaluations" };
@@ -9,108 +13,138 @@ const X_TITLES = { step: "step", time: "effective time η·steps", evals: "gradi
 const MARGIN = { l: 66, r: 16, t: 34, b: 46 };
 const MARGIN_OF_RIGHT_AXIS = 62;
 
+/** The layout of a chart around its traces. @type {(state: Shown, chart: Chart, traces: Trace[]) => Options} */
 export function chartLayout(state, chart, traces) {
-  const { theme, zoom } = state;
-  const empty = !traces.some((trace) => trace.name !== "edge" && trace.x.length);
-  const axis = axisStyle(theme);
+  const { theme } = state;
+  const empty = !traces.some(({ name, y }) => name !== "edge" && y.some(Number.isFinite));
   const right = traces.some((trace) => trace.yaxis === "y2");
   const marks = empty ? [] : interventionMarks(state);
-  const { span } = state;
+  const labels = chart.marked ? markLabels(state, marks, state.charts.get(chart.name)) : [];
   return {
+    ...baseLayout(theme, 13),
     datarevision: state.revision, // the arrays grow in place, so Plotly cannot see that they changed
-    autosize: true,
     margin: { ...MARGIN, r: right ? MARGIN_OF_RIGHT_AXIS : MARGIN.r, pad: 0 },
-    paper_bgcolor: theme.background,
-    plot_bgcolor: theme.background,
-    font: { family: theme.font, size: 13, color: theme.text },
-    legend: {
-      orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", itemwidth: 30,
-      traceorder: "normal", bgcolor: "rgba(0,0,0,0)", font: { size: 13 }, tracegroupgap: 0,
-    },
     showlegend: !empty,
     hovermode: "x unified",
     hoverdistance: -1,
     spikedistance: -1,
-    hoverlabel: { bgcolor: translucent(theme.panel, 0.93), bordercolor: theme.border, font: { size: 13, color: theme.text } },
     dragmode: state.dragmode,
-    xaxis: {
-      ...axis,
-      title: { text: X_TITLES[state.view.x], standoff: 6 },
-      exponentformat: state.view.x === "time" ? "e" : "SI", // 200k steps, but never "m" for milli
-      range: span ? [...(zoom.x ?? withRoom(span))] : [0, 100],
-      hoverformat: state.view.x === "time" ? ".5~g" : ",.0f",
-      unifiedhovertitle: { text: `${X_TITLES[state.view.x]} %{x}` },
-      showspikes: true, spikemode: "across", spikesnap: "hovered data", spikethickness: 1,
-      spikedash: "solid", spikecolor: theme.muted,
-    },
-    yaxis: yAxis(state, chart, axis, empty ? null : traces),
-    ...(right && { yaxis2: rightAxis(axis) }),
+    xaxis: xAxis(state),
+    yaxis: yAxis(state, chart, empty ? null : traces),
+    ...(right && { yaxis2: rightAxis(theme) }),
     shapes: [...marks.map((mark) => markLine(mark, theme)), ...cursorLines(state)],
-    annotations: empty
-      ? [emptyNote(state)]
-      : chart.marked ? markLabels(state, marks, state.charts.get(chart.name)) : [],
+    annotations: empty ? [emptyNote(state)] : labels,
   };
 }
 
-function yAxis(state, chart, axis, traces) {
+/** @type {(state: Shown) => Options} */
+function xAxis({ theme, view, zoom, span }) {
+  return {
+    ...axisStyle(theme),
+    title: { text: X_TITLES[view.x], standoff: 6 },
+    exponentformat: view.x === "time" ? "e" : "SI", // 200k steps, but never "m" for milli
+    range: span ? [...(zoom.x ?? withRoom(span))] : [0, 100],
+    hoverformat: view.x === "time" ? ".5~g" : ",.0f",
+    unifiedhovertitle: { text: `${X_TITLES[view.x]} %{x}` },
+    showspikes: true, spikemode: "across", spikesnap: "hovered data", spikethickness: 1,
+    spikedash: "solid", spikecolor: theme.muted,
+  };
+}
+
+/**
+ * The left axis; of a chart without traces it is empty.
+ * @type {(state: Shown, chart: Chart, traces: Trace[] | null) => Options}
+ */
+export function yAxis(state, chart, traces) {
   const title = { text: chart.measured ? noted(state, chart.title) : chart.title, standoff: 8 };
-  if (chart.unit) return { ...axis, title, range: [0, 1.02], fixedrange: true, dtick: 0.25 };
-  if (!traces) return { ...axis, title, range: [0, 1] };
+  const axis = { ...axisStyle(state.theme), title };
+  if (chart.unit) return { ...axis, range: [0, 1.02], fixedrange: true, dtick: 0.25 };
+  if (!traces) return { ...axis, range: [0, 1] };
   const log = isLog(state, chart);
   const rangemode = log || chart.fromZero === false ? "normal" : "tozero";
+  const range = state.zoom.y.get(chart.name)?.range ?? (rangemode === "normal" ? roomAround(traces, log) : null);
   return {
-    ...axis, title, type: log ? "log" : "linear", rangemode, nticks: log ? 3 : 7,
+    ...axis, type: log ? "log" : "linear", rangemode, nticks: log ? 3 : 7,
     // by themselves, digits between powers of ten are shortened: 0.5 to 5
     ...(log && { minor: { ticks: "outside", ticklen: 2 }, minorloglabels: "complete" }),
-    ...fixedOrAuto(state.zoom.y.get(chart.name)?.range ?? (rangemode === "normal" && roomAround(traces, log))),
+    ...(range ? { range: [...range], autorange: false } : { autorange: true }),
   };
 }
 
 const LEAST_SPAN = 0.02; // of the value
 
-/** The range around lines that are so nearly constant that rounding alone would fill the chart; else null. */
+/**
+ * The range, in axis units, around lines that are so nearly constant that rounding alone would fill the
+ * chart; else null.
+ * @type {(traces: Trace[], log: boolean) => Range | null}
+ */
 function roomAround(traces, log) {
-  let low = Infinity;
-  let high = -Infinity;
-  for (const { y, yaxis } of traces) {
-    if (yaxis === "y2") continue;
-    for (const value of y) {
-      if (!Number.isFinite(value)) continue;
-      low = Math.min(low, value);
-      high = Math.max(high, value);
-    }
-  }
-  const middle = (low + high) / 2;
+  const extent = extentOf(traces, () => true);
+  if (!extent) return null;
+  const middle = (extent[0] + extent[1]) / 2;
   const half = (LEAST_SPAN / 2) * Math.abs(middle);
-  if (!(high - low < 2 * half)) return null;
-  const range = [middle - half, middle + half];
-  return log ? (low > 0 ? range.map(Math.log10) : null) : range;
+  if (!(extent[1] - extent[0] < 2 * half) || (log && extent[0] <= 0)) return null;
+  return log ? [Math.log10(middle - half), Math.log10(middle + half)] : [middle - half, middle + half];
 }
 
-/** What the sharpness was measured on, where that is not the whole of a step's batch. */
+/**
+ * The range of y, in axis units and with a margin, over what is shown between two x; null where nothing is.
+ * @type {(traces: Trace[], x: Range, log: boolean) => Range | null}
+ */
+export function visibleRange(traces, [from, to], log) {
+  const shown = traces.filter(({ visible }) => visible !== "legendonly");
+  const extent = extentOf(shown, (x, y) => x >= from && x <= to && (!log || y > 0));
+  if (!extent) return null;
+  const [low, high] = log ? extent.map(Math.log10) : extent;
+  const margin = 0.06 * (high - low) || 0.1 * Math.abs(high) || 0.1;
+  return [low - margin, high + margin];
+}
+
+/**
+ * The least and the greatest finite y, on the left axis, of the points that count; null without any.
+ * @type {(traces: Trace[], counts: (x: number, y: number) => boolean) => Range | null}
+ */
+function extentOf(traces, counts) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const { x, y, yaxis } of traces) {
+    if (yaxis === "y2") continue;
+    for (let i = 0; i < y.length; i++) {
+      if (!Number.isFinite(y[i]) || !counts(x[i], y[i])) continue;
+      low = Math.min(low, y[i]);
+      high = Math.max(high, y[i]);
+    }
+  }
+  return low <= high ? [low, high] : null;
+}
+
+/**
+ * What the sharpness was measured on, where that is not the whole of a step's batch.
+ * @type {(state: Shown, title: string) => string}
+ */
 function noted({ runs }, title) {
   const notes = new Set([...runs.values()].map((run) => run.note).filter(Boolean));
   return notes.size ? `${title}<br><sub>${escapeHtml([...notes].join("; "))}</sub>` : title;
 }
 
-function rightAxis(axis) {
-  const title = { text: "accuracy", standoff: 8 };
-  return { ...axis, title, overlaying: "y", side: "right", range: [0, 1.02], fixedrange: true, showgrid: false, dtick: 0.25 };
+/** @type {(theme: Theme) => Options} */
+function rightAxis(theme) {
+  return {
+    ...axisStyle(theme), title: { text: "accuracy", standoff: 8 }, overlaying: "y", side: "right",
+    range: [0, 1.02], fixedrange: true, showgrid: false, dtick: 0.25,
+  };
 }
 
-/** A single point needs room around it. */
+/** A single point needs room around it. @type {(span: Range) => Range} */
 function withRoom([from, to]) {
   return from === to ? [from - 1, to + 1] : [from, to];
 }
 
+/** @type {(state: Shown, chart: Chart) => boolean} */
 export function isLog(state, chart) {
   return Boolean(chart.log && state.view.log_y);
 }
 
-function fixedOrAuto(range) {
-  return range ? { range: [...range], autorange: false } : { autorange: true };
-}
-
+/** What stands in a chart without lines. @type {(state: Shown) => Options} */
 function emptyNote({ runs, invitation, theme }) {
   const started = [...runs.values()].some((run) => run.rows);
   const waiting = runs.size ? "no step yet" : invitation; // after a Reset the button says Resume
@@ -125,7 +159,10 @@ function emptyNote({ runs, invitation, theme }) {
 const LABEL_LEVELS = 4;
 const LABEL_HEIGHT = 19;
 
-/** Interventions of all shown runs at their x, in order, without duplicates. */
+/**
+ * Interventions of all shown runs at their x, in order, without duplicates.
+ * @type {(state: Shown) => Mark[]}
+ */
 function interventionMarks(state) {
   const marks = new Map();
   for (const run of state.runs.values()) {
@@ -137,6 +174,7 @@ function interventionMarks(state) {
   return [...marks.values()].sort((a, b) => a.x - b.x);
 }
 
+/** @type {(mark: Mark, theme: Theme) => Options} */
 function markLine({ x }, theme) {
   return {
     type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, layer: "below",
@@ -144,11 +182,14 @@ function markLine({ x }, theme) {
   };
 }
 
-/** Labels on staggered levels; a label that fits on none is left out, its line stays. */
-function markLabels(state, marks, gd) {
-  if (!marks.length) return [];
+/**
+ * Labels on staggered levels; a label that fits on none is left out, its line stays.
+ * @type {(state: Shown, marks: Mark[], plot: { clientWidth: number } | undefined) => Options[]}
+ */
+export function markLabels(state, marks, plot) {
   const span = state.zoom.x ?? xSpan([...state.runs.values()], state.view.x);
-  const width = Math.max(gd.clientWidth - MARGIN.l - MARGIN.r, 100);
+  if (!marks.length || !span) return [];
+  const width = Math.max((plot?.clientWidth ?? 0) - MARGIN.l - MARGIN.r, 100);
   const scale = width / Math.max(span[1] - span[0], 1e-12);
   const levelEnds = new Array(LABEL_LEVELS).fill(-Infinity);
   const labels = [];
@@ -165,6 +206,7 @@ function markLabels(state, marks, gd) {
   return labels;
 }
 
+/** @type {(theme: Theme, x: number, text: string, level: number, flipped: boolean) => Options} */
 function markLabel(theme, x, text, level, flipped) {
   return {
     text: escapeHtml(text), xref: "x", yref: "paper", x, y: 1, yshift: -level * LABEL_HEIGHT,
@@ -177,22 +219,20 @@ function markLabel(theme, x, text, level, flipped) {
 
 export const CURSOR = "cursor";
 
-/** Shown runs that have come to the cursor, with their place. */
-function runsAtCursor({ runs, cursor }) {
-  const placed = [...runs.values()].map((run, place) => ({ run, place }));
-  return cursor === null ? [] : placed.filter(({ run }) => run.rowAt(cursor) >= 0 && run.lastStep >= cursor);
-}
-
-/** The lines at the cursor: one, but for runs that came to this step at another time or cost. */
-export function cursorLines(state) {
+/**
+ * The lines at the cursor, from the runs that have come to it: one, but for runs that came to this step at
+ * another time or cost.
+ * @type {(state: Shown) => Options[]}
+ */
+export function cursorLines({ runs, cursor, view, palette, theme }) {
   const places = new Map();
-  for (const { run, place } of runsAtCursor(state)) {
-    const x = run.locate(state.cursor, state.view.x);
+  [...runs.values()].forEach((run, place) => {
+    if (cursor === null || run.rowAt(cursor) < 0 || run.lastStep < cursor) return;
+    const x = run.locate(cursor, view.x);
     if (!places.has(x)) places.set(x, place);
-  }
-  const color = (place) => (places.size > 1 ? familyOf(state.palette, place).strong : state.theme.text);
+  });
   return [...places].map(([x, place]) => ({
     type: "line", name: CURSOR, xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1,
-    line: { color: color(place), width: 1.5 },
+    line: { color: places.size > 1 ? familyOf(palette, place).strong : theme.text, width: 1.5 },
   }));
 }

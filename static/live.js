@@ -2,56 +2,57 @@
  * The live charts of SAMEdge: Plotly charts over rows kept in the browser; those of the lab or of a
  * lesson, or the figures of the paper.
  *
- * Streamlit calls `update` at every message and at every change of theme. A message carries only the
- * new rows (see pages/parts/components/live.py); they go into a RunBuffer, and one redraw per animation frame
- * hands the buffers to Plotly.react. Zoom, hidden traces and drag mode are kept here, not in Plotly,
- * so that they survive every redraw and can be linked across charts.
+ * A message carries only the new rows (see pages/parts/components/live.py); they go into a RunBuffer, and
+ * one redraw per animation frame hands the buffers to Plotly.react. Zoom, hidden traces and drag mode are
+ * kept here, not in Plotly, so that they survive every redraw and can be linked across charts.
  */
 
-// Parts are imported under the version of this file, so that a browser never mixes old and new.
-const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
-const { DARK, LIGHT, readTheme } = await part("theme.js");
-const { RunBuffer } = await part("buffer.js");
-const { addStyle, element, loadPlotly, memory, onClick } = await part("page.js");
+/** @import { Chart, Component, LiveData, LiveState, Options, Part, Plot, Plotly, View } from "./types.d.ts" */
+
+/** @type {Part} */
+const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
+// ask for all at once: below, each waits for the one before
+const PARTS = /** @type {const} */ ([
+  "theme.js", "adopt.js", "decode.js", "page.js", "plot.js", "scrubber.js", "traces.js", "layout.js",
+]);
+PARTS.forEach(part);
+const { readLook } = await part("theme.js");
+const { adoptUpdates } = await part("adopt.js");
+const { decode } = await part("decode.js");
+const { addStyle, element, fill, lifecycle, memory } = await part("page.js");
+const { loadPlotly, onClick, plotConfig, plotElement } = await part("plot.js");
 const { SCRUBBER_STYLE, drawScrubber, makeScrubber } = await part("scrubber.js");
 const { CHART_SETS, chartTraces, familyOf, fullSpan, isNeeded, xSpan } = await part("traces.js");
-const { CURSOR, chartLayout, cursorLines, isLog } = await part("layout.js");
+const { CURSOR, chartLayout, cursorLines, isLog, visibleRange } = await part("layout.js");
 
 /* ---------------------------------------------------------------- drawing */
 
-const CONFIG = {
-  responsive: true,
-  displaylogo: false,
-  showSendToCloud: false,
-  showTips: false, // its notice covers the legend
-  doubleClick: false, // handled here, for all charts at once
-};
-
 /** Ask for a redraw: once, however many messages came; a hidden page draws when it is back. */
-function scheduleDraw(state) {
+function scheduleDraw(/** @type {LiveState} */ state) {
   state.dirty = true;
   if (!state.frame && canDraw(state)) state.frame = requestAnimationFrame(() => drawNext(state));
 }
 
-function canDraw(state) {
+function canDraw(/** @type {LiveState} */ state) {
   return state.plotly !== null && !document.hidden && !state.dragging;
 }
 
 /** Draw one chart a frame, so that the page stays fluid: all of them take longer than a frame. */
-function drawNext(state) {
+function drawNext(/** @type {LiveState} */ state) {
   state.frame = 0;
   if (!canDraw(state)) return; // `dirty` or the queue bring it back
   if (!state.queue.length) beginPass(state);
   const chart = state.queue.shift();
+  if (!chart) return;
   drawChart(state, chart);
   if (state.hover && state.hover.chart !== chart) hoverAt(state, chart, state.hover.x);
   if (state.queue.length || state.dirty) state.frame = requestAnimationFrame(() => drawNext(state));
 }
 
-function beginPass(state) {
+function beginPass(/** @type {LiveState} */ state) {
   state.dirty = false;
   state.revision += 1;
-  for (const chart of state.set) state.charts.get(chart.name).hidden = !isNeeded(state, chart);
+  for (const chart of state.set) plotOf(state, chart).hidden = !isNeeded(state, chart);
   state.queue = visibleCharts(state);
   state.span = fullSpan(state); // for the whole pass: rows may arrive between two charts
   dropStranded(state);
@@ -59,124 +60,106 @@ function beginPass(state) {
   showNumbers(state);
 }
 
-function visibleCharts({ set, charts }) {
-  return set.filter((chart) => !charts.get(chart.name).hidden);
+/** The element of a chart: each has one from the start. @type {(state: LiveState, chart: Chart) => Plot} */
+function plotOf({ charts }, { name }) {
+  return /** @type {Plot} */ (charts.get(name));
 }
 
+function visibleCharts(/** @type {LiveState} */ state) {
+  return state.set.filter((chart) => !plotOf(state, chart).hidden);
+}
+
+/** @type {(state: LiveState, chart: Chart) => void} */
 function drawChart(state, chart) {
-  const gd = state.charts.get(chart.name);
+  if (!state.plotly) return;
   const traces = chartTraces(state, chart);
-  // A configuration in every call would be compared each time, and a new button makes a new plot.
-  const config = state.revision === 1 ? [chartConfig(state, chart)] : [];
-  state.plotly.react(gd, traces, chartLayout(state, chart, traces), ...config);
-}
-
-function chartConfig(state, chart) {
-  const file = { filename: `samedge-${chart.name.toLowerCase().replace(/\W+/g, "-")}`, scale: 2 };
-  const svg = {
-    name: "Download as SVG", icon: state.plotly.Icons.disk,
-    click: (gd) => state.plotly.downloadImage(gd, { ...file, format: "svg", scale: 1 }),
-  };
-  const reset = { name: "Follow the run", icon: state.plotly.Icons.home, click: () => follow(state) };
-  const modeBarButtons = [["toImage", svg], ["zoom2d", "pan2d", reset]];
-  return { ...CONFIG, toImageButtonOptions: file, modeBarButtons };
+  const first = state.revision === 1;
+  const config = first ? [plotConfig(state.plotly, chart.name, "Follow the run", () => follow(state))] : [];
+  state.plotly.react(plotOf(state, chart), traces, chartLayout(state, chart, traces), ...config);
 }
 
 /* ---------------------------------------------------------------- zoom, legend, hover */
 
-function isZoomed({ zoom }) {
+function isZoomed(/** @type {LiveState} */ { zoom }) {
   return Boolean(zoom.x) || zoom.y.size > 0;
 }
 
 /** Undo zooming in all charts, so that they follow the run again. */
-function follow(state) {
+function follow(/** @type {LiveState} */ state) {
   state.zoom = { x: null, y: new Map() };
   scheduleDraw(state);
 }
 
 /** New runs that do not reach the zoomed range, or the cursor, would be drawn outside of the view. */
-function dropStranded(state) {
+function dropStranded(/** @type {LiveState} */ state) {
   if (!state.replaced) return;
   const span = xSpan([...state.runs.values()], state.view.x);
   if (!span) return;
   state.replaced = false;
   if (state.zoom.x && span[1] < state.zoom.x[0]) state.zoom = { x: null, y: new Map() };
-  if (state.cursor > lastStep(state)) {
+  if ((state.cursor ?? -1) > lastStep(state)) {
     state.cursor = null;
-    tell(state);
+    reportCursor(state);
   }
 }
 
-/** Take over what the user did to one chart, and link the x axes. */
+/**
+ * Take over what the user did to one chart, and link the x axes.
+ * @type {(state: LiveState, chart: Chart, change: Options) => void}
+ */
 function onRelayout(state, chart, change) {
   if (Object.keys(change).every((key) => key.startsWith("shapes"))) return; // the cursor's line, moved by us
-  const touched = (axis) => Object.keys(change).some((key) => key.startsWith(`${axis}.range`));
-  const { layout } = state.charts.get(chart.name);
+  const touched = (/** @type {string} */ axis) => Object.keys(change).some((key) => key.startsWith(`${axis}.range`));
+  const { layout } = plotOf(state, chart);
   if ("dragmode" in change) state.dragmode = change.dragmode;
-  if (touched("yaxis")) state.zoom.y.set(chart.name, { range: [...layout.yaxis.range], byUser: true });
+  if (touched("yaxis")) state.zoom.y.set(chart.name, { range: layout.yaxis.range.slice(), byUser: true });
   if (touched("xaxis")) {
-    state.zoom.x = [...layout.xaxis.range];
+    state.zoom.x = layout.xaxis.range.slice();
     fitOtherY(state);
   }
   scheduleDraw(state);
 }
 
 /** Fit y to the zoomed x range, once, in charts whose y the user has not set. */
-function fitOtherY(state) {
+function fitOtherY(/** @type {LiveState} */ state) {
+  const { x, y } = state.zoom;
   for (const chart of state.set) {
-    if (chart.unit || state.zoom.y.get(chart.name)?.byUser) continue;
-    const range = visibleRange(state.charts.get(chart.name).data, state.zoom.x, isLog(state, chart));
-    if (range) state.zoom.y.set(chart.name, { range, byUser: false });
+    if (!x || chart.unit || y.get(chart.name)?.byUser) continue;
+    const range = visibleRange(plotOf(state, chart).data, x, isLog(state, chart));
+    if (range) y.set(chart.name, { range, byUser: false });
   }
 }
 
-/** Range of y over the traces within an x range, in axis units, with a margin; null if nothing is there. */
-function visibleRange(traces, [from, to], log) {
-  let low = Infinity;
-  let high = -Infinity;
-  for (const trace of traces) {
-    if (trace.yaxis === "y2" || trace.visible === "legendonly") continue;
-    for (let i = 0; i < trace.x.length; i++) {
-      const y = log ? Math.log10(trace.y[i]) : trace.y[i];
-      if (trace.x[i] < from || trace.x[i] > to || !Number.isFinite(y)) continue;
-      low = Math.min(low, y);
-      high = Math.max(high, y);
-    }
-  }
-  if (low > high) return null;
-  const margin = 0.06 * (high - low) || 0.1 * Math.abs(high) || 0.1;
-  return [low - margin, high + margin];
-}
-
-/** Remember which legend entries are off; a group (raw and smoothed line) goes together. */
+/**
+ * Remember which legend entries are off; a group (raw and smoothed line) goes together.
+ * @type {(state: LiveState, chart: Chart) => void}
+ */
 function onLegendChange(state, chart) {
-  for (const trace of state.charts.get(chart.name).data) {
-    if (trace.visible === "legendonly") state.hidden.add(trace.legendgroup);
-    else if (trace.visible !== false) state.hidden.delete(trace.legendgroup);
+  for (const { visible, legendgroup = "" } of plotOf(state, chart).data) {
+    if (visible === "legendonly") state.hidden.add(legendgroup);
+    else if (visible !== false) state.hidden.delete(legendgroup);
   }
   scheduleDraw(state); // the residual's band goes with its line
 }
 
+/** A hover in one chart is shown in all. @type {(state: LiveState, chart: Chart, event: Options) => void} */
 function onHover(state, chart, event) {
   if (!event.event) return; // a hover that we made ourselves
-  state.hover = { chart, x: event.xvals?.[0] ?? event.points[0].x };
-  hoverOthers(state, chart, state.hover.x);
+  const x = event.xvals?.[0] ?? event.points[0].x;
+  state.hover = { chart, x };
+  for (const other of visibleCharts(state)) if (other !== chart) hoverAt(state, other, x);
 }
 
-function hoverOthers(state, origin, x) {
-  for (const chart of visibleCharts(state)) {
-    if (chart !== origin) hoverAt(state, chart, x);
-  }
-}
-
+/** @type {(state: LiveState, chart: Chart, x: number) => void} */
 function hoverAt(state, chart, x) {
-  state.plotly.Fx.hover(state.charts.get(chart.name), { xval: x }, "xy");
+  state.plotly?.Fx.hover(plotOf(state, chart), { xval: x }, "xy");
 }
 
+/** @type {(state: LiveState, chart: Chart) => void} */
 function onUnhover(state, chart) {
   if (state.hover?.chart !== chart) return;
   state.hover = null;
-  for (const other of visibleCharts(state)) if (other !== chart) state.plotly.Fx.unhover(state.charts.get(other.name));
+  for (const other of visibleCharts(state)) if (other !== chart) state.plotly?.Fx.unhover(plotOf(state, other));
 }
 
 /* ---------------------------------------------------------------- the cursor */
@@ -184,41 +167,45 @@ function onUnhover(state, chart) {
 const DOUBLE_CLICK_MS = 300; // as Plotly has it
 
 /** Last step of the shown runs. */
-function lastStep({ runs }) {
+function lastStep(/** @type {LiveState} */ { runs }) {
   return Math.max(...[...runs.values()].map((run) => run.lastStep));
 }
 
 /**
  * Put the lines of one chart where they are now. All shapes at once: a new place for one of them would
  * make Plotly compute the whole chart anew, at ten times the cost.
+ * @type {(state: LiveState, chart: Chart, lines: Options[]) => void}
  */
-function moveLines(plotly, gd, lines) {
-  const others = (gd.layout.shapes ?? []).filter(({ name }) => name !== CURSOR);
-  plotly.relayout(gd, { shapes: [...others, ...lines] });
+function moveLines(state, chart, lines) {
+  const plot = plotOf(state, chart);
+  const others = (plot.layout.shapes ?? []).filter((/** @type {Options} */ { name }) => name !== CURSOR);
+  state.plotly?.relayout(plot, { shapes: [...others, ...lines] });
 }
 
 /** Put the cursor at a step, or nowhere (null); its lines and numbers follow in the next frame. */
-function moveCursor(state, step) {
+function moveCursor(/** @type {LiveState} */ state, /** @type {number | null} */ step) {
   state.cursor = step;
   state.cursorFrame ||= requestAnimationFrame(() => {
     state.cursorFrame = 0;
     showNumbers(state);
     if (!state.revision) return; // not drawn yet
     const lines = cursorLines(state);
-    for (const { name } of visibleCharts(state)) moveLines(state.plotly, state.charts.get(name), lines);
+    for (const chart of visibleCharts(state)) moveLines(state, chart, lines);
   });
 }
 
-function showNumbers(state) {
+/** Show the numbers at the cursor, a row for each run. */
+function showNumbers(/** @type {LiveState} */ state) {
   if (!state.scrubber) return;
-  const runs = [...state.runs.values()];
-  const colour = (place) => (runs.length > 1 ? familyOf(state.palette, place).strong : "");
-  const rows = runs.map((run, place) => ({ run, color: colour(place) })).filter(({ run }) => run.rows);
+  const several = state.runs.size > 1;
+  const rows = [...state.runs.values()]
+    .map((run, place) => ({ run, color: several ? familyOf(state.palette, place).strong : "" }))
+    .filter(({ run }) => run.rows);
   drawScrubber(state.scrubber, rows, state.cursor);
 }
 
 /** The first of two clicks sets the cursor at once; the second takes that back: it undoes zooming. */
-function onChartClick(state, x) {
+function onChartClick(/** @type {LiveState} */ state, /** @type {number} */ x) {
   const { click } = state;
   clearTimeout(click?.timer);
   state.click = null;
@@ -228,23 +215,26 @@ function onChartClick(state, x) {
   }
   const runs = [...state.runs.values()].filter((run) => run.rows);
   if (!runs.length) return;
-  const reached = runs.find((run) => run.x(state.view.x).at(-1) >= x) ?? runs[0];
-  const timer = setTimeout(() => {
+  const reached = runs.find((run) => run.x(state.view.x)[run.rows - 1] >= x) ?? runs[0];
+  const timer = window.setTimeout(() => {
     state.click = null;
-    tell(state);
+    reportCursor(state);
   }, DOUBLE_CLICK_MS);
   state.click = { before: state.cursor, timer };
   moveCursor(state, reached.stepAt(x, state.view.x));
 }
 
-/** Tell the server where the cursor has come to rest. */
-function tell(state) {
-  if (state.told === state.cursor) return;
-  state.told = state.cursor;
+/** Report to the server where the cursor has come to rest. */
+function reportCursor(/** @type {LiveState} */ state) {
+  if (state.reported === state.cursor) return;
+  state.reported = state.cursor;
   state.send("cursor", state.cursor);
 }
 
-/** The server may place the cursor too: each new count is obeyed once. */
+/**
+ * The server may place the cursor too: each new count is obeyed once.
+ * @type {(state: LiveState, cursor: LiveData["cursor"]) => void}
+ */
 function adoptCursor(state, cursor) {
   if (!cursor || cursor.count === state.obeyed) return;
   state.obeyed = cursor.count;
@@ -255,22 +245,41 @@ function adoptCursor(state, cursor) {
 
 const RESYNC_AGAIN_MS = 3000; // an answer can be lost like any other message
 
-/** Take in a message; returns whether there is anything new to draw. */
-function receive(state, data, askForAll) {
-  const viewChanged = applyView(state, data.view);
-  const ids = (abandoned) => data.runs.filter((run) => run.abandoned === abandoned).map((run) => run.id);
-  const branchesChanged = adoptBranches(state, ids(true));
-  const runsChanged = adoptRuns(state, ids(false));
-  adoptCursor(state, data.cursor);
-  const bufferOf = ({ abandoned, id }) => (abandoned ? state.branches : state.runs).get(id);
-  const outcomes = data.runs.map((update) => bufferOf(update).accept(update));
-  if (state.cursor !== null) showNumbers(state); // the whole row at the cursor may have come
-  state.lacking = outcomes.includes("gap");
-  if (state.lacking) requestAll(state, askForAll);
-  return viewChanged || branchesChanged || runsChanged || outcomes.includes("new");
+/**
+ * Take in a message, and a change of theme.
+ * @type {(state: LiveState, component: Component<LiveData>) => void}
+ */
+function receive(state, { parentElement, data, setStateValue, setTriggerValue }) {
+  state.send = setStateValue;
+  const look = readLook(parentElement);
+  const themed = JSON.stringify(look.theme) !== JSON.stringify(state.theme);
+  Object.assign(state, look);
+  const news = adopt(state, data, (have) => setTriggerValue("resync", have));
+  if (news || themed) scheduleDraw(state);
+  if (!state.click && !state.scrubber?.held) reportCursor(state); // after a remount, or when the server placed it
 }
 
-function applyView(state, view) {
+/** What the browser has of a run, by its id. @typedef {{ id: string, have: number }} Have */
+
+/**
+ * Take over the runs, their new rows and the view; returns whether there is anything new to draw.
+ * @type {(state: LiveState, data: LiveData, askForAll: (have: Have[]) => void) => boolean}
+ */
+function adopt(state, data, askForAll) {
+  const viewChanged = adoptView(state, data.view);
+  const { news, gap } = adoptUpdates(state, decode(data.runs));
+  adoptCursor(state, data.cursor);
+  if (state.cursor !== null) showNumbers(state); // the whole row at the cursor may have come
+  state.lacking = gap;
+  if (state.lacking) requestAll(state, askForAll);
+  return viewChanged || news;
+}
+
+/**
+ * Draw as the page says from now on; returns whether that is new.
+ * @type {(state: LiveState, view: View) => boolean}
+ */
+function adoptView(state, view) {
   const old = state.view;
   if (JSON.stringify(old) === JSON.stringify(view)) return false;
   state.view = view;
@@ -282,34 +291,14 @@ function applyView(state, view) {
   return true;
 }
 
-/** Make the abandoned branches those of the message; each has a buffer apart from the run's own. */
-function adoptBranches(state, ids) {
-  const same = ids.length === state.branches.size && ids.every((id) => state.branches.has(id));
-  state.branches = new Map(ids.map((id) => [id, state.branches.get(id) ?? new RunBuffer(id)]));
-  if (ids.includes(state.ghost?.id)) state.ghost = null;
-  return !same;
-}
-
-/** Make the shown runs those of the message; a replaced run becomes the ghost, others are forgotten. */
-function adoptRuns(state, ids) {
-  const gone = [...state.runs.values()].filter((run) => !ids.includes(run.id));
-  const come = ids.filter((id) => !state.runs.has(id));
-  if (!gone.length && !come.length) return false;
-  const leaving = gone.findLast((run) => run.rows > 1 && !state.branches.has(run.id));
-  // No run at all is a pause between two runs: the one that left is the ghost of the next.
-  if (leaving && (come.length || !ids.length)) state.ghost = leaving;
-  state.replaced = come.length > 0;
-  const known = (id) => state.runs.get(id) ?? (state.ghost?.id === id ? state.ghost : new RunBuffer(id));
-  state.runs = new Map(ids.map((id) => [id, known(id)]));
-  if (ids.includes(state.ghost?.id)) state.ghost = null;
-  return true;
-}
-
-/** Ask, and ask again while the answer does not come: messages that say the same are not delivered twice. */
+/**
+ * Ask for all rows, and again while the answer does not come: messages that say the same are not delivered twice.
+ * @type {(state: LiveState, askForAll: (have: Have[]) => void) => void}
+ */
 function requestAll(state, askForAll) {
   if (state.asking) return;
-  askForAll([...state.runs.values()].map(({ id, have }) => ({ id, have })));
-  state.asking = setTimeout(() => {
+  askForAll([...state.runs.values()].map(({ id, covered }) => ({ id, have: covered })));
+  state.asking = window.setTimeout(() => {
     state.asking = 0;
     if (state.lacking && !state.abort.signal.aborted) requestAll(state, askForAll);
   }, RESYNC_AGAIN_MS);
@@ -336,96 +325,64 @@ const STYLE = `
 .samedge-follow[hidden] { display: none; }
 ${SCRUBBER_STYLE}`;
 
-/** State of each mounted component; Streamlit keeps the element while it stays mounted. */
-const mounted = new WeakMap();
-
 const takeOver = memory([
   "runs", "branches", "ghost", "view", "zoom", "hidden", "dragmode", "cursor", "obeyed",
 ]);
 
-/** Called by Streamlit through the bootstrap of assets.py, at every message and change of theme. */
-export function update({ parentElement, data, setStateValue, setTriggerValue }) {
-  let state = mounted.get(parentElement);
-  if (!state) mounted.set(parentElement, (state = takeOver(data.key, mount(parentElement, data))));
-  state.send = setStateValue;
-  const theme = readTheme(parentElement);
-  const themed = JSON.stringify(theme) !== JSON.stringify(state.theme);
-  state.theme = theme;
-  state.palette = theme.dark ? DARK : LIGHT;
-  const news = receive(state, data, (have) => setTriggerValue("resync", have));
-  if (news || themed) scheduleDraw(state);
-  if (!state.click && !state.scrubber?.held) tell(state); // after a remount, or when the server placed it
-}
+export const { update, release } = lifecycle(mount, receive, (state) => {
+  state.abort.abort();
+  state.observer?.disconnect();
+  cancelAnimationFrame(state.frame);
+  cancelAnimationFrame(state.cursorFrame);
+  clearTimeout(state.click?.timer);
+  for (const plot of state.charts.values()) state.plotly?.purge(plot);
+});
 
-/** Clean up. Streamlit may call this while the element stays: only what has left the page is purged. */
-export function release(parentElement) {
-  setTimeout(() => {
-    const state = mounted.get(parentElement);
-    if (!state || parentElement.isConnected) return;
-    state.abort.abort();
-    state.observer?.disconnect();
-    cancelAnimationFrame(state.frame);
-    cancelAnimationFrame(state.cursorFrame);
-    clearTimeout(state.click?.timer);
-    for (const gd of state.charts.values()) state.plotly?.purge(gd);
-    mounted.delete(parentElement);
-  });
-}
-
-function mount(host, { charts: name, cursor }) {
-  const { set, invitation, dense } = CHART_SETS[name];
+/** @type {(component: Component<LiveData>) => LiveState} */
+function mount({ parentElement, data, setStateValue }) {
+  const { set, invitation, dense } = CHART_SETS[data.charts];
   addStyle("samedge-live-style", STYLE);
   const root = element("div", "samedge-live");
   const grid = element("div", "samedge-grid");
-  const followButton = element("button", "samedge-follow");
-  followButton.textContent = "Zoomed – double-click to follow";
+  const followButton = element("button", "samedge-follow", "Zoomed – double-click to follow");
   followButton.hidden = true;
   if (!set[0].wide) grid.classList.add("samedge-even");
   if (dense) grid.classList.add("samedge-dense");
-  const charts = new Map(set.map((chart) => [chart.name, figure(chart)]));
+  const charts = new Map(set.map((chart) => [chart.name, plotElement(chart.name, chart.wide ? "samedge-wide" : "")]));
   grid.append(...charts.values());
   root.append(grid, followButton);
-  host.replaceChildren(root);
-  host.style.minHeight = ""; // set by the bootstrap, until the charts hold their own height
+  fill(parentElement, root);
+  /** @type {LiveState} */
   const state = {
-    set, invitation, dense, charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
+    set, invitation, dense, charts, follow: followButton, send: setStateValue, ...readLook(parentElement),
+    abort: new AbortController(), observer: null, plotly: null, scrubber: null,
     runs: new Map(), branches: new Map(), ghost: null, replaced: false, lacking: false, asking: 0,
-    view: null, theme: null, palette: null, zoom: { x: null, y: new Map() }, hidden: new Set(),
-    dragmode: "zoom", hover: null, dragging: false, frame: 0, queue: [], dirty: false, revision: 0, span: null,
-    cursor: null, obeyed: 0, told: null, click: null, cursorFrame: 0, scrubber: null, send: null,
+    view: data.view, zoom: { x: null, y: new Map() }, hidden: new Set(), dragmode: "zoom", hover: null, dragging: false,
+    frame: 0, queue: [], dirty: false, revision: 0, span: null,
+    cursor: null, obeyed: 0, reported: null, click: null, cursorFrame: 0,
   };
-  if (cursor) addScrubber(state, root);
+  if (data.cursor) addScrubber(state, root);
   listen(state, grid);
-  loadPlotly().then((plotly) => start(state, plotly), () => {
-    root.textContent = "The charts could not be loaded: plotly.min.js is missing. Restart the app.";
-  });
-  return state;
+  loadPlotly(root, (plotly) => start(state, plotly));
+  return takeOver(data.key, state);
 }
 
-function figure(chart) {
-  const gd = element("div", chart.wide ? "samedge-wide" : "");
-  gd.setAttribute("role", "figure");
-  gd.setAttribute("aria-label", chart.name);
-  gd.hidden = Boolean(chart.needs); // until there are rows
-  return gd;
-}
-
-function addScrubber(state, root) {
+function addScrubber(/** @type {LiveState} */ state, /** @type {HTMLElement} */ root) {
   state.scrubber = makeScrubber({
     moved: (step) => moveCursor(state, step),
-    settled: () => tell(state),
+    settled: () => reportCursor(state),
     signal: state.abort.signal,
   });
   root.append(state.scrubber.root);
   document.addEventListener("keydown", (event) => {
-    const ours = event.target === document.body || root.contains(event.target);
+    const ours = event.target === document.body || root.contains(/** @type {Node} */ (event.target));
     if (event.key !== "Escape" || !ours || state.cursor === null) return;
     moveCursor(state, null);
-    tell(state);
+    reportCursor(state);
   }, { signal: state.abort.signal });
 }
 
-function listen(state, grid) {
+function listen(/** @type {LiveState} */ state, /** @type {HTMLElement} */ grid) {
   const { signal } = state.abort;
   const resume = () => {
     if (state.dirty || state.queue.length) scheduleDraw(state);
@@ -439,7 +396,10 @@ function listen(state, grid) {
   }
 }
 
-/** First draw, then events: Plotly adds its `on` to the element at the first draw. */
+/**
+ * First draw, then events: Plotly adds its `on` to the element at the first draw.
+ * @type {(state: LiveState, plotly: Plotly) => void}
+ */
 function start(state, plotly) {
   if (state.abort.signal.aborted) return; // released while Plotly was loading
   state.plotly = plotly;
@@ -447,16 +407,18 @@ function start(state, plotly) {
   state.queue = [];
   for (const chart of state.set) { // a hidden one gets its size when it is shown
     drawChart(state, chart);
-    const gd = state.charts.get(chart.name);
-    gd.on("plotly_relayout", (change) => onRelayout(state, chart, change));
-    gd.on("plotly_restyle", () => onLegendChange(state, chart));
-    gd.on("plotly_doubleclick", () => follow(state));
-    gd.on("plotly_hover", (event) => onHover(state, chart, event));
-    gd.on("plotly_unhover", () => onUnhover(state, chart));
-    if (state.scrubber) onClick(gd, state.abort.signal, ({ x }) => onChartClick(state, x));
+    const plot = plotOf(state, chart);
+    plot.on("plotly_relayout", (change) => onRelayout(state, chart, change));
+    plot.on("plotly_restyle", () => onLegendChange(state, chart));
+    plot.on("plotly_doubleclick", () => follow(state));
+    plot.on("plotly_hover", (event) => onHover(state, chart, event));
+    plot.on("plotly_unhover", () => onUnhover(state, chart));
+    if (state.scrubber) onClick(plot, state.abort.signal, ({ x }) => onChartClick(state, x));
   }
   state.observer = new ResizeObserver((entries) => {
-    for (const { target } of entries) if (target.offsetParent) plotly.Plots.resize(target);
+    for (const { target } of entries) {
+      if (/** @type {HTMLElement} */ (target).offsetParent) plotly.Plots.resize(target);
+    }
   });
-  for (const gd of state.charts.values()) state.observer.observe(gd);
+  for (const plot of state.charts.values()) state.observer.observe(plot);
 }

@@ -1,82 +1,80 @@
-/** What every component needs of the page: Plotly.js once, style once, elements, clicks, numbers. */
+/** What every component needs of the page: its life, style once, elements, numbers. */
 
-let plotlyLoad = null;
+/** @import { Component } from "./types.d.ts" */
 
-// Plotly's place for its buttons, the upper right corner, is the legend's; the lower one is free.
-const BUTTONS_STYLE = `
-:is(.samedge-live, .samedge-figures) .js-plotly-plot .plotly .modebar-container { top: auto !important; bottom: 0; }
-:is(.samedge-live, .samedge-figures) .js-plotly-plot .plotly .modebar { top: auto; bottom: -4px; }
-:is(.samedge-live, .samedge-figures) .modebar-group { background-color: transparent !important; } /* numbers stand above */`;
-
-/** Load Plotly.js from beside this file, once a page. */
-export function loadPlotly() {
-  addStyle("samedge-buttons-style", BUTTONS_STYLE);
-  const version = new URL(import.meta.url).searchParams.get("plotly") ?? "";
-  plotlyLoad ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = new URL(`plotly.min.js?v=${version}`, import.meta.url).href;
-    script.onload = () => (window.Plotly ? resolve(window.Plotly) : reject(new Error("no Plotly in the file")));
-    script.onerror = () => reject(new Error(`cannot load ${script.src}`));
-    document.head.append(script);
-  });
-  return plotlyLoad;
-}
-
-/** Add a style sheet to the page, once for each id. */
-export function addStyle(id, css) {
-  if (document.getElementById(id)) return;
-  const style = element("style");
-  style.id = id;
-  style.textContent = css;
-  document.head.append(style);
-}
-
-export function element(tag, className = "") {
-  const node = document.createElement(tag);
-  node.className = className;
-  return node;
-}
-
-const CLICK_SLACK = 4; // pixels that a hand may move while it clicks
-
-/** Hear of clicks anywhere in the plot area: Plotly itself only reports points of traces. */
-export function onClick(gd, signal, clicked) {
-  let down = null;
-  gd.addEventListener("pointerdown", (event) => {
-    const left = event.button === 0 && event.target.classList.contains("nsewdrag");
-    down = left ? [event.clientX, event.clientY] : null;
-  }, { signal, capture: true });
-  window.addEventListener("pointerup", (event) => {
-    const still = down && Math.hypot(event.clientX - down[0], event.clientY - down[1]) < CLICK_SLACK;
-    down = null;
-    if (still) clicked(dataAt(gd, event));
-  }, { signal });
-}
-
-/** Where an event lies in a chart, in data units. */
-function dataAt(gd, event) {
-  const { xaxis, yaxis } = gd._fullLayout;
-  const box = gd.getBoundingClientRect();
-  return { x: xaxis.p2d(event.clientX - box.left - xaxis._offset), y: yaxis.p2d(event.clientY - box.top - yaxis._offset) };
-}
-
-/** Five digits, and a dash where there is no number. */
-export function shownNumber(value) {
-  if (value === undefined || !Number.isFinite(value)) return "–";
-  if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6)) return value.toExponential(3);
-  return Number(value.toPrecision(5)).toString();
+/**
+ * The two functions by which Streamlit drives a component, through the bootstrap of assets.py. `update`
+ * comes at every message and change of theme; `release` may come while the element stays: only what has
+ * left the page is forgotten.
+ * @template State, Data
+ * @param {(component: Component<Data>) => State} mount makes the element's content and the state
+ * @param {(state: State, component: Component<Data>) => void} receive takes in a message
+ * @param {(state: State) => void} [forget] ends what would outlive the element
+ */
+export function lifecycle(mount, receive, forget = () => {}) {
+  /** @type {WeakMap<HTMLElement, State>} */
+  const mounted = new WeakMap();
+  return {
+    update(/** @type {Component<Data>} */ component) {
+      const host = component.parentElement;
+      const state = mounted.get(host) ?? mount(component);
+      mounted.set(host, state);
+      receive(state, component);
+    },
+    release(/** @type {HTMLElement} */ host) {
+      setTimeout(() => {
+        const state = mounted.get(host);
+        if (!state || host.isConnected) return;
+        forget(state);
+        mounted.delete(host);
+      });
+    },
+  };
 }
 
 /**
  * A function that gives a new state what the last one under the same key held in these fields. A busy
  * server may lose the message that keeps an element, and Streamlit then mounts it anew, as it does on
  * a change of page. (The `key` that Streamlit itself passes is new at each mount.)
+ * @type {(fields: string[]) => <State extends object>(key: string, state: State) => State}
  */
 export function memory(fields) {
   const latest = new Map();
   return (key, state) => {
-    for (const field of latest.has(key) ? fields : []) state[field] = latest.get(key)[field];
+    const last = latest.get(key);
+    if (last) Object.assign(state, Object.fromEntries(fields.map((field) => [field, last[field]])));
     latest.set(key, state);
     return state;
   };
+}
+
+/** Show `root` in an element, which from now on takes its height from it. */
+export function fill(/** @type {HTMLElement} */ host, /** @type {HTMLElement} */ root) {
+  host.replaceChildren(root);
+  host.style.minHeight = ""; // set by the bootstrap
+}
+
+/** Add a style sheet to the page, once for each id. */
+export function addStyle(/** @type {string} */ id, /** @type {string} */ css) {
+  if (document.getElementById(id)) return;
+  const style = element("style", "", css);
+  style.id = id;
+  document.head.append(style);
+}
+
+/** A new element with its class and text. @template {keyof HTMLElementTagNameMap} Tag */
+export function element(/** @type {Tag} */ tag, className = "", text = "") {
+  return Object.assign(document.createElement(tag), { className, textContent: text });
+}
+
+/** Five digits, and a dash where there is no number. */
+export function shownNumber(/** @type {number | undefined} */ value) {
+  if (value === undefined || !Number.isFinite(value)) return "–";
+  if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6)) return value.toExponential(3);
+  return Number(value.toPrecision(5)).toString();
+}
+
+/** A whole number with its thousands apart. */
+export function count(/** @type {number} */ step) {
+  return step.toLocaleString("en");
 }

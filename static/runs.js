@@ -4,14 +4,19 @@
  * runs are selected is known here at once, and on the server with the next message.
  */
 
-const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
-const { addStyle, element } = await part("page.js");
+/** @import { Cell, Component, Part, RunsColumn, RunsData, RunsRow, RunsState } from "./types.d.ts" */
 
+/** @type {Part} */
+const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
+const { addStyle, element, fill, lifecycle } = await part("page.js");
+
+/** @type {Record<string, [on: string, off: string]>} */
 const TOGGLES = { starred: ["★", "☆"], pinned: ["◉", "○"] };
 const SPARK = { width: 96, height: 26, top: 1.5 }; // sharpness / edge up to `top`; the rest is cut off
 
 /* ---------------------------------------------------------------- cells */
 
+/** How a cell of each kind is drawn. @type {Record<string, Cell>} */
 const CELLS = {
   text: (td, value) => { td.textContent = value; },
   number: (td, value) => { td.textContent = value; },
@@ -24,19 +29,19 @@ const CELLS = {
   toggle: toggleCell,
 };
 
-function shownTime(seconds) {
+/** The local date and time of a time since 1970. */
+function shownTime(/** @type {number} */ seconds) {
   const when = new Date(1000 * seconds);
   const day = when.toLocaleDateString("en", { day: "numeric", month: "short" });
   const year = when.getFullYear() === new Date().getFullYear() ? "" : ` ${when.getFullYear()}`;
   return `${day}${year}, ${when.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })}`;
 }
 
+/** @type {Cell} */
 function titleCell(td, { text, own, note, link }, { run, state }) {
-  const name = link ? element("a") : element("span");
-  name.textContent = text;
-  if (!own) name.className = "samedge-runs-unnamed";
+  const name = element(link ? "a" : "span", own ? "" : "samedge-runs-unnamed", text);
   if (note) name.title = note;
-  if (link) {
+  if (name instanceof HTMLAnchorElement) {
     name.href = new URL(`./?run=${run.id}`, document.baseURI).href;
     name.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own
@@ -47,13 +52,14 @@ function titleCell(td, { text, own, note, link }, { run, state }) {
   td.append(name);
 }
 
+/** @type {Cell} */
 function statusCell(td, { text, tone, more }) {
-  const badge = element("span", `samedge-runs-badge samedge-runs-${tone}`);
-  badge.textContent = text;
+  const badge = element("span", `samedge-runs-badge samedge-runs-${tone}`, text);
   if (more) badge.title = more;
   td.append(badge);
 }
 
+/** @type {Cell} */
 function stepsCell(td, { text, share }) {
   td.textContent = text;
   if (share === null) return;
@@ -63,32 +69,28 @@ function stepsCell(td, { text, share }) {
   td.append(bar);
 }
 
-function tagsCell(td, words) {
-  for (const word of words) {
-    const tag = element("span", "samedge-runs-tag");
-    tag.textContent = word;
-    td.append(tag);
-  }
+function tagsCell(/** @type {HTMLElement} */ td, /** @type {string[]} */ words) {
+  td.append(...words.map((word) => element("span", "samedge-runs-tag", word)));
 }
 
 /** Sharpness / edge over the steps; the dashed line is the edge. */
-function sparkCell(td, values) {
+function sparkCell(/** @type {HTMLElement} */ td, /** @type {number[]} */ values) {
   if (values.length < 2) return;
   const { width, height, top } = SPARK;
-  const y = (value) => (height * (1 - Math.min(value, top) / top)).toFixed(1);
+  const y = (/** @type {number} */ value) => (height * (1 - Math.min(value, top) / top)).toFixed(1);
   const points = values.map((value, i) => `${((width * i) / (values.length - 1)).toFixed(1)},${y(value)}`);
   const label = `sharpness / edge from ${values[0]} to ${values.at(-1)}`;
   td.innerHTML = `<svg width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">
     <line x1="0" x2="${width}" y1="${y(1)}" y2="${y(1)}" /><polyline /></svg>`;
-  td.firstChild.setAttribute("aria-label", label);
-  td.querySelector("polyline").setAttribute("points", points.join(" "));
+  td.querySelector("svg")?.setAttribute("aria-label", label);
+  td.querySelector("polyline")?.setAttribute("points", points.join(" "));
 }
 
+/** @type {Cell} */
 function toggleCell(td, value, { run, column, state }) {
   const [on, off] = TOGGLES[column.name];
-  const button = element("button", `samedge-runs-toggle${value ? " samedge-runs-on" : ""}`);
+  const button = element("button", `samedge-runs-toggle${value ? " samedge-runs-on" : ""}`, value ? on : off);
   button.type = "button";
-  button.textContent = value ? on : off;
   button.dataset.name = column.name;
   button.setAttribute("aria-pressed", value);
   button.setAttribute("aria-label", `${column.title} ${run.name}`);
@@ -98,23 +100,15 @@ function toggleCell(td, value, { run, column, state }) {
 
 /* ---------------------------------------------------------------- the table */
 
-function drawHead(state) {
+function drawHead(/** @type {RunsState} */ state) {
   const row = element("tr");
-  row.append(tickHead(state), ...state.data.columns.map((column) => columnHead(state, column)));
+  const first = element("th");
+  first.append(state.all);
+  row.append(first, ...state.data.columns.map((column) => columnHead(state, column)));
   state.head.replaceChildren(row);
 }
 
-function tickHead(state) {
-  const th = element("th");
-  state.all = tickBox("Select all runs on this page");
-  state.all.addEventListener("change", () => {
-    for (const { id } of state.data.rows) tick(state, id, state.all.checked);
-    tell(state);
-  });
-  th.append(state.all);
-  return th;
-}
-
+/** @type {(state: RunsState, column: RunsColumn) => HTMLElement} */
 function columnHead(state, { name, label, help, kind, sortable }) {
   const { sort, descending } = state.data;
   const th = element("th", numeric(kind) ? "samedge-runs-number" : "");
@@ -124,21 +118,21 @@ function columnHead(state, { name, label, help, kind, sortable }) {
     th.textContent = label;
     return th;
   }
-  const button = element("button", "samedge-runs-sort");
+  const arrow = descending ? "↓" : "↑";
+  const button = element("button", "samedge-runs-sort", sort === name ? `${label} ${arrow}` : label);
   button.type = "button";
-  button.textContent = sort === name ? `${label} ${descending ? "↓" : "↑"}` : label;
   button.addEventListener("click", () => state.trigger("sorted", name));
   if (sort === name) th.setAttribute("aria-sort", descending ? "descending" : "ascending");
   th.append(button);
   return th;
 }
 
-function numeric(kind) {
+function numeric(/** @type {string} */ kind) {
   return kind === "number" || kind === "steps";
 }
 
 /** Rows that have not changed stay as they are, so that nobody loses the focus to a tick. */
-function drawRows(state) {
+function drawRows(/** @type {RunsState} */ state) {
   const { columns, rows } = state.data;
   const look = JSON.stringify(columns);
   const kept = new Map();
@@ -150,24 +144,26 @@ function drawRows(state) {
   }
   state.rows = kept;
   state.body.replaceChildren(...[...kept.values()].map(({ row }) => row));
-  if (focus) kept.get(focus.id)?.row.querySelector(`[data-name="${focus.name}"]`)?.focus();
+  kept.get(focus.id)?.row.querySelector(`[data-name="${focus.name}"]`)?.focus();
   showTicks(state);
 }
 
-function focused({ body }) {
-  const name = document.activeElement?.dataset?.name;
-  const row = name && body.contains(document.activeElement) && document.activeElement.closest("tr");
-  return row ? { id: row.dataset.run, name } : null;
+/** Which part of which row has the focus. */
+function focused(/** @type {RunsState} */ { body }) {
+  const active = /** @type {HTMLElement | null} */ (document.activeElement);
+  const row = body.contains(active) ? active?.closest("tr") : null;
+  return { id: row?.dataset.run, name: active?.dataset.name };
 }
 
-function makeRow(state, run, columns) {
+/** A row of the table and its tick box. */
+function makeRow(/** @type {RunsState} */ state, /** @type {RunsRow} */ run, /** @type {RunsColumn[]} */ columns) {
   const row = element("tr", run.faint ? "samedge-runs-faint" : "");
   row.dataset.run = run.id;
   const box = tickBox(`Select ${run.name}`);
   box.addEventListener("click", (event) => {
     for (const id of stretch(state, run.id, event.shiftKey)) tick(state, id, box.checked);
     state.anchor = run.id;
-    tell(state);
+    reportTicks(state);
   });
   const first = element("td");
   first.append(box);
@@ -180,7 +176,7 @@ function makeRow(state, run, columns) {
   return { row, box };
 }
 
-function tickBox(label) {
+function tickBox(/** @type {string} */ label) {
   const box = element("input");
   box.type = "checkbox";
   box.dataset.name = "tick";
@@ -191,29 +187,28 @@ function tickBox(label) {
 /* ---------------------------------------------------------------- selection */
 
 /** The runs from the last one that was ticked to this one, with Shift; else this one. */
-function stretch(state, id, shift) {
+function stretch(/** @type {RunsState} */ state, /** @type {string} */ id, /** @type {boolean} */ shift) {
   const ids = state.data.rows.map((run) => run.id);
-  const [from, to] = [ids.indexOf(state.anchor), ids.indexOf(id)].sort((a, b) => a - b);
+  const [from, to] = [ids.indexOf(state.anchor ?? ""), ids.indexOf(id)].sort((a, b) => a - b);
   return shift && from >= 0 ? ids.slice(from, to + 1) : [id];
 }
 
-function tick(state, id, on) {
+function tick(/** @type {RunsState} */ state, /** @type {string} */ id, /** @type {boolean} */ on) {
   if (on) state.selected.add(id);
   else state.selected.delete(id);
 }
 
-function tell(state) {
+function reportTicks(/** @type {RunsState} */ state) {
   showTicks(state);
   state.set("selected", { version: state.version, ids: [...state.selected] });
 }
 
-function showTicks(state) {
-  let ticked = 0;
+function showTicks(/** @type {RunsState} */ state) {
   for (const [id, { row, box }] of state.rows) {
     box.checked = state.selected.has(id);
     row.classList.toggle("samedge-runs-selected", box.checked);
-    ticked += box.checked;
   }
+  const ticked = [...state.rows.keys()].filter((id) => state.selected.has(id)).length;
   state.all.checked = ticked > 0 && ticked === state.rows.size;
   state.all.indeterminate = ticked > 0 && ticked < state.rows.size;
 }
@@ -254,12 +249,10 @@ const STYLE = `
 .samedge-runs svg polyline { fill: none; stroke: var(--st-primary-color); stroke-width: 1.4; stroke-linejoin: round; }
 `;
 
-const mounted = new WeakMap();
+export const { update, release } = lifecycle(mount, receive);
 
-/** Called by Streamlit through the bootstrap of assets.py, at every message and change of theme. */
-export function update({ parentElement, data, setStateValue, setTriggerValue }) {
-  let state = mounted.get(parentElement);
-  if (!state) mounted.set(parentElement, (state = mount(parentElement)));
+/** @type {(state: RunsState, component: Component<RunsData>) => void} */
+function receive(state, { data, setStateValue, setTriggerValue }) {
   Object.assign(state, { data, set: setStateValue, trigger: setTriggerValue });
   if (state.version !== data.version) {
     state.version = data.version; // the server has changed the selection, or the table is new
@@ -269,10 +262,8 @@ export function update({ parentElement, data, setStateValue, setTriggerValue }) 
   drawRows(state);
 }
 
-/** Nothing outlives the element. */
-export function release() {}
-
-function mount(host) {
+/** @type {(component: Component<RunsData>) => RunsState} */
+function mount({ parentElement, data, setStateValue, setTriggerValue }) {
   addStyle("samedge-runs-style", STYLE);
   const root = element("div", "samedge-runs");
   const table = element("table");
@@ -281,7 +272,16 @@ function mount(host) {
   table.append(head, body);
   root.append(table);
   root.tabIndex = 0; // so that the keyboard can scroll it
-  host.replaceChildren(root);
-  host.style.minHeight = "";
-  return { head, body, rows: new Map(), selected: new Set(), version: null, anchor: null, all: null, data: null };
+  fill(parentElement, root);
+  const all = tickBox("Select all runs on this page");
+  /** @type {RunsState} */
+  const state = {
+    head, body, all, data, set: setStateValue, trigger: setTriggerValue,
+    rows: new Map(), selected: new Set(), version: null, anchor: null,
+  };
+  all.addEventListener("change", () => {
+    for (const { id } of state.data.rows) tick(state, id, all.checked);
+    reportTicks(state);
+  });
+  return state;
 }

@@ -3,12 +3,19 @@
  * numbers of that step, looked up in the rows that the browser keeps.
  */
 
-const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
-const { element, shownNumber } = await part("page.js");
+/** @import { Part, Scrubber, ScrubberEvents, ScrubberRow } from "./types.d.ts" */
+
+/** @type {Part} */
+const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
+const { count, element, shownNumber } = await part("page.js");
+
+/** @typedef {{ name: string, column: string, optional?: boolean, only?: string[] }} Shown a number of a step */
+/** @typedef {ScrubberRow & { row: number, exact: Record<string, number> | null }} Found a run's row at the cursor */
 
 /**
  * What is shown of a step. `optional`: only when a shown run has it; `only`: where one of these columns
  * has a number, which tells the rule in force.
+ * @type {Shown[]}
  */
 const NUMBERS = [
   { name: "sharpness", column: "sharpness" },
@@ -52,7 +59,10 @@ export const SCRUBBER_STYLE = `
 }
 `;
 
-/** Make a scrubber; `moved(step)` hears of each move, null lets go; `settled()` follows when it rests. */
+/**
+ * Make a scrubber; `moved(step)` is called at each move, null lets go; `settled()` follows when it rests.
+ * @type {(events: ScrubberEvents) => Scrubber}
+ */
 export function makeScrubber({ moved, settled, signal }) {
   const root = element("div", "samedge-cursor");
   const row = element("div", "samedge-cursor-row");
@@ -70,14 +80,16 @@ export function makeScrubber({ moved, settled, signal }) {
   root.hidden = true;
   row.append(range, exact, button, note);
   root.append(row, table);
+  /** @type {Scrubber} */
   const scrubber = { root, range, exact, button, note, table, rows: [], cursor: null, written: null, held: false };
   listen(scrubber, { moved, settled, signal });
   return scrubber;
 }
 
+/** @type {(scrubber: Scrubber, events: ScrubberEvents) => void} */
 function listen(scrubber, { moved, settled, signal }) {
   const { range, exact, button } = scrubber;
-  const move = (step) => {
+  const move = (/** @type {number | null} */ step) => {
     scrubber.cursor = step; // the next key may come before the next frame
     moved(step);
   };
@@ -112,7 +124,10 @@ function listen(scrubber, { moved, settled, signal }) {
   });
 }
 
-/** Where a key leads to from the cursor, or null if the key is not ours. */
+/**
+ * Where a key leads to from the cursor, or null if the key is not ours.
+ * @type {(scrubber: Scrubber, key: string) => number | null}
+ */
 function stepByKey({ rows, cursor }, key) {
   const last = lastOf(rows);
   const from = cursor ?? last;
@@ -128,21 +143,27 @@ function stepByKey({ rows, cursor }, key) {
   }
 }
 
-function lastOf(rows) {
+/** The last step of any run. */
+function lastOf(/** @type {ScrubberRow[]} */ rows) {
   return Math.max(...rows.map(({ run }) => run.lastStep));
 }
 
-function recordedBefore(rows, from) {
-  const before = rows.map(({ run }) => run.columns.get("step")[run.rowAt(from - 1)] ?? 0);
+/** The nearest recorded step before one. */
+function recordedBefore(/** @type {ScrubberRow[]} */ rows, /** @type {number} */ from) {
+  const before = rows.map(({ run }) => run.column("step")[run.rowAt(from - 1)] ?? 0);
   return Math.max(...before);
 }
 
-function recordedAfter(rows, from) {
-  const after = rows.map(({ run }) => run.columns.get("step")[run.rowAt(from) + 1] ?? Infinity);
+/** The nearest recorded step after one. */
+function recordedAfter(/** @type {ScrubberRow[]} */ rows, /** @type {number} */ from) {
+  const after = rows.map(({ run }) => run.column("step")[run.rowAt(from) + 1] ?? Infinity);
   return Math.min(...after, lastOf(rows));
 }
 
-/** Show the cursor (a step, or null) and its numbers in each of `rows`: a run and its colour. */
+/**
+ * Show the cursor (a step, or null) and its numbers in each of `rows`: a run and its colour.
+ * @type {(scrubber: Scrubber, rows: ScrubberRow[], cursor: number | null) => void}
+ */
 export function drawScrubber(scrubber, rows, cursor) {
   Object.assign(scrubber, { rows, cursor });
   const { root, range, exact, button, note, table } = scrubber;
@@ -150,33 +171,33 @@ export function drawScrubber(scrubber, rows, cursor) {
   if (!rows.length) return;
   const last = lastOf(rows);
   // A slider that grows under the hand would move away from it.
-  if (!scrubber.held) range.max = last;
-  range.value = cursor ?? range.max;
+  if (!scrubber.held) range.max = String(last);
+  range.value = String(cursor ?? range.max);
   range.setAttribute("aria-valuetext", cursor === null ? "follows the run" : `step ${count(cursor)} of ${count(last)}`);
-  exact.max = last;
+  exact.max = String(last);
   const value = cursor === null ? "" : String(cursor);
-  if (scrubber.written !== value) exact.value = scrubber.written = value; // else it may be typed in just now
+  if (scrubber.written !== value) exact.value = value; // else it may be typed in just now
+  scrubber.written = value;
   button.hidden = cursor === null;
   note.textContent = cursor === null ? "follows the run" : `of ${count(last)}`;
   table.hidden = cursor === null;
   table.replaceChildren(...(cursor === null ? [] : readout(rows, cursor)));
 }
 
-function count(step) {
-  return step.toLocaleString("en");
-}
-
-/** The table of numbers at the cursor: a row for each run. */
+/**
+ * The table of numbers at the cursor: a row for each run.
+ * @type {(rows: ScrubberRow[], cursor: number) => HTMLElement[]}
+ */
 function readout(rows, cursor) {
   const found = rows.map(({ run, color }) => ({
-    run, color, row: run.rowAt(cursor), exact: run.exact?.step === cursor ? run.exact : null,
+    run, color, row: run.rowAt(cursor), exact: run.exact.step === cursor ? run.exact : null,
   }));
   const shown = NUMBERS.filter((number) => !number.optional || found.some((one) => find(number, one)));
   const head = element("tr");
-  head.append(...["run", "step", ...shown.map(({ name }) => name)].map((name) => cell("th", name, "col")));
+  head.append(...["run", "step", ...shown.map(({ name }) => name)].map((name) => headCell(name, "col")));
   const body = found.map((one) => {
     const line = element("tr");
-    const label = cell("th", one.run.label, "row");
+    const label = headCell(one.run.label, "row");
     label.style.color = one.color;
     line.append(label, stepCell(one, cursor), ...shown.map((number) => numberCell(number, one)));
     return line;
@@ -187,52 +208,53 @@ function readout(rows, cursor) {
   return [thead, tbody];
 }
 
-function cell(tag, text, scope = "") {
-  const made = Object.assign(element(tag), { textContent: text });
-  if (scope) made.scope = scope;
-  return made;
+function headCell(/** @type {string} */ text, /** @type {string} */ scope) {
+  return Object.assign(element("th", "", text), { scope });
 }
 
 /** Step of the row that is shown: the server sends that of a resting cursor; long runs are thinned here. */
-function shownStep({ run, row, exact }) {
-  return exact ? exact.step : run.columns.get("step")[row];
+function shownStep(/** @type {Found} */ { run, row, exact }) {
+  return exact ? exact.step : run.column("step")[row];
 }
 
-function stepCell(one, cursor) {
-  if (one.row < 0) return named(cell("td", "–"), "step");
+function stepCell(/** @type {Found} */ one, /** @type {number} */ cursor) {
+  if (one.row < 0) return namedCell("step", "–");
   const step = shownStep(one);
   const why = one.run.lastStep < cursor ? "the last one" : "nearest kept row";
-  return named(noted(count(step), step === cursor ? [] : [why]), "step");
+  return namedCell("step", count(step), step === cursor ? [] : [why]);
 }
 
-function numberCell(number, one) {
+function numberCell(/** @type {Shown} */ number, /** @type {Found} */ one) {
   const found = find(number, one);
   const notes = !found || found.step === shownStep(one) ? [] : [`at step ${count(found.step)}`];
   const text = shownNumber(found?.value(number.column));
-  if (number.column !== "sharpness" || !found) return named(noted(text, notes), number.name);
+  if (number.column !== "sharpness" || !found) return namedCell(number.name, text, notes);
   const residual = found.value("residual");
   const width = Number.isFinite(residual) ? ` ± ${Number(residual.toPrecision(2))}` : "";
   if (found.value("converged") === 0) notes.push("not converged");
-  return named(noted(text + width, notes), number.name);
+  return namedCell(number.name, text + width, notes);
 }
 
-/** The row that holds a number: what is not measured in the one shown was measured before; or null. */
+/**
+ * The row that holds a number: what is not measured in the one shown was measured before; or null.
+ * @type {(number: Shown, found: Found) => { step: number, value: (name: string) => number } | null}
+ */
 function find({ column, only }, { run, row, exact }) {
-  const known = (name) => Number.isFinite(exact ? exact[name] : run.columns.get(name)?.[row]);
+  /** @type {(name: string) => boolean} */
+  const known = (name) => Number.isFinite(exact ? exact[name] : run.column(name)[row]);
   if (only && !only.some(known)) return null;
   if (exact && known(column)) return { step: exact.step, value: (name) => exact[name] };
   const at = run.measuredAt(column, row);
-  return at < 0 ? null : { step: run.columns.get("step")[at], value: (name) => run.columns.get(name)?.[at] };
+  return at < 0 ? null : { step: run.column("step")[at], value: (name) => run.column(name)[at] };
 }
 
-function noted(text, notes) {
-  const made = cell("td", text);
-  if (notes.length) made.append(cell("small", notes.join(", ")));
-  return made;
-}
-
-/** A narrow page has no head above the numbers: each then carries its name. */
-function named(made, name) {
+/**
+ * A cell with notes below its text. A narrow page has no head above the numbers: each then carries its name.
+ * @type {(name: string, text: string, notes?: string[]) => HTMLTableCellElement}
+ */
+function namedCell(name, text, notes = []) {
+  const made = element("td", "", text);
+  if (notes.length) made.append(element("small", "", notes.join(", ")));
   made.dataset.name = name;
   return made;
 }

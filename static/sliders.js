@@ -4,8 +4,11 @@
  * answered the last ones, so that a slow machine lags by one picture and not by a queue of them.
  */
 
-const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
-const { addStyle, element } = await part("page.js");
+/** @import { Component, Control, Field, Part, SlidersData, SlidersState } from "./types.d.ts" */
+
+/** @type {Part} */
+const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
+const { addStyle, element, fill, lifecycle } = await part("page.js");
 
 const POSITIONS = 400;
 const ANSWER_MS = 500; // an answer can be lost: go on without it
@@ -13,14 +16,14 @@ const ANSWER_MS = 500; // an answer can be lost: go on without it
 /* ---------------------------------------------------------------- positions and values */
 
 /** The value at a position 0 ... POSITIONS, rounded to three digits. */
-function valueAt(field, position) {
+export function valueAt(/** @type {Field} */ field, /** @type {number} */ position) {
   const { low, high } = field;
   if (!field.log) return rounded(field, low + ((high - low) * position) / POSITIONS);
   if (field.zero && position === 0) return 0;
   return rounded(field, low * (high / low) ** (position / POSITIONS));
 }
 
-function rounded(field, value) {
+function rounded(/** @type {Field} */ field, /** @type {number} */ value) {
   if (field.integer) return Math.round(value);
   const digits = field.log ? 3 : Math.max(1, 3 + Math.floor(Math.log10(Math.abs(value) || 1)));
   const near = Number(value.toPrecision(digits));
@@ -28,7 +31,7 @@ function rounded(field, value) {
 }
 
 /** The position nearest to a value; beyond the slider's range, its end. */
-function positionOf(field, value) {
+export function positionOf(/** @type {Field} */ field, /** @type {number} */ value) {
   const share = field.log
     ? Math.log(value / field.low) / Math.log(field.high / field.low)
     : (value - field.low) / (field.high - field.low);
@@ -38,6 +41,7 @@ function positionOf(field, value) {
 
 /* ---------------------------------------------------------------- sending */
 
+/** @type {(state: SlidersState, name: string, text: string, settled: boolean) => void} */
 function changed(state, name, text, settled) {
   state.texts.set(name, text);
   state.settled = settled;
@@ -45,7 +49,7 @@ function changed(state, name, text, settled) {
   setTimeout(() => send(state)); // a key makes an input and a change event: one message for both
 }
 
-function send(state) {
+function send(/** @type {SlidersState} */ state) {
   if (!state.unsent || (state.waiting && performance.now() - state.sentAt < ANSWER_MS)) return;
   state.unsent = false;
   state.waiting = true;
@@ -58,28 +62,30 @@ function send(state) {
 
 /* ---------------------------------------------------------------- controls */
 
-function makeControl(state, name) {
+/** @type {(state: SlidersState, field: Field) => Control} */
+function makeControl(state, field) {
   const root = element("div", "samedge-slider");
-  const id = `samedge-${state.prefix}-${name}`;
+  const id = `samedge-${state.prefix}-${field.name}`;
   const control = {
-    root, label: element("label"), help: element("span", "samedge-help"), text: element("input"),
-    range: element("input"), error: element("p", "samedge-error"), field: null,
+    root, label: element("label"), help: element("span", "samedge-help", "?"), text: element("input"),
+    range: element("input"), error: element("p", "samedge-error"), field,
   };
   control.label.htmlFor = id;
   Object.assign(control.range, { type: "range", id, min: 0, max: POSITIONS, step: 1 });
   Object.assign(control.text, { type: "text", inputMode: "decimal", autocomplete: "off" });
-  Object.assign(control.help, { tabIndex: 0, textContent: "?" });
+  control.help.tabIndex = 0;
   control.help.setAttribute("role", "note");
   control.error.setAttribute("role", "alert");
-  listen(state, name, control);
+  listen(state, control);
   const head = element("div", "samedge-slider-head");
   head.append(control.label, control.help, control.text);
   root.append(head, control.range, control.error);
   return control;
 }
 
-function listen(state, name, control) {
-  const slide = (settled) => {
+function listen(/** @type {SlidersState} */ state, /** @type {Control} */ control) {
+  const { name } = control.field;
+  const slide = (/** @type {boolean} */ settled) => {
     const text = String(valueAt(control.field, Number(control.range.value)));
     control.text.value = text;
     control.range.setAttribute("aria-valuetext", text);
@@ -91,7 +97,7 @@ function listen(state, name, control) {
   control.text.addEventListener("change", () => changed(state, name, control.text.value, true));
 }
 
-function show(control, field) {
+function show(/** @type {Control} */ control, /** @type {Field} */ field) {
   const { text } = field;
   control.field = field;
   control.label.textContent = field.unit ? `${field.label} (${field.unit})` : field.label;
@@ -102,7 +108,7 @@ function show(control, field) {
   control.text.setAttribute("aria-invalid", String(Boolean(field.error)));
   control.error.textContent = field.error;
   if (field.error) return;
-  control.range.value = positionOf(field, Number(text));
+  control.range.value = String(positionOf(field, Number(text)));
   control.range.setAttribute("aria-valuetext", text);
 }
 
@@ -128,12 +134,10 @@ const STYLE = `
   box-shadow: 0 3px 14px #0003; }
 `;
 
-const mounted = new WeakMap();
+export const { update, release } = lifecycle(mount, receive, (state) => state.abort.abort());
 
-/** Called by Streamlit through the bootstrap of assets.py, at every message and change of theme. */
-export function update({ parentElement, data, key, setTriggerValue }) {
-  let state = mounted.get(parentElement);
-  if (!state) mounted.set(parentElement, (state = mount(parentElement, key)));
+/** @type {(state: SlidersState, component: Component<SlidersData>) => void} */
+function receive(state, { data, setTriggerValue }) {
   state.trigger = setTriggerValue;
   if (data.count >= state.count) state.waiting = false;
   // what is being dragged or on its way is newer than what the server knows
@@ -141,37 +145,33 @@ export function update({ parentElement, data, key, setTriggerValue }) {
   send(state);
 }
 
-/** Clean up. Streamlit may call this while the element stays. */
-export function release(parentElement) {
-  setTimeout(() => {
-    if (parentElement.isConnected) return;
-    mounted.get(parentElement)?.abort.abort();
-    mounted.delete(parentElement);
-  });
-}
-
-function adopt(state, data) {
-  state.latest = data;
+/** Show what the server knows. */
+function adopt(/** @type {SlidersState} */ state, /** @type {SlidersData} */ data) {
   state.root.style.fontSize = `${data.font}px`;
   state.count = Math.max(state.count, data.count);
   const names = data.fields.map(({ name }) => name);
   if (names.join() !== [...state.controls.keys()].join()) {
-    const kept = new Map(names.map((name) => [name, state.controls.get(name) ?? makeControl(state, name)]));
-    state.controls = kept;
-    state.root.replaceChildren(...[...kept.values()].map(({ root }) => root));
+    state.controls = new Map(data.fields.map((field) => [field.name, controlOf(state, field)]));
+    state.root.replaceChildren(...[...state.controls.values()].map(({ root }) => root));
   }
   state.texts = new Map(data.fields.map(({ name, text }) => [name, text]));
-  for (const field of data.fields) show(state.controls.get(field.name), field);
+  for (const field of data.fields) show(controlOf(state, field), field);
 }
 
-function mount(host, key) {
+/** @type {(state: SlidersState, field: Field) => Control} */
+function controlOf(state, field) {
+  return state.controls.get(field.name) ?? makeControl(state, field);
+}
+
+/** @type {(component: Component<SlidersData>) => SlidersState} */
+function mount({ parentElement, key, setTriggerValue }) {
   addStyle("samedge-sliders-style", STYLE);
   const root = element("div", "samedge-sliders");
-  host.replaceChildren(root);
-  host.style.minHeight = "";
+  fill(parentElement, root);
+  /** @type {SlidersState} */
   const state = {
-    root, prefix: key, controls: new Map(), texts: new Map(), latest: null, trigger: null, count: 0, settled: true,
-    unsent: false, waiting: false, sentAt: 0, dragging: false, abort: new AbortController(),
+    root, prefix: key, trigger: setTriggerValue, abort: new AbortController(), controls: new Map(), texts: new Map(),
+    count: 0, settled: true, unsent: false, waiting: false, sentAt: 0, dragging: false,
   };
   for (const type of ["pointerup", "pointercancel", "blur"]) {
     window.addEventListener(type, () => { state.dragging = false; }, { signal: state.abort.signal });

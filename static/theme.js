@@ -1,5 +1,7 @@
 /** Colours, fonts and axes in the theme of the page, shared by all charts. */
 
+/** @import { Look, Options, Theme } from "./types.d.ts" */
+
 export const LIGHT = {
   sharpness: "#0a58ca", topk: "#64748b", gd: "#3f3f46", sam: "#cf4307", usam: "#a3299a",
   polyak: "#2e7d32", nesterov: "#856404", grad: "#007a87", gradK: "#007a87", samK: "#cf4307",
@@ -32,15 +34,26 @@ export const DARK = {
   ],
 };
 
-/** Painted on to ask the browser for colours and for widths of text. */
-const ruler = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+/** @type {CanvasRenderingContext2D | null} */
+let ruler = null;
 
-export function readTheme(host) {
+/** Painted on to ask the browser for colours and for widths of text. */
+function canvas() {
+  ruler ??= document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  return /** @type {CanvasRenderingContext2D} */ (ruler);
+}
+
+/**
+ * Streamlit's theme, from the variables that it sets for an element, and our colours in it.
+ * @type {(host: Element) => Look}
+ */
+export function readLook(host) {
   const style = getComputedStyle(host);
+  /** @type {(name: string, otherwise: string) => string} */
   const variable = (name, otherwise) => style.getPropertyValue(`--st-${name}`).trim() || otherwise;
   const text = variable("text-color", "#31333f");
   const background = variable("background-color", "#ffffff");
-  return {
+  const theme = {
     text,
     background,
     panel: variable("secondary-background-color", "#f0f2f6"),
@@ -49,27 +62,48 @@ export function readTheme(host) {
     mark: translucent(text, 0.45),
     muted: translucent(text, 0.65),
     font: variable("font", "sans-serif"),
-    dark: luminance(background) < 0.4,
   };
+  return { theme, palette: luminance(background) < 0.4 ? DARK : LIGHT };
 }
 
 /** Red, green, blue and opacity (0 to 255) of any CSS colour, by letting the browser paint it. */
-export function channels(color) {
-  ruler.clearRect(0, 0, 1, 1);
-  ruler.fillStyle = color;
-  ruler.fillRect(0, 0, 1, 1);
-  return [...ruler.getImageData(0, 0, 1, 1).data];
+export function channels(/** @type {string} */ color) {
+  const context = canvas();
+  context.clearRect(0, 0, 1, 1);
+  context.fillStyle = color;
+  context.fillRect(0, 0, 1, 1);
+  return [...context.getImageData(0, 0, 1, 1).data];
 }
 
-export function translucent(color, alpha) {
+/** The colour with an opacity of 0 to 1. */
+export function translucent(/** @type {string} */ color, /** @type {number} */ alpha) {
   return `rgba(${channels(color).slice(0, 3).join(",")},${alpha})`;
 }
 
-function luminance(color) {
+/** From 0, black, to 1, white. */
+function luminance(/** @type {string} */ color) {
   const [r, g, b] = channels(color);
   return (0.299 * r + 0.587 * g + 0.114 * b) / 255;
 }
 
+/** What every chart of this theme and font size looks like. @type {(theme: Theme, size: number) => Options} */
+export function baseLayout(theme, size) {
+  return {
+    autosize: true,
+    paper_bgcolor: theme.background,
+    plot_bgcolor: theme.background,
+    font: { family: theme.font, size, color: theme.text },
+    legend: {
+      orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", itemwidth: 30,
+      traceorder: "normal", bgcolor: "rgba(0,0,0,0)", font: { size },
+    },
+    hoverlabel: {
+      bgcolor: translucent(theme.panel, 0.94), bordercolor: theme.border, font: { size, color: theme.text },
+    },
+  };
+}
+
+/** What each of its axes looks like. @type {(theme: Theme) => Options} */
 export function axisStyle(theme) {
   return {
     gridcolor: theme.grid, linecolor: theme.border, tickcolor: theme.border, zeroline: false,
@@ -79,12 +113,14 @@ export function axisStyle(theme) {
   };
 }
 
-export function textWidth(text, font) {
-  ruler.font = `13px ${font}`;
-  return ruler.measureText(text).width;
+/** The width of a text of 13 pixels in height, in pixels. */
+export function textWidth(/** @type {string} */ text, /** @type {string} */ font) {
+  const context = canvas();
+  context.font = `13px ${font}`;
+  return context.measureText(text).width;
 }
 
 /** Plotly reads a subset of HTML in every text; what users type must stay text. */
-export function escapeHtml(text) {
+export function escapeHtml(/** @type {string} */ text) {
   return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }

@@ -1,6 +1,11 @@
 /** What the live charts draw: the charts of each page, and their traces from the rows of the runs. */
 
-const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url));
+/** @import { Chart, ChartSet, Line, Palette, Part, Placed } from "./types.d.ts" */
+/** @import { Quantity, Range, Shade, Shown, Trace } from "./types.d.ts" */
+/** @import { RunBuffer } from "./buffer.js" */
+
+/** @type {Part} */
+const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 const { escapeHtml, translucent } = await part("theme.js");
 
 /* ---------------------------------------------------------------- the charts */
@@ -59,13 +64,6 @@ const ALIGNMENT = {
   ],
 };
 
-/**
- * One entry per chart. `log`: the y axis follows the log switch; `measured`: shows what the sharpness
- * was measured on, and where it has not converged; `band`: the line that gets the residual's band, as its
- * hover text does; `marked`: interventions are named; `unitLine`: a line at 1; `ownEdge`: 2/η only where
- * it is the edge in force, as in all charts of more than two runs that differ in it; `needs`: there only
- * where a run has values in this column; `fromZero`: unless false, a linear y axis begins at 0.
- */
 const SHARPNESS_AND_EDGES = {
   name: "Sharpness", title: "sharpness", log: true, wide: true, measured: true, marked: true, band: SHARPNESS,
   lines: [SHARPNESS, ...EDGES, ...TOP_K], // edges dashed and on top, or the sharpness would hide its edge
@@ -112,17 +110,17 @@ const PAPER = [
   HELD_OUT,
 ];
 
-/**
- * `invitation` is what an empty chart says: each page has a button of its own to start with; `dense`: two
- * charts stand side by side where there is little room, too.
- */
+/** The charts of each page. @type {Record<string, ChartSet>} */
 export const CHART_SETS = {
   lab: { set: LAB, invitation: "Press Start" },
   paper: { set: PAPER, invitation: "Press Run" },
   lesson: { set: LESSON, invitation: "Press Start", dense: true },
 };
 
-/** Line style by role; dash and width carry the meaning too, for eyes that do not see the hues. */
+/**
+ * Line style by role; dash and width carry the meaning too, for eyes that do not see the hues.
+ * @type {Record<string, { width: number, dash: string }>}
+ */
 const STROKES = {
   sharpness: { width: 2.2, dash: "solid" },
   topk: { width: 1, dash: "solid" },
@@ -140,6 +138,7 @@ const STROKES = {
   heldOutAccuracy: { width: 2, dash: "dot" },
 };
 
+/** @type {Record<string, Shade>} */
 const FAMILY_SHADES = {
   gd: "deep", sam: "deep", usam: "deep", polyak: "deep", nesterov: "deep",
   topk: "mid", accuracy: "mid", heldOutAccuracy: "mid", gradK: "mid", samK: "deep",
@@ -147,24 +146,22 @@ const FAMILY_SHADES = {
 
 /* ---------------------------------------------------------------- their traces */
 
-/** Everything a trace builder needs besides its line: run, its place (null when alone), view, colours. */
-function context(state, run, place) {
-  return { run, place, view: state.view, palette: state.palette, hidden: state.hidden };
-}
+/** What the builder of a trace needs besides its line. @typedef {Shown & Placed} Context */
 
 /** Whether there is anything that this chart is for. */
-export function isNeeded({ runs }, { needs }) {
+export function isNeeded(/** @type {Shown} */ { runs }, /** @type {Chart} */ { needs }) {
   return !needs || [...runs.values()].some((run) => run.columns.get(needs)?.some(Number.isFinite));
 }
 
+/** All that is drawn in a chart. @type {(state: Shown, chart: Chart) => Trace[]} */
 export function chartTraces(state, chart) {
   const runs = [...state.runs.values()];
   const pair = runs.length > 1;
   const edges = new Set(runs.filter((run) => run.rows).map((run) => run.columns.get(GD_EDGE.column)?.at(-1)));
-  const traces = [...branchTraces(state, chart), ...(chart.ghost ? ghostOf(state) : []).map((ghost) => ghostTrace(state, chart, ghost))];
+  const traces = [...branchTraces(state, chart), ...ghostTraces(state, chart)];
   const shown = runs.length > 2 && edges.size > 1 ? { ...chart, ownEdge: true } : chart;
   runs.forEach((run, index) => {
-    if (run.rows) traces.push(...runTraces(context(state, run, pair ? index : null), shown));
+    if (run.rows) traces.push(...runTraces({ ...state, run, place: pair ? index : null }, shown));
   });
   if (pair && edges.size === 1) mergeGdEdges(state, traces);
   if (runs.length > (state.dense ? 1 : 2) && !chart.wide) shortenLegend(traces, chart, runs);
@@ -172,20 +169,36 @@ export function chartTraces(state, chart) {
   return traces;
 }
 
-/** With more runs than there is room for, only their main lines have an entry in the small charts, by the name of the run. */
-function shortenLegend(traces, { lines }, runs) {
-  const main = lines.find((line) => line.always);
-  const minor = lines.filter((line) => line !== main);
+/** The line that a chart is about. */
+function mainLine(/** @type {Chart} */ { lines }) {
+  return lines.find((line) => line.always) ?? lines[0];
+}
+
+/** @type {(trace: Trace, line: { name: string }) => boolean} */
+function isOf({ legendgroup }, { name }) {
+  return Boolean(legendgroup?.endsWith(` ${name}`));
+}
+
+/**
+ * With more runs than there is room for, only their main lines have an entry in the small charts, by the
+ * name of the run.
+ * @type {(traces: Trace[], chart: Chart, runs: RunBuffer[]) => void}
+ */
+function shortenLegend(traces, chart, runs) {
+  const main = mainLine(chart);
   for (const trace of traces) {
-    const run = runs.findIndex((_, place) => trace.legendgroup === groupOf({ place }, main.name));
-    if (run >= 0) trace.name = escapeHtml(runs[run].label);
-    else if (minor.some((line) => trace.legendgroup.endsWith(` ${line.name}`))) trace.showlegend = false;
+    const run = runs.find((_, place) => trace.legendgroup === groupOf(place, main.name));
+    if (run) trace.name = escapeHtml(run.label);
+    else if (chart.lines.some((line) => line !== main && isOf(trace, line))) trace.showlegend = false;
   }
 }
 
-/** Runs of the same step size have the same 2/η: one line in a neutral colour, one entry for all. */
+/**
+ * Runs of the same step size have the same 2/η: one line in a neutral colour, one entry for all.
+ * @type {(state: Shown, traces: Trace[]) => void}
+ */
 function mergeGdEdges({ palette }, traces) {
-  const [first, ...others] = traces.filter(({ legendgroup }) => legendgroup.endsWith(` ${GD_EDGE.name}`));
+  const [first, ...others] = traces.filter((trace) => isOf(trace, GD_EDGE));
   if (!first) return;
   first.name = GD_EDGE.name;
   first.line.color = palette.gd;
@@ -197,42 +210,50 @@ function mergeGdEdges({ palette }, traces) {
   }
 }
 
+/** All that is drawn of one run. @type {(ctx: Context, chart: Chart) => Trace[]} */
 function runTraces(ctx, chart) {
   const lines = chart.lines.filter((line) => isDrawn(line, ctx) && !(chart.ownEdge && isOther(line, ctx)));
   const smoothed = ctx.view.smooth > 0 ? lines.filter((line) => line.smooth) : [];
   const widths = chart.band ? residuals(ctx, chart.band) : null;
-  const raw = (line) => {
+  const raw = (/** @type {Line} */ line) => {
     const trace = rawTrace(ctx, line);
     return widths && line === chart.band ? { ...trace, ...residualHover(chart, widths) } : trace;
   };
   return [
-    ...(widths ? [residualBand(ctx, chart, widths)] : []),
+    ...(chart.band && widths ? [residualBand(ctx, chart, chart.band, widths)] : []),
     ...lines.map((line) => (smoothed.includes(line) ? faintTrace(ctx, line) : raw(line))),
     ...smoothed.map((line) => smoothTrace(ctx, line)),
     ...(chart.measured ? notConverged(ctx) : []),
   ];
 }
 
-function isDrawn(line, { run, view }) {
-  if (line.topK && !view.top_k) return false;
-  const values = run.columns.get(line.column);
-  return values !== undefined && (line.always || values.some(Number.isFinite));
+/** @type {(line: Line, ctx: Context) => boolean} */
+function isDrawn({ column, topK, always }, { run, view }) {
+  if (topK && !view.top_k) return false;
+  return always || Boolean(run.columns.get(column)?.some(Number.isFinite));
 }
 
-/** 2/η beside the edge of another rule; where a run came from GD, it had been in force. */
+/**
+ * 2/η beside the edge of another rule; where a run came from GD, it had been in force.
+ * @type {(line: Line, ctx: Context) => boolean}
+ */
 function isOther(line, { run }) {
   return line.column === "gd_edge" && run.rule !== "gd";
 }
 
+/** @type {(ctx: Context, line: Line) => Trace} */
 function rawTrace(ctx, line) {
   const stroke = STROKES[line.role];
   // A dense oscillation in a bold line is a blob.
   const width = line.width ?? Math.min(stroke.width, ctx.run.rows > 800 ? 1.5 : Infinity);
-  const values = ctx.run.columns.get(line.column);
+  const values = ctx.run.column(line.column);
   return lineTrace(ctx, line, line.name, line.magnitude ? values.map(Math.abs) : values, width);
 }
 
-/** The raw line under its smoothed one: visible, and switched with it in the legend. */
+/**
+ * The raw line under its smoothed one: visible, and switched with it in the legend.
+ * @type {(ctx: Context, line: Line) => Trace}
+ */
 function faintTrace(ctx, line) {
   const raw = rawTrace(ctx, line);
   return {
@@ -241,20 +262,22 @@ function faintTrace(ctx, line) {
   };
 }
 
+/** @type {(ctx: Context, line: Line) => Trace} */
 function smoothTrace(ctx, line) {
-  const values = movingAverage(ctx.run.columns.get(line.column), ctx.view.smooth);
+  const values = movingAverage(ctx.run.column(line.column), ctx.view.smooth);
   return lineTrace(ctx, line, `${line.name} (smoothed)`, values, STROKES[line.role].width);
 }
 
+/** @type {(ctx: Context, line: Line, name: string, y: number[], width: number) => Trace} */
 function lineTrace(ctx, line, name, y, width) {
   const color = lineColor(ctx, line.role);
   const short = ctx.run.rows < 40; // a single point draws no line
-  const seldom = !short && ctx.place > 1 && Boolean(line.always); // six colours alone are hard to tell apart
+  const seldom = !short && (ctx.place ?? 0) > 1 && Boolean(line.always); // six colours alone are hard to tell apart
   return {
     type: "scatter",
     mode: short || seldom ? "lines+markers" : "lines",
     name: suffixed(ctx, name),
-    legendgroup: groupOf(ctx, line.name),
+    legendgroup: groupOf(ctx.place, line.name),
     x: ctx.run.x(ctx.view.x),
     y,
     yaxis: line.yaxis ?? "y",
@@ -263,40 +286,50 @@ function lineTrace(ctx, line, name, y, width) {
     line: { color, width, dash: STROKES[line.role].dash, shape: line.shape ?? "linear" },
     marker: { color, size: 5, symbol: symbolOf(ctx), ...(seldom && { size: 7, maxdisplayed: MARKERS_A_LINE }) },
     hovertemplate: "%{y:.5~g}",
-    visible: visibility(ctx, line.name),
+    visible: visibility(ctx, groupOf(ctx.place, line.name)),
   };
 }
 
+/** @type {(ctx: Context, role: string) => string} */
 function lineColor({ place, palette }, role) {
   return place === null ? palette[role] : familyOf(palette, place)[FAMILY_SHADES[role] ?? "strong"];
 }
 
-export function familyOf({ families }, place) {
+/** The colours of the run at a place. */
+export function familyOf(/** @type {Palette} */ { families }, /** @type {number} */ place) {
   return families[place % families.length];
 }
 
 const SYMBOLS = ["circle", "diamond", "square", "triangle-up", "x", "star"];
 const MARKERS_A_LINE = 12;
 
-function symbolOf({ place }) {
+function symbolOf(/** @type {Context} */ { place }) {
   return SYMBOLS[(place ?? 0) % SYMBOLS.length];
 }
 
+/**
+ * The name of a line, with that of its run where there are several.
+ * @type {(ctx: Context, name: string) => string}
+ */
 function suffixed({ run, place }, name) {
   return place === null ? name : `${name} (${escapeHtml(run.label)})`;
 }
 
 /** Key of a legend choice: by place, not by run, so that it outlives a run. */
-function groupOf({ place }, name) {
+function groupOf(/** @type {number | null} */ place, /** @type {string} */ name) {
   return `${place ?? 0} ${name}`;
 }
 
-function visibility(ctx, name) {
-  return ctx.hidden.has(groupOf(ctx, name)) ? "legendonly" : true;
+/**
+ * Whether the reader has left an entry of the legend on.
+ * @type {(state: Shown, group: string) => true | "legendonly"}
+ */
+function visibility({ hidden }, group) {
+  return hidden.has(group) ? "legendonly" : true;
 }
 
 /** Moving average with weight `w` on the past, started without bias; NaN stays NaN. */
-function movingAverage(values, w) {
+export function movingAverage(/** @type {number[]} */ values, /** @type {number} */ w) {
   let sum = 0;
   let weight = 0;
   return values.map((value) => {
@@ -310,6 +343,7 @@ function movingAverage(values, w) {
 /**
  * ||Hv - θv|| in the units of a line, one a row (NaN where not measured): an eigenvalue lies within that
  * distance of the sharpness. Null where none is known.
+ * @type {(ctx: Context, line: Line) => number[] | null}
  */
 function residuals({ run }, { column }) {
   const [values, sharpness, known] = [column, "sharpness", "residual"].map((name) => run.columns.get(name));
@@ -317,7 +351,10 @@ function residuals({ run }, { column }) {
   return column === "sharpness" ? known : known.map((width, i) => width * (values[i] / sharpness[i]));
 }
 
-/** The hover text of a line with a band; it is explained once, where the sharpness itself is drawn. */
+/**
+ * The hover text of a line with a band; it is explained once, where the sharpness itself is drawn.
+ * @type {(chart: Chart, widths: number[]) => Partial<Trace>}
+ */
 function residualHover({ measured }, widths) {
   const meaning = measured ? ` <i>(${BAND_MEANS})</i>` : "";
   return { customdata: widths, hovertemplate: `%{y:.5~g} ± %{customdata:.2~g}${meaning}` };
@@ -327,15 +364,16 @@ function residualHover({ measured }, widths) {
  * The residual as a band around a line; most are thinner than the line itself, until one zooms in. All
  * bands are switched together, by one entry in the legend of the chart that explains them: legends of
  * small charts have no room.
+ * @type {(ctx: Context, chart: Chart, line: Line, widths: number[]) => Trace}
  */
-function residualBand(ctx, { band: line, measured }, widths) {
+function residualBand(ctx, { measured }, line, widths) {
   const { run, view } = ctx;
-  const values = run.columns.get(line.column);
-  const rows = [];
-  for (let i = 0; i < run.rows; i++) if (Number.isFinite(widths[i]) && Number.isFinite(values[i])) rows.push(i);
+  const values = run.column(line.column);
+  const rows = rowsWhere(run, (i) => Number.isFinite(widths[i]) && Number.isFinite(values[i]));
   const back = [...rows].reverse();
   const xs = run.x(view.x);
   // A log axis has no place for 0, so the lower rim stays a thousandth of the value.
+  /** @type {(i: number) => number} */
   const lower = (i) => (view.log_y ? Math.max(values[i] - widths[i], values[i] * 1e-3) : values[i] - widths[i]);
   const color = lineColor(ctx, line.role);
   return {
@@ -345,73 +383,93 @@ function residualBand(ctx, { band: line, measured }, widths) {
     x: [...rows, ...back].map((i) => xs[i]),
     y: [...rows.map((i) => values[i] + widths[i]), ...back.map(lower)],
     // without its line it would mean nothing
-    visible: visibility(ctx, line.name) === true && (ctx.hidden.has(BAND) ? "legendonly" : true),
+    visible: visibility(ctx, groupOf(ctx.place, line.name)) === true && visibility(ctx, BAND),
   };
 }
 
+/**
+ * The indices of the rows for which something holds.
+ * @type {(run: RunBuffer, holds: (row: number) => boolean) => number[]}
+ */
+function rowsWhere({ rows }, holds) {
+  return [...Array(rows).keys()].filter(holds);
+}
+
+/** Marks where the sharpness has not converged; a list of none or one. @type {(ctx: Context) => Trace[]} */
 function notConverged(ctx) {
-  const converged = ctx.run.columns.get("converged");
-  const values = ctx.run.columns.get("sharpness");
-  if (!converged || !values) return [];
-  const rows = [];
-  values.forEach((value, i) => Number.isFinite(value) && converged[i] === 0 && rows.push(i));
+  const [converged, values] = [ctx.run.column("converged"), ctx.run.column("sharpness")];
+  const rows = rowsWhere(ctx.run, (i) => Number.isFinite(values[i]) && converged[i] === 0);
   if (!rows.length) return [];
   const xs = ctx.run.x(ctx.view.x);
+  const group = groupOf(ctx.place, "not converged");
   return [{
-    type: "scatter", mode: "markers", name: suffixed(ctx, "not converged"),
-    legendgroup: groupOf(ctx, "not converged"), hoverinfo: "skip",
+    type: "scatter", mode: "markers", name: suffixed(ctx, "not converged"), legendgroup: group, hoverinfo: "skip",
     x: rows.map((i) => xs[i]), y: rows.map((i) => values[i]),
     marker: { symbol: `${symbolOf(ctx)}-open`, size: 8, color: ctx.palette.bad, line: { width: 1.6 } },
-    visible: visibility(ctx, "not converged"),
+    visible: visibility(ctx, group),
   }];
 }
 
-/** The last replaced run, as a list of none or one; it is there to be compared with another. */
+/**
+ * The last replaced run, as a list of none or one; it is there to be compared with another.
+ * @type {(state: Shown) => RunBuffer[]}
+ */
 function ghostOf({ ghost, view, runs }) {
   return ghost && view.previous && runs.size ? [ghost] : [];
 }
 
-function ghostTrace(state, chart, run) {
-  const { column, name } = chart.ghost;
-  return greyTrace(state, run, column, name, `0 ${name}`);
+/** @type {(state: Shown, chart: Chart) => Trace[]} */
+function ghostTraces(state, { ghost }) {
+  if (!ghost) return [];
+  return ghostOf(state).map((run) => greyTrace(state, run, ghost.column, ghost.name, groupOf(0, ghost.name)));
 }
 
-/** The branches that were left by rewinding: one entry in the legend switches them in all charts. */
+/**
+ * The branches that were left by rewinding: one entry in the legend switches them in all charts.
+ * @type {(state: Shown, chart: Chart) => Trace[]}
+ */
 function branchTraces(state, chart) {
-  const { column } = chart.ghost ?? chart.lines.find((line) => line.always);
+  const { column } = chart.ghost ?? mainLine(chart);
   const branches = [...state.branches.values()].filter((run) => run.rows);
   return branches.map((run, index) => ({
     ...greyTrace(state, run, column, ABANDONED, ABANDONED), showlegend: index === 0,
   }));
 }
 
+/** @type {(state: Shown, run: RunBuffer, column: string, name: string, group: string) => Trace} */
 function greyTrace(state, run, column, name, group) {
   const stroke = group === ABANDONED ? { width: 2, dash: "4px,2px" } : { width: 1.6 };
   return {
     type: "scatter", mode: "lines", name, legendgroup: group, connectgaps: true, hoverinfo: "skip",
     x: run.x(state.view.x), y: run.columns.get(column) ?? [], opacity: 0.65,
     line: { color: state.palette.ghost, ...stroke },
-    visible: state.hidden.has(group) ? "legendonly" : true,
+    visible: visibility(state, group),
   };
 }
 
-/** The dashed line at 1: on or over the edge. */
+/** The dashed line at 1: on or over the edge. @type {(state: Shown) => Trace} */
 function unitLine(state) {
   return {
-    type: "scatter", mode: "lines", name: "edge", legendgroup: "0 edge", hoverinfo: "skip",
+    type: "scatter", mode: "lines", name: "edge", legendgroup: groupOf(0, "edge"), hoverinfo: "skip",
     x: state.span, y: [1, 1], line: { color: state.palette.gd, width: 1.8, dash: "dash" },
-    visible: state.hidden.has("0 edge") ? "legendonly" : true,
+    visible: visibility(state, groupOf(0, "edge")),
   };
 }
 
-/** First and last x over runs, or null without rows. */
+/**
+ * First and last x over runs, or null without rows.
+ * @type {(runs: RunBuffer[], quantity: Quantity) => Range | null}
+ */
 export function xSpan(runs, quantity) {
   const columns = runs.filter((run) => run.rows).map((run) => run.x(quantity));
   if (!columns.length) return null;
-  return [Math.min(...columns.map((xs) => xs[0])), Math.max(...columns.map((xs) => xs.at(-1)))];
+  return [Math.min(...columns.map((xs) => xs[0])), Math.max(...columns.map((xs) => xs[xs.length - 1]))];
 }
 
-/** First and last x of all that is drawn, the ghost and abandoned branches included. */
+/**
+ * First and last x of all that is drawn, the ghost and abandoned branches included.
+ * @type {(state: Shown) => Range | null}
+ */
 export function fullSpan(state) {
   return xSpan([...state.runs.values(), ...state.branches.values(), ...ghostOf(state)], state.view.x);
 }

@@ -18,6 +18,7 @@ from samedge_core.fields import Field
 from samedge_core.theory.rules import RULES, Hyperparameters
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import SYMBOLS, History, Intervention
+from samedge_core.training.thinning import thin
 
 Axis = Literal["step", "time", "evals"]
 Run = tuple[RunConfig, Hyperparameters | None]
@@ -83,7 +84,7 @@ def _mean(runs: Sequence[Points], axis: Axis, most: int) -> Line:
         values = np.array([np.interp(grid, x, y) if len(grid) else grid for x, y in runs])
     with np.errstate(over="ignore"):  # the sum of what diverges may leave the range: inf is right
         mean, low, high = values.mean(axis=0), values.min(axis=0), values.max(axis=0)
-    kept = _extremes([mean, low, high], most)
+    kept = thin([mean, low, high], most)
     return Line(grid[kept], mean[kept], low[kept], high[kept])
 
 
@@ -94,18 +95,6 @@ def _common_grid(axes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     low, high = max(x[0] for x in axes), min(x[-1] for x in axes)
     within = [x[(x >= low) & (x <= high)] for x in axes]
     return min(filter(len, within), key=len, default=np.empty(0))
-
-
-def _extremes(columns: Sequence[NDArray[np.float64]], most: int) -> NDArray[np.int64]:
-    """At most `most` indices, growing, that keep the ends and the extremes of every bucket."""
-    indices = np.arange(len(columns[0]))
-    if len(indices) <= most:
-        return indices
-    kept = {0, len(indices) - 1}
-    for bucket in np.array_split(indices, max(1, (most - 2) // (2 * len(columns)))):
-        for values in columns:
-            kept |= {int(bucket[values[bucket].argmin()]), int(bucket[values[bucket].argmax()])}
-    return np.array(sorted(kept))
 
 
 def setting(config: RunConfig, name: str) -> Any:

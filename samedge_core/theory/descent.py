@@ -171,15 +171,3 @@ def sampled_steps(steps: int, most: int = 400) -> NDArray[np.intp]:
     head, tail = np.arange(most // 2), np.arange(steps + 1 - most // 4, steps + 1)
     pairs = np.linspace(head[-1] + 1, tail[0] - 2, most // 8).astype(int)
     return np.unique(np.concatenate([head, pairs, pairs + 1, tail]))
-
-
-def extreme_steps(values: NDArray[np.float64], most: int = 400) -> NDArray[np.intp]:
-    """Which steps of `values`, shape (n + 1,), to draw, at most about `most`: the smallest and the
-    largest of each of many equal stretches, so that a band keeps its rims."""
-    if len(values) <= most:
-        return np.arange(len(values))
-    kept = {0, len(values) - 1}
-    for stretch in np.array_split(np.arange(len(values)), most // 2):
-        part = values[stretch]
-        kept |= {int(stretch[np.argmin(part)]), int(stretch[np.argmax(part)])}
-    return np.array(sorted(kept))

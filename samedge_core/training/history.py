@@ -6,7 +6,7 @@ configuration and the interventions, so they can never disagree with what was in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from samedge_core.theory import edges
 from samedge_core.theory.rules import RULES, Hyperparameters
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.stop import Stop, StopReason
+from samedge_core.training.thinning import thin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,6 @@ COLUMNS = (
 )
 """The columns of `to_frame()` that every run has, in this order; more follow them."""
 
-PER_BUCKET = 8  # rows: the least and the greatest of each quantity that thinning watches
 GROWTH = 1.2  # old and new rows are held at once while growing: 2.2 times the rows at most
 
 _STORED = (
@@ -285,36 +285,19 @@ class History:
     def select(self, start: int = -1, most: int | None = None) -> NDArray[np.int64]:
         """Indices of the rows after step `start`, thinned to at most `most`.
 
-        Thinning keeps the extremes of every bucket of rows (sharpness, gradient norm, loss, ratio),
-        since plain striding aliases the oscillation at the edge of stability, the very thing to be
-        seen. It also keeps the first row of each change of eta, rho, beta or rule and the row
-        before it; of more changes than half of `most` can hold, the newest.
+        Kept are the extremes of sharpness, gradient norm, loss and ratio (see `thin`), and the
+        first row of each change of eta, rho, beta or rule with the row before it.
         """
         if most == 0:
             return np.empty(0, dtype=np.int64)
         first = int(np.searchsorted(self._rows["step"][: self._used], start, side="right"))
-        indices = np.arange(first, self._used)
-        if most is None or len(indices) <= most:
-            return indices
-        changes = self._around_changes(first, (most - 2 - PER_BUCKET) // 2)
-        kept = {int(indices[0]), int(indices[-1]), *changes}
         rows = self._rows[first : self._used]
-        watched = [*(rows[name] for name in ("lambda_max", "grad_norm", "loss")), self._ratio(rows)]
-        for bucket in np.array_split(indices, max(1, (most - 2 - len(changes)) // PER_BUCKET)):
-            for values in watched:
-                kept.update(_extremes(bucket, values[bucket - first]))
-        # fewer than ten can't hold one bucket and both ends: the newest of these then
-        return np.array(sorted(kept)[-most:], dtype=np.int64)
-
-    def _around_changes(self, first: int, most: int) -> list[int]:
-        """Indices, from `first` on, of the first row of each change and of the row before it; the
-        newest `most` of them."""
-        steps = self._rows["step"][first : self._used]
+        if most is None or len(rows) <= most:
+            return np.arange(first, self._used)
         changed = [item.step for item in self.interventions if item.changes]
-        at = first + np.searchsorted(steps, changed)
-        around = np.unique(np.concatenate([at - 1, at]))
-        around = around[(around >= first) & (around < self._used)].tolist()
-        return around[max(0, len(around) - max(0, most)) :]
+        at = np.searchsorted(rows["step"], changed)
+        watched = [*(rows[name] for name in ("lambda_max", "grad_norm", "loss")), self._ratio(rows)]
+        return first + thin(watched, most, around=np.concatenate([at - 1, at]))
 
     def _ratio(self, rows: NDArray[np.void]) -> NDArray[np.float64]:
         """Sharpness / edge in force at rows (n,) in order; not finite where either is unknown.
@@ -373,15 +356,6 @@ class History:
         cost = [1 if h.rho == 0 else RULES[h.rule].gradients for _, h in segments]
         out["evals"] = _accumulated(starts, cost, which, steps)
         return out
-
-
-def _extremes(indices: NDArray[np.int64], values: NDArray) -> Iterable[int]:
-    """Indices of the least and greatest finite value, and none where there is no such value."""
-    finite = np.isfinite(values)
-    if not finite.any():
-        return ()
-    indices, values = indices[finite], values[finite]
-    return int(indices[values.argmin()]), int(indices[values.argmax()])
 
 
 def _accumulated(

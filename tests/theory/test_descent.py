@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samedge_core.theory.descent import PLAIN_RULES, descend, extreme_steps, sampled_steps
+from samedge_core.theory.descent import PLAIN_RULES, descend, sampled_steps
 from samedge_core.theory.edges import gd_edge, sam_edge, usam_edge
 from samedge_core.theory.quadratics import Quadratic
 from samedge_core.theory.rules import Hyperparameters
@@ -130,16 +130,3 @@ def test_sampled_steps_hold_beginning_end_and_pairs(steps):
     assert shown[-1] == steps
     neighbours = np.isin(shown + 1, shown) | np.isin(shown - 1, shown)
     assert neighbours.all() or steps == 0
-
-
-@pytest.mark.parametrize("period", [1, 2, 3, 7])
-def test_extreme_steps_keep_the_rims_of_an_oscillation(period):
-    values = np.cos(2 * np.pi * np.arange(10_001) / period) * np.linspace(1, 2, 10_001)
-    shown = extreme_steps(values)
-    assert len(shown) <= 402
-    for start in range(0, 10_000, 1000):
-        stretch = slice(start, start + 1000)
-        inside = shown[(shown >= start) & (shown < start + 1000)]
-        assert values[inside].max() == pytest.approx(values[stretch].max(), rel=0.01)
-        assert values[inside].min() == pytest.approx(values[stretch].min(), rel=0.01)
-    np.testing.assert_array_equal(extreme_steps(values[:400]), np.arange(400))

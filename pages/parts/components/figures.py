@@ -5,7 +5,6 @@ where `plotly.graph_objects` checks for tens of milliseconds (the tests let it c
 Colours are names of the page's theme: "@sam", or "@sam/0.3" with an opacity.
 """
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from streamlit.components.v2 import component
 
+from pages.parts.components.wire import encode
 from pages.parts.frame import assets
 
 Trace = dict[str, Any]
@@ -90,60 +90,8 @@ def figures(
     {"figure": name, "x": ..., "y": ...}, in data units.
     """
     assets.ensure_plotly_js()
-    data = {
-        "key": key,
-        "scene": scene,
-        "font": font,
-        "figures": [
-            {
-                "name": item.name,
-                "traces": encode(item.traces),
-                "layout": encode(item.layout),
-                "columns": item.columns,
-                "rows": item.rows,
-                "height": item.height,
-                "rasters": [encode(vars(raster)) for raster in item.rasters],
-                "click": item.click,
-                "cursor": item.cursor,
-            }
-            for item in shown
-        ],
-        "scrub": None if scrub is None else _encode_scrub(scrub),
-    }
-    _mount(key=key, data=data, on_clicked_change=on_click)
-
-
-def _encode_scrub(scrub: Scrub) -> dict[str, Any]:
-    rows = [{"label": n, "color": c, "values": encode(v)} for n, c, v in scrub.rows]
-    return {"steps": encode(scrub.steps), "columns": list(scrub.columns), "rows": rows}
-
-
-def encode(value: Any) -> Any:
-    """JSON for the browser: arrays become base64 of Float32, Float64 or bytes.
-
-    >>> encode({"x": np.array([1.0, 2.0]), "name": "w"})
-    {'x': {'f4': 'AACAPwAAAEA='}, 'name': 'w'}
-    """
-    if isinstance(value, np.ndarray):
-        return _encode_array(value)
-    if isinstance(value, Mapping):
-        return {name: encode(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [encode(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _encode_array(values: np.ndarray) -> dict[str, Any]:
-    if values.dtype == np.uint8:
-        kind, packed = "u1", values
-    else:
-        packed = values.astype("<f8")
-        finite = packed[np.isfinite(packed)]
-        # seven digits draw anything, but a diverging run leaves the range of Float32
-        wide = finite.size and np.abs(finite).max() > np.finfo(np.float32).max
-        kind, packed = ("f8", packed) if wide else ("f4", packed.astype("<f4"))
-    code = {kind: base64.b64encode(np.ascontiguousarray(packed).tobytes()).decode("ascii")}
-    return code | ({"columns": values.shape[1]} if values.ndim == 2 else {})
+    data = {"key": key, "scene": scene, "font": font, "figures": shown, "scrub": scrub}
+    _mount(key=key, data=encode(data), on_clicked_change=on_click)
 
 
 _mount = component(

@@ -4,17 +4,17 @@
 at every tick. Here only the new rows travel; `static/live.js` keeps the run's rows and redraws.
 """
 
-import base64
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
 from streamlit.components.v2 import component
 
+from pages.parts.components import wire
 from pages.parts.frame import assets
 
 Axis = Literal["step", "time", "evals"]
@@ -25,9 +25,6 @@ _DRAWN = re.compile(
     r"step|time|evals|sharpness|converged|residual|(gd|sam|usam|polyak|nesterov)_edge|ratio"
     r"|grad_norm|(held_out_)?(loss|accuracy)|align_(grad|sam)(_k)?|lambda_([2-9]|10)|eta|rho|edge"
 )
-# The x quantities grow without bound. Sent as Float32 offsets from their first value they stay
-# exact for integers over a span of 2**24, at half the size of Float64.
-_X_COLUMNS = frozenset({"step", "time", "evals"})
 
 
 @dataclass(frozen=True)
@@ -88,73 +85,40 @@ class Cursor:
 def encode(
     updates: Sequence[RunUpdate], view: View, cursor: Cursor | None = None
 ) -> dict[str, Any]:
-    """Make the JSON-able message for the browser: the shown runs and how to draw them; without a
-    `cursor` there is no scrubber.
+    """Return the message for the browser: the shown runs and how to draw them; without a `cursor`
+    there is no scrubber.
 
-    A column of shape (rows,) becomes null (all NaN), a number (constant) or base64 of little-endian
-    Float32. An x quantity becomes {"from": a, "by": b} if it is evenly spaced, else {"from": a,
-    "offsets": base64}.
+    A column without a value is left out, a constant one is a number, any other is an array of
+    `wire.encode`.
 
     >>> columns = {"step": np.arange(2), "loss": np.array([0.5, np.nan]), "gd_edge": np.full(2, 20)}
     >>> message = encode([RunUpdate("a", "GD", "gd", -1, 1, True, columns)], View())
     >>> message["runs"][0]["columns"]
-    {'step': {'from': 0.0, 'by': 1.0}, 'loss': 'AAAAPwAAwH8=', 'gd_edge': 20.0}
+    {'step': {'from': 0.0, 'by': 1.0, 'rows': 2}, 'loss': {'f4': 'AAAAPwAAwH8='}, 'gd_edge': 20.0}
     """
-    return {
-        "runs": [_encode_run(update) for update in updates],
-        "view": asdict(view),
-        "cursor": asdict(cursor) if cursor else None,
+    runs = [vars(update) | _drawn(update) for update in updates]
+    return wire.encode({"runs": runs, "view": view, "cursor": cursor})
+
+
+def _drawn(update: RunUpdate) -> dict[str, Any]:
+    """The numbers of an update that the charts draw, and how many rows they belong to."""
+    columns = {
+        name: _column(np.asarray(values))
+        for name, values in update.columns.items()
+        if len(values) and _DRAWN.fullmatch(name) and not np.isnan(values).all()
     }
-
-
-def _encode_run(update: RunUpdate) -> dict[str, Any]:
-    return {
-        "id": update.id,
-        "label": update.label,
-        "rule": update.rule,
-        "start": int(update.start),
-        "stop": int(update.stop),
-        "note": update.note,
-        "abandoned": update.abandoned,
-        "full": bool(update.full),
-        "rows": len(update.columns.get("step", ())),
-        "columns": {
-            name: _encode_column(name, np.asarray(values, dtype=np.float64))
-            for name, values in update.columns.items()
-            if len(values) and _DRAWN.fullmatch(name)
-        },
-        "interventions": [[int(step), str(text)] for step, text in update.interventions],
-        "exact": {
-            name: float(value)
-            for name, value in update.exact.items()
-            if _DRAWN.fullmatch(name) and math.isfinite(value)
-        },
+    exact = {
+        name: float(value)
+        for name, value in update.exact.items()
+        if _DRAWN.fullmatch(name) and math.isfinite(value)
     }
+    return {"rows": len(update.columns.get("step", ())), "columns": columns, "exact": exact}
 
 
-def _encode_column(name: str, values: np.ndarray) -> float | str | dict[str, Any] | None:
-    """Encode values of shape (rows,), rows >= 1."""
-    if np.isnan(values).all():
-        return None
+def _column(values: np.ndarray) -> float | np.ndarray:
+    """The number that all `values`, shape (rows,), are, or the values."""
     first = float(values[0])
-    if math.isfinite(first) and (values == first).all():
-        return first
-    if name in _X_COLUMNS and math.isfinite(first):
-        return {"from": first} | _encode_offsets(values - first)
-    return _float32(values)
-
-
-def _encode_offsets(offsets: np.ndarray) -> dict[str, Any]:
-    """Encode offsets of shape (rows,), rows >= 2, from the first row on."""
-    by = float(offsets[-1]) / (len(offsets) - 1)
-    if np.allclose(offsets, by * np.arange(len(offsets)), rtol=0, atol=1e-6 * abs(by)):
-        return {"by": by}
-    return {"offsets": _float32(offsets)}
-
-
-def _float32(values: np.ndarray) -> str:
-    with np.errstate(over="ignore"):  # a diverged run may leave the range of Float32: inf is right
-        return base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
+    return first if math.isfinite(first) and (values == first).all() else values
 
 
 _mount = component(

@@ -8,20 +8,15 @@ import numpy as np
 
 from pages.parts.components.figures import Figure, Scrub, Trace
 from pages.parts.quadratic.settings import RULE_NAMES, Values
-from samedge_core.theory.descent import (
-    PLAIN_RULES,
-    Landscape,
-    Trajectory,
-    descend,
-    extreme_steps,
-    sampled_steps,
-)
+from samedge_core.theory.descent import PLAIN_RULES, Landscape, Trajectory, descend, sampled_steps
 from samedge_core.theory.edges import gd_edge
+from samedge_core.training.thinning import thin
 
 # Dash and marker tell the rules apart too, for eyes that do not see the hues.
 MARKERS = {"gd": "circle", "sam": "diamond", "usam": "square"}
 DASHES = {"gd": "dashdot", "sam": "solid", "usam": "dot"}
 EDGE_DASH = "10px,4px"  # as in the live lab: what lies under it shows through
+MOST_POINTS = 400  # of a line
 TRAIL = 60  # hops drawn behind the current one; more would be a blot
 GONE = 1e-12  # on a log scale what is smaller is rounding, not dynamics
 
@@ -208,7 +203,7 @@ def _lines(panel: Panel, log: bool, ceiling: float, most: int) -> list[Trace]:
     for series in panel.series:
         for rule, run in series.runs.items():
             y = column(run, series.quantity)
-            shown = extreme_steps(y)
+            shown = thin([y], MOST_POINTS)
             # far above the picture SVG has no room for it, and at 0 a log axis has no place
             drawable = (y[shown] < 100 * ceiling) & ((y[shown] > GONE) | (not log))
             edge = series.quantity == "edge"

@@ -1,0 +1,409 @@
+/** The shapes that the modules of static/ share; `tsc` checks them, no browser reads them. */
+
+import type { RunBuffer } from "./buffer.js";
+
+/* ---------------------------------------------------------------- modules */
+
+interface Modules {
+  "adopt.js": typeof import("./adopt.js");
+  "buffer.js": typeof import("./buffer.js");
+  "decode.js": typeof import("./decode.js");
+  "layout.js": typeof import("./layout.js");
+  "page.js": typeof import("./page.js");
+  "player.js": typeof import("./player.js");
+  "plot.js": typeof import("./plot.js");
+  "scrubber.js": typeof import("./scrubber.js");
+  "theme.js": typeof import("./theme.js");
+  "traces.js": typeof import("./traces.js");
+}
+
+/** Imports a module under the version of the importing file, so that a browser never mixes old and new. */
+export type Part = <Name extends keyof Modules>(name: Name) => Promise<Modules[Name]>;
+
+/** What Streamlit passes to a component. */
+export interface Component<Data> {
+  parentElement: HTMLElement;
+  data: Data;
+  key: string;
+  setStateValue: Send;
+  setTriggerValue: Send;
+}
+
+export type Send = (name: string, value: unknown) => void;
+
+/* ---------------------------------------------------------------- Plotly, as far as it is used */
+
+export type Numbers = ArrayLike<number>;
+export type Range = [number, number];
+export type Options = { [option: string]: any };
+
+export interface Trace extends Options {
+  x: any;
+  y: any;
+  name?: string;
+  legendgroup?: string;
+  visible?: boolean | "legendonly";
+}
+
+export interface Plot extends HTMLDivElement {
+  data: Trace[];
+  layout: Options;
+  _fullLayout: Options;
+  on(event: string, listener: (event: any) => void): void;
+}
+
+export interface Plotly {
+  react(plot: Plot, traces: Trace[], layout: Options, config?: Options): void;
+  relayout(plot: Plot, change: Options): void;
+  purge(plot: Plot): void;
+  downloadImage(plot: Plot, options: Options): void;
+  Fx: { hover(plot: Plot, at: Options, subplot: string): void; unhover(plot: Plot): void };
+  Icons: Options;
+  Plots: { resize(plot: Element): void };
+}
+
+declare global {
+  interface Window {
+    Plotly?: Plotly;
+  }
+}
+
+/* ---------------------------------------------------------------- theme */
+
+export interface Theme {
+  text: string;
+  background: string;
+  panel: string;
+  border: string;
+  grid: string;
+  mark: string;
+  muted: string;
+  font: string;
+}
+
+export type Shade = "strong" | "deep" | "mid";
+export type Family = Record<Shade, string>;
+export type Palette = { families: Family[]; ghost: string; bad: string; gd: string } & { [role: string]: any };
+
+export interface Look {
+  theme: Theme;
+  palette: Palette;
+}
+
+/* ---------------------------------------------------------------- the live charts */
+
+export type Quantity = "step" | "time" | "evals";
+
+/** An update of one run: RunUpdate of components/live.py, its arrays decoded. */
+export interface RunUpdate {
+  id: string;
+  label: string;
+  rule: string;
+  note: string;
+  start: number;
+  stop: number;
+  full: boolean;
+  abandoned: boolean;
+  rows: number;
+  columns: Record<string, number | Numbers>;
+  interventions: [step: number, text: string][];
+  exact: Record<string, number>;
+}
+
+export interface View {
+  x: Quantity;
+  log_y: boolean;
+  smooth: number;
+  top_k: boolean;
+  previous: boolean;
+  fit: number;
+}
+
+export interface LiveData {
+  key: string;
+  charts: string;
+  runs: RunUpdate[];
+  view: View;
+  cursor: { step: number | null; count: number } | null;
+}
+
+export interface Line {
+  column: string;
+  name: string;
+  role: string;
+  shape?: string;
+  width?: number;
+  fade?: number;
+  connect?: boolean;
+  smooth?: boolean;
+  always?: boolean;
+  topK?: boolean;
+  magnitude?: boolean;
+  yaxis?: string;
+}
+
+/**
+ * One chart. `log`: the y axis follows the log switch; `measured`: shows what the sharpness was measured
+ * on, and where it has not converged; `band`: the line that gets the residual's band, as its hover text
+ * does; `marked`: interventions are named; `unitLine`: a line at 1; `ownEdge`: 2/η only where it is the
+ * edge in force, as in all charts of more than two runs that differ in it; `needs`: there only where a run
+ * has values in this column; `fromZero`: unless false, a linear y axis begins at 0; `unit`: y from 0 to 1;
+ * `ghost`: the column in which the previous run and abandoned branches are drawn.
+ */
+export interface Chart {
+  name: string;
+  title: string;
+  lines: Line[];
+  ghost?: { column: string; name: string };
+  band?: Line;
+  needs?: string;
+  log?: boolean;
+  wide?: boolean;
+  measured?: boolean;
+  marked?: boolean;
+  unit?: boolean;
+  unitLine?: boolean;
+  ownEdge?: boolean;
+  fromZero?: boolean;
+}
+
+/**
+ * The charts of a page. `invitation` is what an empty chart says: each page has a button of its own to
+ * start with; `dense`: two charts stand side by side where there is little room, too.
+ */
+export interface ChartSet {
+  set: Chart[];
+  invitation: string;
+  dense?: boolean;
+}
+
+/** A run and its place among those shown; null where it is alone. */
+export interface Placed {
+  run: RunBuffer;
+  place: number | null;
+}
+
+/** What traces and layouts are made from. */
+export interface Shown extends Look {
+  runs: Map<string, RunBuffer>;
+  branches: Map<string, RunBuffer>;
+  ghost: RunBuffer | null;
+  view: View;
+  hidden: Set<string>;
+  span: Range | null;
+  cursor: number | null;
+  zoom: { x: Range | null; y: Map<string, { range: Range; byUser: boolean }> };
+  charts: Map<string, Plot>;
+  invitation: string;
+  dense?: boolean;
+  dragmode: string;
+  revision: number;
+}
+
+/** All that one mounted set of live charts knows. */
+export interface LiveState extends Shown {
+  set: Chart[];
+  follow: HTMLButtonElement;
+  abort: AbortController;
+  observer: ResizeObserver | null;
+  plotly: Plotly | null;
+  replaced: boolean;
+  lacking: boolean;
+  asking: number;
+  hover: { chart: Chart; x: number } | null;
+  dragging: boolean;
+  frame: number;
+  queue: Chart[];
+  dirty: boolean;
+  obeyed: number;
+  reported: number | null;
+  click: { before: number | null; timer: number } | null;
+  cursorFrame: number;
+  scrubber: Scrubber | null;
+  send: Send;
+}
+
+/* ---------------------------------------------------------------- the scrubber under them */
+
+export interface ScrubberRow {
+  run: RunBuffer;
+  color: string;
+}
+
+export interface Scrubber {
+  root: HTMLElement;
+  range: HTMLInputElement;
+  exact: HTMLInputElement;
+  button: HTMLButtonElement;
+  note: HTMLOutputElement;
+  table: HTMLTableElement;
+  rows: ScrubberRow[];
+  cursor: number | null;
+  written: string | null;
+  held: boolean;
+}
+
+export interface ScrubberEvents {
+  moved: (step: number | null) => void;
+  settled: () => void;
+  signal: AbortSignal;
+}
+
+/* ---------------------------------------------------------------- figures that answer to sliders */
+
+/** A coloured grid: Raster of components/figures.py, decoded. */
+export interface Raster {
+  z: Numbers[];
+  x: Range;
+  y: Range;
+  stops: [value: number, color: string][];
+}
+
+/** Figure of components/figures.py, decoded and coloured. */
+export interface Figure {
+  name: string;
+  traces: Trace[];
+  layout: Options;
+  columns: number;
+  rows: number;
+  height: number;
+  rasters: Raster[];
+  click: boolean;
+  cursor: boolean;
+}
+
+/** Scrub of components/figures.py, decoded and coloured. */
+export interface Scrub {
+  steps: number[];
+  columns: string[];
+  rows: [label: string, color: string, values: Numbers[]][];
+}
+
+export interface FiguresData {
+  key: string;
+  scene: string;
+  font: number;
+  figures: Figure[];
+  scrub: Scrub | null;
+}
+
+export interface Player {
+  root: HTMLElement;
+  button: HTMLButtonElement;
+  range: HTMLInputElement;
+  label: HTMLOutputElement;
+  table: HTMLTableElement;
+}
+
+export interface FiguresState extends Look {
+  grid: HTMLElement;
+  plotly: Plotly | null;
+  frame: number;
+  scene: string | null;
+  figures: (Figure & { images: Options[] })[];
+  plots: Map<string, Plot>;
+  font: number;
+  scrub: Scrub | null;
+  at: number; // index of the step that is shown; infinite at the end
+  playing: number;
+  zoom: Map<string, Map<string, Range>>;
+  hidden: Set<string>;
+  abort: AbortController;
+  send: Send;
+  observer: ResizeObserver;
+  player: Player;
+}
+
+/* ---------------------------------------------------------------- sliders */
+
+/** A field of components/sliders.py. */
+export interface Field {
+  name: string;
+  label: string;
+  unit: string;
+  help: string;
+  low: number;
+  high: number;
+  log: boolean;
+  zero: boolean;
+  integer: boolean;
+  text: string;
+  error: string;
+}
+
+export interface Control {
+  root: HTMLElement;
+  label: HTMLLabelElement;
+  help: HTMLElement;
+  text: HTMLInputElement;
+  range: HTMLInputElement;
+  error: HTMLElement;
+  field: Field;
+}
+
+export interface SlidersData {
+  fields: Field[];
+  count: number;
+  font: number;
+}
+
+export interface SlidersState {
+  root: HTMLElement;
+  prefix: string;
+  controls: Map<string, Control>;
+  texts: Map<string, string>;
+  trigger: Send;
+  count: number;
+  settled: boolean;
+  unsent: boolean;
+  waiting: boolean;
+  sentAt: number;
+  dragging: boolean;
+  abort: AbortController;
+}
+
+/* ---------------------------------------------------------------- the table of runs */
+
+export interface RunsColumn {
+  name: string;
+  label: string;
+  title: string;
+  help: string;
+  kind: string;
+  sortable: boolean;
+}
+
+export interface RunsRow {
+  id: string;
+  name: string;
+  faint: boolean;
+  cells: any[];
+}
+
+export interface RunsData {
+  columns: RunsColumn[];
+  rows: RunsRow[];
+  sort: string;
+  descending: boolean;
+  selected: string[];
+  version: number;
+}
+
+export interface RunsState {
+  head: HTMLElement;
+  body: HTMLElement;
+  rows: Map<string, { text: string; row: HTMLTableRowElement; box: HTMLInputElement }>;
+  selected: Set<string>;
+  version: number | null;
+  anchor: string | null;
+  all: HTMLInputElement;
+  data: RunsData;
+  set: Send;
+  trigger: Send;
+}
+
+export type Cell = (
+  td: HTMLTableCellElement,
+  value: any,
+  place: { run: RunsRow; column: RunsColumn; state: RunsState },
+) => void;

@@ -1,0 +1,107 @@
+/** What the live charts draw of which runs. */
+
+import assert from "node:assert/strict";
+import test from "node:test";
+import { chart, run, shown } from "./shown.mjs";
+import { chartTraces, isNeeded, movingAverage, xSpan } from "../../static/traces.js";
+
+const SHARPNESS = chart("Sharpness");
+const names = (traces) => traces.map(({ name }) => name);
+
+test("lines are those that have values, and the chart's own line before it has one", () => {
+  const gd = run("GD", { loss: 1, gd_edge: 20, accuracy: 0.5 });
+  assert.deepEqual(names(chartTraces(shown([gd]), SHARPNESS)), ["sharpness", "2/η"]);
+  assert.deepEqual(names(chartTraces(shown([gd]), chart("Loss"))), ["accuracy", "loss"]);
+  const [sharpness] = chartTraces(shown([gd]), SHARPNESS);
+  assert.deepEqual(sharpness.y, [NaN, NaN, NaN, NaN, NaN]);
+  assert.equal(sharpness.x.length, sharpness.y.length);
+});
+
+test("values are drawn over the chosen axis", () => {
+  const gd = run("GD", { loss: [5, 4, 3, 2, 1], time: [0, 0.5, 1, 1.5, 2] });
+  const [loss] = chartTraces(shown([gd], { view: { x: "time" } }), chart("Loss"));
+  assert.deepEqual([loss.x, loss.y], [[0, 0.5, 1, 1.5, 2], [5, 4, 3, 2, 1]]);
+});
+
+test("further eigenvalues are asked for; the paper's are magnitudes", () => {
+  const gd = run("GD", { sharpness: 3, lambda_2: -2 });
+  assert.deepEqual(names(chartTraces(shown([gd]), SHARPNESS)), ["sharpness"]);
+  const state = shown([gd], { view: { top_k: true } });
+  assert.deepEqual(names(chartTraces(state, SHARPNESS)), ["sharpness", "λ2"]);
+  const found = chartTraces(state, chart("Eigenvalues", "paper")).find(({ name }) => name === "|λ2|");
+  assert.deepEqual(found.y, [2, 2, 2, 2, 2]);
+});
+
+test("the average starts without bias and leaves gaps", () => {
+  assert.deepEqual(movingAverage([4, NaN, 4], 0.5), [4, NaN, 4]);
+  assert.deepEqual(movingAverage([0, 3], 0.5), [0, 2]); // (0 * .25 + 3 * .5) / .75
+  const state = shown([run("GD", { loss: 1 })], { view: { smooth: 0.9 } });
+  const [faint, smoothed] = chartTraces(state, chart("Loss"));
+  assert.deepEqual([faint.name, smoothed.name], ["loss", "loss (smoothed)"]);
+  assert.ok(faint.opacity < 1);
+  assert.equal(faint.legendgroup, smoothed.legendgroup);
+});
+
+test("the residual is a band around the sharpness, and one of the same share around the ratio", () => {
+  const gd = run("GD", { sharpness: 4, residual: [1, NaN, 1, 1, 1], ratio: 2 });
+  const [band] = chartTraces(shown([gd]), SHARPNESS);
+  assert.deepEqual(band.x, [0, 2, 3, 4, 4, 3, 2, 0]);
+  assert.deepEqual(band.y, [5, 5, 5, 5, 3, 3, 3, 3]);
+  const [ofRatio] = chartTraces(shown([gd]), chart("Sharpness / edge")).filter(({ fill }) => fill);
+  assert.deepEqual(ofRatio.y, [2.5, 2.5, 2.5, 2.5, 1.5, 1.5, 1.5, 1.5]);
+  const wide = run("GD", { sharpness: 4, residual: 9 });
+  const [logBand] = chartTraces(shown([wide], { view: { log_y: true } }), SHARPNESS);
+  assert.equal(Math.min(...logBand.y), 0.004); // 0 and less have no place on it
+});
+
+test("an estimate that has not converged is marked", () => {
+  const gd = run("GD", { sharpness: [1, 2, NaN, 4, 5], converged: [1, 0, 0, 1, 0] });
+  const mark = chartTraces(shown([gd]), SHARPNESS).find(({ name }) => name === "not converged");
+  assert.deepEqual([mark.x, mark.y], [[1, 4], [2, 5]]);
+});
+
+test("runs of one step size share their 2/η, others keep theirs", () => {
+  const pair = (eta) => [run("a", { sharpness: 1, gd_edge: 20 }), run("b", { sharpness: 2, gd_edge: 2 / eta })];
+  const entries = (runs) => chartTraces(shown(runs), SHARPNESS).filter(({ showlegend }) => showlegend !== false);
+  assert.deepEqual(names(entries(pair(0.1))), ["sharpness (a)", "2/η", "sharpness (b)"]);
+  assert.deepEqual(names(entries(pair(0.2))), ["sharpness (a)", "2/η (a)", "sharpness (b)", "2/η (b)"]);
+});
+
+test("the paper's second chart leaves 2/η to GD", () => {
+  const sam = run("SAM", { sharpness: 1, gd_edge: 20, sam_edge: 10 }, { rule: "sam" });
+  const inForce = chart("Eigenvalues at the edge in force", "paper");
+  assert.deepEqual(names(chartTraces(shown([sam]), inForce)), ["sharpness", "SAM-edge"]);
+  sam.rule = "gd";
+  assert.deepEqual(names(chartTraces(shown([sam]), inForce)), ["sharpness", "2/η", "SAM-edge"]);
+});
+
+test("a line that is off in the legend stays off, with its band", () => {
+  const gd = run("GD", { sharpness: 4, residual: 1 });
+  const off = chartTraces(shown([gd], { hidden: new Set(["0 sharpness"]) }), SHARPNESS);
+  assert.deepEqual(off.map(({ visible }) => visible), [false, "legendonly"]);
+});
+
+test("the previous run and abandoned branches are grey lines of their own", () => {
+  const [now, before, left] = [run("now", { loss: 1 }), run("before", { loss: 2 }), run("left", { loss: 3 })];
+  const state = shown([now], { ghost: before, branches: new Map([["left", left]]) });
+  assert.deepEqual(names(chartTraces(state, chart("Loss"))), ["abandoned", "previous loss", "loss"]);
+  const without = { ...state, view: { ...state.view, previous: false } };
+  assert.deepEqual(names(chartTraces(without, chart("Loss"))), ["abandoned", "loss"]);
+});
+
+test("small charts of many runs name the runs, and what users write stays text", () => {
+  const runs = ["a", "<b>", "c"].map((label) => run(label, { loss: 1, accuracy: 0.5 }));
+  const entries = chartTraces(shown(runs), chart("Loss")).filter(({ showlegend }) => showlegend !== false);
+  assert.deepEqual(names(entries), ["a", "&lt;b&gt;", "c"]);
+});
+
+test("a chart is there where a run has what it is for", () => {
+  const heldOut = chart("Held out");
+  assert.equal(isNeeded(shown([run("a", { loss: 1 })]), heldOut), false);
+  assert.equal(isNeeded(shown([run("a", { held_out_loss: [NaN, NaN, 1, NaN, NaN] })]), heldOut), true);
+});
+
+test("the span is that of all runs", () => {
+  assert.deepEqual(xSpan([run("a", {}, { rows: 3 }), run("b", {}, { rows: 9 })], "step"), [0, 8]);
+  assert.equal(xSpan([run("a", {}, { rows: 0 })], "step"), null);
+});
