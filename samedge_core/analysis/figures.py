@@ -100,9 +100,8 @@ def history_figure(history: History) -> go.Figure:
     if np.isfinite(columns["accuracy"]).any():
         charts += [_ACCURACY_CHART]
     figure = _drawn(history, columns, charts)
-    return figure.update_layout(
-        height=280 * len(charts), paper_bgcolor=LIGHT, plot_bgcolor=LIGHT, font_color=DARK
-    )
+    light = {"paper_bgcolor": LIGHT, "plot_bgcolor": LIGHT, "font": {"color": DARK, "size": 12}}
+    return figure.update_layout(light, height=280 * len(charts))
 
 
 def eigenvalue_figure(history: History, *, gd_edge: bool = True) -> go.Figure:
