@@ -33,13 +33,27 @@ def test_the_names_of_the_design_are_public():
         "StopReason",
         "Intervention",
         "open_runs",
+        "paper_figures",
+        "PRESETS",
+        "PAPER_PRESETS",
     }
     assert names <= set(se.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'sharpnes'"):
-        se.sharpnes  # noqa: B018
+    with pytest.raises(AttributeError, match="No samedge_core attribute sharpnes"):
+        se.sharpnes  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_tab_completion_shows_every_public_name():
+    assert set(se.__all__) <= set(dir(se))
+    assert len(se.__all__) == len(set(se.__all__))
+
+
+def test_the_presets_and_the_papers_are_apart():
+    assert "sam-digits-relu" in se.PRESETS
+    assert "paper-mnist-small" in se.PAPER_PRESETS
+    assert not set(se.PRESETS) & set(se.PAPER_PRESETS)
 
 
 @pytest.mark.parametrize(

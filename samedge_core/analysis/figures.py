@@ -1,22 +1,26 @@
-"""The paper's figures of a run, as Plotly figures for notebooks and reports.
+"""The charts of a run as Plotly figures: the lab's in one, and the paper's four.
 
-Importable without torch. Backgrounds are transparent and colours of medium lightness, so that a
-figure reads on a light and on a dark page.
+Importable without torch. The paper's have no background and colours of medium lightness, so that
+they read on a light and on a dark page; the lab's are drawn on white, for notebooks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
+from plotly.subplots import make_subplots
 
 from samedge_core.theory.rules import RULES
 from samedge_core.training.history import History
 
 MOST_POINTS = 4000  # a row; extremes are kept, and no screen shows more
 INK, GRID = "#7a7a7a", "rgba(128, 128, 128, 0.25)"
+CLEAR, LIGHT, DARK = "rgba(0, 0, 0, 0)", "#ffffff", "#1b1f24"
 
 Columns = dict[str, NDArray]
 
@@ -32,18 +36,72 @@ class _Line:
     width: float = 2
 
 
-_SHARPNESS = _Line("sharpness", "sharpness |λ₁|", "#3d7fe0")
+@dataclass(frozen=True)
+class _Chart:
+    """A chart over steps.
+
+    Attributes:
+        title: of the y axis.
+        lines: those of a column without a finite value are left out.
+        axis: further settings of the y axis.
+        level: a value that gets a horizontal line.
+    """
+
+    title: str
+    lines: Sequence[_Line]
+    axis: Mapping[str, Any]
+    level: float | None = None
+
+
+_BLUE, _ORANGE, _GREEN = "#3d7fe0", "#dd7a00", "#4a9d8f"
+_SHARPNESS = _Line("sharpness", "sharpness |λ₁|", _BLUE)
 _BAND, _BAND_COLOUR = "± residual: an eigenvalue lies within", "rgba(61, 127, 224, 0.3)"
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_FURTHER = tuple(
+    _Line(f"lambda_{k}", f"|λ{k}|".translate(_SUBSCRIPTS), _GREEN, width=1) for k in range(2, 11)
+)
 _GD_EDGE = _Line("gd_edge", "2/η", "#c0504d", "dot")
-_EDGE_STYLE = ("#dd7a00", "dash")
+_EDGE_STYLE = (_ORANGE, "dash")
 _ALIGNMENTS = (
-    _Line("align_grad", "gradient at w", "#3d7fe0"),
-    _Line("align_sam", "gradient at w + ρu (SAM)", "#dd7a00", "dash"),
+    _Line("align_grad", "gradient at w", _BLUE),
+    _Line("align_sam", "gradient at w + ρu (SAM)", _ORANGE, "dash"),
+)
+_SUBSPACE = (
+    _Line("align_grad_k", "gradient at w, leading subspace", _BLUE, "dot"),
+    _Line("align_sam_k", "gradient at w + ρu, leading subspace", _ORANGE, "dashdot"),
 )
 _LOSSES = (
-    _Line("loss", "training loss", "#3d7fe0"),
-    _Line("held_out_loss", "held-out loss", "#dd7a00", "dash"),
+    _Line("loss", "training loss", _BLUE),
+    _Line("held_out_loss", "held-out loss", _ORANGE, "dash"),
 )
+_ACCURACIES = (
+    _Line("accuracy", "training accuracy", _BLUE),
+    _Line("held_out_accuracy", "held-out accuracy", _ORANGE, "dash"),
+)
+_SHARE, _LOG = {"range": [0, 1.02]}, {"type": "log", "exponentformat": "power"}
+_ALIGNMENT_CHART = _Chart("alignment with v₁ (0 to 1)", _ALIGNMENTS, _SHARE)
+_LOSS_CHART = _Chart("loss (log scale)", _LOSSES, _LOG)
+_RATIO_CHART = _Chart("sharpness / edge", (_Line("ratio", "sharpness / edge", _BLUE),), {}, level=1)
+_NORM_CHART = _Chart("gradient norm (log scale)", (_Line("grad_norm", "‖g‖", _GREEN),), _LOG)
+_BOTH_ALIGNMENTS = replace(_ALIGNMENT_CHART, lines=(*_ALIGNMENTS, *_SUBSPACE))
+_ACCURACY_CHART = _Chart("accuracy (0 to 1)", _ACCURACIES, _SHARE)
+
+
+def history_figure(history: History) -> go.Figure:
+    """The live lab's charts of a run below each other, over the same steps: sharpness and edges,
+    their ratio, gradient norm, loss, alignments and, where it is known, accuracy.
+
+    The numbers are the history's. Of a run of more than MOST_POINTS rows so many are drawn; the
+    least and largest sharpness, ratio, gradient norm and loss are among them (`History.select`).
+    """
+    columns = _thinned(history)
+    charts = [_eigenvalues(history, columns), _RATIO_CHART, _NORM_CHART, _LOSS_CHART]
+    charts += [_BOTH_ALIGNMENTS]
+    if np.isfinite(columns["accuracy"]).any():
+        charts += [_ACCURACY_CHART]
+    figure = _drawn(history, columns, charts)
+    light = {"paper_bgcolor": LIGHT, "plot_bgcolor": LIGHT, "font": {"color": DARK, "size": 12}}
+    return figure.update_layout(light, height=280 * len(charts))
 
 
 def eigenvalue_figure(history: History, *, gd_edge: bool = True) -> go.Figure:
@@ -54,31 +112,21 @@ def eigenvalue_figure(history: History, *, gd_edge: bool = True) -> go.Figure:
     may lie so far above that it flattens the rest.
     """
     columns = _thinned(history)
-    lines = [_SHARPNESS, *_further(columns), *_edges(columns, gd_edge)]
-    note = history.config.measured_part
-    title = "eigenvalue of the Hessian (magnitude)" + (f"<br><sub>{note}</sub>" if note else "")
-    figure = _figure(columns, lines, y=title)
-    _add_residual(figure, columns)
-    _mark_unconverged(figure, columns)
-    return _with_interventions(figure, history)
+    return _drawn(history, columns, [_eigenvalues(history, columns, gd_edge=gd_edge)])
 
 
 def alignment_figure(history: History) -> go.Figure:
     """|<g, v1>|/||g|| of the gradients at w and at the point that SAM looks at, over steps."""
-    figure = _figure(_thinned(history), _ALIGNMENTS, y="alignment with v₁ (0 to 1)")
-    figure.update_yaxes(range=[0, 1.02])
-    return _with_interventions(figure, history)
+    return _drawn(history, _thinned(history), [_ALIGNMENT_CHART])
 
 
 def loss_figure(history: History) -> go.Figure:
     """Training loss, and the held-out one where there is one, over steps on a log scale."""
-    figure = _figure(_thinned(history), _LOSSES, y="loss (log scale)")
-    figure.update_yaxes(type="log", exponentformat="power")
-    return _with_interventions(figure, history)
+    return _drawn(history, _thinned(history), [_LOSS_CHART])
 
 
 def paper_figures(history: History) -> dict[str, go.Figure]:
-    """The paper's four figures by title, in its order."""
+    """The paper's four figures by title, in its order (Plotly; `figure.show()` draws one)."""
     return {
         "Eigenvalues and both edges": eigenvalue_figure(history),
         "Eigenvalues and the edge in force": eigenvalue_figure(history, gd_edge=False),
@@ -91,16 +139,10 @@ def _thinned(history: History) -> Columns:
     return history.columns(history.select(most=MOST_POINTS))
 
 
-def _further(columns: Columns) -> list[_Line]:
-    names = (f"lambda_{k}" for k in range(2, 11))
-    return [
-        _Line(name, f"|λ{name.removeprefix('lambda_').translate(_SUBSCRIPTS)}|", "#4a9d8f", width=1)
-        for name in names
-        if name in columns
-    ]
-
-
-_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+def _eigenvalues(history: History, columns: Columns, *, gd_edge: bool = True) -> _Chart:
+    note = history.config.measured_part
+    title = "eigenvalue of the Hessian (magnitude)" + (f"<br><sub>{note}</sub>" if note else "")
+    return _Chart(title, (_SHARPNESS, *_FURTHER, *_edges(columns, gd_edge)), {})
 
 
 def _edges(columns: Columns, gd_edge: bool) -> list[_Line]:
@@ -112,14 +154,34 @@ def _edges(columns: Columns, gd_edge: bool) -> list[_Line]:
     return lines
 
 
-def _figure(columns: Columns, lines: list[_Line] | tuple[_Line, ...], *, y: str) -> go.Figure:
-    figure = go.Figure(layout=_layout(y))
-    for line in lines:
-        steps, values = _known(columns, line.column)
-        if len(steps):
-            style = {"color": line.colour, "dash": line.dash, "width": line.width}
-            figure.add_scatter(x=steps, y=values, name=line.name, mode="lines", line=style)
+def _drawn(history: History, columns: Columns, charts: Sequence[_Chart]) -> go.Figure:
+    """The charts below each other, each with a legend of its own."""
+    figure = make_subplots(
+        rows=len(charts), shared_xaxes=True, vertical_spacing=0.3 / (1 + len(charts))
+    )
+    figure.update_layout(_layout() | _marks(history, charts))
+    axis = {"gridcolor": GRID, "linecolor": INK, "zeroline": False, "automargin": True}
+    figure.update_xaxes(axis).update_yaxes(axis)
+    figure.update_xaxes(title="step (updates of w)", row=len(charts))
+    for row, chart in enumerate(charts, 1):
+        number = row if row > 1 else ""
+        figure.update_yaxes(title=chart.title, **chart.axis, row=row)
+        for line in chart.lines:
+            for trace in _traces(columns, line):
+                figure.add_trace(trace.update(legend=f"legend{number}"), row=row, col=1)
+        (axis,) = figure.select_yaxes(row=row)
+        legend = {"orientation": "h", "x": 0, "y": axis.domain[1], "yanchor": "bottom"}
+        figure.update_layout({f"legend{number}": legend})
     return figure
+
+
+def _traces(columns: Columns, line: _Line) -> list[go.Scatter]:
+    steps, values = _known(columns, line.column)
+    if not len(steps):
+        return []
+    style = {"color": line.colour, "dash": line.dash, "width": line.width}
+    trace = go.Scatter(x=steps, y=values, name=line.name, mode="lines", line=style)
+    return [*_residual(columns, trace), *_unconverged(columns)] if line is _SHARPNESS else [trace]
 
 
 def _known(columns: Columns, name: str) -> tuple[NDArray, NDArray]:
@@ -132,58 +194,59 @@ def _known(columns: Columns, name: str) -> tuple[NDArray, NDArray]:
     return columns["step"][known], values[known]
 
 
-def _add_residual(figure: go.Figure, columns: Columns) -> None:
-    """|lambda_1| +- its residual, as a band and in the hover text of the sharpness."""
+def _residual(columns: Columns, sharpness: go.Scatter) -> list[go.Scatter]:
+    """The sharpness with |lambda_1| +- its residual as a band and in its hover text."""
     known = np.isfinite(columns["sharpness"])
     steps, values = columns["step"][known], columns["sharpness"][known]
     residual = columns["residual"][known]
     if not np.isfinite(residual).any():
-        return
-    figure.update_traces(
-        customdata=residual,
-        hovertemplate="%{y:.5~g} ± %{customdata:.2~g}",
-        selector={"name": _SHARPNESS.name},
-    )
+        return [sharpness]
+    sharpness.update(customdata=residual, hovertemplate="%{y:.5~g} ± %{customdata:.2~g}")
     # two rims of a line each: as one closed outline, a thinned run would have twice the points
     rim = {"x": steps, "mode": "none", "hoverinfo": "skip", "legendgroup": _BAND}
-    figure.add_scatter(y=values - residual, name=f"{_BAND}, lower rim", showlegend=False, **rim)
+    lower = go.Scatter(y=values - residual, name=f"{_BAND}, lower rim", showlegend=False, **rim)
     fill = {"fill": "tonexty", "fillcolor": _BAND_COLOUR}
-    figure.add_scatter(y=values + residual, name=_BAND, **rim, **fill)
+    return [sharpness, lower, go.Scatter(y=values + residual, name=_BAND, **rim, **fill)]
 
 
-def _mark_unconverged(figure: go.Figure, columns: Columns) -> None:
-    open_ends = np.isfinite(columns["sharpness"]) & ~columns["converged"]
-    if open_ends.any():
-        figure.add_scatter(
-            x=columns["step"][open_ends],
-            y=columns["sharpness"][open_ends],
+def _unconverged(columns: Columns) -> list[go.Scatter]:
+    lower_bounds = np.isfinite(columns["sharpness"]) & ~columns["converged"]
+    if not lower_bounds.any():
+        return []
+    return [
+        go.Scatter(
+            x=columns["step"][lower_bounds],
+            y=columns["sharpness"][lower_bounds],
             name="not converged: a lower bound",
             mode="markers",
             marker={"symbol": "circle-open", "size": 7, "color": _SHARPNESS.colour},
         )
+    ]
 
 
-def _with_interventions(figure: go.Figure, history: History) -> go.Figure:
-    for intervention in history.interventions:
-        figure.add_vline(
-            x=intervention.step,
-            line={"color": INK, "dash": "dot", "width": 1},
-            annotation={"text": intervention.label, "textangle": -90, "font": {"size": 11}},
-        )
-    return figure
+def _marks(history: History, charts: Sequence[_Chart]) -> dict[str, Any]:
+    """A dotted line at each intervention, named in the first chart, and the charts' levels."""
+    look = {"type": "line", "line": {"color": INK, "dash": "dot", "width": 1}}
+    shapes = []
+    for row, chart in enumerate(charts, 1):
+        number = row if row > 1 else ""
+        upright = {**look, "xref": f"x{number}", "y0": 0, "y1": 1, "yref": f"y{number} domain"}
+        shapes += [{**upright, "x0": at.step, "x1": at.step} for at in history.interventions]
+        if chart.level is not None:
+            flat = {**look, "xref": f"x{number} domain", "x0": 0, "x1": 1, "yref": f"y{number}"}
+            shapes.append({**flat, "y0": chart.level, "y1": chart.level})
+    label = {"y": 1, "yref": "y domain", "xanchor": "left", "yanchor": "top", "textangle": -90}
+    label |= {"font": {"size": 11}, "showarrow": False}
+    names = [{**label, "x": at.step, "text": at.label} for at in history.interventions]
+    return {"shapes": shapes, "annotations": names}
 
 
-def _layout(y: str) -> dict:
-    axis = {"gridcolor": GRID, "linecolor": INK, "zeroline": False, "automargin": True}
-    clear = "rgba(0, 0, 0, 0)"
+def _layout() -> dict[str, Any]:
     return {
         "template": "none",
-        "paper_bgcolor": clear,
-        "plot_bgcolor": clear,
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
         "font": {"color": INK, "size": 14},
-        "xaxis": {**axis, "title": "step (updates of w)"},
-        "yaxis": {**axis, "title": y},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "showlegend": True,
         "margin": {"l": 70, "r": 20, "t": 50, "b": 60},
         "height": 420,

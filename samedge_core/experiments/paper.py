@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from samedge_core.experiments.presets import PRESETS as LAB_PRESETS
-from samedge_core.experiments.presets import Preset
+from samedge_core.experiments.presets import PRESETS, Preset
 from samedge_core.training.config import RunConfig
 
 
@@ -185,9 +184,9 @@ _PRESETS = (
     ),
 )
 
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in _PRESETS}
+PAPER_PRESETS: dict[str, Preset] = {preset.name: preset for preset in _PRESETS}
 
-ALL_PRESETS: dict[str, Preset] = LAB_PRESETS | PRESETS
+ALL_PRESETS: dict[str, Preset] = PRESETS | PAPER_PRESETS
 """These, after those of the live lab."""
 
 _TASKS = (

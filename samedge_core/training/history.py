@@ -21,6 +21,7 @@ from samedge_core.training.thinning import thin
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
 
 
 SYMBOLS = {"eta": "η", "rho": "ρ", "beta": "β"}
@@ -281,6 +282,18 @@ class History:
         import pandas as pd
 
         return pd.DataFrame(self.columns())
+
+    def plot(self) -> go.Figure:
+        """The live lab's charts of this run as one Plotly figure; see `history_figure`."""
+        from samedge_core.analysis.figures import history_figure
+
+        return history_figure(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from samedge_core.analysis.summary import as_html
+
+        return as_html(self)
 
     def select(self, start: int = -1, most: int | None = None) -> NDArray[np.int64]:
         """Indices of the rows after step `start`, thinned to at most `most`.

@@ -20,6 +20,7 @@ from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import History, Intervention, Measurement
 from samedge_core.training.observe import Operator, Slope, observe
 from samedge_core.training.optimizers import Step, update
+from samedge_core.training.progress import with_bar
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 
@@ -70,6 +71,7 @@ def run(
     on_rows: Callable[[Sequence[Measurement]], None] | None = None,
     *,
     interventions: Iterable[Intervention] = (),
+    progress: bool = False,
 ) -> History:
     """Run `config` to its end in this process and return its History.
 
@@ -79,6 +81,7 @@ def run(
         on_rows: called with each new measurement (in a list) as it is made.
         interventions: changes to make on the way; with those of another run of the same config,
             that run is replayed bit for bit (same machine, same number of threads).
+        progress: show a bar (tqdm) with the newest loss, sharpness and edge, in a notebook too.
 
     Raises:
         ConfigError: this machine lacks the device; or precision or device are set to another one
@@ -100,6 +103,8 @@ def run(
         TrainState.initial(config, problem),
         changes=lambda step: planned.get(step, ()),
     )
+    if progress:
+        loop = with_bar(loop, history)
     while history.stop is None:
         try:
             item = next(loop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from html import escape
 
 
 class StopReason(Enum):
@@ -61,3 +62,7 @@ class Stop:
         """What happened, and the remedy."""
         what = self.what.rstrip(".")
         return f"{what[:1].upper()}{what[1:]}. To go on: {self.reason.remedy}."
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return f"<p><b>{escape(self.reason.value)}</b>: {escape(self.message)}</p>"

@@ -166,8 +166,75 @@ def test_long_runs_are_thinned_but_keep_their_peak():
 
 
 def test_an_empty_history_makes_empty_figures():
-    for figure in paper_figures(se.History(se.RunConfig())).values():
+    empty = se.History(se.RunConfig())
+    for figure in [*paper_figures(empty).values(), empty.plot()]:
         assert not traces(figure)
+
+
+# what `history.plot()` calls each column, and which of its charts (from 0, downward) that is in
+DRAWN = {
+    "sharpness |λ₁|": ("sharpness", 0),
+    "|λ₂|": ("lambda_2", 0),
+    "SAM-edge": ("edge", 0),
+    "2/η": ("gd_edge", 0),
+    "sharpness / edge": ("ratio", 1),
+    "‖g‖": ("grad_norm", 2),
+    "training loss": ("loss", 3),
+    "held-out loss": ("held_out_loss", 3),
+    "gradient at w": ("align_grad", 4),
+    "gradient at w + ρu (SAM)": ("align_sam", 4),
+    "gradient at w, leading subspace": ("align_grad_k", 4),
+    "gradient at w + ρu, leading subspace": ("align_sam_k", 4),
+    "training accuracy": ("accuracy", 5),
+    "held-out accuracy": ("held_out_accuracy", 5),
+}
+
+
+def a_run(**settings) -> se.History:
+    options = {"n": 40, "n_test": 20, "width": 6}
+    config = {"rule": "sam", "eta": 0.5, "rho": 0.1, "top_k": 2, "steps": 12, "measure_every": 3}
+    return se.run(se.RunConfig(options=options, **{**config, **settings}))
+
+
+def test_every_number_of_the_whole_figure_is_the_historys():
+    history = a_run()
+    figure, columns = history.plot(), history.columns()
+    curves = [item for item in traces(figure) if item.mode == "lines"]
+    assert {item.name for item in curves} == set(DRAWN)
+    for item in curves:
+        column, chart = DRAWN[item.name]
+        values = np.abs(columns[column])
+        known = np.isfinite(values)
+        assert known.any()
+        np.testing.assert_array_equal(item.x, columns["step"][known])
+        np.testing.assert_array_equal(item.y, values[known])
+        assert item.yaxis == f"y{chart + 1}".removesuffix("1")
+        assert item.legend == f"legend{chart + 1}".removesuffix("1")
+
+
+def test_the_whole_figure_is_light_and_marks_interventions_in_every_chart():
+    history = record()
+    history.intervene(se.Intervention(3, {"eta": 0.25}, {"eta": 0.5}))
+    figure = history.plot()
+    assert (figure.layout.paper_bgcolor, figure.layout.plot_bgcolor) == ("#ffffff", "#ffffff")
+    upright = [line for line in figure.layout.shapes if line.x0 == line.x1 == 3]
+    assert [line.xref for line in upright] == ["x", "x2", "x3", "x4", "x5"]
+    (level,) = [line for line in figure.layout.shapes if line.y0 == line.y1 == 1]
+    assert level.yref == "y2"
+    assert [item.text for item in figure.layout.annotations] == ["η 0.5 → 0.25"]
+    assert figure.layout.xaxis5.title.text == "step (updates of w)"
+
+
+def test_the_whole_figure_of_a_long_run_keeps_the_peaks_of_all_that_is_thinned_by():
+    history = record(4 * MOST_POINTS)
+    rows = history.columns()
+    figure = history.plot()
+    for name in ("sharpness |λ₁|", "‖g‖", "training loss", "sharpness / edge"):
+        item, values = trace(figure, name), rows[DRAWN[name][0]]
+        assert len(item.x) <= MOST_POINTS
+        assert max(item.y) == np.nanmax(values)
+        assert min(item.y) == np.nanmin(values)
+        np.testing.assert_array_equal(item.y, values[item.x])  # steps are indices here
 
 
 def test_a_share_of_the_data_is_named_at_the_axis():

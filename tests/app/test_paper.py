@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts import server
 from pages.parts.paper import downloading, runs
-from samedge_core.experiments.paper import PRESETS, TASKS
+from samedge_core.experiments.paper import PAPER_PRESETS, TASKS
 from samedge_core.problems import downloads
 from samedge_core.worker.view import Phase
 from tests.app.harness import PATIENCE, press, texts
@@ -81,7 +81,7 @@ def test_run_starts_the_presets_and_fills_the_table(page):
     started = page.session_state[runs.KEY]
     assert tuple(entry.preset for entry in started) == TASKS["mnist"].reduced
     for which, name in enumerate(TASKS["mnist"].reduced):
-        assert view(page, which).config == PRESETS[name].config
+        assert view(page, which).config == PAPER_PRESETS[name].config
     wait(page, lambda: all(view(page, which).latest for which in range(3)))
     (table,) = page.table
     assert list(table.value.index) == ["MNIST: GD", "MNIST: SAM ρ 0.03", "MNIST: SAM ρ 0.05"]

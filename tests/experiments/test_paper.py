@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from samedge_core.experiments.paper import ALL_PRESETS, PRESETS, TASKS
+from samedge_core.experiments.paper import ALL_PRESETS, PAPER_PRESETS, TASKS
 from samedge_core.problems.downloads import SOURCES
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training import RunConfig
@@ -14,27 +14,27 @@ from samedge_core.training import RunConfig
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_has_gd_and_sam_at_two_radii(name):
     task = TASKS[name]
-    configs = [PRESETS[preset].config for preset in task.reduced]
+    configs = [PAPER_PRESETS[preset].config for preset in task.reduced]
     assert [config.rule for config in configs] == ["gd", "sam", "sam"]
     assert configs[1].rho != configs[2].rho
     assert {PROBLEMS[config.problem].data for config in configs} == {task.data}
     assert task.data in SOURCES
-    assert {PRESETS[preset].config.problem for preset in task.full} == {configs[0].problem}
+    assert {PAPER_PRESETS[preset].config.problem for preset in task.full} == {configs[0].problem}
     # they need no download
     assert all(PROBLEMS[ALL_PRESETS[p].config.problem].data is None for p in task.offline)
 
 
 def test_full_size_is_the_papers():
-    mnist, text = PRESETS["paper-mnist"].config, PRESETS["paper-shakespeare"].config
+    mnist, text = PAPER_PRESETS["paper-mnist"].config, PAPER_PRESETS["paper-shakespeare"].config
     assert (mnist.options["n"], mnist.options["width"], mnist.batch_size) == (60_000, 1000, 0)
     assert (mnist.eta, mnist.rho) == (0.01, 0.1)
-    assert PRESETS["paper-cifar"].config.options["n"] == 1000
+    assert PAPER_PRESETS["paper-cifar"].config.options["n"] == 1000
     assert (text.options["layers"], text.options["model"], text.batch_size) == (6, 128, 128)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PAPER_PRESETS)
 def test_a_preset_is_complete_and_survives_its_saved_form(name):
-    preset = PRESETS[name]
+    preset = PAPER_PRESETS[name]
     assert preset.name == name
     assert preset.see.endswith(".")
     assert len(preset.see) < 260

@@ -30,3 +30,11 @@ def test_the_message_is_a_sentence_and_a_remedy():
         "Diverged: the loss left the finite range at step 812. To go on: "
         f"{StopReason.DIVERGED.remedy}."
     )
+
+
+def test_a_notebook_shows_the_reason_and_the_message_escaped():
+    stop = Stop(StopReason.FAILED, 3, "the run failed: ValueError: <script>alert(1)</script>")
+    shown = stop._repr_html_()
+    assert shown.startswith("<p><b>failed</b>: The run failed: ValueError: &lt;script&gt;")
+    assert StopReason.FAILED.remedy in shown
+    assert "<script>" not in shown
