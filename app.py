@@ -7,7 +7,7 @@ import streamlit as st
 from pages.parts import markdown, server
 from pages.parts.components.live import Axis, Cursor, View, cursor_step, live_charts
 from pages.parts.frame import fragments, keys, navigation, ticks
-from pages.parts.lab import branches, controls, inspection, presets, session, share, spectrum
+from pages.parts.lab import branches, controls, inspection, presets, session, share
 from pages.parts.paper import downloading
 from pages.parts.views import feed, formula, numbers, status
 from pages.parts.views.names import names
@@ -70,7 +70,6 @@ def main() -> None:
 
 def _further(config: RunConfig | None, views: list[RunView], cursor: int | None) -> None:
     """What most readers do not need at once."""
-    spectrum.draw(views, every=ticks.BRISK)
     inspection.draw(views, cursor, ticks.BRISK)
     share.draw(config, views)
     with st.expander("Numbers", icon=":material/table:", on_change="rerun", key="numbers") as box:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NEAR = 3.0  # times the spectral radius: marks further away are not on the axis
 RESOLUTION = 0.008  # of the range of the spectra: a bump is then some pixels wide
 FINENESS = 2.5  # points a width
+NEGATIVE = 0.01  # of the spectral radius: what is nearer to 0 than that counts as 0
 
 Array = NDArray[np.float64]
 Estimate = tuple[Array, Array]
@@ -145,6 +146,22 @@ class Spectrum:
         """How many eigenvalues are < x, and the standard error of that."""
         return self._total(self.nodes < x)
 
+    def count_above_in_words(self, x: float) -> str:
+        """How many eigenvalues are > x: "3", "7.2 ± 0.4", or "at least 2 (estimate 1.6 ± 0.7)"."""
+        least, estimate = self.least_above(x), in_words(self.count_above(x))
+        return estimate if self.exact or not least else f"at least {least} (estimate {estimate})"
+
+    @property
+    def negative_limit(self) -> float:
+        """Eigenvalues below it are clearly negative: the many at 0 scatter to both sides of it."""
+        return -NEGATIVE * self.radius
+
+    def negative_percent(self) -> Estimate:
+        """The share of the eigenvalues that are clearly negative, in per cent, and its error."""
+        mean, error = self.count_below(self.negative_limit)
+        percent = 100 / self.size
+        return mean * percent, error * percent
+
     def to_frame(self) -> pd.DataFrame:
         """A row a node: probe (from 1; 0 for an exact spectrum), node, weight."""
         import pandas as pd
@@ -158,6 +175,21 @@ class Spectrum:
     def _total(self, values: ArrayLike) -> Estimate:
         mean, error = self.mean_of(values)
         return self.size * mean, self.size * error
+
+
+def in_words(estimate: Estimate) -> str:
+    """A mean with its standard error, which a few probes determine to one digit; an exact value
+    has none.
+
+    >>> in_words((np.array(12.345), np.array(0.42)))
+    '12.3 ± 0.4'
+    """
+    mean, error = (float(part) for part in estimate)
+    if not error > 0:
+        return f"{mean:.4g}"
+    digits = -math.floor(math.log10(error))
+    shown = max(0, digits)
+    return f"{round(mean, digits):,.{shown}f} ± {round(error, digits):,.{shown}f}"
 
 
 @dataclass(frozen=True)

@@ -176,3 +176,21 @@ class Inspection:
     def edge(self) -> float:
         """Of the rule in force, at this gradient norm."""
         return float(self.hyper.edge(self.grad_norm))  # pyright: ignore[reportArgumentType]
+
+
+@dataclass(frozen=True)
+class SpectrumAtStep:
+    """What of an Inspection its spectrum is shown with, as the server keeps it: no pictures."""
+
+    step: int
+    hyper: Hyperparameters
+    edge: float
+    eigenvalues: Array
+    spectrum: Spectrum
+
+    @classmethod
+    def of(cls, made: Inspection) -> SpectrumAtStep | None:
+        """That of an inspection; None without a spectrum."""
+        if made.spectrum is None:
+            return None
+        return cls(made.step, made.hyper, made.edge, made.eigenvalues, made.spectrum)

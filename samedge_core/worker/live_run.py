@@ -16,7 +16,6 @@ from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.inspections import RunInspection
 from samedge_core.worker.messages import Begin, Snapshot, Status
 from samedge_core.worker.process import WorkerProcess
-from samedge_core.worker.spectra import RunSpectra
 from samedge_core.worker.view import Phase, RunView
 
 
@@ -34,7 +33,6 @@ class LiveRun:
 
     record: RunRecord
     history: History
-    spectra: RunSpectra
     inspection: RunInspection
     wanted: Hyperparameters
     seen_at: float = field(default_factory=time.monotonic)
@@ -107,7 +105,6 @@ class LiveRun:
         """The run stops here, by the server's doing."""
         self.history.stop = Stop(reason, max(0, self.history.last_step), what)
         self.phase = Phase.ENDED
-        self.spectra.worker_left(what)
 
     def raise_cap(self, steps: int) -> None:
         """Allow so many steps."""
@@ -135,7 +132,6 @@ class LiveRun:
             start=start,
             last_step=history.last_step,
             kept=self.snapshot.step if self.snapshot else None,
-            spectra=self.spectra.view(),
             inspection=self.inspection.view(),
             origin=self.record.origin,
             unrecorded=failure,

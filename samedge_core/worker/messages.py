@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from samedge_core.curvature.spectral_density import Spectrum
-from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.costs import Cost
 from samedge_core.training.history import Intervention
@@ -72,34 +70,10 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class MeasureSpectrum:
-    """Measure the spectrum at the current iterate, between two steps. One at a time."""
-
-    request: int
-
-
-@dataclass(frozen=True)
-class DropSpectrum:
-    """Never mind the spectrum that is being measured."""
-
-
-@dataclass(frozen=True)
-class Examine:
-    """Measure the spectrum at a packed TrainState, without a session around it."""
-
-    session: int
-    request: int
-    config: RunConfig
-    snapshot: bytes
-
-
-@dataclass(frozen=True)
 class InspectStep:
     """Inspect a step, from a packed TrainState before it (None: from step 0), without a session
     around it; `replay` are interventions to repeat at their steps."""
 
-    session: int
-    request: int
     config: RunConfig
     snapshot: bytes | None
     replay: tuple[Intervention, ...]
@@ -172,49 +146,10 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class SpectrumProgress:
-    """Hessian-vector products done, of so many planned, for the spectrum at `step`."""
-
-    session: int
-    request: int
-    step: int
-    done: int
-    total: int
-
-
-@dataclass(frozen=True)
-class SpectrumMade:
-    """The spectrum at the iterate before the update of `step`.
-
-    Attributes:
-        hyper: eta, rho, beta and rule that were to be in force at that step.
-        grad_norm: of the measured batch.
-    """
-
-    session: int
-    request: int
-    step: int
-    hyper: Hyperparameters
-    grad_norm: float
-    spectrum: Spectrum
-
-
-@dataclass(frozen=True)
-class SpectrumFailed:
-    """There is no spectrum, and why, in words."""
-
-    session: int
-    request: int
-    what: str
-
-
-@dataclass(frozen=True)
 class InspectionProgress:
     """So much is done of what comes first: "replay" (steps taken again), "slices" (points of the
     curves), "spectrum" (Hessian-vector products)."""
 
-    session: int
-    request: int
     what: str
     done: int
     total: int
@@ -224,8 +159,6 @@ class InspectionProgress:
 class InspectionMade:
     """The inspection that was asked for."""
 
-    session: int
-    request: int
     inspection: Inspection
 
 
@@ -233,8 +166,6 @@ class InspectionMade:
 class InspectionFailed:
     """There is no inspection, and why, in words."""
 
-    session: int
-    request: int
     what: str
 
 
@@ -246,19 +177,15 @@ class Ended:
     stop: Stop
 
 
-Command = (
-    Begin
-    | Pause
-    | Resume
-    | Advance
-    | Change
-    | Pace
-    | MeasureSpectrum
-    | DropSpectrum
-    | Examine
-    | InspectStep
-    | End
+Command = Begin | Pause | Resume | Advance | Change | Pace | InspectStep | End
+Report = (
+    Ready
+    | Rows
+    | Intervened
+    | Status
+    | Snapshot
+    | InspectionProgress
+    | InspectionMade
+    | InspectionFailed
+    | Ended
 )
-AboutSpectrum = SpectrumProgress | SpectrumMade | SpectrumFailed
-AboutInspection = InspectionProgress | InspectionMade | InspectionFailed
-Report = Ready | Rows | Intervened | Status | Snapshot | AboutSpectrum | AboutInspection | Ended

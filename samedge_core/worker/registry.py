@@ -32,15 +32,11 @@ from samedge_core.worker.messages import (
     Resume,
     Rows,
     Snapshot,
-    SpectrumFailed,
-    SpectrumMade,
-    SpectrumProgress,
     Status,
 )
 from samedge_core.worker.pool import WorkerPool
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.settings import Settings
-from samedge_core.worker.spectra import RunSpectra
 from samedge_core.worker.stored import StoredRuns
 from samedge_core.worker.view import Phase, RunView
 
@@ -284,31 +280,6 @@ class RunRegistry:
             if run.worker:
                 run.worker.send(Pace(steps_per_second))
 
-    def measure_spectrum(self, run_id: str) -> None:
-        """Measure the Hessian's spectrum where the run is; the view's `spectra` tell the rest."""
-        with self._lock:
-            run = self._runs[run_id]
-            if run.worker:
-                run.spectra.ask(run.worker)
-            elif run.snapshot is None:
-                run.spectra.refuse("no state of this run was kept")
-            elif self._has_room():
-                run.spectra.ask_of(run.config, run.snapshot)
-            else:
-                run.spectra.refuse(EVERY_WORKER_BUSY)
-
-    def cancel_spectrum(self, run_id: str) -> None:
-        """Never mind the spectrum that is being measured."""
-        with self._lock:
-            run = self._runs[run_id]
-            run.spectra.cancel(run.worker)
-
-    def clear_spectra(self, run_id: str) -> None:
-        """Forget the run's spectra, and the one that is being measured."""
-        with self._lock:
-            run = self._runs[run_id]
-            run.spectra.clear(run.worker)
-
     def examine(self, run_id: str, step: int, *, with_spectrum: bool = True) -> None:
         """Look closer at a recorded step, in a process of its own that takes the steps up to it
         again; the view's `inspection` tells the rest. One at a time.
@@ -358,8 +329,7 @@ class RunRegistry:
         """How many workers are held by runs, or measure what was asked for of one."""
         with self._lock:
             return sum(
-                (run.worker is not None) + run.spectra.examining + run.inspection.examining
-                for run in self._runs.values()
+                (run.worker is not None) + run.inspection.pending for run in self._runs.values()
             )
 
     def close(self) -> None:
@@ -370,7 +340,6 @@ class RunRegistry:
             for run in self._runs.values():
                 if run.worker:
                     run.worker.close()
-                run.spectra.clear(None)
                 run.inspection.clear()
         self._stored.close()
 
@@ -429,8 +398,7 @@ class RunRegistry:
     def _live(
         self, record: RunRecord, history: History, wanted: Hyperparameters, **others: Any
     ) -> LiveRun:
-        spectra, inspection = RunSpectra(self._lock), RunInspection(self._lock)
-        return LiveRun(record, history, spectra, inspection, wanted, **others)
+        return LiveRun(record, history, RunInspection(self._lock), wanted, **others)
 
     # --- what workers report, on their listening threads
 
@@ -457,10 +425,7 @@ class RunRegistry:
                 case Snapshot():
                     run.snapshot = report
                     self._stored.keep(run.id, report)
-                case SpectrumProgress() | SpectrumMade() | SpectrumFailed():
-                    run.spectra.take(report)
                 case Ended(_, stop):
-                    run.spectra.worker_left("the run ended first; ask again for its last state")
                     run.history.stop = stop
                     run.phase = Phase.ENDED
                     self._release(run, kill=stop.reason is StopReason.FAILED)
@@ -526,7 +491,6 @@ class RunRegistry:
     def _forget(self, run: LiveRun) -> None:
         """The store keeps what is recorded; `open` brings it back."""
         del self._runs[run.id]
-        run.spectra.clear(None)
         run.inspection.clear()
         self._stored.forget(run.id)
 

@@ -13,8 +13,8 @@ from samedge_core.training.loop import build_problem, run
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.training.warmup import compile_all
 from samedge_core.worker.channel import Channel
-from samedge_core.worker.examine import examine, examine_inspection
-from samedge_core.worker.messages import Begin, Command, Ended, Examine, InspectStep
+from samedge_core.worker.examine import examine
+from samedge_core.worker.messages import Begin, Command, Ended, InspectStep
 from samedge_core.worker.session import Session
 
 TIMED = 10  # gradients, some milliseconds each
@@ -41,20 +41,24 @@ def serve(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
     begin: Begin | None = None
     while True:
         command = begin or commands.get()
-        if not isinstance(command, Begin | Examine | InspectStep):
-            continue  # meant for a session that has just ended
         try:
-            if isinstance(command, Examine):
+            if isinstance(command, Begin):
+                begin = _session(channel, commands, command)
+            elif isinstance(command, InspectStep):
                 examine(channel, command)
-                continue
-            if isinstance(command, InspectStep):
-                examine_inspection(channel, command)
-                continue
-            begin = Session(channel, commands, command).run()
+            # another one was meant for a session that has just ended
         except OSError:
             return
-        except Exception as error:  # noqa: BLE001 - the run failed, not the worker: say so and stay
-            traceback.print_exc()
-            begin = None
-            what = f"the run failed: {type(error).__name__}: {error}"
-            channel.send(Ended(command.session, Stop(StopReason.FAILED, 0, what)))
+
+
+def _session(channel: Channel, commands: queue.SimpleQueue[Command], begin: Begin) -> Begin | None:
+    """Run it; returns the next one, where that was asked for meanwhile."""
+    try:
+        return Session(channel, commands, begin).run()
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the run failed, not the worker: say so and stay
+        traceback.print_exc()
+        what = f"the run failed: {type(error).__name__}: {error}"
+        channel.send(Ended(begin.session, Stop(StopReason.FAILED, 0, what)))
+        return None

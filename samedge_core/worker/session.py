@@ -6,7 +6,6 @@ import math
 import queue
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -16,17 +15,14 @@ from samedge_core.training.loop import Changes, build_problem, measurements
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.channel import Channel
-from samedge_core.worker.examine import Abandoned, Examiner
 from samedge_core.worker.messages import (
     Advance,
     Begin,
     Change,
     Command,
-    DropSpectrum,
     End,
     Ended,
     Intervened,
-    MeasureSpectrum,
     Pace,
     Pause,
     Resume,
@@ -53,7 +49,6 @@ class Session:
         self._budget = 0 if begin.paused else math.inf  # steps until the next pause
         self._pace = begin.pace
         self._pending: list[Changes] = []
-        self._spectrum: MeasureSpectrum | None = None  # asked for, or being measured
         self._next: Begin | None = None
         self._ended = False
         self._dtype = row_dtype(begin.config.top_k)
@@ -74,7 +69,6 @@ class Session:
             if begin.snapshot
             else TrainState.initial(begin.config, problem)
         )
-        self._examiner = Examiner(self._channel, self._id, begin.config, problem)
         loop = measurements(begin.config, problem, self._state, changes=self._changes)
         self._flush()
         while True:
@@ -104,9 +98,6 @@ class Session:
     def _obey(self) -> None:
         """Take every command there is; wait here while paused or ahead of the pace."""
         while not (self._next or self._ended):
-            if self._spectrum and self._state.step >= self._begin.until:
-                self._measure(self._spectrum)
-                continue  # what came meanwhile may have ended the session
             waiting = self._wait_seconds()
             if waiting > FLUSH_SECONDS or math.isinf(waiting):
                 self._flush()
@@ -145,28 +136,6 @@ class Session:
             case Pace(steps_per_second):
                 self._pace = steps_per_second
                 self._due = 0.0
-            case MeasureSpectrum():
-                self._spectrum = command
-            case DropSpectrum():
-                self._spectrum = None
-
-    def _measure(self, wanted: MeasureSpectrum) -> None:
-        """The spectrum at the current iterate; commands are taken between products."""
-        hyper = self._state.hyper
-        for change in self._pending:
-            hyper = replace(hyper, **change)
-
-        def between() -> None:
-            while not self._commands.empty():
-                self._take(self._commands.get())
-            if self._next or self._ended or self._spectrum is not wanted:
-                raise Abandoned
-
-        self._flush()
-        self._examiner.measure(wanted.request, self._state, hyper, between)
-        self._flushed_at = time.monotonic()  # no time for steps: it must not lower their speed
-        if self._spectrum is wanted:
-            self._spectrum = None
 
     def _record(self, item: Measurement | Intervention, began: float) -> None:
         took = time.perf_counter() - began  # waiting for the pace or in a pause is not part of it

@@ -14,7 +14,6 @@ from samedge_core.training.config import RunConfig
 from samedge_core.training.stop import Stop
 from samedge_core.worker.inspections import InspectionView
 from samedge_core.worker.messages import Status
-from samedge_core.worker.spectra import SpectraView
 
 
 class Phase(Enum):
@@ -51,8 +50,7 @@ class RunView:
         stable: after a divergence, the step to go back to.
         start, last_step: the rows asked for, and the newest row.
         kept: steps taken at the last snapshot; None before there is one.
-        spectra: those that were asked for.
-        inspection: the step that was asked for.
+        inspection: what was asked for of a step.
         origin: the run that it left, and where; None for one from step 0.
         unrecorded: why it is not being recorded in the store; empty while it is.
     """
@@ -75,7 +73,6 @@ class RunView:
     start: int
     last_step: int
     kept: int | None
-    spectra: SpectraView
     inspection: InspectionView
     origin: Origin | None
     unrecorded: str

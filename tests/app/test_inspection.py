@@ -111,7 +111,9 @@ def test_a_step_of_the_run_with_its_own_numbers(page):
     assert words in text
     assert re.match(r"λ₁ = [\d.]+ is multiplied by −?[\d.]+: (un)?stable, (grows|shrinks)", words)
     assert "w + ρu: where the update takes its gradient" in text
-    assert re.search(r"Spectrum · P = \d+ · exact: \d+ Hessian-vector products", text)
+    assert re.search(
+        r"Spectrum at \*\*step 17\*\* · P = \d+ · exact: \d+ Hessian-vector products", text
+    )
     assert re.search(r"Of the first 50 training examples, the network at w has \d+ wrong", text)
     assert "no probability" in text  # squared error
     grid = html(app)
@@ -131,9 +133,62 @@ def test_the_spectrum_can_be_left_out_and_probabilities_are_named(page):
     app = page(DIGITS.replace(options=options))
     app.toggle(key="inspection-spectrum").set_value(False).run()
     examine(app)
-    assert "Spectrum · " not in texts(app)
+    assert "Spectrum at" not in texts(app)
+    assert spectrum_buttons(app) == []
     assert "softmax" in texts(app)
     assert re.search(r"p\(\d\) 0?\.?\d+", html(app))
+
+
+def facts(app: AppTest) -> list[str]:
+    return [item.value for item in app.main.caption if "Hessian-vector products" in item.value]
+
+
+def spectrum_buttons(app: AppTest) -> list[str]:
+    labels = [item.label for item in app.get("download_button")]  # pyright: ignore[reportAttributeAccessIssue]
+    return [label for label in labels if "Spectrum" in label]
+
+
+def test_the_last_spectra_are_told_with_their_steps_and_facts(page):
+    app = page(DIGITS.replace(problem="two-weight", options={}, eta=0.3, top_k=1), at=2)
+    examine(app)
+    (text,) = facts(app)
+    assert text.startswith("Spectrum at **step 2** · P = 2 · exact: ")
+    assert "2/η (6.667" in text
+    assert re.search(r"trace [-\d.]+ · eigenvalues above SAM-edge \([\d.]+\): [012], 2/η", text)
+    assert re.search(r"negative: (0|50|100) % \(below −[\d.]+, 1 % of the largest \|λ\|\)", text)
+    app.session_state["at"] = 3
+    examine(app.run())
+    new, old = facts(app)
+    assert new.startswith("Spectrum at **step 3** (solid line)")
+    assert old == text.replace("**step 2**", "**step 2** (dashed line)")
+    assert spectrum_buttons(app) == ["Spectrum CSV"]
+    app.toggle(key="inspection-spectrum").set_value(False).run()
+    app.session_state["at"] = 4
+    examine(app.run())
+    assert facts(app) == []  # of another step, they would be taken for this one's
+    press(app, "examine-clear")
+    app.toggle(key="inspection-spectrum").set_value(True).run()
+    examine(app)
+    (text,) = facts(app)
+    assert text.startswith("Spectrum at **step 4** · P = 2")
+
+
+def test_an_estimated_spectrum_tells_probes_steps_and_errors(page):
+    app = page(RunConfig(problem="digits-mlp", rule="sam", eta=0.5, steps=3))
+    examine(app)
+    (text,) = facts(app)
+    assert re.search(r"P = 17,610 · estimated, \d+ probes × \d+ steps: \d+ Hessian", text)
+    assert re.search(r"trace [\d.]+ ± [\d.]+ ", text)
+    assert re.search(r"negative: [\d.]+ ± [\d.]+ %", text)
+
+
+def test_two_runs_have_a_spectrum_each(page):
+    app = page(TOY, TOY.replace(rule="sam"))
+    examine(app)
+    gd, sam = facts(app)
+    assert "SAM-edge" not in gd
+    assert "SAM-edge" in sam
+    assert spectrum_buttons(app) == ["Spectrum CSV GD", "Spectrum CSV SAM"]
 
 
 def test_runs_stand_one_after_the_other_and_one_may_lack_the_step(page):

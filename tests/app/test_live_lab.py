@@ -52,7 +52,7 @@ def test_every_setting_has_a_control_with_help_and_its_allowed_values(page):
 
 def test_each_key_presses_one_button(page):
     keys = [item.proto.shortcut for item in page.button if item.proto.shortcut]
-    assert {"p", "s", "g", "t", "a", "e", "x"} <= set(keys)
+    assert {"p", "s", "g", "t", "a", "x"} <= set(keys)
     assert len({*keys, "b", "r"}) == len(keys) + 2  # Continue from a step, and Reset
 
 

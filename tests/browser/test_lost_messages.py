@@ -54,7 +54,6 @@ def test_what_follows_a_fragment_stays_when_its_messages_are_lost(open_lab):
     lab.until(lambda: losing.lost, "a loss")
     lab.page.wait_for_timeout(1500)  # three ticks
     expect(charts).to_be_visible()
-    expect(lab.button("Spectrum at the newest step")).to_be_visible()
     for box in ("At this step", "Share and export", "Numbers"):
         expect(lab.page.get_by_text(box, exact=True)).to_be_visible()
     lab.press("Resume")

@@ -1,16 +1,21 @@
 """Inspections on demand from real processes: the right ones, beside runs that do not notice."""
 
+import time
+
 import numpy as np
 import psutil
 import pytest
 
+from samedge_core.curvature import spectrum
 from samedge_core.store import Store
 from samedge_core.store.settings import StoreSettings
 from samedge_core.training.config import RunConfig
 from samedge_core.training.inspect_step import inspection_at
 from samedge_core.training.inspection import Inspection
-from samedge_core.training.loop import build_problem, run
+from samedge_core.training.loop import build_problem, measurements, run
+from samedge_core.training.observe import observe
 from samedge_core.training.state import TrainState
+from samedge_core.worker.inspections import SPECTRA
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import Phase
@@ -20,6 +25,7 @@ ENDLESS = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1
 BATCHES = RunConfig(
     problem="digits-mlp", options={"n": 50, "width": 3}, batch_size=20, steps=60, seed=3, top_k=2
 )
+LARGE = RunConfig(problem="digits-mlp", options={"n": 500, "width": 100}, steps=100_000)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +88,79 @@ def test_any_recorded_step_with_the_changes_that_were_made(registry, step):
     assert_same(found, inspection_at(BATCHES, problem, state, step, replay=changed, seconds=4.0))
 
 
+def paused_after(registry: RunRegistry, config: RunConfig, steps: int) -> str:
+    run_id = registry.start(config, paused=True)
+    registry.advance(run_id, steps)
+    until(registry, run_id, lambda v: v.last_step == steps - 1)
+    return run_id
+
+
+@pytest.mark.parametrize("changes", [{}, {"measure_on": "fixed"}, {"batch_size": 0}])
+def test_the_spectrum_is_that_of_the_row(registry, changes):
+    """At the iterate, on the batch and against the edge that the row of that step tells of."""
+    config = BATCHES.replace(hessian_share=0.5, steps=100_000, **changes)
+    run_id = paused_after(registry, config, 5)
+    registry.change(run_id, eta=0.25)
+    registry.advance(run_id)
+    until(registry, run_id, lambda v: v.last_step == 5)
+    made = examined(registry, run_id, 5)
+    assert made.spectrum is not None
+    assert (made.step, made.hyper.eta, made.hyper.rule) == (5, 0.25, "sam")
+    problem = build_problem(config)
+    state = TrainState.initial(config, problem)
+    loop = measurements(config, problem, state)
+    for _ in range(5):
+        next(loop)
+    batch = state.fixed or (state.batches.next() if state.batches else problem.full_batch())
+    slope, operator = observe(problem, state.w, batch, 0.5)
+    assert made.grad_norm == slope.norm
+    assert made.spectrum.exact
+    np.testing.assert_array_equal(made.spectrum.nodes, spectrum(operator).nodes)
+    row = registry.history(run_id).columns()
+    assert (row["grad_norm"][5], row["eta"][5]) == (made.grad_norm, 0.25)
+    (kept,) = registry.view(run_id).inspection.spectra
+    assert (kept.step, kept.edge, kept.spectrum) == (5, row["edge"][5], made.spectrum)
+    # the tracker stops on a residual of 3e-3 at most, and its eigenvalue's error is second order
+    assert made.spectrum.radius == pytest.approx(row["sharpness"][5], rel=1e-3)
+    registry.stop(run_id)
+
+
+def test_the_spectrum_s_progress_is_told_and_the_last_three_are_kept(registry):
+    run_id = paused_after(registry, LARGE, 2)
+    registry.examine(run_id, 1)
+
+    def counting(view):
+        now = view.inspection.progress
+        return now and now.what == "spectrum" and now.done > 20
+
+    now = until(registry, run_id, counting).inspection.progress
+    assert now is not None
+    assert now.done < now.total
+    view = until(registry, run_id, lambda v: not v.inspection.pending)
+    (first,) = view.inspection.spectra
+    assert first.step == 1
+    assert not first.spectrum.exact
+    assert first.spectrum.products <= 10 * 80 + 5  # and what was timed
+    registry.examine(run_id, 0)
+    until(registry, run_id, counting)
+    began = time.monotonic()
+    registry.cancel_inspection(run_id)
+    assert time.monotonic() - began < 2  # all of it takes 4
+    assert registry.view(run_id).inspection.spectra == (first,)
+    registry.stop(run_id)
+    small = ended(registry, BATCHES)
+    for step in range(1, SPECTRA + 2):
+        examined(registry, small, step)
+    again = examined(registry, small, 3)  # at the same step: in place of the one before
+    kept = registry.view(small).inspection.spectra
+    assert [made.step for made in kept] == [2, 4, 3]
+    assert kept[-1].spectrum is again.spectrum
+    examined(registry, small, 7, with_spectrum=False)
+    assert registry.view(small).inspection.spectra == kept
+    registry.clear_inspection(small)
+    assert registry.view(small).inspection.spectra == ()
+
+
 def test_from_the_start_where_no_state_was_stored():
     """Without a store the last state alone is kept, and it lies after every row."""
     registry = RunRegistry(Settings(max_workers=2, spares=0))
@@ -96,8 +175,11 @@ def test_from_the_start_where_no_state_was_stored():
         registry.close()
 
 
-def test_the_run_goes_on_and_does_not_notice(registry):
-    config = BATCHES.replace(steps=400)
+@pytest.mark.parametrize(
+    "config", [BATCHES.replace(steps=400), LARGE.replace(batch_size=100, steps=400)]
+)
+def test_the_run_goes_on_and_does_not_notice(registry, config):
+    """Bit for bit the same rows, beside a spectrum that is exact or estimated."""
     run_id = registry.start(config, pace=40)
     until(registry, run_id, lambda v: v.last_step > 10)
     before = registry.live_workers()

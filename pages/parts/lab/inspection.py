@@ -10,15 +10,16 @@ import streamlit as st
 from pages.parts import server
 from pages.parts.components.figures import Figure, Trace, figures
 from pages.parts.frame import fragments
-from pages.parts.lab import session, spectrum
+from pages.parts.lab import session
 from pages.parts.markdown import plain
-from pages.parts.views import classified_images
+from pages.parts.views import classified_images, spectrum
 from pages.parts.views.names import names
 from pages.parts.views.numerals import number, subscript
+from samedge_core.curvature.spectral_density import SpectrumAxis
 from samedge_core.theory.rules import RULES
 from samedge_core.training.history import SYMBOLS
-from samedge_core.training.inspection import Along, Inspection, Mark, Place, Slice
-from samedge_core.worker.messages import InspectionProgress, SpectrumMade
+from samedge_core.training.inspection import Along, Inspection, Mark, Place, Slice, SpectrumAtStep
+from samedge_core.worker.messages import InspectionProgress
 from samedge_core.worker.view import Phase, RunView
 
 BOX = "inspection"  # the expander's key: whether it is open
@@ -48,16 +49,32 @@ PHASES = {
 def draw(views: list[RunView], step: int | None, every: float) -> None:
     """All of it; `step` is the one to examine, None: each run's newest. Looks again `every` so many
     seconds while something is to come."""
+    # outside of the box, to be in sight while that is closed
+    _buttons(views, step)
+    to_come = any(v.inspection.pending or _row_to_come(v) for v in views)
+    fragments.draw(_follow, _stage(views), every=every if to_come else None)
     with st.expander(
         "At this step", icon=":material/center_focus_strong:", on_change="rerun", key=BOX
     ) as box:
-        _buttons(views, step)
-        to_come = any(v.inspection.pending or _row_to_come(v) for v in views)
-        fragments.draw(_follow, _stage(views), every=every if to_come else None)
         if box.open:
-            for view, name in zip(views, names(views), strict=True):
-                if view.inspection.made:
-                    _show(view, view.inspection.made, name)
+            _figures(views)
+
+
+def _figures(views: Sequence[RunView]) -> None:
+    if not any(view.inspection.made for view in views):
+        st.caption("Nothing has been examined yet.")
+    # one axis for all, so that the spectra of two runs can be compared
+    spectra = [made for view in views for made in _spectra(view)]
+    axis = spectrum.axis_around(spectra) if spectra else None
+    for view, name in zip(views, names(views), strict=True):
+        if view.inspection.made:
+            _show(view, view.inspection.made, name, axis)
+
+
+def _spectra(view: RunView) -> Sequence[SpectrumAtStep]:
+    """Those in the run's chart, the examined step's last; none where that was examined without."""
+    made = view.inspection.made
+    return view.inspection.spectra if made and made.spectrum else ()
 
 
 def _row_to_come(view: RunView) -> bool:
@@ -123,8 +140,23 @@ def _buttons(views: list[RunView], step: int | None) -> None:
             value=True,
             key=WITH_SPECTRUM,
             persist_state="session",
-            help="Up to 4 s more.",
+            help="All eigenvalues of the Hessian at this step. Small networks: exactly. Others: an "
+            "estimate by stochastic Lanczos quadrature, about 800 Hessian-vector products or 4 s. "
+            "The last three stay in one chart, to compare.",
         )
+        for view, name in zip(views, names(views), strict=True):
+            if spectra := _spectra(view):
+                st.download_button(
+                    f"Spectrum CSV {name}".strip(),
+                    data=lambda spectra=spectra: spectrum.csv(spectra),
+                    file_name=f"samedge-{view.config.problem}-{view.config.rule}-spectrum.csv",
+                    mime="text/csv",
+                    key=f"spectrum-csv:{view.id}",
+                    on_click="ignore",
+                    icon=":material/download:",
+                    help="Eigenvalues, or nodes and weights of each probe, of every spectrum in "
+                    "the chart.",
+                )
         if off:
             st.caption(off)
 
@@ -179,34 +211,24 @@ def _progress(now: InspectionProgress) -> str:
 # --- one run
 
 
-def _show(view: RunView, made: Inspection, name: str) -> None:
+def _show(view: RunView, made: Inspection, name: str, axis: SpectrumAxis | None) -> None:
     whose = f" ({name})" if name else ""
     st.markdown(" · ".join(_facts(view, made, name)))
     shown = [_slice_figure(made, line, whose) for line in made.slices]
-    spread = _as_spectrum(made)
-    axis = spectrum.axis_around([spread]) if spread else None
+    spectra = _spectra(view)
     if made.fit:
         shown.extend(classified_images.fit_figures(made.fit, made.hyper.rule, whose))
-    shown.append(_multiplier_figure(made, whose, columns=2 if spread else 3))
-    if spread and axis:
-        shown.append(
-            spectrum.chart(
-                f"Spectrum at the examined step{whose}",
-                [spread],
-                axis,
-                made.eigenvalues,
-                whose=whose,
-                by="by the tracker",
-                columns=4,
-            )
-        )
+    shown.append(_multiplier_figure(made, whose, columns=2 if spectra else 3))
+    if spectra and axis:
+        shown.append(spectrum.figure(spectra, axis, whose))
     figures(shown, scene="inspection", key=f"inspection-figures:{view.id}", on_click=lambda: None)
     st.caption(_about_slices(view, made))
     if made.fit:
         st.caption(classified_images.about_fit(made.fit))
     st.caption(" · ".join(multiplier_words(made)))
-    if spread and axis:
-        st.caption(" · ".join(["Spectrum", *spectrum.facts(spread, axis)]))
+    if spectra and axis:
+        for line in spectrum.words(spectra, axis):
+            st.caption(line)
     if made.inputs:
         classified_images.show_inputs(made.inputs)
 
@@ -228,12 +250,6 @@ def _facts(view: RunView, made: Inspection, name: str) -> list[str]:
     if not made.converged:
         parts.append(":orange[estimate not converged]")
     return parts + ([view.config.measured_part] if view.config.measured_part else [])
-
-
-def _as_spectrum(made: Inspection) -> SpectrumMade | None:
-    if made.spectrum is None:
-        return None
-    return SpectrumMade(0, 0, made.step, made.hyper, made.grad_norm, made.spectrum)
 
 
 # --- the loss along a line

@@ -231,24 +231,6 @@ def _shared(entered: Mapping[str, Any], views: Sequence[RunView]) -> list[dict[s
         return []
 
 
-def measure_spectra() -> None:
-    """Measure the Hessian's spectrum where each shown run is."""
-    for run_id in shown():
-        registry().measure_spectrum(run_id)
-
-
-def clear_spectra() -> None:
-    """Take the spectra of the shown runs away."""
-    for run_id in shown():
-        registry().clear_spectra(run_id)
-
-
-def cancel_spectra() -> None:
-    """Leave the spectra that are being measured; those in the chart stay."""
-    for run_id in shown():
-        registry().cancel_spectrum(run_id)
-
-
 def rewind(step: int, **changes: Any) -> None:
     """Continue every shown run from `step` with `changes` as entered; what came after it stays, as
     an abandoned branch."""
