@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,10 +21,8 @@ from samedge_core.runs.process import (
     threads_of,
     using_threads,
 )
-from samedge_core.runs.restore import OnReplay, caught_up, unpacked
-from samedge_core.sharing import export
+from samedge_core.runs.restore import OnReplay, caught_up
 from samedge_core.sharing.export import ResumeError
-from samedge_core.sharing.files import SavedError
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
 from samedge_core.store.record import machine
@@ -289,41 +286,6 @@ class _Recording:
         news = self._writer.take(self._run.history, (state.step, state.pack()) if kept else None)
         if news:
             self._writer.save(news)
-
-
-def take_in(store: Store, folder: Path) -> str:
-    """Bring a run into the store that an earlier version had saved in `folder`; returns its id.
-
-    The folder stays as it is.
-
-    Raises:
-        SavedError: a file is missing or damaged.
-        OSError: the store can't be written to.
-    """
-    history, packed = export.read(folder), export.read_state(folder)
-    problem = build_problem(history.config)
-    state = unpacked(packed, history.config, problem, folder / export.STATE)
-    if history.last_step + 1 < state.step:
-        raise SavedError(
-            f"{folder} lacks rows: the state is at step {state.step:,}, and the last row is of "
-            f"step {history.last_step:,}"
-        )
-    record = RunRecord(
-        Store.new_id(),
-        history.config,
-        history.config.steps,
-        created=(folder / export.CONFIG).stat().st_mtime,
-        parameters=history.parameters,
-        versions={},
-        machine={THREADS: torch.get_num_threads()},
-    )
-    writer = RunWriter(store, record)
-    news = writer.take(history, (state.step, state.pack()))
-    if news is None:
-        raise SavedError(f"{folder} holds a run without a single row")
-    writer.save(news)
-    _release(store, record.id)
-    return record.id
 
 
 def _check_resumable(recorded: History, config: RunConfig) -> None:
