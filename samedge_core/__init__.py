@@ -77,7 +77,7 @@ _ON_FIRST_USE = {  # what needs torch, and what needs the database
     "ResumeError": "samedge_core.sharing.export",
     "RunKeyError": "samedge_core.runs",
     "Runs": "samedge_core.runs",
-    "SavedError": "samedge_core.sharing.export",
+    "SavedError": "samedge_core.sharing.files",
     "StepError": "samedge_core.store.branching",
     "StoredRun": "samedge_core.runs",
     "open_runs": "samedge_core.runs",

@@ -30,7 +30,7 @@ from samedge_core.experiments.presets import Preset
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.runs import Runs
 from samedge_core.sharing import export, files, links, replay_file
-from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, Changes, RunConfig
 from samedge_core.training.plan import Replay
 from samedge_core.training.stop import StopReason
 
@@ -316,15 +316,15 @@ def _preset(name: str) -> Preset:
     return known[name]
 
 
-def _changes(command: str, values: Mapping[str, str]) -> tuple[dict[str, str], int | None]:
+def _changes(command: str, values: Mapping[str, str]) -> tuple[Changes, int | None]:
     """What may change in a run that there is already, and its step cap."""
-    changes = {name: value for name, value in values.items() if name in LIVE_FIELDS}
+    changeable = ("steps", *LIVE_FIELDS)
     for name in values:
-        if name not in changes and name != "steps":
-            allowed = ", ".join(("steps", *LIVE_FIELDS))
+        if name not in changeable:
+            allowed = ", ".join(changeable)
             raise UsageError(f"{command} can't change {name}; what it can: {allowed}")
     steps = FIELDS["steps"].check(values["steps"]) if "steps" in values else None
-    return changes, steps
+    return Changes.of({n: value for n, value in values.items() if n != "steps"}), steps
 
 
 # --- folders --------------------------------------------------------------------------------

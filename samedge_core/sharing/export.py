@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
@@ -119,8 +120,14 @@ def _result(name: str, history: History, about: Mapping[str, Any]) -> bytes:
 def _parquet(history: History, about: Mapping[str, Any]) -> bytes:
     # pa.array, not a data frame: that would turn each NaN into a null and lose its bits
     columns = {name: pa.array(column) for name, column in history.columns().items()}
-    config = json.loads(history.config.to_json())
-    record = {**_record(history), "config": config, "about": dict(about)}
+    record = {
+        "schema": SCHEMA,
+        "parameters": history.parameters,
+        "interventions": msgspec.to_builtins(history.interventions),
+        "stop": msgspec.to_builtins(history.stop),
+        "config": history.config.to_values(),
+        "about": dict(about),
+    }
     table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(record)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, write_page_checksum=True)
@@ -165,18 +172,4 @@ def _summary_json(history: History) -> str:
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in values.items()
     }
-    return json.dumps(known, indent=2, allow_nan=False) + "\n"
-
-
-def _record(history: History) -> dict[str, Any]:
-    """What neither the rows nor the configuration hold."""
-    stop = history.stop
-    return {
-        "schema": SCHEMA,
-        "parameters": history.parameters,
-        "interventions": [
-            {"step": item.step, "changes": dict(item.changes), "before": dict(item.before)}
-            for item in history.interventions
-        ],
-        "stop": stop and {"reason": stop.reason.value, "step": stop.step, "what": stop.what},
-    }
+    return json.dumps({"schema": SCHEMA, **known}, indent=2, allow_nan=False) + "\n"

@@ -16,7 +16,7 @@ import samedge_core as se
 from samedge_core.runs import local, process
 from samedge_core.runs.local import LocalRun
 from samedge_core.runs.restore import state_at
-from samedge_core.sharing import export, files
+from samedge_core.sharing import files
 from samedge_core.sharing.export import ResumeError
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import Store, open_store

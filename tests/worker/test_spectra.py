@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from samedge_core.curvature import spectrum
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.loop import build_problem, measurements, run
 from samedge_core.training.observe import observe
 from samedge_core.training.state import TrainState
@@ -65,7 +65,7 @@ def test_it_is_that_of_the_next_row(registry, changes):
     """At the iterate, on the batch and against the edge that the row of that step tells of."""
     config = BATCHES.replace(hessian_share=0.5, **changes)
     run_id = paused_at(registry, config, 5)
-    registry.change(run_id, eta=0.25)
+    registry.change(run_id, Changes.of({"eta": 0.25}))
     made = measured(registry, run_id)
     assert (made.step, made.hyper.eta, made.hyper.rule) == (5, 0.25, "sam")
     problem, state = state_after(config, 5)
@@ -133,7 +133,7 @@ def test_commands_act_while_it_is_measured(registry):
     registry.measure_spectrum(run_id)
     view = until(registry, run_id, lambda v: v.spectra.progress)
     assert view.spectra.progress is not None
-    registry.change(run_id, eta=0.5)
+    registry.change(run_id, Changes.of({"eta": 0.5}))
     registry.cancel_spectrum(run_id)
     began = time.monotonic()
     until(registry, run_id, lambda v: v.last_step > view.last_step + 2)

@@ -10,8 +10,7 @@ from pages.parts.markdown import plain
 from pages.parts.server import known, registry
 from samedge_core.experiments.comparisons import COMPARISONS, Comparison, comparison_of
 from samedge_core.fields import ConfigError
-from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
-from samedge_core.training.history import check_changes
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, Changes, RunConfig
 from samedge_core.training.plan import Replay
 from samedge_core.worker.view import RunView
 
@@ -216,16 +215,16 @@ def apply_live(values: Mapping[str, Any]) -> None:
     """Pass eta, rho, beta and rule on to the steered runs, from their next step on."""
     views = steered(glances())
     for view, changes in zip(views, _shared(values, views), strict=False):
-        registry().change(view.id, **changes)
+        registry().change(view.id, changes)
 
 
-def _shared(entered: Mapping[str, Any], views: Sequence[RunView]) -> list[dict[str, Any]]:
+def _shared(entered: Mapping[str, Any], views: Sequence[RunView]) -> list[Changes]:
     """What the entered settings are for each of these runs; none, and a notice, where a multiple
     can't be used."""
     chosen = comparison()
     each = [chosen.settings(entered, i) if chosen else dict(entered) for i in range(len(views))]
     try:
-        return [check_changes(changes) for changes in each]
+        return [Changes.of(changes) for changes in each]
     except ConfigError as error:
         st.session_state["notice"] = f"{plain(str(error))}: the runs go on unchanged."
         return []
@@ -258,16 +257,16 @@ def rewind(step: int, **changes: Any) -> None:
         registry().stop(view.id)
         # a run that was not yet as far goes on from where it was
         at = min(step, view.last_step + 1)
-        new.append(registry().fork(view.id, at, branch="rewind", pace=pace, **own))
+        new.append(registry().fork(view.id, at, own, branch="rewind", pace=pace))
     if new:
         show(new)
 
 
-def fork(run_id: str, step: int, changes: Mapping[str, Any]) -> None:
+def fork(run_id: str, step: int, changes: Changes) -> None:
     """A second run beside this one, which shares its past up to `step`."""
     pace = st.session_state.get("pace")
     st.session_state[COMPARISON] = None
-    show([*shown(), registry().fork(run_id, step, pace=pace, **changes)])
+    show([*shown(), registry().fork(run_id, step, changes, pace=pace)])
 
 
 def _mode_changed(views: Sequence[RunView]) -> bool:
