@@ -173,10 +173,16 @@ class RunRegistry:
             return run_id in self._runs
 
     def view(self, run_id: str, *, start: int = -1, most: int | None = 100) -> RunView:
-        """The run as of now, with the rows after step `start`.
+        """The run as of now, with the rows after step `start`; see `open`.
 
         Looking renews the lease; a run that had paused because nobody looked goes on.
+
+        Raises:
+            KeyError: there is no such run (any more).
+            SavedError: it is damaged.
         """
+        if not self.open(run_id):
+            raise KeyError(run_id)
         with self._lock:
             run = self._runs[run_id]
             run.seen_at = time.monotonic()

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.parts.frame import navigation
 from pages.parts.markdown import plain
-from pages.parts.server import known, registry
+from pages.parts.server import known, registry, seen
 from samedge_core.experiments.comparisons import COMPARISONS, Comparison, comparison_of
 from samedge_core.fields import ConfigError
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, Changes, RunConfig
@@ -21,14 +21,19 @@ PLANNED = "planned"  # in the session: the Replay that new runs repeat
 KEPT = ("preset", "embed")  # parameters of the page's link that outlive a change of runs
 
 
+def listed() -> list[str]:
+    """Ids of the runs on the charts, those included that have been deleted meanwhile."""
+    return st.session_state.get("runs", [])
+
+
 def shown() -> list[str]:
     """Ids of the runs on the charts that the server still knows."""
-    return [run_id for run_id in st.session_state.get("runs", []) if known(run_id)]
+    return [run_id for run_id in listed() if known(run_id)]
 
 
 def glances() -> list[RunView]:
     """The shown runs without any rows."""
-    return [registry().view(run_id, most=0) for run_id in shown()]
+    return [view for run_id in listed() if (view := seen(run_id))]
 
 
 def show(run_ids: Sequence[str]) -> None:
@@ -65,7 +70,7 @@ def attach() -> list[str]:
 
 def lost() -> bool:
     """Whether a shown run has been deleted; `attach` says so in the next run of the page."""
-    return len(shown()) < len(st.session_state.get("runs", []))
+    return len(shown()) < len(listed())
 
 
 def begin_anew() -> None:
@@ -134,9 +139,9 @@ def primary(config: RunConfig | None, views: Sequence[RunView]) -> Primary:
 def press_primary(config: RunConfig | None) -> None:
     """Start, pause or resume every shown run; none of them if one has been deleted meanwhile, for
     then the button said something else."""
-    if lost():
-        return
     views = glances()
+    if len(views) < len(listed()):
+        return
     action = primary(config, views)
     if action == "Start" and config:
         start(config)
