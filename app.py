@@ -62,7 +62,7 @@ def main() -> None:
         _notes(config, complaint, views, gone)
     view = _chart_options()
     seen = _Seen.of(views)
-    every = seen.every if session.shown() else None
+    every = seen.every if views else None
     fragments.draw(_live, view, config.rule if config else "sam", seen, every=every)
     if not navigation.embedded():
         _further(config, views, seen.cursor)
@@ -269,9 +269,9 @@ class _Seen:
 
 def _live(view: View, rule: str, seen: _Seen) -> None:
     """The part that is drawn anew at every tick."""
-    if session.lost():
-        st.rerun()  # the page says so
-    views = feed.poll(session.shown(), CHARTS)
+    views = feed.poll(session.listed(), CHARTS)
+    if len(views) < len(session.listed()):
+        st.rerun()  # one has been deleted, and the page says so
     now = _Seen.of(views)
     if now != seen:
         if now == replace(seen, every=ticks.SLOW):

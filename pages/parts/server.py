@@ -1,6 +1,8 @@
 """The registry of all runs of this server."""
 
 import logging
+from collections.abc import Callable
+from typing import TypeVar
 
 import streamlit as st
 
@@ -9,6 +11,9 @@ from samedge_core.sharing.files import SavedError
 from samedge_core.store import open_store
 from samedge_core.store.catalogue import CatalogueError
 from samedge_core.worker.registry import RunRegistry
+from samedge_core.worker.view import RunView
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +30,21 @@ def registry() -> RunRegistry:
 
 def known(run_id: str) -> bool:
     """Whether the run can be shown; one that only the store has is taken up from there."""
+    return _shown(run_id, registry().open) is True
+
+
+def seen(run_id: str, *, start: int = -1, most: int = 0) -> RunView | None:
+    """The run as of now, with at most so many rows after `start`; None for one that is gone."""
+    return _shown(run_id, lambda run: registry().view(run, start=start, most=most))
+
+
+def _shown(run_id: str, ask: Callable[[str], T]) -> T | None:
+    """The answer; None for a run that is gone, and for a damaged one, of which the page tells."""
     try:
-        return registry().open(run_id)
+        return ask(run_id)
+    except KeyError:
+        return None
     except SavedError as error:
         run = plain(run_id)
         st.session_state["notice"] = f"The run {run} can't be shown: {plain(str(error))}"
-        return False
+        return None

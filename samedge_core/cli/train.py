@@ -30,7 +30,7 @@ from samedge_core.experiments.presets import Preset
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.runs import Runs
 from samedge_core.sharing import export, files, links, replay_file
-from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, Changes, RunConfig
 from samedge_core.training.plan import Replay
 from samedge_core.training.stop import StopReason
 
@@ -316,15 +316,15 @@ def _preset(name: str) -> Preset:
     return known[name]
 
 
-def _changes(command: str, values: Mapping[str, str]) -> tuple[dict[str, str], int | None]:
+def _changes(command: str, values: Mapping[str, str]) -> tuple[Changes, int | None]:
     """What may change in a run that there is already, and its step cap."""
-    changes = {name: value for name, value in values.items() if name in LIVE_FIELDS}
+    changeable = ("steps", *LIVE_FIELDS)
     for name in values:
-        if name not in changes and name != "steps":
-            allowed = ", ".join(("steps", *LIVE_FIELDS))
+        if name not in changeable:
+            allowed = ", ".join(changeable)
             raise UsageError(f"{command} can't change {name}; what it can: {allowed}")
     steps = FIELDS["steps"].check(values["steps"]) if "steps" in values else None
-    return changes, steps
+    return Changes.of({n: value for n, value in values.items() if n != "steps"}), steps
 
 
 # --- folders --------------------------------------------------------------------------------
@@ -335,13 +335,11 @@ def _check_out(out: Path | None, run: str | None = None) -> None:
     if out is None:
         return
     there = export.run_of(out)
-    if (there is None and not export.holds_old_run(out)) or there == run is not None:
-        return
-    what = f"the run {there}" if there else "a run of an earlier version"
-    raise UsageError(
-        f"{out} has the results of {what} already: go on with it by --resume --out {quoted(out)}, "
-        "or choose another folder by --out"
-    )
+    if there not in (None, run):
+        raise UsageError(
+            f"{out} has the results of the run {there} already: go on with it by --resume --out "
+            f"{quoted(out)}, or choose another folder by --out"
+        )
 
 
 def _to_resume(runs: Runs, options: argparse.Namespace) -> str:
@@ -357,20 +355,9 @@ def _to_resume(runs: Runs, options: argparse.Namespace) -> str:
     run = export.run_of(out)
     if run is not None and run in runs:
         return runs[run].there().id
-    if export.holds_old_run(out):
-        return _taken_in(runs, out)
     if run is None:
         raise files.SavedError(f"{out} has the results of no run: {export.RUN} is missing")
     raise files.SavedError(
         f"the run {run} of {out / export.RUN} is not in {runs.store.settings.home}; another folder "
         "can be named by SAMEDGE_HOME"
     )
-
-
-def _taken_in(runs: Runs, out: Path) -> str:
-    from samedge_core.runs.local import take_in
-
-    run = take_in(runs.store, out)
-    export.set_run(out, run)
-    note(f"note: the run that an earlier version saved in {out} is recorded as {run} now")
-    return run

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 import torch
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,18 +20,17 @@ from samedge_core.runs.process import (
     threads_of,
     using_threads,
 )
-from samedge_core.runs.restore import OnReplay, caught_up, unpacked
-from samedge_core.sharing import export
+from samedge_core.runs.restore import OnReplay, caught_up
 from samedge_core.sharing.export import ResumeError
-from samedge_core.sharing.files import SavedError
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
 from samedge_core.store.record import machine
 from samedge_core.store.writer import RunWriter
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import NOTHING, Changes, RunConfig
 from samedge_core.training.costs import Costs
-from samedge_core.training.history import History, Intervention, Measurement, check_changes
-from samedge_core.training.loop import Changes, build_problem, measurements
+from samedge_core.training.history import History, Intervention, Measurement
+from samedge_core.training.loop import build_problem, measurements
+from samedge_core.training.plan import changes_at
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 
@@ -102,7 +99,7 @@ class LocalRun:
         run: str,
         *,
         steps: int | None = None,
-        changes: Changes | None = None,
+        changes: Changes = NOTHING,
         threads: int | None = None,
         on_replay: OnReplay = lambda done, total: None,
     ) -> LocalRun:
@@ -120,19 +117,18 @@ class LocalRun:
         Raises:
             SavedError: a file is missing or damaged.
             ResumeError: the run has come to its end, or is recorded by another process.
-            ConfigError: a value outside its range.
+            ConfigError: a cap outside its range.
         """
         record, history = store.load(run)
         record = on_threads(record, threads)
         config = history.config if steps is None else history.config.replace(steps=steps)
         _check_resumable(history, config)
-        added = check_changes(changes or {})
         until = history.last_step + 1
         history.config, history.stop = config, None
         problem, state, end = caught_up(store, record, history, history, until, on_replay)
         if end:  # killed before it could say so
             raise ResumeError(f"the run can't go on: {end.what}")
-        planned = [*record.ahead(history), Intervention(until, added)]
+        planned = [*record.ahead(history), Intervention(until, changes)]
         return cls(record, history, problem, state, planned, until - 1)
 
     @classmethod
@@ -143,7 +139,7 @@ class LocalRun:
         step: int,
         *,
         steps: int | None = None,
-        changes: Mapping[str, Any] | None = None,
+        changes: Changes = NOTHING,
         threads: int | None = None,
         on_replay: OnReplay = lambda done, total: None,
     ) -> LocalRun:
@@ -152,7 +148,7 @@ class LocalRun:
         Raises:
             SavedError: a file is missing or damaged.
             StepError: a step that is not recorded, or that the run did not come to.
-            ConfigError: a value outside its range, or a cap that is not beyond the step.
+            ConfigError: a cap that is not beyond the step.
         """
         record, history = store.load(run)
         branched = branch_off(record, history, step, steps=steps, changes=changes)
@@ -205,7 +201,9 @@ class LocalRun:
         store.folder(run).drop_from(self.written + 2)
 
     def _train(self, recording: _Recording, on_row: OnRow, interrupted: threading.Event) -> Stop:
-        loop = measurements(self.history.config, self.problem, self.state, changes=self._planned_at)
+        loop = measurements(
+            self.history.config, self.problem, self.state, changes=changes_at(self.planned)
+        )
         while True:
             item = self._next(loop)
             if isinstance(item, Stop):
@@ -236,9 +234,6 @@ class LocalRun:
             took = time.perf_counter() - began - item.evaluation_seconds
             self.costs.add(took, item.seconds, item.hvps)
         return item
-
-    def _planned_at(self, step: int) -> Iterator[Changes]:
-        return (item.changes for item in self.planned if item.step == step)
 
 
 class _Recording:
@@ -289,41 +284,6 @@ class _Recording:
         news = self._writer.take(self._run.history, (state.step, state.pack()) if kept else None)
         if news:
             self._writer.save(news)
-
-
-def take_in(store: Store, folder: Path) -> str:
-    """Bring a run into the store that an earlier version had saved in `folder`; returns its id.
-
-    The folder stays as it is.
-
-    Raises:
-        SavedError: a file is missing or damaged.
-        OSError: the store can't be written to.
-    """
-    history, packed = export.read(folder), export.read_state(folder)
-    problem = build_problem(history.config)
-    state = unpacked(packed, history.config, problem, folder / export.STATE)
-    if history.last_step + 1 < state.step:
-        raise SavedError(
-            f"{folder} lacks rows: the state is at step {state.step:,}, and the last row is of "
-            f"step {history.last_step:,}"
-        )
-    record = RunRecord(
-        Store.new_id(),
-        history.config,
-        history.config.steps,
-        created=(folder / export.CONFIG).stat().st_mtime,
-        parameters=history.parameters,
-        versions={},
-        machine={THREADS: torch.get_num_threads()},
-    )
-    writer = RunWriter(store, record)
-    news = writer.take(history, (state.step, state.pack()))
-    if news is None:
-        raise SavedError(f"{folder} holds a run without a single row")
-    writer.save(news)
-    _release(store, record.id)
-    return record.id
 
 
 def _check_resumable(recorded: History, config: RunConfig) -> None:

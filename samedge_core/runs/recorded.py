@@ -23,7 +23,7 @@ from samedge_core.sharing.files import SavedError
 from samedge_core.store import Entry, Origin, Query, RunRecord, Store, open_store
 from samedge_core.store.archive import bring_in, take_out
 from samedge_core.theory.rules import RULES
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.history import SYMBOLS, History, Intervention, Measurement
 
 if TYPE_CHECKING:
@@ -331,7 +331,9 @@ class StoredRun:
         """
         from samedge_core.runs.local import LocalRun
 
-        run = LocalRun.forked(self._store, self.there().id, step, steps=steps, changes=changes)
+        run = LocalRun.forked(
+            self._store, self.there().id, step, steps=steps, changes=Changes.of(changes)
+        )
         run.run(self._store, on_row=on_row or _ignore)
         return _made(self._store, run)
 
@@ -353,7 +355,9 @@ class StoredRun:
         """
         from samedge_core.runs.local import LocalRun
 
-        run = LocalRun.resumed(self._store, self.there().id, steps=steps, changes=changes)
+        run = LocalRun.resumed(
+            self._store, self.there().id, steps=steps, changes=Changes.of(changes)
+        )
         run.run(self._store, on_row=on_row or _ignore)
         return self._other(self.id)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -68,7 +67,13 @@ def caught_up(
         name = f"snapshots/{kept.step:0{DIGITS}}.*"
         folder = store.folder(kept.run).path
         file = next(folder.glob(name), folder)
-        state = unpacked(kept.packed, config, problem, file, step=kept.step)
+        with files.reading(file):
+            state = TrainState.unpack(kept.packed, config, problem)
+            if state.w.shape != (problem.size,):
+                got = tuple(state.w.shape)
+                raise ValueError(f"w must have {problem.size:,} entries, got {got}")
+            if state.step != kept.step:
+                raise ValueError(f"it is the state after {state.step:,} steps")
     else:
         state = TrainState.initial(config, problem)
     first, expected = state.step, recorded.rows_after(state.step - 1)
@@ -93,20 +98,3 @@ def caught_up(
         except ValueError as error:
             raise StepError(str(error)) from error
     return problem, state, end
-
-
-def unpacked(
-    packed: bytes, config: RunConfig, problem: Problem, file: Path, *, step: int | None = None
-) -> TrainState:
-    """The state in `packed`, which goes on with this problem, after `step` steps if they are given.
-
-    Raises:
-        SavedError: it is damaged or another one; the message names `file`.
-    """
-    with files.reading(file):
-        state = TrainState.unpack(packed, config, problem)
-        if state.w.shape != (problem.size,):
-            raise ValueError(f"w must have {problem.size:,} entries, got {tuple(state.w.shape)}")
-        if step is not None and state.step != step:
-            raise ValueError(f"it is the state after {state.step:,} steps")
-    return state

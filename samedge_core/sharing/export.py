@@ -1,6 +1,4 @@
-"""Files of runs: the results that a run leaves, and the folders that earlier versions saved.
-
-Results, for other programs and for people:
+"""The results of a run, written for other programs and for people.
 
     history.parquet   every row; settings, interventions and stop in the file's metadata
     history.csv       the same rows as text
@@ -9,8 +7,7 @@ Results, for other programs and for people:
     replay.json       settings and interventions, which is all that a replay needs
     run.txt           the run's id in the store
 
-A folder of an earlier version has config.json, history.parquet and state.pt; it is read only.
-Importable without torch; nothing is unpickled here.
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -23,32 +20,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import msgspec
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from samedge_core.analysis.summary import summarise
 from samedge_core.sharing import replay_file
-from samedge_core.sharing.files import checked_state, reading, replace, rows_of
+from samedge_core.sharing.files import reading, replace
 from samedge_core.sharing.report import report_html
 from samedge_core.sharing.scripts import script
-from samedge_core.training.config import RunConfig
-from samedge_core.training.history import History, Intervention, check_changes
-from samedge_core.training.stop import Stop, StopReason
+from samedge_core.training.history import History
 
-CONFIG, ROWS, STATE = "config.json", "history.parquet", "state.pt"
 RUN = "run.txt"
-RESULTS = ("report.html", "summary.json", "history.csv", ROWS, "replay.json", RUN)
+RESULTS = ("report.html", "summary.json", "history.csv", "history.parquet", "replay.json", RUN)
 METADATA = b"samedge"
 SCHEMA = 1
 
 
 class ResumeError(ValueError):
     """A saved run that can't go on in the way that was asked for."""
-
-
-# --- results --------------------------------------------------------------------------------
 
 
 def export(history: History, file: Path, about: Mapping[str, Any]) -> None:
@@ -129,8 +120,14 @@ def _result(name: str, history: History, about: Mapping[str, Any]) -> bytes:
 def _parquet(history: History, about: Mapping[str, Any]) -> bytes:
     # pa.array, not a data frame: that would turn each NaN into a null and lose its bits
     columns = {name: pa.array(column) for name, column in history.columns().items()}
-    config = json.loads(history.config.to_json())
-    record = {**_record(history), "config": config, "about": dict(about)}
+    record = {
+        "schema": SCHEMA,
+        "parameters": history.parameters,
+        "interventions": msgspec.to_builtins(history.interventions),
+        "stop": msgspec.to_builtins(history.stop),
+        "config": history.config.to_values(),
+        "about": dict(about),
+    }
     table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(record)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, write_page_checksum=True)
@@ -175,74 +172,4 @@ def _summary_json(history: History) -> str:
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in values.items()
     }
-    return json.dumps(known, indent=2, allow_nan=False) + "\n"
-
-
-def _record(history: History) -> dict[str, Any]:
-    """What neither the rows nor the configuration hold."""
-    stop = history.stop
-    return {
-        "schema": SCHEMA,
-        "parameters": history.parameters,
-        "interventions": [
-            {"step": item.step, "changes": dict(item.changes), "before": dict(item.before)}
-            for item in history.interventions
-        ],
-        "stop": stop and {"reason": stop.reason.value, "step": stop.step, "what": stop.what},
-    }
-
-
-# --- folders of earlier versions ------------------------------------------------------------
-
-
-def holds_old_run(folder: Path) -> bool:
-    """Whether an earlier version has saved a run in `folder`."""
-    return (folder / CONFIG).exists()
-
-
-def read(folder: Path) -> History:
-    """The History that an earlier version saved, its stored rows bit for bit.
-
-    Raises:
-        SavedError: a file is missing, damaged or of another program.
-    """
-    with reading(folder / CONFIG) as file:
-        config = RunConfig.from_json(file.read_text(encoding="utf-8"))
-    history = History(config)
-    with reading(folder / ROWS) as file:
-        names = list(history.dtype.names or ())
-        table = pq.read_table(file, columns=names, page_checksum_verification=True)
-        rows = rows_of(table, history.dtype)
-        history.extend(rows)
-        if not np.array_equal(rows["step"], np.arange(len(rows))):
-            raise ValueError("it must have a row for every step from 0 on")
-        _restore(history, json.loads((table.schema.metadata or {})[METADATA]))
-    return history
-
-
-def read_state(folder: Path) -> bytes:
-    """The packed state that an earlier version saved, for `TrainState.unpack`.
-
-    Raises:
-        SavedError: it is missing or damaged.
-    """
-    with reading(folder / STATE) as file:
-        return checked_state(file.read_bytes())
-
-
-def _restore(history: History, record: dict[str, Any]) -> None:
-    if record["schema"] != SCHEMA:
-        raise ValueError(f"schema must be {SCHEMA}, got {record['schema']!r}")
-    parameters, stop = record["parameters"], record["stop"]
-    history.parameters = None if parameters is None else int(parameters)
-    for item in record["interventions"]:
-        step, next_step = int(item["step"]), history.last_step + 1
-        if not 0 <= step <= next_step:
-            raise ValueError(f"interventions must be from step 0 to {next_step}, got {step}")
-        changes, before = check_changes(item["changes"]), check_changes(item["before"])
-        history.intervene(Intervention(step, changes, before))
-    if stop is not None:
-        history.stop = Stop(StopReason(stop["reason"]), int(stop["step"]), str(stop["what"]))
-
-
-# --- reading and writing --------------------------------------------------------------------
+    return json.dumps({"schema": SCHEMA, **known}, indent=2, allow_nan=False) + "\n"

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
-from samedge_core.training import packing
 
 # what parquet, JSON, zip and torch raise on bytes that are not theirs
 _UNREADABLE = (
@@ -34,33 +27,6 @@ _UNREADABLE = (
 
 class SavedError(ValueError):
     """A saved run that can't be read; the message names the file and what is wrong with it."""
-
-
-def checked_state(packed: bytes) -> bytes:
-    """The same bytes, if they are an undamaged packed state.
-
-    Raises:
-        ValueError, zipfile.BadZipFile: they are not.
-    """
-    if packed.startswith(b"PK"):
-        # of the first version: torch's files are zip archives, whose checksums it ignores
-        damaged = zipfile.ZipFile(io.BytesIO(packed)).testzip()
-        if damaged:
-            raise ValueError(f"{damaged} in it is damaged")
-    else:
-        packing.unpack(packed)
-    return packed
-
-
-def rows_of(table: pa.Table, dtype: np.dtype) -> NDArray[np.void]:
-    """Stored rows; columns of another type are refused, since a conversion could lose bits."""
-    rows = np.empty(table.num_rows, dtype=dtype)
-    for name in dtype.names or ():
-        column = table.column(name).to_numpy()
-        if column.dtype != dtype[name]:
-            raise TypeError(f"column {name} must be {dtype[name]}, got {column.dtype}")
-        rows[name] = column
-    return rows
 
 
 @contextmanager

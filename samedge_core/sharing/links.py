@@ -24,7 +24,7 @@ from urllib.parse import urlencode, urlsplit
 from samedge_core.fields import FALSE, TRUE, ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.sharing.replay_file import shown
-from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, Changes, RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.plan import as_recorded
 
@@ -276,7 +276,7 @@ def _intervention(text: str, config: RunConfig, complaints: _Complaints) -> Inte
         change = _nearest(FIELDS[name], value, complaints, default=None)
         if change is not None:
             changes[name] = change
-    return None if at is None else Intervention(at, changes)
+    return None if at is None else Intervention(at, Changes(changes))
 
 
 def _step(text: str, config: RunConfig, complaints: _Complaints) -> int | None:

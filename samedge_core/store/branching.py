@@ -5,15 +5,15 @@ Importable without torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from samedge_core.fields import ConfigError
 from samedge_core.store import Origin, RunRecord, Store
 from samedge_core.store.record import Branch
 from samedge_core.theory.rules import Hyperparameters
-from samedge_core.training.history import History, Intervention, check_changes
+from samedge_core.training.config import NOTHING, Changes
+from samedge_core.training.history import History, Intervention
 
 
 class StepError(ValueError):
@@ -50,7 +50,7 @@ def branch_off(
     *,
     branch: Branch = "fork",
     steps: int | None = None,
-    changes: Mapping[str, Any] | None = None,
+    changes: Changes = NOTHING,
 ) -> Branched:
     """Leave a run before the update of `step`, with what is in force there and `changes` of it.
 
@@ -62,9 +62,8 @@ def branch_off(
 
     Raises:
         StepError: a step that is not recorded.
-        ConfigError: a change outside its range, or a cap that is not beyond the step.
+        ConfigError: a cap that is not beyond the step.
     """
-    checked = check_changes(changes or {})
     check_step(history, step)
     config = history.config
     if steps is not None:
@@ -76,8 +75,8 @@ def branch_off(
         config = config.replace(steps=step + record.stretch)
     past = history.before(step)
     past.config = config
-    wanted = Hyperparameters(**{**vars(history.in_force(step)), **checked})
-    change = Intervention.effective(step, vars(wanted), past.hyperparameters)
+    wanted = replace(history.in_force(step), **changes)
+    change = Intervention.effective(step, Changes(vars(wanted)), past.hyperparameters)
     made = RunRecord(
         Store.new_id(),
         config,

@@ -58,7 +58,7 @@ def about(record: RunRecord, history: History, *, ended: bool) -> dict[str, Any]
 
 def group_key(record: RunRecord) -> str:
     """Equal for runs that differ in the seed (and step cap) alone."""
-    config = json.loads(record.config.to_json())
+    config = record.config.to_values()
     same = {name: value for name, value in config.items() if name not in ("seed", "steps")}
     # what is planned counts before it has come: seeds of one setting are one group from the start
     changes = [(item.step, dict(item.changes)) for item in record.interventions if item.changes]

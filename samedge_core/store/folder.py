@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -25,11 +26,13 @@ from numpy.typing import NDArray
 
 from samedge_core.sharing import files
 from samedge_core.store.record import RunRecord
+from samedge_core.training import packing
 from samedge_core.training.history import History, row_dtype
 
 RECORD = "run.json"
 PART, STATE = r"\d+-\d+\.parquet", r"\d+\.(safetensors|pt)"
 DIGITS = 10  # of a step in a file's name
+ZIP = b"PK"  # how states of early versions begin; torch, which reads them, ignores the checksums
 CHECKSUMS = b"crc32"  # of each column: the footer of a Parquet file, with their names, has none
 UNSTEADY = 20  # listings of a folder that a writer changes meanwhile
 
@@ -190,7 +193,14 @@ class RunFolder:
             SavedError: it is missing or damaged.
         """
         with files.reading(self._state(step)) as file:
-            return files.checked_state(file.read_bytes())
+            packed = file.read_bytes()
+            if packed.startswith(ZIP):
+                damaged = zipfile.ZipFile(io.BytesIO(packed)).testzip()
+                if damaged:
+                    raise ValueError(f"{damaged} in it is damaged")
+            else:
+                packing.unpack(packed)
+            return packed
 
     def nearest(self, step: int) -> int | None:
         """The last snapshot after at most `step` steps; None when there is none."""
@@ -270,7 +280,7 @@ def _read(part: Part, dtype: np.dtype) -> NDArray[np.void]:
         with pq.ParquetFile(file, page_checksum_verification=True) as opened:
             table = opened.read()
         names = [name for name in dtype.names or () if name in table.column_names]
-        found = files.rows_of(table.select(names), np.dtype([(n, dtype[n]) for n in names]))
+        found = _rows(table, np.dtype([(name, dtype[name]) for name in names]))
         _check(found, table)
         if [part.first, part.last] != found["step"][[0, -1]].tolist():
             raise ValueError("its rows are not those of its name")
@@ -278,6 +288,17 @@ def _read(part: Part, dtype: np.dtype) -> NDArray[np.void]:
         for name in dtype.names or ():
             rows[name] = found[name] if name in names else _unmeasured(dtype[name])
         return rows
+
+
+def _rows(table: pa.Table, dtype: np.dtype) -> NDArray[np.void]:
+    """The columns of `dtype`; another type is refused, since a conversion could lose bits."""
+    rows = np.empty(table.num_rows, dtype)
+    for name in dtype.names or ():
+        column = table.column(name).to_numpy()
+        if column.dtype != dtype[name]:
+            raise TypeError(f"column {name} must be {dtype[name]}, got {column.dtype}")
+        rows[name] = column
+    return rows
 
 
 def _unmeasured(dtype: np.dtype) -> float:

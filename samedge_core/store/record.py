@@ -10,19 +10,21 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+import msgspec
+
+from samedge_core.training import codec
 from samedge_core.training.config import RunConfig
-from samedge_core.training.history import History, Intervention, check_changes
-from samedge_core.training.stop import Stop, StopReason
+from samedge_core.training.history import History, Intervention
+from samedge_core.training.stop import Stop
 
 SCHEMA = 1
 
 Branch = Literal["fork", "rewind"]
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a run left another one: it shares all rows before `step` with the run `parent`.
 
     A rewind takes the place of its parent, whose later rows are an abandoned branch; a fork stands
@@ -32,6 +34,9 @@ class Origin:
     parent: str
     step: int
     branch: Branch = "fork"
+
+    def __post_init__(self) -> None:
+        _check_id(self.parent)
 
 
 def versions() -> dict[str, str]:
@@ -85,22 +90,8 @@ class RunRecord:
         ]
 
     def to_json(self) -> str:
-        """All of it, with the schema version and a checksum."""
-        stop, origin = self.stop, self.origin
-        values = {
-            "schema": SCHEMA,
-            "id": self.id,
-            "config": json.loads(self.config.to_json()),
-            "stretch": self.stretch,
-            "created": self.created,
-            "origin": origin and vars(origin),
-            "parameters": self.parameters,
-            "interventions": [_as_json(item) for item in self.interventions],
-            "planned": [_as_json(item) for item in self.planned],
-            "stop": stop and {"reason": stop.reason.value, "step": stop.step, "what": stop.what},
-            "versions": dict(self.versions),
-            "machine": dict(self.machine),
-        }
+        """All of it, with the schema number and a checksum."""
+        values = {"schema": SCHEMA, **msgspec.to_builtins(self), "config": self.config.to_values()}
         return json.dumps({**values, "crc32": _checksum(values)}, indent=1)
 
     @classmethod
@@ -108,54 +99,29 @@ class RunRecord:
         """The inverse of `to_json`.
 
         Raises:
-            ValueError, LookupError, TypeError: it is no such record, or of a newer schema.
+            ValueError: it is no such record, or of a newer schema.
         """
-        values = json.loads(text)
-        schema = values.pop("schema")
-        if schema != SCHEMA:
-            raise ValueError(f"schema must be {SCHEMA}, got {schema!r}: made by a newer version")
-        checksum = values.pop("crc32", None)
-        if checksum not in (None, _checksum({"schema": schema, **values})):
+        values = codec.parse(text)
+        checksum = values.pop("crc32", None) if isinstance(values, dict) else None
+        codec.check_schema(values, SCHEMA, "a run")
+        if checksum not in (None, _checksum(values)):
             raise ValueError("its checksum is that of another content")
-        origin, stop = values["origin"], values["stop"]
-        return cls(
-            id=_name(values["id"]),
-            config=RunConfig.from_json(json.dumps(values["config"])),
-            stretch=int(values["stretch"]),
-            created=float(values["created"]),
-            origin=origin and _origin(origin),
-            parameters=None if values["parameters"] is None else int(values["parameters"]),
-            interventions=tuple(map(_intervention, values["interventions"])),
-            planned=tuple(map(_intervention, values.get("planned", ()))),
-            stop=stop and Stop(StopReason(stop["reason"]), int(stop["step"]), str(stop["what"])),
-            versions={str(k): str(v) for k, v in values["versions"].items()},
-            machine=dict(values["machine"]),
-        )
+        del values["schema"]
+        values["config"] = RunConfig.from_values(values.get("config"))
+        values.setdefault("planned", [])  # the first runs have none
+        return codec.convert(values, cls, "a run")
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
 
 
 def _checksum(values: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(values, sort_keys=True).encode())
 
 
-def _origin(item: Mapping[str, Any]) -> Origin:
-    branch = item["branch"]
-    if branch not in get_args(Branch):
-        raise ValueError(f"branch must be one of {', '.join(get_args(Branch))}, got {branch!r:.80}")
-    return Origin(_name(item["parent"]), int(item["step"]), branch)
-
-
-def _as_json(item: Intervention) -> dict[str, Any]:
-    return {"step": item.step, "changes": dict(item.changes), "before": dict(item.before)}
-
-
-def _intervention(item: Mapping[str, Any]) -> Intervention:
-    return Intervention(
-        int(item["step"]), check_changes(item["changes"]), check_changes(item["before"])
-    )
-
-
-def _name(value: Any) -> str:
-    """An id; it becomes the name of a folder, so nothing that could lead out of one."""
-    if not isinstance(value, str) or not value.isascii() or not value.isalnum() or len(value) > 64:
-        raise ValueError(f"a run's id must be up to 64 letters and digits, got {value!r:.80}")
-    return value
+def _check_id(value: str) -> None:
+    """It becomes the name of a folder, so it is nothing that could lead out of one."""
+    if not value.isascii() or not value.isalnum() or len(value) > 64:
+        raise ValueError(
+            f"a run's id must be up to 64 letters and digits, got {codec.shown(value)}"
+        )

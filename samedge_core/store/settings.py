@@ -51,13 +51,32 @@ class StoreSettings:
         )
 
 
-def _bytes(environ: Mapping[str, str], name: str, default: int) -> int:
+def number(
+    environ: Mapping[str, str],
+    name: str,
+    default: float,
+    *,
+    what: str = "a number",
+    zero: bool = False,
+    below: float | None = None,
+) -> float:
+    """The number in the variable `name`, of the default's type; the default where it is not set.
+
+    Raises:
+        ValueError: it is no number > 0 (>= 0 where `zero` may be), shown with its value.
+    """
     if name not in environ:
         return default
     try:
-        size = float(environ[name])
+        value = type(default)(environ[name])
     except ValueError:
-        size = -1.0
-    if not 0 < size < 1e9:
-        raise ValueError(f"{name} must be a number of megabytes > 0, got {environ[name]!r}")
-    return int(size * 1e6)
+        value = -1
+    if not (value > 0 or (zero and value == 0)) or (below is not None and value >= below):
+        sign = ">=" if zero else ">"
+        raise ValueError(f"{name} must be {what} {sign} 0, got {environ[name]!r}")
+    return value
+
+
+def _bytes(environ: Mapping[str, str], name: str, default: int) -> int:
+    megabytes = number(environ, name, default / 1e6, what="a number of megabytes", below=1e9)
+    return int(1e6 * megabytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from dataclasses import field as dataclass_field
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from samedge_core.fields import ConfigError, Field, check_all
 from samedge_core.problems.registry import OWN_PROBLEM, PROBLEMS, ProblemSpec, spec_of
 from samedge_core.theory.rules import RULES, Hyperparameters
+from samedge_core.training import codec
 
 SCHEMA = 1
 LONGEST_GAP = 20  # steps without a measurement, when these are adaptive
@@ -218,10 +219,12 @@ class RunConfig:
             if name != "problem" or self.problem != OWN_PROBLEM:
                 object.__setattr__(self, name, field.check(getattr(self, name)))
         if not isinstance(self.options, Mapping):
-            message = f"options must be a mapping of names to values, got {self.options!r}"
+            message = (
+                f"options must be a mapping of names to values, got {codec.shown(self.options)}"
+            )
             raise ConfigError("options", message)
         options = check_all(self.spec.options, self.options, f"problem {self.problem}")
-        object.__setattr__(self, "options", _Options(options))
+        object.__setattr__(self, "options", Frozen(options))
         self._check_held_out()
         self._check_batch()
 
@@ -275,9 +278,13 @@ class RunConfig:
             changes.setdefault("options", {})
         return replace(self, **changes)
 
+    def to_values(self) -> dict[str, Any]:
+        """All settings as JSON holds them, with the schema number."""
+        return {"schema": SCHEMA, **asdict(self)}
+
     def to_json(self) -> str:
-        """All settings as JSON, with the schema version."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)})
+        """The same as text."""
+        return json.dumps(self.to_values())
 
     @classmethod
     def from_json(cls, text: str) -> RunConfig:
@@ -286,31 +293,58 @@ class RunConfig:
         Raises:
             ConfigError: when the text is not such a JSON object, or of a newer schema.
         """
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ConfigError("schema", f"not a JSON configuration: {error}") from None
-        if not isinstance(values, dict):
-            raise ConfigError("schema", f"a configuration is a JSON object, got {text[:40]!r}")
-        schema = values.pop("schema", None)
-        if schema != SCHEMA:
-            raise ConfigError("schema", f"schema must be {SCHEMA}, got {schema!r}")
-        unknown = set(values) - set(FIELDS) - {"options"}
-        if unknown:
-            raise ConfigError(min(unknown), f"unknown settings: {', '.join(sorted(unknown))}")
-        return cls(**values)
+        return cls.from_values(codec.parse(text))
+
+    @classmethod
+    def from_values(cls, values: Any) -> RunConfig:
+        """The inverse of `to_values`.
+
+        Raises:
+            ConfigError: as `from_json`.
+        """
+        codec.check_schema(values, SCHEMA, "a configuration")
+        settings = {name: value for name, value in values.items() if name != "schema"}
+        codec.check_names("", settings, [field.name for field in fields(cls)])
+        return cls(**settings)
 
 
-class _Options(dict):
-    """A problem's options: a dict that refuses changes (a mappingproxy can't be pickled)."""
+class Frozen(dict):
+    """A dict that refuses changes (a mappingproxy can't be pickled)."""
 
     def _refuse(self, *args: Any, **kwargs: Any):
-        raise TypeError(
-            "the options of a RunConfig can't be changed; use config.replace(options=...)"
-        )
+        raise TypeError("what a run is made of can't be changed; make another one from it")
 
     __setitem__ = __delitem__ = pop = popitem = clear = _refuse
     update = setdefault = __ior__ = _refuse  # pyright: ignore[reportAssignmentType]
 
     def __reduce__(self):
-        return _Options, (dict(self),)
+        return type(self), (dict(self),)
+
+
+class Changes(Frozen):
+    """New values of eta, rho, beta or rule, in their fields' own types; immutable.
+
+    Made by `of`, which checks them; whoever makes one directly has them from there.
+    """
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Changes:
+        """These changes, each checked against its field, unless they are `Changes` already.
+
+        Raises:
+            ConfigError: a value outside its range.
+            ValueError: a setting that can't change mid-run.
+
+        >>> Changes.of({"eta": 1})
+        {'eta': 1.0}
+        """
+        if isinstance(values, cls):
+            return values
+        for name in values:
+            if name not in LIVE_FIELDS:
+                allowed = ", ".join(LIVE_FIELDS)
+                raise ValueError(f"{name} can't change mid-run; what can: {allowed}")
+        return cls({name: FIELDS[name].check(value) for name, value in values.items()})
+
+
+NOTHING = Changes()

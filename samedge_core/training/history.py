@@ -7,15 +7,16 @@ configuration and the interventions, so they can never disagree with what was in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from samedge_core.theory import edges
 from samedge_core.theory.rules import RULES, Hyperparameters
-from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
+from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.training.thinning import thin
 
@@ -108,23 +109,24 @@ class Measurement:
         return stored + self.others + (np.nan,) * missing
 
 
-@dataclass(frozen=True)
-class Intervention:
+class Intervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Something done to the run from outside, in force from `step` on.
 
-    `changes` maps eta, rho, beta or rule to the new value. An empty one marks that the run went on
-    in a new worker, which changes nothing in the dynamics.
+    `changes` maps eta, rho, beta or rule to the new value, `before` to the old one. Without changes
+    it marks that the run went on in a new worker, which changes nothing in the dynamics.
+
+    Raises:
+        ConfigError: a value outside its range.
+        ValueError: a setting that can't change mid-run.
     """
 
     step: int
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    before: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = msgspec.field(default_factory=Changes)
+    before: Mapping[str, Any] = msgspec.field(default_factory=Changes)
 
     def __post_init__(self) -> None:
-        for name in self.changes:
-            if name not in LIVE_FIELDS:
-                allowed = ", ".join(LIVE_FIELDS)
-                raise ValueError(f"{name} can't change mid-run; what can: {allowed}")
+        msgspec.structs.force_setattr(self, "changes", Changes.of(self.changes))
+        msgspec.structs.force_setattr(self, "before", Changes.of(self.before))
 
     @classmethod
     def effective(
@@ -133,12 +135,11 @@ class Intervention:
         """What `changes` change of what is in force; None when that is nothing.
 
         Raises:
-            ConfigError: a value outside its range.
+            as the class, where they are not `Changes` already.
         """
         before = vars(in_force)
-        checked = check_changes(changes)
-        new = {name: value for name, value in checked.items() if value != before[name]}
-        return cls(step, new, {name: before[name] for name in new}) if new else None
+        new = {n: value for n, value in Changes.of(changes).items() if value != before[n]}
+        return cls(step, Changes(new), Changes({n: before[n] for n in new})) if new else None
 
     @property
     def label(self) -> str:
@@ -332,8 +333,7 @@ class History:
         segments = [(0, current)]
         for intervention in self.interventions:
             if intervention.changes:
-                values = {name: getattr(current, name) for name in LIVE_FIELDS}
-                current = Hyperparameters(**{**values, **intervention.changes})
+                current = replace(current, **intervention.changes)
                 segments.append((intervention.step, current))
         return segments
 
@@ -378,14 +378,3 @@ def _accumulated(
     rate = np.asarray(rates, dtype=np.float64)
     before = np.concatenate([[0.0], np.cumsum(np.diff(starts) * rate[:-1])])
     return before[which] + (steps - starts[which]) * rate[which]
-
-
-def check_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The changes of live settings, each checked against its field.
-
-    Raises:
-        ConfigError: a value outside its range.
-        ValueError: a setting that can't change mid-run.
-    """
-    Intervention(0, changes)
-    return {name: FIELDS[name].check(value) for name, value in changes.items()}

@@ -20,14 +20,13 @@ from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import History, Intervention, Measurement
 from samedge_core.training.observe import Operator, Slope, observe
 from samedge_core.training.optimizers import Step, update
+from samedge_core.training.plan import changes_at
 from samedge_core.training.progress import with_bar
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 
 DIVERGED_FACTOR = 1e8  # a catapult may multiply the loss by hundreds and still come back
 CONVERGED_FACTOR = 1e-12
-
-Changes = Mapping[str, Any]
 
 
 def build_problem(config: RunConfig) -> Problem:
@@ -42,7 +41,7 @@ def measurements(
     problem: Problem,
     state: TrainState,
     *,
-    changes: Callable[[int], Iterable[Changes]] = lambda step: (),
+    changes: Callable[[int], Iterable[Mapping[str, Any]]] = lambda step: (),
 ) -> Generator[Measurement | Intervention, None, Stop]:
     """Train from `state` (advanced in place) and yield what happens, in order.
 
@@ -51,7 +50,8 @@ def measurements(
     The caller paces and pauses the run by when it asks for the next item. Returns the Stop.
 
     Raises:
-        ConfigError: a change outside its range; the state is then as before that change.
+        ConfigError: a change outside its range, unless it is `Changes` already; the state is then
+            as before that change.
     """
     while state.step < config.steps:
         for change in changes(state.step):
@@ -94,14 +94,8 @@ def run(
         config = _config_of(problem, config)
     history = History(config)
     history.parameters = problem.size
-    planned: dict[int, list[Changes]] = {}
-    for item in interventions:
-        planned.setdefault(item.step, []).append(item.changes)
     loop = measurements(
-        config,
-        problem,
-        TrainState.initial(config, problem),
-        changes=lambda step: planned.get(step, ()),
+        config, problem, TrainState.initial(config, problem), changes=changes_at(interventions)
     )
     if progress:
         loop = with_bar(loop, history)
@@ -135,7 +129,7 @@ def _config_of(problem: Problem, config: RunConfig) -> RunConfig:
     return config.replace(problem=OWN_PROBLEM, **its)
 
 
-def _intervene(state: TrainState, change: Changes) -> Intervention | None:
+def _intervene(state: TrainState, change: Mapping[str, Any]) -> Intervention | None:
     made = Intervention.effective(state.step, change, state.hyper)
     if made:
         state.hyper = replace(state.hyper, **made.changes)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
@@ -24,9 +25,6 @@ def as_recorded(
 
     Sorted by step, with `before` filled in; without changes to what is in force anyway, and without
     what lies at or after the step cap, which never happens.
-
-    Raises:
-        ConfigError: a value outside its range.
     """
     current = config.hyperparameters
     recorded = []
@@ -36,3 +34,13 @@ def as_recorded(
             recorded.append(made)
             current = replace(current, **made.changes)
     return tuple(recorded)
+
+
+def changes_at(
+    interventions: Iterable[Intervention],
+) -> Callable[[int], Sequence[Mapping[str, Any]]]:
+    """The function from a step to what is to change at it."""
+    planned: dict[int, list[Mapping[str, Any]]] = {}
+    for item in interventions:
+        planned.setdefault(item.step, []).append(item.changes)
+    return lambda step: planned.get(step, ())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from samedge_core.problems.problem import Problem
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention, Measurement
-from samedge_core.training.loop import Changes, measurements
+from samedge_core.training.loop import measurements
+from samedge_core.training.plan import changes_at
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop
 
@@ -40,12 +42,10 @@ def replay_to(
     first = state.step
     if step < first:
         raise ValueError(f"step must be {first:,} at least, where the state is, got {step:,}")
-    planned: dict[int, list[Changes]] = {}
-    for item in interventions:
-        planned.setdefault(item.step, []).append(item.changes)
+    planned = changes_at(interventions)
 
-    def changes(at: int) -> Iterator[Changes]:
-        yield from planned.get(at, ())
+    def changes(at: int) -> Iterator[Mapping[str, Any]]:
+        yield from planned(at)
         if at == step:
             raise _Reached
 

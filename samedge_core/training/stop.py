@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from html import escape
+
+import msgspec
 
 
 class StopReason(Enum):
@@ -49,8 +50,7 @@ _REMEDIES = {
 _FINAL = (StopReason.DIVERGED, StopReason.CONVERGED, StopReason.FAILED, StopReason.ELSEWHERE)
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A stop at `step`: its reason and what happened in words."""
 
     reason: StopReason

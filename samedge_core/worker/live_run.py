@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 from samedge_core.analysis.diagnosis import diagnose, last_stable
 from samedge_core.store import RunRecord
 from samedge_core.theory.rules import Hyperparameters
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.inspections import RunInspection
@@ -73,9 +71,9 @@ class LiveRun:
         taken, resume_at = snapshot.step if snapshot else 0, history.last_step + 1
         replay = [item for item in history.interventions if item.step >= taken and item.changes]
         replay += self.record.ahead(history)
-        wanted = _difference(history.hyperparameters, self.wanted)
-        if wanted:
-            replay.append(Intervention(resume_at, wanted))
+        asked = Changes(vars(self.wanted))
+        if wanted := Intervention.effective(resume_at, asked, history.hyperparameters):
+            replay.append(wanted)
         return Begin(
             session=session,
             config=self.config,
@@ -136,8 +134,3 @@ class LiveRun:
             origin=self.record.origin,
             unrecorded=failure,
         )
-
-
-def _difference(old: Hyperparameters, new: Hyperparameters) -> dict[str, Any]:
-    names: Sequence[str] = [item.name for item in fields(new)]
-    return {n: getattr(new, n) for n in names if getattr(new, n) != getattr(old, n)}

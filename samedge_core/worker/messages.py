@@ -6,14 +6,12 @@ session that is still in the pipe is recognised by its number and dropped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.costs import Cost
 from samedge_core.training.history import Intervention
 from samedge_core.training.inspection import Inspection
@@ -59,7 +57,7 @@ class Advance:
 class Change:
     """Change eta, rho, beta or rule from the next step on."""
 
-    changes: Mapping[str, Any]
+    changes: Changes
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
 from samedge_core.store.record import Branch
 from samedge_core.theory.rules import Hyperparameters
-from samedge_core.training.config import RunConfig
-from samedge_core.training.history import History, Intervention, check_changes
+from samedge_core.training.config import NOTHING, Changes, RunConfig
+from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import StopReason
 from samedge_core.worker.inspections import RunInspection
 from samedge_core.worker.live_run import LiveRun
@@ -99,18 +99,17 @@ class RunRegistry:
         self,
         run_id: str,
         step: int,
+        changes: Changes = NOTHING,
         *,
         branch: Branch = "fork",
         paused: bool = False,
         pace: float | None = None,
-        **changes: Any,
     ) -> str:
         """A new run that shares everything before `step` with this one and goes its own way from
-        there, with `changes` of eta, rho, beta or rule; returns its id. See `branch_off`.
+        there, with `changes`; returns its id. See `branch_off`.
 
         Raises:
             StepError: a step that is not recorded.
-            ConfigError: a change outside its range.
         """
         with self._lock:
             source = self._runs[run_id]
@@ -170,10 +169,16 @@ class RunRegistry:
             return run_id in self._runs
 
     def view(self, run_id: str, *, start: int = -1, most: int | None = 100) -> RunView:
-        """The run as of now, with the rows after step `start`.
+        """The run as of now, with the rows after step `start`; see `open`.
 
         Looking renews the lease; a run that had paused because nobody looked goes on.
+
+        Raises:
+            KeyError: there is no such run (any more).
+            SavedError: it is damaged.
         """
+        if not self.open(run_id):
+            raise KeyError(run_id)
         with self._lock:
             run = self._runs[run_id]
             run.seen_at = time.monotonic()
@@ -258,19 +263,13 @@ class RunRegistry:
             if run.phase is Phase.PAUSED:  # while it waited for a worker
                 self._enqueue(run)
 
-    def change(self, run_id: str, **changes: Any) -> None:
-        """Change eta, rho, beta or rule from the next step on.
-
-        Raises:
-            ConfigError: a value outside its range; nothing has changed then.
-        """
-        checked = check_changes(changes)
+    def change(self, run_id: str, changes: Changes) -> None:
+        """Change eta, rho, beta or rule from the next step on."""
         with self._lock:
             run = self._runs[run_id]
-            current = {item.name: getattr(run.wanted, item.name) for item in fields(run.wanted)}
-            run.wanted = Hyperparameters(**{**current, **checked})
+            run.wanted = replace(run.wanted, **changes)
             if run.worker and run.phase is not Phase.ENDED:
-                run.worker.send(Change(checked))
+                run.worker.send(Change(changes))
 
     def pace(self, run_id: str, steps_per_second: float | None) -> None:
         """Limit the speed, for watching step by step; None lifts the limit."""

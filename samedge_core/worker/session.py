@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
+from samedge_core.training.config import Changes
 from samedge_core.training.costs import Costs
 from samedge_core.training.history import Intervention, Measurement, row_dtype
-from samedge_core.training.loop import Changes, build_problem, measurements
+from samedge_core.training.loop import build_problem, measurements
+from samedge_core.training.plan import changes_at
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.channel import Channel
@@ -46,6 +49,7 @@ class Session:
         self._commands = commands
         self._begin = begin
         self._id = begin.session
+        self._replayed = changes_at(begin.replay)
         self._budget = 0 if begin.paused else math.inf  # steps until the next pause
         self._pace = begin.pace
         self._pending: list[Changes] = []
@@ -87,13 +91,13 @@ class Session:
         self._channel.send(Ended(self._id, stop))
         return self._next
 
-    def _changes(self, step: int) -> Iterator[Changes]:
+    def _changes(self, step: int) -> Iterator[Mapping[str, Any]]:
         """Replayed interventions at their own steps, then what the user has asked for."""
-        yield from (item.changes for item in self._begin.replay if item.step == step)
+        yield from self._replayed(step)
         if step >= self._begin.until:
             # as one: there and back again at one step is no change at all
             pending, self._pending = self._pending, []
-            yield {name: value for change in pending for name, value in change.items()}
+            yield Changes({name: change[name] for change in pending for name in change})
 
     def _obey(self) -> None:
         """Take every command there is; wait here while paused or ahead of the pace."""

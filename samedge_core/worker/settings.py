@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
+
+from samedge_core.store.settings import number
 
 
 @dataclass(frozen=True)
@@ -34,18 +37,13 @@ class Settings:
         Raises:
             ValueError: a variable that is not a number > 0 (spares: >= 0), shown with its value.
         """
-        values = {}
-        for item in fields(cls):
-            name = f"SAMEDGE_{item.name.upper()}"
-            if name not in environ:
-                continue
-            kind = type(item.default)
-            lowest = 0 if item.name == "spares" else 1e-9
-            try:
-                values[item.name] = kind(environ[name])
-                allowed = values[item.name] >= lowest
-            except ValueError:
-                allowed = False
-            if not allowed:
-                raise ValueError(f"{name} must be a number > 0, got {environ[name]!r}")
+        values: dict[str, Any] = {
+            item.name: number(
+                environ,
+                f"SAMEDGE_{item.name.upper()}",
+                getattr(cls, item.name),
+                zero=item.name == "spares",
+            )
+            for item in fields(cls)
+        }
         return cls(**values)

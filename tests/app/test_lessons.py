@@ -6,6 +6,7 @@ from streamlit.testing.v1 import AppTest
 from pages.parts import server
 from pages.parts.lessons import reading, runs
 from samedge_core.experiments.lessons import LESSONS
+from samedge_core.training.config import Changes
 from samedge_core.worker.view import Phase
 from tests.app.harness import PATIENCE, button, press, texts
 from tests.worker.harness import sooner_or_later
@@ -112,7 +113,7 @@ def test_what_a_link_names_wrongly_is_said():
 def test_a_run_that_was_changed_in_the_lab_is_the_lessons_no_more():
     app = press(visit(lesson="moving-edge"), "lessons:primary")
     (run,) = shown(app, "moving-edge")
-    server.registry().change(run, eta=0.5)
+    server.registry().change(run, Changes.of({"eta": 0.5}))
     sooner_or_later(lambda: server.registry().history(run).interventions)
     app.run()
     assert not app.exception

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +25,6 @@ from samedge_core.training import loop
 from samedge_core.training.config import FIELDS
 
 ROOT = Path(__file__).parents[2]
-OLD_RUN = Path(__file__).parents[1] / "old_run"
 DIGITS = {"n": 50, "width": 8}
 RUN = ["run", "--set", "n=50", "--set", "width=8", "--set", "eta=0.5", "--set", "dtype=float64"]
 
@@ -251,40 +249,6 @@ def test_a_folder_that_has_results_is_not_written_over(runs, out, capsys):
         assert f"--resume --out '{out}'" in said
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
     assert len(runs) == 2
-
-
-# --- folders of earlier versions ------------------------------------------------------------
-
-
-def test_a_folder_of_an_earlier_version_goes_on_in_the_store(runs, out, capsys):
-    shutil.copytree(OLD_RUN, out)
-    assert main(["run", "--resume", "--out", str(out), "--set", "steps=25"]) == 0
-    run = made(runs)
-    note = f"the run that an earlier version saved in {out} is recorded as {run.id} now"
-    assert note in capsys.readouterr().err
-    assert len(run.history) == 25
-    assert len(pd.read_csv(out / "history.csv")) == 25
-    # the second time, it is the one in the store that goes on
-    assert main(["run", "--resume", "--out", str(out), "--set", "steps=30"]) == 0
-    assert [found.id for found in runs] == [run.id]
-    assert len(made(runs).history) == 30
-
-
-def test_a_folder_of_an_earlier_version_is_not_written_over(out, capsys):
-    shutil.copytree(OLD_RUN, out)
-    assert run("--out", str(out)) == 2
-    said = capsys.readouterr().err
-    assert "the results of a run of an earlier version already: go on with it by" in said
-
-
-@pytest.mark.parametrize("name", ["history.parquet", "state.pt"])
-def test_damaged_files_of_an_earlier_version_are_named(runs, out, capsys, name):
-    shutil.copytree(OLD_RUN, out)
-    (out / name).write_bytes(b"PAR1")
-    assert main(["run", "--resume", "--out", str(out), "--set", "steps=25"]) == 1
-    assert f"{name} is damaged or not part of a saved run" in capsys.readouterr().err
-    assert len(runs) == 0
-    assert not (out / "run.txt").exists()
 
 
 # --- forks and replays ----------------------------------------------------------------------

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -15,19 +14,17 @@ from sqlalchemy.exc import OperationalError
 
 import samedge_core as se
 from samedge_core.runs import local, process
-from samedge_core.runs.local import LocalRun, take_in
+from samedge_core.runs.local import LocalRun
 from samedge_core.runs.restore import state_at
-from samedge_core.sharing import export, files
+from samedge_core.sharing import files
 from samedge_core.sharing.export import ResumeError
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import Store, open_store
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.loop import measurements
-from tests import old_folder
 
 SMALL = {"n": 50, "width": 8}
 STEPS = 24
-OLD_RUN = Path(__file__).parents[1] / "old_run"
 
 
 @pytest.fixture
@@ -615,55 +612,3 @@ def test_a_state_ahead_of_its_rows_is_not_taken(store, run):
     store.folder(run).write_snapshot(STEPS, going.state.pack())
     assert_same(resumed(store, run), se.run(small()))
     assert store.folder(run).snapshots()[-1] == STEPS
-
-
-# --- folders of earlier versions ------------------------------------------------------------
-
-
-def old(folder: Path, steps: int = 10, ahead: int = 0) -> None:
-    """A folder with a state after `steps` steps, and with `ahead` more rows."""
-    config, plan = small(), [se.Intervention(5, {"eta": 0.25}, {"eta": 0.5})]
-    run = LocalRun.new(config.replace(steps=steps), plan)
-    for _ in measurements(run.history.config, run.problem, run.state, changes=run._planned_at):
-        pass
-    history = se.run(config, interventions=plan).before(steps + ahead)
-    history.stop = se.Stop(se.StopReason.STOPPED, steps, "stopped by hand")
-    old_folder.write(folder, history, run.state.pack())
-
-
-@pytest.mark.parametrize("ahead", [0, 3])
-def test_an_old_folder_is_taken_in_and_goes_on_to_the_very_same_bits(store, tmp_path, ahead):
-    old(tmp_path / "old", ahead=ahead)
-    run = take_in(store, tmp_path / "old")
-    assert_same(recorded(store, run), export.read(tmp_path / "old"))
-    assert store.folder(run).snapshots() == [10]
-    entry = store.catalogue.entry(run)
-    assert entry is not None
-    assert (entry.status, entry.stop_reason) == ("ended", "stopped")
-    expected = se.run(small(), interventions=[se.Intervention(5, {"eta": 0.25})])
-    assert_same(resumed(store, run), expected)
-
-
-def test_a_folder_that_an_earlier_version_saved_goes_on(store):
-    run = take_in(store, OLD_RUN)
-    history = resumed(store, run, steps=30)
-    again = se.run(history.config, interventions=history.interventions)
-    ours, anew = history.to_frame(), again.to_frame()
-    # made by another machine, perhaps
-    for name in ("loss", "grad_norm"):
-        np.testing.assert_allclose(ours[name], anew[name], rtol=1e-9)
-    # and by another version of the tracker, whose choices differ within what is promised
-    np.testing.assert_allclose(ours["sharpness"], anew["sharpness"], rtol=1e-3)
-    assert len(history) == 30
-
-
-def test_an_old_folder_without_its_state_or_its_rows_is_named(store, tmp_path):
-    old(tmp_path, steps=10)
-    packed = (tmp_path / "state.pt").read_bytes()
-    (tmp_path / "state.pt").unlink()
-    with pytest.raises(SavedError, match=r"state\.pt is missing"):
-        take_in(store, tmp_path)
-    old_folder.write(tmp_path, export.read(tmp_path).before(4), packed)
-    with pytest.raises(SavedError, match=r"lacks rows: the state is at step 10, .* of step 3"):
-        take_in(store, tmp_path)
-    assert len(store.find().entries) == 0

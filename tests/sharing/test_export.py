@@ -1,13 +1,10 @@
-"""Results hold the run; old folders come back bit for bit, or say what is wrong with them."""
+"""Results hold the run, and replace older ones whole or not at all."""
 
 import json
 import math
-import zipfile
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,11 +13,8 @@ from samedge_core.problems.registry import OWN_PROBLEM
 from samedge_core.sharing import export, replay_file
 from samedge_core.sharing.files import SavedError
 from samedge_core.sharing.replay_file import ExchangeError
-from tests import old_folder
 
-STATE = b"not looked at by read"
 ABOUT = {"id": "3f2a91c0", "title": "A run"}
-OLD_RUN = Path(__file__).parents[1] / "old_run"  # saved by version 4961948, resumed once
 
 
 def record(*, dtype: str = "float32", top_k: int = 3) -> se.History:
@@ -48,22 +42,6 @@ def record(*, dtype: str = "float32", top_k: int = 3) -> se.History:
     history.intervene(se.Intervention(60))
     history.stop = se.Stop(se.StopReason.STOPPED, 100, "stopped by hand")
     return history
-
-
-def raw(history: se.History) -> bytes:
-    """The bits of the stored rows."""
-    columns = history.columns()
-    return b"".join(columns[name].tobytes() for name in history.dtype.names or ())
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    """As an earlier version saved it."""
-    old_folder.write(tmp_path / "run", record(), STATE)
-    return tmp_path / "run"
-
-
-# --- results --------------------------------------------------------------------------------
 
 
 def test_the_tables_hold_every_column(tmp_path):
@@ -196,155 +174,3 @@ def test_a_kill_while_writing_a_file_leaves_the_old_one(tmp_path, monkeypatch):
     export.write_results(tmp_path, longer, ABOUT)  # what the kill left is no hindrance
     assert len(pd.read_csv(tmp_path / "history.csv")) == 101
     assert {file.name for file in tmp_path.iterdir()} == set(before)
-
-
-# --- old folders ----------------------------------------------------------------------------
-
-
-def test_stored_rows_come_back_bit_for_bit(folder):
-    history = export.read(folder)
-    assert history.dtype == record().dtype
-    assert {history.dtype[name].name for name in history.dtype.names or ()} >= {"float32"}
-    assert raw(history) == raw(record())
-
-
-def test_everything_else_comes_back_too(folder):
-    history, expected = export.read(folder), record()
-    assert history.config == expected.config
-    assert history.interventions == expected.interventions
-    assert history.stop == expected.stop
-    assert history.parameters == 245
-    pd.testing.assert_frame_equal(history.to_frame(), expected.to_frame(), check_exact=True)
-
-
-def test_a_folder_that_an_earlier_version_saved_is_read():
-    history = export.read(OLD_RUN)
-    assert (history.config.problem, history.config.steps, len(history)) == ("two-weight", 20, 20)
-    assert history.interventions == [se.Intervention(12, {"eta": 0.25}, {"eta": 0.3})]
-    assert history.stop_reason is se.StopReason.STEP_CAP
-    assert history.parameters == 2
-    assert export.read_state(OLD_RUN) == (OLD_RUN / "state.pt").read_bytes()
-
-
-def test_a_folder_holds_a_run_once_all_of_it_is_there(tmp_path, folder):
-    assert not export.holds_old_run(tmp_path / "nothing")
-    assert not export.holds_old_run(tmp_path)
-    assert export.holds_old_run(folder)
-
-
-# --- damaged and foreign files --------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["config.json", "history.parquet"])
-def test_a_missing_file_is_named(folder, name):
-    (folder / name).unlink()
-    with pytest.raises(SavedError, match=f"{name} is missing: .*run holds no complete run"):
-        export.read(folder)
-
-
-@pytest.mark.parametrize("name", ["config.json", "history.parquet"])
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"[1, 2]", b"PAR1PAR1", b"{}"])
-def test_foreign_content_is_named(folder, name, content):
-    (folder / name).write_bytes(content)
-    with pytest.raises(SavedError, match=f"{name} is damaged or not part of a saved run"):
-        export.read(folder)
-
-
-def test_the_reason_is_told(folder):
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "eta": -1}))
-    with pytest.raises(SavedError, match=r"eta must be a number > 0 .*, got -1"):
-        export.read(folder)
-
-
-def test_flipped_bytes_are_noticed_or_harmless(folder):
-    file = folder / "history.parquet"
-    good = file.read_bytes()
-    expected = raw(record())
-    noticed = 0
-    for position in range(0, len(good), 53):
-        bad = bytearray(good)
-        bad[position] ^= 0x41
-        file.write_bytes(bad)
-        try:
-            assert raw(export.read(folder)) == expected
-        except SavedError:
-            noticed += 1
-    assert noticed > len(good) / 53 / 4
-
-
-def test_cut_files_are_noticed(folder):
-    good = (folder / "history.parquet").read_bytes()
-    (folder / "history.parquet").write_bytes(good[: len(good) // 2])
-    with pytest.raises(SavedError, match=r"history\.parquet is damaged"):
-        export.read(folder)
-
-
-def _rewrite(folder: Path, record: object = None, **columns) -> None:
-    """history.parquet with some columns or the metadata replaced."""
-    file = folder / "history.parquet"
-    table = pq.read_table(file)
-    for name, values in columns.items():
-        table = table.set_column(table.column_names.index(name), name, pa.array(values))
-    if record is not None:
-        table = table.replace_schema_metadata({b"samedge": json.dumps(record)})
-    pq.write_table(table, file)
-
-
-def test_columns_of_another_type_are_refused(folder):
-    _rewrite(folder, loss=np.zeros(100, dtype="f4"))
-    with pytest.raises(SavedError, match="column loss must be float64, got float32"):
-        export.read(folder)
-
-
-def test_steps_that_are_missing_are_refused(folder):
-    _rewrite(folder, step=np.arange(1, 101))
-    with pytest.raises(SavedError, match="a row for every step from 0 on"):
-        export.read(folder)
-
-
-def test_steps_that_do_not_increase_are_refused(folder):
-    _rewrite(folder, step=np.zeros(100, dtype="i8"))
-    with pytest.raises(SavedError, match="steps must increase"):
-        export.read(folder)
-
-
-GOOD = {"schema": 1, "parameters": None, "interventions": [], "stop": None}
-
-
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        ([], "list"),
-        ({}, "schema"),
-        ({"schema": 2}, "schema must be 1, got 2"),
-        ({"stop": {"reason": "bored", "step": 1, "what": ""}}, "'bored' is not a valid StopReason"),
-        ({"interventions": [{"step": 101, "changes": {}, "before": {}}]}, "0 to 100, got 101"),
-        ({"interventions": [{"step": math.inf, "changes": {}, "before": {}}]}, "OverflowError"),
-        ({"interventions": [{"step": 1, "changes": {"seed": 2}, "before": {}}]}, "seed can't"),
-        ({"interventions": [{"step": 1, "changes": {"eta": "<b>"}, "before": {}}]}, "got '<b>'"),
-        ({"interventions": [{"step": 1, "changes": {}, "before": {"eta": "<b>"}}]}, "got '<b>'"),
-    ],
-)
-def test_a_record_that_is_none_is_refused(folder, bad, message):
-    _rewrite(folder, {**GOOD, **bad} if isinstance(bad, dict) and bad else bad)
-    with pytest.raises(SavedError, match=message):
-        export.read(folder)
-
-
-def test_a_damaged_state_is_noticed(tmp_path):
-    file = tmp_path / "state.pt"
-    with pytest.raises(SavedError, match=r"state\.pt is missing"):
-        export.read_state(tmp_path)
-    file.write_bytes(b"PK, but no archive")
-    with pytest.raises(SavedError, match="not a zip file"):
-        export.read_state(tmp_path)
-    file.write_bytes(b"something else")
-    with pytest.raises(SavedError, match="no packed state"):
-        export.read_state(tmp_path)
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("w", b"0123456789")
-    assert export.read_state(tmp_path) == file.read_bytes()
-    file.write_bytes(file.read_bytes().replace(b"0123456789", b"0123456780"))
-    with pytest.raises(SavedError, match="w in it is damaged"):
-        export.read_state(tmp_path)

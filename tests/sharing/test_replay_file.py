@@ -105,8 +105,14 @@ def test_what_could_not_be_read_is_not_written():
         ({**GOOD, "config": {**CONFIG, "eta": 10**400}}, "config: eta must be .* got 1000"),
         ({**GOOD, "config": {**CONFIG, "problem": {}}}, "config: problem must be one of .*got {}"),
         ({**GOOD, "config": {**CONFIG, "batch_size": 3}}, "batch_size must be 0: two-weight has"),
-        ({**GOOD, "config": {**CONFIG, "options": [1]}}, "options must be a JSON object, got"),
-        ({**GOOD, "config": {**CONFIG, "options": {"n": 1}}}, "'n'; there are: a, b"),
+        (
+            {**GOOD, "config": {**CONFIG, "options": [1]}},
+            r"config: options must be a mapping of names to values, got \[1\]",
+        ),
+        (
+            {**GOOD, "config": {**CONFIG, "options": {"n": 1}}},
+            "config: problem two-weight has no option 'n'; it has: a, b",
+        ),
         ({**GOOD, "config": {**CONFIG, "options": {"a": 11}}}, "config: a must be .* got 11"),
         (
             {**GOOD, "config": {"schema": 1, "problem": "own-text", "options": {"path": "a.txt"}}},
@@ -126,7 +132,10 @@ def test_what_could_not_be_read_is_not_written():
             r" one before is at 8\), got 7",
         ),
         (with_interventions({"step": 1, "changes": {}, "by": 1}), "1: nothing is called 'by'; the"),
-        (with_interventions({"step": 1, "changes": {"seed": 2}}), "1: changes: nothing is called"),
+        (
+            with_interventions({"step": 1, "changes": {"seed": 2}}),
+            "1: seed can't change mid-run; what",
+        ),
         (with_interventions({"step": 1, "changes": {"eta": 0}}), "intervention 1: eta must be .*0"),
         (with_interventions(*[GOOD["interventions"][0]] * 10_001), "may be 10,000 .* got 10,001"),
     ],

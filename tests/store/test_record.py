@@ -70,7 +70,7 @@ def test_a_record_without_a_checksum_is_read():
 @pytest.mark.parametrize(
     ("new", "message"),
     [
-        ({"schema": 2}, "schema must be 1, got 2: made by a newer version"),
+        ({"schema": 2}, "schema must be 1, got 2: a newer version of this program wrote it"),
         ({"schema": None}, "schema must be 1, got None"),
         ({"id": "../up"}, r"a run's id must be up to 64 letters and digits, got '\.\./up'"),
         ({"id": ""}, "a run's id must be"),
@@ -82,7 +82,10 @@ def test_a_record_without_a_checksum_is_read():
         ({"config": {"schema": 1, "eta": -1}}, "eta must be"),
         ({"interventions": [{"step": 1, "changes": {"seed": 2}, "before": {}}]}, "seed can't"),
         ({"interventions": [{"step": 1, "changes": {}, "before": {"eta": "<b>"}}]}, "got '<b>'"),
-        ({"stop": {"reason": "bored", "step": 1, "what": ""}}, "'bored' is not a valid StopReason"),
+        (
+            {"stop": {"reason": "bored", "step": 1, "what": ""}},
+            "reason must be one of diverged, .*, failed, got 'bored'",
+        ),
     ],
 )
 def test_what_is_no_record_is_refused(new, message):
@@ -96,11 +99,8 @@ def test_every_changed_digit_is_noticed():
     for position in (i for i, character in enumerate(text) if character.isdigit()):
         changed = "1" if text[position] == "0" else "0"
         bad = text[:position] + changed + text[position + 1 :]
-        if '"crc32"' in bad:
-            with pytest.raises((ValueError, LookupError)):
-                RunRecord.from_json(bad)
-        else:  # nothing else has changed then
-            assert RunRecord.from_json(bad) == expected
+        with pytest.raises((ValueError, LookupError)):
+            RunRecord.from_json(bad)
 
 
 def test_an_empty_history_has_the_records_configuration_and_no_rows():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.theory.rules import Hyperparameters
-from samedge_core.training.config import FIELDS, LIVE_FIELDS, SCHEMA, RunConfig
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, SCHEMA, Changes, RunConfig
 
 
 def allowed(field: Field) -> st.SearchStrategy:
@@ -178,13 +178,16 @@ def test_a_batch_is_at_most_the_data():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "not a JSON configuration"),
-        ("[1, 2]", r"a configuration is a JSON object, got '\[1, 2\]'"),
+        ("{", "not a JSON file: Expecting property name .*; got '{'"),
+        ("[1, 2]", r"a configuration must be a JSON object, got \[1, 2\]"),
         ("{}", "schema must be 1, got None"),
         ('{"schema": 2}', "schema must be 1, got 2"),
-        ('{"schema": 1, "lr": 1, "decay": 0}', "unknown settings: decay, lr"),
+        (
+            '{"schema": 1, "lr": 1, "decay": 0}',
+            "nothing is called 'lr'; there are: problem, options, rule",
+        ),
         ('{"schema": 1, "eta": -1}', "eta must be .*, got -1"),
-        ('{"schema": 1, "eta": NaN}', "eta must be .*, got nan"),
+        ('{"schema": 1, "eta": NaN}', "numbers must be finite, got NaN"),
         (
             '{"schema": 1, "options": {"depht": 2}}',
             "has no option 'depht'; it has: n, n_test, activation",
@@ -239,3 +242,19 @@ def test_another_problem_starts_from_its_own_options():
     assert config.replace(problem="deep-linear", options={"n": 20}) == RunConfig(
         problem="deep-linear", options={"n": 20}
     )
+
+
+def test_changes_are_checked_once_and_stay_as_they_are():
+    made = Changes.of({"eta": "0.5", "rho": 0})
+    assert made == {"eta": 0.5, "rho": 0.0}
+    assert Changes.of(made) is made
+    again = pickle.loads(pickle.dumps(made))
+    assert (type(again), again) == (Changes, made)
+    with pytest.raises(TypeError, match="can't be changed"):
+        made["eta"] = 1.0
+    with pytest.raises(ConfigError, match=r"eta must be .*, got -1"):
+        Changes.of({"eta": -1})
+    with pytest.raises(
+        ValueError, match="seed can't change mid-run; what can: rule, eta, rho, bet"
+    ):
+        Changes.of({"seed": 1})

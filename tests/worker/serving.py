@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from samedge_core.store import open_store
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.stop import StopReason
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.settings import Settings
@@ -52,7 +52,7 @@ def main(home: str, log: str) -> None:
             steps = {run: registry.view(run, most=0).last_step for run in runs.values()}
             if steps[runs[CHANGED]] > change_due:
                 change_due = steps[runs[CHANGED]] + CHANGE_STEPS
-                registry.change(runs[CHANGED], eta=next(etas))
+                registry.change(runs[CHANGED], Changes.of({"eta": next(etas)}))
             lines.write(json.dumps({"time": time.time(), **steps}) + "\n")
             lines.flush()
     registry.close()

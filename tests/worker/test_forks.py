@@ -7,7 +7,7 @@ from samedge_core.fields import ConfigError
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.store import Origin, open_store
 from samedge_core.theory.rules import RULES
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.loop import run
 from samedge_core.worker.registry import RunRegistry
@@ -48,7 +48,7 @@ def forked(registry: RunRegistry, config: RunConfig, **changes) -> tuple[History
     """A run to its end, and its fork."""
     source = registry.start(config)
     whole = ended(registry, source)
-    fork = registry.fork(source, FORKED, **changes)
+    fork = registry.fork(source, FORKED, Changes.of(changes))
     assert registry.view(fork).origin == Origin(source, FORKED, "fork")
     return whole, ended(registry, fork)
 
@@ -132,15 +132,15 @@ def test_a_step_that_is_not_recorded_and_a_bad_change_are_refused(registry):
     with pytest.raises(ValueError, match=r"from 0 to 24, the recorded ones and the next, got 25"):
         registry.fork(source, STEPS + 1)
     with pytest.raises(ConfigError, match="got -1"):
-        registry.fork(source, 3, eta=-1)
+        registry.fork(source, 3, Changes.of({"eta": -1}))
 
 
 def test_the_fork_of_a_fork_belongs_to_one_family(registry):
     source = registry.start(RunConfig(options=SMALL["digits-mlp"], steps=STEPS))
     ended(registry, source)
-    child = registry.fork(source, 5, eta=0.5)
+    child = registry.fork(source, 5, Changes.of({"eta": 0.5}))
     ended(registry, child)
-    grandchild = registry.fork(child, 15, branch="rewind", rho=0.2)
+    grandchild = registry.fork(child, 15, Changes.of({"rho": 0.2}), branch="rewind")
     ended(registry, grandchild)
     until(registry, grandchild, lambda v: registry.store.catalogue.entry(grandchild))
     entry = registry.store.catalogue.entry(grandchild)

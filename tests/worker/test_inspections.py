@@ -9,7 +9,7 @@ import pytest
 from samedge_core.curvature import spectrum
 from samedge_core.store import Store
 from samedge_core.store.settings import StoreSettings
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.inspect_step import inspection_at
 from samedge_core.training.inspection import Inspection
 from samedge_core.training.loop import build_problem, measurements, run
@@ -73,7 +73,7 @@ def test_any_recorded_step_with_the_changes_that_were_made(registry, step):
     for at, changes in ((20, {"eta": 0.2}), (31, {"rho": 0.2})):
         registry.advance(run_id, at - max(0, registry.view(run_id).last_step + 1))
         until(registry, run_id, lambda v, at=at: v.last_step == at - 1)
-        registry.change(run_id, **changes)
+        registry.change(run_id, Changes.of(changes))
     registry.resume(run_id)
     until(registry, run_id, lambda v: v.phase is Phase.ENDED)
     found = examined(registry, run_id, step)
@@ -200,7 +200,7 @@ def test_the_run_goes_on_and_does_not_notice(registry, config):
 
 def test_a_fork_is_replayed_from_what_it_shares(registry):
     source = ended(registry, BATCHES)
-    fork = registry.fork(source, 30, eta=0.05)
+    fork = registry.fork(source, 30, Changes.of({"eta": 0.05}))
     until(registry, fork, lambda v: v.phase is Phase.ENDED)
     for step in (12, 45):
         row = registry.history(fork).columns()

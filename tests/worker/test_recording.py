@@ -12,7 +12,7 @@ import pytest
 
 from samedge_core.sharing import files
 from samedge_core.store import Entry, Store, open_store
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.history import History
 from samedge_core.training.loop import run
 from samedge_core.training.stop import StopReason
@@ -83,7 +83,7 @@ def test_the_rows_on_disk_are_those_of_the_run_also_after_resume_at_the_cap(regi
     ended(registry, run_id, 59)
     assert_on_disk(registry, run_id)
     assert registry.view(run_id).unrecorded == ""
-    registry.change(run_id, eta=0.5)
+    registry.change(run_id, Changes.of({"eta": 0.5}))
     registry.resume(run_id)
     live = ended(registry, run_id, 119)
     assert_on_disk(registry, run_id)
@@ -123,7 +123,7 @@ def test_a_run_goes_on_in_another_server_as_if_nothing_had_been(tmp_path):
     first = serving(tmp_path)
     run_id = first.start(CONFIG, pace=30)
     until(first, run_id, lambda v: v.last_step > 10)
-    first.change(run_id, rho=0.02)
+    first.change(run_id, Changes.of({"rho": 0.02}))
     until(first, run_id, lambda v: v.marks and v.last_step > v.marks[0][0] + 10)
     first.close()
     before = first.history(run_id)
@@ -184,7 +184,7 @@ def test_a_run_of_another_live_server_can_be_seen_and_forked_but_not_resumed(reg
         assert view.stop.reason is StopReason.ELSEWHERE
         with pytest.raises(ValueError, match=r"nother server goes on with this run.*fork it here"):
             other.resume(run_id)
-        fork = other.fork(run_id, 100, eta=0.05)
+        fork = other.fork(run_id, 100, Changes.of({"eta": 0.05}))
         until(other, fork, lambda v: v.last_step > 120)
         shared = other.history(fork).rows_after(-1)[:100].tobytes()
         assert shared == registry.history(run_id).rows_after(-1)[:100].tobytes()

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from samedge_core.fields import ConfigError
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.loop import run
 from samedge_core.training.stop import StopReason
@@ -114,7 +114,7 @@ def test_a_change_acts_from_the_next_step_and_is_recorded(registry):
     run_id = registry.start(FAST, paused=True)
     registry.advance(run_id, 5)
     until(registry, run_id, lambda v: v.last_step == 4)
-    registry.change(run_id, eta=0.05)
+    registry.change(run_id, Changes.of({"eta": 0.05}))
     registry.advance(run_id, 5)
     view = until(registry, run_id, lambda v: v.last_step == 9)
     assert view.marks == ((5, "η 0.1 → 0.05"),)
@@ -126,7 +126,7 @@ def test_a_change_acts_from_the_next_step_and_is_recorded(registry):
 def test_a_bad_change_is_refused_and_the_run_goes_on(registry):
     run_id = registry.start(FAST)
     with pytest.raises(ConfigError, match="got -1"):
-        registry.change(run_id, eta=-1)
+        registry.change(run_id, Changes.of({"eta": -1}))
     seen = registry.view(run_id).last_step
     assert until(registry, run_id, lambda v: v.last_step > seen + 10).marks == ()
     registry.stop(run_id)
@@ -164,7 +164,7 @@ def test_a_killed_worker_is_seen_and_resume_repeats_the_run_to_the_bit(registry,
     run_id = registry.start(config, pace=100)
     # beyond the first second, so that there is a snapshot to go on from
     until(registry, run_id, lambda v: v.last_step > 120)
-    registry.change(run_id, rho=0.02)
+    registry.change(run_id, Changes.of({"rho": 0.02}))
     until(registry, run_id, lambda v: v.marks)
     before = until(registry, run_id, lambda v: v.last_step > v.marks[0][0] + 10)
     began = time.monotonic()
@@ -187,7 +187,7 @@ def test_a_change_made_while_the_worker_is_gone_is_kept(registry):
     view = until(registry, run_id, lambda v: v.last_step == 4)
     kill_worker(view)
     until(registry, run_id, in_phase(Phase.ENDED))
-    registry.change(run_id, eta=0.03)
+    registry.change(run_id, Changes.of({"eta": 0.03}))
     registry.resume(run_id)
     view = until(registry, run_id, lambda v: v.last_step > 6)
     assert [label for _, label in view.marks] == ["new worker", "η 0.1 → 0.03"]
@@ -266,7 +266,7 @@ def test_an_interventions_replay_is_what_the_record_says(registry):
     for eta in (0.05, 0.2, 0.1):
         seen = registry.view(run_id, most=0).last_step
         until(registry, run_id, lambda v, seen=seen: v.last_step > seen + 10)
-        registry.change(run_id, eta=eta)
+        registry.change(run_id, Changes.of({"eta": eta}))
     until(registry, run_id, in_phase(Phase.ENDED))
     record = registry.history(run_id)
     assert len(record.interventions) == 3

@@ -11,7 +11,7 @@ from pages.parts.lab import controls, session
 from pages.parts.views.names import names
 from samedge_core.fields import ConfigError
 from samedge_core.theory.rules import RULES
-from samedge_core.training.config import FIELDS
+from samedge_core.training.config import FIELDS, Changes
 from samedge_core.worker.view import RunView
 
 PLACE = "cursor"
@@ -73,7 +73,7 @@ def _rescue(view: RunView) -> None:
         _adopt()
 
 
-def _fork(run_id: str, step: int, changes: dict[str, Any]) -> None:
+def _fork(run_id: str, step: int, changes: Changes) -> None:
     if not session.lost():
         session.fork(run_id, step, changes)
         _adopt()
@@ -124,7 +124,7 @@ def _fork_form(views: list[RunView], step: int) -> None:
     )
 
 
-def _entered(view: RunView, step: int) -> dict[str, Any] | None:
+def _entered(view: RunView, step: int) -> Changes | None:
     """The fork's own settings as far as they differ; None while one of them can't be used."""
     in_force = server.registry().history(view.id).in_force(step)
     rule = st.selectbox(
@@ -154,4 +154,4 @@ def _entered(view: RunView, step: int) -> dict[str, Any] | None:
             continue
         if value != now:
             changes[name] = value
-    return changes if complete else None
+    return Changes(changes) if complete else None

@@ -7,11 +7,10 @@ import streamlit as st
 
 from pages.parts.frame import navigation
 from pages.parts.markdown import plain
-from pages.parts.server import known, registry
+from pages.parts.server import known, registry, seen
 from samedge_core.experiments.comparisons import COMPARISONS, Comparison, comparison_of
 from samedge_core.fields import ConfigError
-from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
-from samedge_core.training.history import check_changes
+from samedge_core.training.config import FIELDS, LIVE_FIELDS, Changes, RunConfig
 from samedge_core.training.plan import Replay
 from samedge_core.worker.view import RunView
 
@@ -22,14 +21,19 @@ PLANNED = "planned"  # in the session: the Replay that new runs repeat
 KEPT = ("preset", "embed")  # parameters of the page's link that outlive a change of runs
 
 
+def listed() -> list[str]:
+    """Ids of the runs on the charts, those included that have been deleted meanwhile."""
+    return st.session_state.get("runs", [])
+
+
 def shown() -> list[str]:
     """Ids of the runs on the charts that the server still knows."""
-    return [run_id for run_id in st.session_state.get("runs", []) if known(run_id)]
+    return [run_id for run_id in listed() if known(run_id)]
 
 
 def glances() -> list[RunView]:
     """The shown runs without any rows."""
-    return [registry().view(run_id, most=0) for run_id in shown()]
+    return [view for run_id in listed() if (view := seen(run_id))]
 
 
 def show(run_ids: Sequence[str]) -> None:
@@ -66,7 +70,7 @@ def attach() -> list[str]:
 
 def lost() -> bool:
     """Whether a shown run has been deleted; `attach` says so in the next run of the page."""
-    return len(shown()) < len(st.session_state.get("runs", []))
+    return len(shown()) < len(listed())
 
 
 def begin_anew() -> None:
@@ -135,9 +139,9 @@ def primary(config: RunConfig | None, views: Sequence[RunView]) -> Primary:
 def press_primary(config: RunConfig | None) -> None:
     """Start, pause or resume every shown run; none of them if one has been deleted meanwhile, for
     then the button said something else."""
-    if lost():
-        return
     views = glances()
+    if len(views) < len(listed()):
+        return
     action = primary(config, views)
     if action == "Start" and config:
         start(config)
@@ -216,16 +220,16 @@ def apply_live(values: Mapping[str, Any]) -> None:
     """Pass eta, rho, beta and rule on to the steered runs, from their next step on."""
     views = steered(glances())
     for view, changes in zip(views, _shared(values, views), strict=False):
-        registry().change(view.id, **changes)
+        registry().change(view.id, changes)
 
 
-def _shared(entered: Mapping[str, Any], views: Sequence[RunView]) -> list[dict[str, Any]]:
+def _shared(entered: Mapping[str, Any], views: Sequence[RunView]) -> list[Changes]:
     """What the entered settings are for each of these runs; none, and a notice, where a multiple
     can't be used."""
     chosen = comparison()
     each = [chosen.settings(entered, i) if chosen else dict(entered) for i in range(len(views))]
     try:
-        return [check_changes(changes) for changes in each]
+        return [Changes.of(changes) for changes in each]
     except ConfigError as error:
         st.session_state["notice"] = f"{plain(str(error))}: the runs go on unchanged."
         return []
@@ -240,16 +244,16 @@ def rewind(step: int, **changes: Any) -> None:
         registry().stop(view.id)
         # a run that was not yet as far goes on from where it was
         at = min(step, view.last_step + 1)
-        new.append(registry().fork(view.id, at, branch="rewind", pace=pace, **own))
+        new.append(registry().fork(view.id, at, own, branch="rewind", pace=pace))
     if new:
         show(new)
 
 
-def fork(run_id: str, step: int, changes: Mapping[str, Any]) -> None:
+def fork(run_id: str, step: int, changes: Changes) -> None:
     """A second run beside this one, which shares its past up to `step`."""
     pace = st.session_state.get("pace")
     st.session_state[COMPARISON] = None
-    show([*shown(), registry().fork(run_id, step, pace=pace, **changes)])
+    show([*shown(), registry().fork(run_id, step, changes, pace=pace)])
 
 
 def _mode_changed(views: Sequence[RunView]) -> bool:

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.parts.frame import navigation
 from pages.parts.lab import session
 from pages.parts.markdown import plain
-from pages.parts.server import known, registry
+from pages.parts.server import registry, seen
 from samedge_core.experiments.lessons import LESSONS, Lesson, Outcome
 from samedge_core.training.plan import Replay
 from samedge_core.training.stop import StopReason
@@ -86,9 +86,10 @@ def look(lesson: Lesson) -> Watched:
     begun = _all().get(lesson.name)
     if begun is None:
         return Watched((), None)
-    if not _fits(lesson, begun):
+    views = tuple(view for run in begun.ids if (view := seen(run)))
+    here = len(views) == len(begun.ids)
+    if not (here and _fits(lesson, begun)):
         del _all()[lesson.name]
-        here = all(known(run) for run in begun.ids)
         st.session_state["notice"] = (
             "The runs shown here were changed in the live lab, or are another lesson's. Press "
             "Start for new ones."
@@ -97,7 +98,6 @@ def look(lesson: Lesson) -> Watched:
             "elsewhere. Press Start for new runs."
         )
         return Watched((), None)
-    views = tuple(registry().view(run, most=0) for run in begun.ids)
     watched = Watched(views, begun.value)
     if watched.finished and begun.value == lesson.knob.default:
         st.session_state.setdefault(_DONE, set()).add(lesson.name)
@@ -159,8 +159,8 @@ def go(name: str) -> None:
 
 
 def _fits(lesson: Lesson, begun: _Begun) -> bool:
-    """Whether all of its runs are there, and are the lesson's own."""
-    if not begun.ids or not all(known(run) for run in begun.ids):
+    """Whether its runs are the lesson's own."""
+    if not begun.ids:
         return False
     histories = map(registry().history, begun.ids)
     made = [Replay(history.config, tuple(history.interventions)) for history in histories]

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.parts.frame import navigation
 from pages.parts.lab import session
 from pages.parts.paper import downloading
-from pages.parts.server import known, registry
+from pages.parts.server import known, registry, seen
 from samedge_core.experiments.paper import ALL_PRESETS, TASKS, Task
 from samedge_core.worker.view import RunView
 
@@ -66,13 +66,14 @@ class Watched:
 
 def entries() -> list[Entry]:
     """The runs that the server still knows, in the order of the tasks."""
-    found = [e for e in st.session_state.get(KEY, []) if known(e.run_id)]
-    return [entry for task in TASKS for entry in found if entry.task == task]
+    return [one.entry for one in look()]
 
 
 def look() -> list[Watched]:
     """All of them as of now; looking keeps them going."""
-    return [Watched(entry, registry().view(entry.run_id, most=0)) for entry in entries()]
+    kept: list[Entry] = st.session_state.get(KEY, [])
+    ordered = [entry for task in TASKS for entry in kept if entry.task == task]
+    return [Watched(entry, view) for entry in ordered if (view := seen(entry.run_id))]
 
 
 def attach() -> int:

@@ -9,7 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages.parts.components.live import RunUpdate
-from pages.parts.server import known, registry
+from pages.parts.server import registry, seen
 from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import RunView
 
@@ -18,7 +18,8 @@ ROWS_AT_FIRST = 600  # a reloaded page gets the whole run at once, thinned
 
 
 def poll(run_ids: Sequence[str], charts: str) -> list[RunView]:
-    """The runs as of now, each with the rows that the browser may lack in these charts.
+    """Those of the runs that are not gone, each with the rows that the browser may lack in these
+    charts.
 
     A message is lost when a click makes Streamlit run the page again before it was delivered, so
     each one repeats the rows of the one before; the browser drops those it has.
@@ -27,9 +28,9 @@ def poll(run_ids: Sequence[str], charts: str) -> list[RunView]:
     for run_id in run_ids:
         start, newest = told.get(run_id, (-1, -1))
         most = ROWS_AN_UPDATE if start >= 0 else ROWS_AT_FIRST
-        view = registry().view(run_id, start=start, most=most)
-        told[run_id] = (newest, view.last_step)
-        views.append(view)
+        if view := seen(run_id, start=start, most=most):
+            told[run_id] = (newest, view.last_step)
+            views.append(view)
     return views
 
 
@@ -38,10 +39,12 @@ def abandoned(views: Sequence[RunView], charts: str) -> list[RunUpdate]:
     updates = []
     for view in views:
         left, told = view.origin, _told(charts)
-        while left and left.branch == "rewind" and known(left.parent):
+        while left and left.branch == "rewind":
             start, newest = told.get(left.parent, (left.step - 1, left.step - 1))
             first = left.parent not in told
-            parent = registry().view(left.parent, start=start, most=ROWS_AT_FIRST)
+            parent = seen(left.parent, start=start, most=ROWS_AT_FIRST)
+            if parent is None:
+                break
             told[left.parent] = newest, parent.last_step
             updates.append(replace(update(parent), abandoned=True, full=first))
             left = parent.origin
