@@ -1,4 +1,4 @@
-# `make run`, `make test` and `make bench`. Each does all the set-up a fresh machine needs.
+# `make run`, `make test`, `make bench` and `make docs`. Each does all the set-up a fresh machine needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ KERNELS := $(addprefix samedge_core/, $(addprefix curvature/, model.py passes.py
 unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
-.PHONY: run test bench check format chromium postgresql
+.PHONY: run test bench docs check format chromium postgresql
 run: $(VENV)/run-ready $(VENV)/compiled
 	$(BIN)/python -m streamlit run app.py $(ARGS)
 
@@ -20,6 +20,10 @@ test: $(VENV)/test-ready $(VENV)/compiled chromium postgresql check
 # Sharpness measurement against its peers, about 10 minutes; see benchmarks/results.
 bench: $(VENV)/bench-ready $(VENV)/compiled
 	$(BIN)/python -m benchmarks.curvature $(ARGS)
+
+# The documentation as a site of its own, in site/index.html.
+docs: $(VENV)/docs-ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
 
 check: $(VENV)/test-ready
 	$(BIN)/ruff format --check .
@@ -37,7 +41,7 @@ $(VENV)/run-ready: requirements.txt
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
-$(VENV)/test-ready: requirements.txt requirements-dev.txt
+$(VENV)/test-ready: requirements.txt requirements-dev.txt requirements-docs.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $(VENV)/run-ready $@
@@ -45,6 +49,11 @@ $(VENV)/test-ready: requirements.txt requirements-dev.txt
 $(VENV)/bench-ready: requirements.txt requirements-bench.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements-bench.txt
+	touch $(VENV)/run-ready $@
+
+$(VENV)/docs-ready: requirements.txt requirements-docs.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
 	touch $(VENV)/run-ready $@
 
 # Before the first run, which would wait for it. The environment is ready by now: of the three
