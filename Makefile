@@ -1,4 +1,4 @@
-# `make run`, `make test`, `make bench` and `make docs`. Each does all the set-up a fresh machine needs.
+# `make run`, `test`, `bench` and `docs`. Each does all the set-up a fresh machine needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,10 +21,6 @@ test: $(VENV)/test-ready $(VENV)/compiled chromium postgresql check
 bench: $(VENV)/bench-ready $(VENV)/compiled
 	$(BIN)/python -m benchmarks.curvature $(ARGS)
 
-# The documentation as a site of its own, in site/index.html.
-docs: $(VENV)/docs-ready
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
-
 check: $(VENV)/test-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -34,6 +30,10 @@ check: $(VENV)/test-ready
 format: $(VENV)/test-ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The documentation as a site of its own, in site/index.html.
+docs: $(VENV)/docs-ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
 
 # The stamps make a second `make run` start without touching pip.
 $(VENV)/run-ready: requirements.txt
@@ -46,14 +46,14 @@ $(VENV)/test-ready: requirements.txt requirements-dev.txt requirements-docs.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $(VENV)/run-ready $@
 
-$(VENV)/bench-ready: requirements.txt requirements-bench.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -r requirements-bench.txt
-	touch $(VENV)/run-ready $@
-
 $(VENV)/docs-ready: requirements.txt requirements-docs.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
+	touch $(VENV)/run-ready $@
+
+$(VENV)/bench-ready: requirements.txt requirements-bench.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements-bench.txt
 	touch $(VENV)/run-ready $@
 
 # Before the first run, which would wait for it. The environment is ready by now: of the three
