@@ -1,4 +1,4 @@
-# `make run`, `make test` and `make bench`. Each does all the set-up a fresh machine needs.
+# `make run`, `test`, `bench` and `docs`. Each does all the set-up a fresh machine needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +12,7 @@ KERNELS := $(addprefix samedge_core/, $(addprefix curvature/, model.py passes.py
 unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
-.PHONY: run test bench check format chromium postgresql
+.PHONY: run test bench docs check format chromium postgresql
 run: $(VENV)/run-ready $(VENV)/compiled
 	$(BIN)/python -m streamlit run app.py $(ARGS)
 
@@ -36,15 +36,24 @@ format: $(VENV)/test-ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The documentation as a site of its own, in site/index.html.
+docs: $(VENV)/docs-ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
+
 # The stamps make a second `make run` start without touching pip.
 $(VENV)/run-ready: requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
-$(VENV)/test-ready: requirements.txt requirements-dev.txt
+$(VENV)/test-ready: requirements.txt requirements-dev.txt requirements-docs.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $(VENV)/run-ready $@
+
+$(VENV)/docs-ready: requirements.txt requirements-docs.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
 	touch $(VENV)/run-ready $@
 
 $(VENV)/bench-ready: requirements.txt requirements-bench.txt

@@ -1,4 +1,4 @@
-"""What scripts and notebooks rely on (DESIGN.md, Public names)."""
+"""What scripts and notebooks rely on: the public names (docs/api.md)."""
 
 import subprocess
 import sys

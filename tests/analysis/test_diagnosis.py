@@ -67,7 +67,7 @@ def test_rows_without_a_measurement_do_not_count():
 
 
 def test_a_real_dead_network_is_named():
-    # PRESETS.md, "SAM rho 5": only the output biases live, and the ratio is 1
+    # a radius of 5 kills the network: only the output biases live, and the ratio is 1
     config = se.RunConfig(options={"n": 100, "width": 20}, eta=1.0, rho=5.0, steps=150)
     (message,) = diagnose(se.run(config))
     assert "dead network" in message

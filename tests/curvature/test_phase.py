@@ -58,7 +58,7 @@ from tests.curvature.matrices import Matrix, rotation, with_spectrum
 
 SIZE = 12
 AXES = torch.eye(SIZE, dtype=torch.float64)
-PROMISED = 1e-3  # relative error of the sharpness (DESIGN.md, Budgets)
+PROMISED = 1e-3  # relative error of the sharpness where it says that it has converged
 # float64, sums of at most 60 terms, on numbers near 1
 ROUNDING = 1e-13
 

@@ -21,8 +21,8 @@ from samedge_core.training.loop import measurements
 from samedge_core.training.state import TrainState
 from tests.curvature.matrices import Matrix, rotation, with_spectrum
 
-PROMISED = 1e-3  # relative error of the sharpness (DESIGN.md, Budgets)
-WARM_RESIDUAL, COLD_RESIDUAL = 3e-3, 1e-4  # CURVATURE.md, "The tracker that worked"
+PROMISED = 1e-3  # relative error of the sharpness where it says that it has converged
+WARM_RESIDUAL, COLD_RESIDUAL = 3e-3, 1e-4  # of the sharpness
 
 
 # --- along real runs ------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class TestRuns:
     """Cut-down runs: fewer steps or fewer measurements than the preset, the same claim."""
 
     def test_quadratic_gradient_norm_moves_until_the_edge_meets(self):
-        # exact limit (MATHS.md, fact 2); float32 leaves about 1e-6
+        # exact limit (docs/mathematics.md, quadratics); float32 leaves about 1e-6
         columns = measured("sam-quadratic")
         assert abs(columns["ratio"][0] - 1) > 0.2
         assert columns["ratio"][-1] == pytest.approx(1, abs=1e-3)
@@ -98,7 +98,7 @@ class TestRuns:
     def test_two_weights_gd_stops_at_a_sharp_minimum(self):
         columns = measured("gd-two-weights")
         assert columns["loss"][-1] < 1e-10
-        # the table in PRESETS.md: 5.83 at (2.38, .42), below 2/eta = 6.67
+        # measured: 5.83 at (2.38, .42), below 2/eta = 6.67
         assert columns["sharpness"][-1] == pytest.approx(5.83, abs=0.01)
 
     def test_chebyshev_gd_reaches_its_edge_and_stays(self):

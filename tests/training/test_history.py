@@ -350,7 +350,7 @@ def test_a_million_rows_stay_under_the_budget_even_while_growing():
         tracemalloc.stop()
     assert len(history) == 1_000_000
     assert history.last_step == 999_999
-    assert peak < 200e6  # DESIGN.md, Budgets
+    assert peak < 200e6  # what a history of 1,000,000 steps may take
 
 
 def test_a_million_rows_of_ten_eigenvalues_stay_under_the_budget():

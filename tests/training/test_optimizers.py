@@ -133,7 +133,7 @@ def test_momentum_agrees_with_torch_sgd(net, rule):
     assert (ours[-1] - ours[0]).norm() > 0.1
 
 
-# --- exact facts on quadratics (MATHS.md) ---------------------------------------------------
+# --- exact facts on quadratics (docs/mathematics.md) ----------------------------------------
 
 
 def quadratic_run(eigenvalues, **settings) -> se.History:

@@ -8,8 +8,8 @@ import samedge_core as se
 from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.lessons import LESSONS, Lesson, Outcome
 
-# 2/eta of the paper, progressive sharpening (Cohen et al.), the two-weight valley and the dead
-# network of MATHS and PRESETS
+# 2/eta of the paper, progressive sharpening (Cohen et al.), the two-weight valley
+# (docs/mathematics.md) and the dead network of the preset wrong-dead-network
 KNOWN = {
     "step-size": "It grows and grows.",
     "sharpening": "It climbs to 2/η, and hovers there.",
