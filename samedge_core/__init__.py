@@ -44,6 +44,8 @@ from samedge_core.training import (
     StopReason,
 )
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from samedge_core.curvature import (
         EigenEstimate,

@@ -8,13 +8,13 @@ const BUTTONS_STYLE = `
 :is(.samedge-live, .samedge-figures) .js-plotly-plot .plotly .modebar { top: auto; bottom: -4px; }
 :is(.samedge-live, .samedge-figures) .modebar-group { background-color: transparent !important; } /* numbers stand above */`;
 
-/** Load Plotly.js from beside this file, once a page. */
+/** Load Plotly.js, once a page; the address of this file says from where, below the page's. */
 export function loadPlotly() {
   addStyle("samedge-buttons-style", BUTTONS_STYLE);
-  const version = new URL(import.meta.url).searchParams.get("plotly") ?? "";
+  const address = new URL(import.meta.url).searchParams.get("plotly") ?? "";
   plotlyLoad ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = new URL(`plotly.min.js?v=${version}`, import.meta.url).href;
+    script.src = new URL(`../../${address}`, import.meta.url).href;
     script.onload = () => (window.Plotly ? resolve(window.Plotly) : reject(new Error("no Plotly in the file")));
     script.onerror = () => reject(new Error(`cannot load ${script.src}`));
     document.head.append(script);
