@@ -12,12 +12,12 @@ from samedge_core.cli import doctor, main
 
 
 @pytest.fixture(autouse=True)
-def port(monkeypatch) -> str:
-    """A free one."""
-    monkeypatch.delenv("SAMEDGE_DATABASE_URL", raising=False)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+def port(monkeypatch) -> int:
+    """Of the lab: a free one."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setattr(doctor, "_PORT", port)
+    return port
 
 
 def found(capsys) -> dict[str, str]:
@@ -29,7 +29,7 @@ def found(capsys) -> dict[str, str]:
 def test_a_sound_installation(capsys, port, monkeypatch, tmp_path):
     monkeypatch.setenv("SAMEDGE_HOME", str(tmp_path / "to be" / "made"))
     monkeypatch.setenv("SAMEDGE_MAX_WORKERS", "3")
-    assert main(["doctor", "--port", port]) == 0
+    assert main(["doctor"]) == 0
     said = found(capsys)
     assert said["samedge"].startswith(f"ok: {se.__version__} in ")
     for package in ("torch", "streamlit", "numba", "packaging"):
@@ -42,7 +42,7 @@ def test_a_sound_installation(capsys, port, monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())  # it only looks
 
 
-def test_packages_that_are_missing_or_of_another_version(capsys, port, monkeypatch):
+def test_packages_that_are_missing_or_of_another_version(capsys, monkeypatch):
     def version(name: str) -> str:
         if name == "tqdm":
             raise metadata.PackageNotFoundError(name)
@@ -50,7 +50,7 @@ def test_packages_that_are_missing_or_of_another_version(capsys, port, monkeypat
 
     installed = metadata.version
     monkeypatch.setattr(metadata, "version", version)
-    assert main(["doctor", "--port", port]) == 1
+    assert main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert re.search(r'^wrong +streamlit +1\.68\.0\n +-> .* "streamlit==1\.67\.\*"$', said, re.M)
     assert re.search(r'^wrong +tqdm +not installed\n +-> .* install "tqdm<', said, re.M)
@@ -72,25 +72,20 @@ def test_what_is_installed_knows_what_it_needs(monkeypatch, tmp_path):
         ("SAMEDGE_SPARES", "many", "workers", "not known"),
     ],
 )
-def test_settings_that_can_not_be_used(capsys, port, monkeypatch, name, value, about, message):
+def test_settings_that_can_not_be_used(capsys, monkeypatch, name, value, about, message):
     monkeypatch.setenv(name, value)
-    assert main(["doctor", "--port", port]) == 1
+    assert main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert re.search(rf"^wrong +{about} +{message}.*\n +-> .*{name}", said, re.M)
 
 
 def test_a_port_that_is_taken(capsys, port):
-    with socket.create_server(("127.0.0.1", int(port))):
-        assert main(["doctor", "--port", port]) == 1
+    with socket.create_server(("127.0.0.1", port)):
+        assert main(["doctor"]) == 1
     assert f"open http://127.0.0.1:{port}; else start " in capsys.readouterr().out
 
 
-def test_no_port(capsys):
-    assert main(["doctor", "--port", "70000"]) == 2
-    assert "--port must be from 1 to 65535, got 70000" in capsys.readouterr().err
-
-
-def test_a_torch_that_can_not_be_loaded(capsys, port, monkeypatch):
+def test_a_torch_that_can_not_be_loaded(capsys, monkeypatch):
     load = builtins.__import__
 
     def failing(name, *arguments):
@@ -99,5 +94,5 @@ def test_a_torch_that_can_not_be_loaded(capsys, port, monkeypatch):
         return load(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", failing)
-    assert main(["doctor", "--port", port]) == 1
+    assert main(["doctor"]) == 1
     assert "torch can't be loaded: libcudart.so.13" in capsys.readouterr().out

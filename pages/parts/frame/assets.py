@@ -1,8 +1,9 @@
 """The files in static/ that the browser draws with, and the module that starts each component."""
 
+import filecmp
 import hashlib
 import os
-import tempfile
+import shutil
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
@@ -32,19 +33,11 @@ def _plotly_js() -> str:
 
 def _copy(source: Path, target: Path) -> None:
     """Make target a copy of source, unless it is one."""
-    if target.exists() and _fingerprint(target) == _fingerprint(source):
+    if target.exists() and filecmp.cmp(source, target):
         return
-    handle, partial = tempfile.mkstemp(dir=target.parent, suffix=".partial")
-    with os.fdopen(handle, "wb") as file:
-        file.write(source.read_bytes())
-    Path(partial).chmod(0o644)
-    Path(partial).replace(target)  # atomic: a browser never gets half a file
-
-
-def _fingerprint(path: Path) -> tuple[int, bytes]:
-    """Size and banner; the banner names the version."""
-    with path.open("rb") as file:
-        return path.stat().st_size, file.read(100)
+    partial = target.with_suffix(f".{os.getpid()}")
+    shutil.copyfile(source, partial)
+    partial.replace(target)  # atomic: a browser never gets half a file
 
 
 def module(file: str, *, tall: int, wide: int) -> str:
