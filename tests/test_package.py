@@ -153,6 +153,11 @@ def test_wrong_options_of_the_lab_are_told_in_words(installed, option, message):
     assert "Traceback" not in done.stderr
 
 
+def test_the_configuration_leaves_addresses_to_who_starts_the_server():
+    server = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["server"]
+    assert not {"address", "port", "headless", "baseUrlPath"} & set(server)
+
+
 def listening(port: int) -> set[str]:
     """The addresses at which this machine answers at a port."""
     found = psutil.net_connections("inet")
