@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .NOTPARALLEL:
 .PHONY: run test bench docs check format chromium postgresql
 run: $(VENV)/run-ready $(VENV)/compiled
-	$(BIN)/python -m streamlit run app.py $(ARGS)
+	$(BIN)/python -m samedge_core $(ARGS)
 
 test: $(VENV)/test-ready $(VENV)/compiled chromium postgresql check
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)

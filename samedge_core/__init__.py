@@ -12,3 +12,5 @@ first use, so importing this package loads neither torch nor the database.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+__version__ = "0.1.0"

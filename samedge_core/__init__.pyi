@@ -53,3 +53,5 @@ from .training.stop import Stop as Stop
 from .training.stop import StopReason as StopReason
 
 __all__: list[str]
+
+__version__: str

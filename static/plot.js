@@ -20,9 +20,9 @@ const BUTTONS_STYLE = `
 export function loadPlotly(/** @type {HTMLElement} */ root, /** @type {(plotly: Plotly) => void} */ loaded) {
   addStyle("samedge-buttons-style", BUTTONS_STYLE);
   plotlyLoad ??= new Promise((resolve, reject) => {
-    const version = new URL(import.meta.url).searchParams.get("plotly") ?? "";
+    const address = new URL(import.meta.url).searchParams.get("plotly") ?? "";
     const script = document.createElement("script");
-    script.src = new URL(`plotly.min.js?v=${version}`, import.meta.url).href;
+    script.src = new URL(`../../${address}`, import.meta.url).href;
     script.onload = () => (window.Plotly ? resolve(window.Plotly) : reject(new Error("no Plotly in the file")));
     script.onerror = () => reject(new Error(`cannot load ${script.src}`));
     document.head.append(script);

@@ -1,4 +1,4 @@
-"""The command line: runs without a page, and what there is to run and to see.
+"""The command line: the live lab, runs without a page, and what there is to run and to see.
 
 Loads torch only once there is something to train.
 """
@@ -6,11 +6,13 @@ Loads torch only once there is something to train.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from samedge_core.cli import keep, look, train
+from samedge_core import __version__
+from samedge_core.cli import doctor, keep, look, serve, train
 from samedge_core.cli.common import EXIT_CODES, PROGRAM, Exit, UsageError, note
 from samedge_core.fields import ConfigError
 from samedge_core.problems.data import DataError
@@ -43,8 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: as argparse does, for --help and for arguments that it can't parse.
     """
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        if serve.is_asked_for(arguments):
+            return serve.open_lab(arguments)
+        options = _parser().parse_args(arguments)
         return options.command(options)
     except _USAGE as error:
         return _complain(error, Exit.USAGE)
@@ -62,11 +67,12 @@ def _complain(message: object, code: Exit) -> Exit:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description="Runs at the edge of stability without a page.",
+        description=serve.ABOUT,
         epilog=f"Each command has its own --help, with examples.\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"samedge {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (train, look, keep):
+    for group in (train, look, keep, doctor):
         group.add_commands(commands)
     return parser

@@ -16,7 +16,7 @@ from pathlib import Path
 from samedge_core.fields import ConfigError
 from samedge_core.runs import Runs, open_runs
 
-PROGRAM = "python -m samedge_core"
+PROGRAM = "samedge" if Path(sys.argv[0]).stem == "samedge" else "python -m samedge_core"
 RUN_ID = "of the run, or as much of it as tells it apart"
 WIDTH = 78  # characters a line of help
 

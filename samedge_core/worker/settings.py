@@ -9,22 +9,28 @@ from typing import Any
 
 from samedge_core.store.settings import number
 
+from samedge_core.worker.memory import room
+
+_WORKERS, _SPARES = room()
+
 
 @dataclass(frozen=True)
 class Settings:
     """Limits of a registry; `from_env` reads SAMEDGE_MAX_WORKERS, SAMEDGE_SPARES and so on.
 
     Attributes:
-        max_workers: runs that may hold a worker at once; further ones wait.
-        spares: idle workers kept warm, so that a start need not wait for torch to load.
+        max_workers: runs that may hold a worker at once; further ones wait. One where memory is
+            scarce.
+        spares: idle workers kept warm, so that a start need not wait for torch to load. None
+            where memory is scarce.
         pause_after: seconds without a poll after which a run pauses.
         end_after: seconds without a poll after which a run gives its worker back.
         forget_after: seconds without a poll after which its record is dropped.
         max_records: records kept at most; the longest unseen ended ones go first.
     """
 
-    max_workers: int = max(4, os.cpu_count() or 1)
-    spares: int = 2
+    max_workers: int = _WORKERS
+    spares: int = _SPARES
     pause_after: float = 10.0
     end_after: float = 120.0
     forget_after: float = 3600.0

@@ -598,7 +598,7 @@ def test_wrong_settings_say_what_is_right(out, capsys, arguments, message):
     assert not out.exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["run", "--threads", "0"], ["run", "--sett"]])
+@pytest.mark.parametrize("arguments", [["fly"], ["run", "--threads", "0"], ["run", "--sett"]])
 def test_wrong_arguments_are_a_usage_error(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)
@@ -670,7 +670,18 @@ def test_a_failure_at_once_is_told_and_leaves_nothing(runs, capsys, monkeypatch)
 
 
 def test_the_help_documents_the_exit_codes(capsys):
-    commands = ("run", "fork", "replay", "list", "runs", "show", "export", "log", "delete")
+    commands = (
+        "run",
+        "fork",
+        "replay",
+        "list",
+        "runs",
+        "show",
+        "export",
+        "log",
+        "delete",
+        "doctor",
+    )
     for arguments in (["--help"], *([name, "--help"] for name in commands)):
         with pytest.raises(SystemExit) as end:
             main(arguments)

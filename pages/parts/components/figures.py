@@ -89,7 +89,6 @@ def figures(
     A click on a figure with `click` calls `on_click`; `st.session_state[key]["clicked"]` then is
     {"figure": name, "x": ..., "y": ...}, in data units.
     """
-    assets.ensure_plotly_js()
     data = {"key": key, "scene": scene, "font": font, "figures": shown, "scrub": scrub}
     _mount(key=key, data=encode(data), on_clicked_change=on_click)
 

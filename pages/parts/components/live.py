@@ -147,7 +147,6 @@ def live_charts(
     put the cursor at another step or let it go, and when the browser has obeyed `cursor`;
     `cursor_step` tells where it is.
     """
-    assets.ensure_plotly_js()
     placed = (cursor or Cursor()) if on_cursor else None
     data = encode(updates, view, placed) | {"key": key, "charts": charts}
     _mount(key=key, data=data, on_resync_change=on_resync, on_cursor_change=on_cursor)

@@ -1,33 +1,43 @@
 """The files in static/ that the browser draws with, and the module that starts each component."""
 
+import filecmp
 import hashlib
 import os
-import tempfile
+import shutil
+from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
+from urllib.parse import quote
+
+from streamlit.components.v1 import declare_component
 
 STATIC = Path(__file__).resolve().parents[3] / "static"
 _PLOTLY = "plotly.min.js"
 
 
-def ensure_plotly_js() -> None:
-    """Copy Plotly.js from the installed plotly package to static/, unless that copy is current."""
-    source = Path(str(resources.files("plotly") / "package_data" / _PLOTLY))
-    target = STATIC / _PLOTLY
-    if target.exists() and _fingerprint(target) == _fingerprint(source):
+@cache
+def _plotly_js() -> str:
+    """Where the browser finds the installed plotly package's Plotly.js, below the page's address.
+
+    A copy in static/, which browsers keep. Where none can be written, it comes from the package by
+    way of Streamlit's component server, whose answers browsers ask for at every visit.
+    """
+    package = Path(str(resources.files("plotly") / "package_data"))
+    try:
+        _copy(package / _PLOTLY, STATIC / _PLOTLY)
+        address = f"app/static/{_PLOTLY}"
+    except OSError:
+        address = f"component/{declare_component('plotly', path=package).name}/{_PLOTLY}"
+    return f"{address}?v={metadata.version('plotly')}"
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Make target a copy of source, unless it is one."""
+    if target.exists() and filecmp.cmp(source, target):
         return
-    STATIC.mkdir(exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=STATIC, suffix=".partial")
-    with os.fdopen(handle, "wb") as file:
-        file.write(source.read_bytes())
-    Path(partial).chmod(0o644)
-    Path(partial).replace(target)  # atomic: a browser never gets half a file
-
-
-def _fingerprint(path: Path) -> tuple[int, bytes]:
-    """Size and banner; the banner names the version."""
-    with path.open("rb") as file:
-        return path.stat().st_size, file.read(100)
+    partial = target.with_suffix(f".{os.getpid()}")
+    shutil.copyfile(source, partial)
+    partial.replace(target)  # atomic: a browser never gets half a file
 
 
 def module(file: str, *, tall: int, wide: int) -> str:
@@ -41,7 +51,7 @@ def module(file: str, *, tall: int, wide: int) -> str:
     ours = [path for path in sorted(STATIC.glob("*.js")) if path.name != _PLOTLY]
     content = b"".join(path.read_bytes() for path in ours)
     version = hashlib.sha256(content).hexdigest()[:12]
-    plotly = metadata.version("plotly")
+    plotly = quote(_plotly_js(), safe="")
     return f"""
 const url = new URL("app/static/{file}?v={version}&plotly={plotly}", document.baseURI).href;
 const module = import(url);

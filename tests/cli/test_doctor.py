@@ -1,0 +1,98 @@
+"""`samedge doctor`: what it finds, and what it says to do."""
+
+import builtins
+import re
+import socket
+from importlib import metadata
+
+import pytest
+
+import samedge_core as se
+from samedge_core.cli import doctor, main
+
+
+@pytest.fixture(autouse=True)
+def port(monkeypatch) -> int:
+    """Of the lab: a free one."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setattr(doctor, "_PORT", port)
+    return port
+
+
+def found(capsys) -> dict[str, str]:
+    """What is said of each thing, and whether it is right, by its name."""
+    lines = re.findall(r"^(ok|wrong) +(\S+) +(.*)$", capsys.readouterr().out, re.MULTILINE)
+    return {name: f"{right}: {text}" for right, name, text in lines}
+
+
+def test_a_sound_installation(capsys, port, monkeypatch, tmp_path):
+    monkeypatch.setenv("SAMEDGE_HOME", str(tmp_path / "to be" / "made"))
+    monkeypatch.setenv("SAMEDGE_MAX_WORKERS", "3")
+    assert main(["doctor"]) == 0
+    said = found(capsys)
+    assert said["samedge"].startswith(f"ok: {se.__version__} in ")
+    for package in ("torch", "streamlit", "numba", "packaging"):
+        assert said[package] == f"ok: {metadata.version(package)}"
+    assert said["device"].endswith("CPU cores")
+    assert said["home"].startswith(f"ok: {tmp_path}/to be/made, ")
+    assert said["workers"].startswith("ok: at most 3, ")
+    assert said["port"] == f"ok: {port} is free"
+    assert set(said) >= {"python", "compiled"}
+    assert not list(tmp_path.iterdir())  # it only looks
+
+
+def test_packages_that_are_missing_or_of_another_version(capsys, monkeypatch):
+    def version(name: str) -> str:
+        if name == "tqdm":
+            raise metadata.PackageNotFoundError(name)
+        return "1.68.0" if name == "streamlit" else installed(name)
+
+    installed = metadata.version
+    monkeypatch.setattr(metadata, "version", version)
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert re.search(r'^wrong +streamlit +1\.68\.0\n +-> .* "streamlit==1\.67\.\*"$', said, re.M)
+    assert re.search(r'^wrong +tqdm +not installed\n +-> .* install "tqdm<', said, re.M)
+    assert said.endswith("\n2 to mend.\n")
+
+
+def test_what_is_installed_knows_what_it_needs(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "_ROOT", tmp_path)
+    lines = ["tqdm>=4", "tensorboard>=2; extra == 'tensorboard'"]
+    monkeypatch.setattr(metadata, "requires", lambda name: lines)
+    assert [needed.name for needed in doctor._requirements()] == ["tqdm"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "about", "message"),
+    [
+        ("SAMEDGE_HOME", "/proc/nowhere", "home", "can't be written: "),
+        ("SAMEDGE_QUOTA_MB", "much", "home", "not known"),
+        ("SAMEDGE_SPARES", "many", "workers", "not known"),
+    ],
+)
+def test_settings_that_can_not_be_used(capsys, monkeypatch, name, value, about, message):
+    monkeypatch.setenv(name, value)
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert re.search(rf"^wrong +{about} +{message}.*\n +-> .*{name}", said, re.M)
+
+
+def test_a_port_that_is_taken(capsys, port):
+    with socket.create_server(("127.0.0.1", port)):
+        assert main(["doctor"]) == 1
+    assert f"open http://127.0.0.1:{port}; else start " in capsys.readouterr().out
+
+
+def test_a_torch_that_can_not_be_loaded(capsys, monkeypatch):
+    load = builtins.__import__
+
+    def failing(name, *arguments):
+        if name == "torch":
+            raise OSError("libcudart.so.13: cannot open shared object file")
+        return load(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", failing)
+    assert main(["doctor"]) == 1
+    assert "torch can't be loaded: libcudart.so.13" in capsys.readouterr().out
