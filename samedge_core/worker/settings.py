@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from samedge_core.store.settings import number
-
 from samedge_core.worker.memory import room
 
 _WORKERS, _SPARES = room()
