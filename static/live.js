@@ -267,6 +267,7 @@ function receive(state, { parentElement, data, setStateValue, setTriggerValue })
  */
 function adopt(state, data, askForAll) {
   const viewChanged = adoptView(state, data.view);
+  Object.assign(state.edges, data.edges); // a run keeps those of its earlier rules
   const { news, gap } = adoptUpdates(state, decode(data.runs));
   adoptCursor(state, data.cursor);
   if (state.cursor !== null) showNumbers(state); // the whole row at the cursor may have come
@@ -326,7 +327,7 @@ const STYLE = `
 ${SCRUBBER_STYLE}`;
 
 const takeOver = memory([
-  "runs", "branches", "ghost", "view", "zoom", "hidden", "dragmode", "cursor", "obeyed",
+  "edges", "runs", "branches", "ghost", "view", "zoom", "hidden", "dragmode", "cursor", "obeyed",
 ]);
 
 export const { update, release } = lifecycle(mount, receive, (state) => {
@@ -356,7 +357,7 @@ function mount({ parentElement, data, setStateValue }) {
   const state = {
     set, invitation, dense, charts, follow: followButton, send: setStateValue, ...readLook(parentElement),
     abort: new AbortController(), observer: null, plotly: null, scrubber: null,
-    runs: new Map(), branches: new Map(), ghost: null, replaced: false, lacking: false, asking: 0,
+    edges: {}, runs: new Map(), branches: new Map(), ghost: null, replaced: false, lacking: false, asking: 0,
     view: data.view, zoom: { x: null, y: new Map() }, hidden: new Set(), dragmode: "zoom", hover: null, dragging: false,
     frame: 0, queue: [], dirty: false, revision: 0, span: null,
     cursor: null, obeyed: 0, reported: null, click: null, cursorFrame: 0,
