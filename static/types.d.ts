@@ -5,7 +5,7 @@ import type { RunBuffer } from "./buffer.js";
 /* ---------------------------------------------------------------- modules */
 
 interface Modules {
-  "adopt.js": typeof import("./adopt.js");
+  "updates.js": typeof import("./updates.js");
   "buffer.js": typeof import("./buffer.js");
   "decode.js": typeof import("./decode.js");
   "layout.js": typeof import("./layout.js");
@@ -224,7 +224,7 @@ export interface LiveState extends Shown {
   frame: number;
   queue: Chart[];
   dirty: boolean;
-  obeyed: number;
+  cursorCount: number;
   reported: number | null;
   click: { before: number | null; timer: number } | null;
   cursorFrame: number;
