@@ -340,7 +340,7 @@ ${SCRUBBER_STYLE}`;
 const mounted = new WeakMap();
 
 const takeOver = memory([
-  "runs", "branches", "ghost", "view", "zoom", "hidden", "dragmode", "cursor", "obeyed",
+  "edges", "runs", "branches", "ghost", "view", "zoom", "hidden", "dragmode", "cursor", "obeyed",
 ]);
 
 /** Called by Streamlit through the bootstrap of assets.py, at every message and change of theme. */
@@ -352,6 +352,7 @@ export function update({ parentElement, data, setStateValue, setTriggerValue }) 
   const themed = JSON.stringify(theme) !== JSON.stringify(state.theme);
   state.theme = theme;
   state.palette = theme.dark ? DARK : LIGHT;
+  Object.assign(state.edges, data.edges); // how they are drawn; a run keeps those of its earlier rules
   const news = receive(state, data, (have) => setTriggerValue("resync", have));
   if (news || themed) scheduleDraw(state);
   if (!state.click && !state.scrubber?.held) tell(state); // after a remount, or when the server placed it
@@ -389,7 +390,7 @@ function mount(host, { charts: name, cursor }) {
   host.style.minHeight = ""; // set by the bootstrap, until the charts hold their own height
   const state = {
     set, invitation, dense, charts, follow: followButton, abort: new AbortController(), observer: null, plotly: null,
-    runs: new Map(), branches: new Map(), ghost: null, replaced: false, lacking: false, asking: 0,
+    edges: {}, runs: new Map(), branches: new Map(), ghost: null, replaced: false, lacking: false, asking: 0,
     view: null, theme: null, palette: null, zoom: { x: null, y: new Map() }, hidden: new Set(),
     dragmode: "zoom", hover: null, dragging: false, frame: 0, queue: [], dirty: false, revision: 0, span: null,
     cursor: null, obeyed: 0, told: null, click: null, cursorFrame: 0, scrubber: null, send: null,

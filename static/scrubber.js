@@ -7,8 +7,8 @@ const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}
 const { element, shownNumber } = await part("page.js");
 
 /**
- * What is shown of a step. `optional`: only when a shown run has it; `only`: where one of these columns
- * has a number, which tells the rule in force.
+ * What is shown of a step. `optional`: only when a shown run has it; `everywhere`: known at every step at which
+ * it plays a part, so that no earlier number stands in.
  */
 const NUMBERS = [
   { name: "sharpness", column: "sharpness" },
@@ -18,7 +18,7 @@ const NUMBERS = [
   { name: "loss", column: "loss" },
   { name: "accuracy", column: "accuracy", optional: true },
   { name: "η", column: "eta" },
-  { name: "ρ", column: "rho", optional: true, only: ["sam_edge", "usam_edge"] },
+  { name: "ρ", column: "rho", optional: true, everywhere: true },
 ];
 
 const PAGE = 1 / 20; // of all steps, by PageUp and PageDown
@@ -217,10 +217,10 @@ function numberCell(number, one) {
 }
 
 /** The row that holds a number: what is not measured in the one shown was measured before; or null. */
-function find({ column, only }, { run, row, exact }) {
-  const known = (name) => Number.isFinite(exact ? exact[name] : run.columns.get(name)?.[row]);
-  if (only && !only.some(known)) return null;
-  if (exact && known(column)) return { step: exact.step, value: (name) => exact[name] };
+function find({ column, everywhere }, { run, row, exact }) {
+  const known = Number.isFinite(exact ? exact[column] : run.columns.get(column)?.[row]);
+  if (everywhere && !known) return null;
+  if (exact && known) return { step: exact.step, value: (name) => exact[name] };
   const at = run.measuredAt(column, row);
   return at < 0 ? null : { step: run.columns.get("step")[at], value: (name) => run.columns.get(name)?.[at] };
 }
