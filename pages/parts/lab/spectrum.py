@@ -180,8 +180,8 @@ def _edges(made: SpectrumMade) -> list[tuple[str, float, str]]:
     """Name, place and colour of 2/eta and of the rule's own edge at that step."""
     edges = [("2/η", float(gd_edge(made.hyper.eta)), "gd")]
     if made.hyper.rule != "gd":
-        own = RULES[made.hyper.rule].edge_name
-        edges.append((own, float(made.hyper.edge(made.grad_norm)), made.hyper.rule))  # pyright: ignore[reportArgumentType]
+        rule = RULES[made.hyper.rule]
+        edges.append((rule.edge_name, float(made.hyper.edge(made.grad_norm)), rule.look.colour))
     return edges
 
 
