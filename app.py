@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from pages.parts import markdown, server
-from pages.parts.components.live import Axis, Cursor, View, cursor_step, live_charts
+from pages.parts.components.live import Cursor, View, cursor_step, live_charts
 from pages.parts.frame import fragments, keys, navigation, ticks
 from pages.parts.lab import branches, controls, inspection, presets, session, share
 from pages.parts.paper import downloading
 from pages.parts.views import feed, formula, numbers, status
 from pages.parts.views.names import names
+from samedge_core.analysis.compare import AXES
 from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.hints import hints
 from samedge_core.fields import ConfigError
@@ -18,7 +19,6 @@ from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
 CHARTS = "live"
-AXES: dict[str, Axis] = {"Step": "step", "Effective time": "time", "Gradient evaluations": "evals"}
 SIDE_BY_SIDE = {  # title, key, help
     "rule": (
         "Same start under GD and SAM",

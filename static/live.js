@@ -13,11 +13,11 @@
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 // ask for all at once: below, each waits for the one before
 const PARTS = /** @type {const} */ ([
-  "theme.js", "adopt.js", "decode.js", "page.js", "plot.js", "scrubber.js", "traces.js", "layout.js",
+  "theme.js", "updates.js", "decode.js", "page.js", "plot.js", "scrubber.js", "traces.js", "layout.js",
 ]);
 PARTS.forEach(part);
 const { readLook } = await part("theme.js");
-const { adoptUpdates } = await part("adopt.js");
+const { applyUpdates } = await part("updates.js");
 const { decode } = await part("decode.js");
 const { addStyle, element, fill, lifecycle, memory } = await part("page.js");
 const { loadPlotly, onClick, plotConfig, plotElement } = await part("plot.js");
@@ -232,12 +232,12 @@ function reportCursor(/** @type {LiveState} */ state) {
 }
 
 /**
- * The server may place the cursor too: each new count is obeyed once.
+ * The server may place the cursor too: once for each new count.
  * @type {(state: LiveState, cursor: LiveData["cursor"]) => void}
  */
-function adoptCursor(state, cursor) {
-  if (!cursor || cursor.count === state.obeyed) return;
-  state.obeyed = cursor.count;
+function placeCursor(state, cursor) {
+  if (!cursor || cursor.count === state.cursorCount) return;
+  state.cursorCount = cursor.count;
   moveCursor(state, cursor.step);
 }
 
@@ -254,8 +254,8 @@ function receive(state, { parentElement, data, setStateValue, setTriggerValue })
   const look = readLook(parentElement);
   const themed = JSON.stringify(look.theme) !== JSON.stringify(state.theme);
   Object.assign(state, look);
-  const news = adopt(state, data, (have) => setTriggerValue("resync", have));
-  if (news || themed) scheduleDraw(state);
+  const changed = applyMessage(state, data, (have) => setTriggerValue("resync", have));
+  if (changed || themed) scheduleDraw(state);
   if (!state.click && !state.scrubber?.held) reportCursor(state); // after a remount, or when the server placed it
 }
 
@@ -265,26 +265,27 @@ function receive(state, { parentElement, data, setStateValue, setTriggerValue })
  * Take over the runs, their new rows and the view; returns whether there is anything new to draw.
  * @type {(state: LiveState, data: LiveData, askForAll: (have: Have[]) => void) => boolean}
  */
-function adopt(state, data, askForAll) {
-  const viewChanged = adoptView(state, data.view);
-  const { news, gap } = adoptUpdates(state, decode(data.runs));
-  adoptCursor(state, data.cursor);
+function applyMessage(state, data, askForAll) {
+  const viewChanged = applyView(state, data.view);
+  Object.assign(state.edges, data.edges); // a run keeps those of its earlier rules
+  const { changed, gap } = applyUpdates(state, decode(data.runs));
+  placeCursor(state, data.cursor);
   if (state.cursor !== null) showNumbers(state); // the whole row at the cursor may have come
   state.lacking = gap;
   if (state.lacking) requestAll(state, askForAll);
-  return viewChanged || news;
+  return viewChanged || changed;
 }
 
 /**
  * Draw as the page says from now on; returns whether that is new.
  * @type {(state: LiveState, view: View) => boolean}
  */
-function adoptView(state, view) {
+function applyView(state, view) {
   const old = state.view;
   if (JSON.stringify(old) === JSON.stringify(view)) return false;
   state.view = view;
-  if (old && (old.x !== view.x || old.fit !== view.fit)) state.zoom = { x: null, y: new Map() };
-  if (old && old.log_y !== view.log_y) {
+  if (old.x !== view.x || old.fit !== view.fit) state.zoom = { x: null, y: new Map() };
+  if (old.log_y !== view.log_y) {
     state.zoom.y.clear(); // its units changed
     if (state.zoom.x && state.plotly) fitOtherY(state);
   }
@@ -326,7 +327,7 @@ const STYLE = `
 ${SCRUBBER_STYLE}`;
 
 const takeOver = memory([
-  "runs", "branches", "ghost", "view", "zoom", "hidden", "dragmode", "cursor", "obeyed",
+  "edges", "runs", "branches", "ghost", "view", "zoom", "hidden", "dragmode", "cursor", "cursorCount",
 ]);
 
 export const { update, release } = lifecycle(mount, receive, (state) => {
@@ -356,10 +357,10 @@ function mount({ parentElement, data, setStateValue }) {
   const state = {
     set, invitation, dense, charts, follow: followButton, send: setStateValue, ...readLook(parentElement),
     abort: new AbortController(), observer: null, plotly: null, scrubber: null,
-    runs: new Map(), branches: new Map(), ghost: null, replaced: false, lacking: false, asking: 0,
+    edges: {}, runs: new Map(), branches: new Map(), ghost: null, replaced: false, lacking: false, asking: 0,
     view: data.view, zoom: { x: null, y: new Map() }, hidden: new Set(), dragmode: "zoom", hover: null, dragging: false,
     frame: 0, queue: [], dirty: false, revision: 0, span: null,
-    cursor: null, obeyed: 0, reported: null, click: null, cursorFrame: 0,
+    cursor: null, cursorCount: 0, reported: null, click: null, cursorFrame: 0,
   };
   if (data.cursor) addScrubber(state, root);
   listen(state, grid);

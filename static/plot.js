@@ -33,7 +33,7 @@ export function loadPlotly(/** @type {HTMLElement} */ root, /** @type {(plotly: 
 }
 
 /**
- * What Plotly is told at the first draw of a chart. In every call, it would be compared each time, and a
+ * The configuration of a chart, for its first draw. In every call, it would be compared each time, and a
  * new button makes a new plot.
  * @type {(plotly: Plotly, name: string, title: string, reset: () => void) => Options}
  */

@@ -9,12 +9,12 @@
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 const { count, element, shownNumber } = await part("page.js");
 
-/** @typedef {{ name: string, column: string, optional?: boolean, only?: string[] }} Shown a number of a step */
+/** @typedef {{ name: string, column: string, optional?: boolean, everywhere?: boolean }} Shown a number of a step */
 /** @typedef {ScrubberRow & { row: number, exact: Record<string, number> | null }} Found a run's row at the cursor */
 
 /**
- * What is shown of a step. `optional`: only when a shown run has it; `only`: where one of these columns
- * has a number, which tells the rule in force.
+ * What is shown of a step. `optional`: only when a shown run has it; `everywhere`: known at every step at which
+ * it plays a part, so that no earlier number stands in.
  * @type {Shown[]}
  */
 const NUMBERS = [
@@ -25,7 +25,7 @@ const NUMBERS = [
   { name: "loss", column: "loss" },
   { name: "accuracy", column: "accuracy", optional: true },
   { name: "η", column: "eta" },
-  { name: "ρ", column: "rho", optional: true, only: ["sam_edge", "usam_edge"] },
+  { name: "ρ", column: "rho", optional: true, everywhere: true },
 ];
 
 const PAGE = 1 / 20; // of all steps, by PageUp and PageDown
@@ -239,11 +239,10 @@ function numberCell(/** @type {Shown} */ number, /** @type {Found} */ one) {
  * The row that holds a number: what is not measured in the one shown was measured before; or null.
  * @type {(number: Shown, found: Found) => { step: number, value: (name: string) => number } | null}
  */
-function find({ column, only }, { run, row, exact }) {
-  /** @type {(name: string) => boolean} */
-  const known = (name) => Number.isFinite(exact ? exact[name] : run.column(name)[row]);
-  if (only && !only.some(known)) return null;
-  if (exact && known(column)) return { step: exact.step, value: (name) => exact[name] };
+function find({ column, everywhere }, { run, row, exact }) {
+  const known = Number.isFinite(exact ? exact[column] : run.column(column)[row]);
+  if (everywhere && !known) return null;
+  if (exact && known) return { step: exact.step, value: (name) => exact[name] };
   const at = run.measuredAt(column, row);
   return at < 0 ? null : { step: run.column("step")[at], value: (name) => run.column(name)[at] };
 }

@@ -141,12 +141,12 @@ function receive(state, { data, setTriggerValue }) {
   state.trigger = setTriggerValue;
   if (data.count >= state.count) state.waiting = false;
   // what is being dragged or on its way is newer than what the server knows
-  if (!state.unsent && !state.waiting && !state.dragging) adopt(state, data);
+  if (!state.unsent && !state.waiting && !state.dragging) showFields(state, data);
   send(state);
 }
 
 /** Show what the server knows. */
-function adopt(/** @type {SlidersState} */ state, /** @type {SlidersData} */ data) {
+function showFields(/** @type {SlidersState} */ state, /** @type {SlidersData} */ data) {
   state.root.style.fontSize = `${data.font}px`;
   state.count = Math.max(state.count, data.count);
   const names = data.fields.map(({ name }) => name);

@@ -1,7 +1,7 @@
 /** What the live charts draw: the charts of each page, and their traces from the rows of the runs. */
 
 /** @import { Chart, ChartSet, Line, Palette, Part, Placed } from "./types.d.ts" */
-/** @import { Quantity, Range, Shade, Shown, Trace } from "./types.d.ts" */
+/** @import { Quantity, Range, Shade, Shown, Stroke, Trace } from "./types.d.ts" */
 /** @import { RunBuffer } from "./buffer.js" */
 
 /** @type {Part} */
@@ -10,14 +10,14 @@ const { escapeHtml, translucent } = await part("theme.js");
 
 /* ---------------------------------------------------------------- the charts */
 
-const GD_EDGE = { column: "gd_edge", name: "2/η", role: "gd", shape: "hv" };
-const EDGES = [
-  GD_EDGE,
-  { column: "sam_edge", name: "SAM-edge", role: "sam", shape: "linear" },
-  { column: "usam_edge", name: "USAM-edge", role: "usam", shape: "hv" },
-  { column: "polyak_edge", name: "Polyak-edge", role: "polyak", shape: "hv" },
-  { column: "nesterov_edge", name: "Nesterov-edge", role: "nesterov", shape: "hv" },
-];
+/**
+ * Stands for the edges in the lines of a chart: which there are, and how they are drawn, comes with the data.
+ * @type {Line}
+ */
+const EDGES = { column: "", name: "", role: "" };
+
+/** 2/η, which is drawn beside the edge of any other rule. */
+const GD_EDGE = "gd_edge";
 
 const TOP_K = [2, 3, 4, 5, 6, 7, 8, 9, 10].map((k) => ({
   column: `lambda_${k}`, name: `λ${k}`, role: "topk", fade: 1 - (k - 2) * 0.07, connect: true, topK: true,
@@ -57,7 +57,7 @@ const HELD_OUT = {
 const ALIGNMENT = {
   name: "Alignment", title: "alignment with v₁", unit: true,
   lines: [ // both swing over the same range: the wide line below, or it would hide the other
-    { column: "align_sam", name: "SAM gradient · v₁", role: "sam", width: 2.6, connect: true, smooth: true },
+    { column: "align_sam", name: "SAM gradient · v₁", role: "samGradient", width: 2.6, connect: true, smooth: true },
     { column: "align_grad", name: "g · v₁", role: "grad", width: 1.2, connect: true, smooth: true, always: true },
     { column: "align_sam_k", name: "SAM gradient · top-k", role: "samK", width: 2.2, connect: true, smooth: true },
     { column: "align_grad_k", name: "g · top-k", role: "gradK", width: 1.2, connect: true, smooth: true },
@@ -66,7 +66,7 @@ const ALIGNMENT = {
 
 const SHARPNESS_AND_EDGES = {
   name: "Sharpness", title: "sharpness", log: true, wide: true, measured: true, marked: true, band: SHARPNESS,
-  lines: [SHARPNESS, ...EDGES, ...TOP_K], // edges dashed and on top, or the sharpness would hide its edge
+  lines: [SHARPNESS, EDGES, ...TOP_K], // edges dashed and on top, or the sharpness would hide its edge
   ghost: { column: "sharpness", name: "previous sharpness" },
 };
 
@@ -97,13 +97,13 @@ const MAGNITUDES = TOP_K.map((line) => ({ ...line, name: `|${line.name}|`, magni
 const PAPER = [
   {
     name: "Eigenvalues", title: "eigenvalues, all edges", log: true, measured: true, marked: true, band: SHARPNESS,
-    lines: [SHARPNESS, ...EDGES, ...MAGNITUDES],
+    lines: [SHARPNESS, EDGES, ...MAGNITUDES],
   },
   {
     name: "Eigenvalues at the edge in force", title: "eigenvalues, edge in force",
     log: true, measured: true, ownEdge: true,
     band: SHARPNESS,
-    lines: [SHARPNESS, ...EDGES, ...MAGNITUDES],
+    lines: [SHARPNESS, EDGES, ...MAGNITUDES],
   },
   { ...ALIGNMENT, lines: ALIGNMENT.lines.slice(0, 2) },
   LOSS,
@@ -119,16 +119,12 @@ export const CHART_SETS = {
 
 /**
  * Line style by role; dash and width carry the meaning too, for eyes that do not see the hues.
- * @type {Record<string, { width: number, dash: string }>}
+ * @type {Record<string, Stroke>}
  */
 const STROKES = {
   sharpness: { width: 2.2, dash: "solid" },
   topk: { width: 1, dash: "solid" },
-  gd: { width: 2, dash: "dash" },
-  sam: { width: 2.6, dash: "10px,4px" },
-  usam: { width: 2.2, dash: "dashdot" },
-  polyak: { width: 2.2, dash: "dot" },
-  nesterov: { width: 2.2, dash: "longdashdot" },
+  samGradient: { width: 2.6, dash: "10px,4px" },
   grad: { width: 2, dash: "solid" },
   gradK: { width: 2, dash: "dot" },
   samK: { width: 2.2, dash: "2px,4px" },
@@ -140,8 +136,7 @@ const STROKES = {
 
 /** @type {Record<string, Shade>} */
 const FAMILY_SHADES = {
-  gd: "deep", sam: "deep", usam: "deep", polyak: "deep", nesterov: "deep",
-  topk: "mid", accuracy: "mid", heldOutAccuracy: "mid", gradK: "mid", samK: "deep",
+  topk: "mid", accuracy: "mid", heldOutAccuracy: "mid", gradK: "mid", samGradient: "deep", samK: "deep",
 };
 
 /* ---------------------------------------------------------------- their traces */
@@ -153,11 +148,19 @@ export function isNeeded(/** @type {Shown} */ { runs }, /** @type {Chart} */ { n
   return !needs || [...runs.values()].some((run) => run.columns.get(needs)?.some(Number.isFinite));
 }
 
-/** All that is drawn in a chart. @type {(state: Shown, chart: Chart) => Trace[]} */
-export function chartTraces(state, chart) {
+/** The chart with the lines of the edges in their place. @type {(chart: Chart, edges: Shown["edges"]) => Chart} */
+function withEdges(chart, edges) {
+  /** @type {Line[]} */
+  const lines = Object.entries(edges).map(([column, edge]) => ({ ...edge, column, shade: "deep" }));
+  return { ...chart, lines: chart.lines.flatMap((line) => (line === EDGES ? lines : [line])) };
+}
+
+/** All that is drawn in a chart. @type {(state: Shown, plan: Chart) => Trace[]} */
+export function chartTraces(state, plan) {
+  const chart = withEdges(plan, state.edges);
   const runs = [...state.runs.values()];
   const pair = runs.length > 1;
-  const edges = new Set(runs.filter((run) => run.rows).map((run) => run.columns.get(GD_EDGE.column)?.at(-1)));
+  const edges = new Set(runs.filter((run) => run.rows).map((run) => run.columns.get(GD_EDGE)?.at(-1)));
   const traces = [...branchTraces(state, chart), ...ghostTraces(state, chart)];
   const shown = runs.length > 2 && edges.size > 1 ? { ...chart, ownEdge: true } : chart;
   runs.forEach((run, index) => {
@@ -197,11 +200,12 @@ function shortenLegend(traces, chart, runs) {
  * Runs of the same step size have the same 2/η: one line in a neutral colour, one entry for all.
  * @type {(state: Shown, traces: Trace[]) => void}
  */
-function mergeGdEdges({ palette }, traces) {
-  const [first, ...others] = traces.filter((trace) => isOf(trace, GD_EDGE));
+function mergeGdEdges({ palette, edges }, traces) {
+  const edge = edges[GD_EDGE];
+  const [first, ...others] = traces.filter((trace) => edge && isOf(trace, edge));
   if (!first) return;
-  first.name = GD_EDGE.name;
-  first.line.color = palette.gd;
+  first.name = edge.name;
+  first.line.color = palette[edge.role];
   for (const other of others) {
     Object.assign(other, {
       line: first.line, showlegend: false, hoverinfo: "skip", hovertemplate: undefined,
@@ -238,12 +242,16 @@ function isDrawn({ column, topK, always }, { run, view }) {
  * @type {(line: Line, ctx: Context) => boolean}
  */
 function isOther(line, { run }) {
-  return line.column === "gd_edge" && run.rule !== "gd";
+  return line.column === GD_EDGE && run.rule !== "gd";
+}
+
+function strokeOf(/** @type {Line} */ { stroke, role }) {
+  return stroke ?? STROKES[role];
 }
 
 /** @type {(ctx: Context, line: Line) => Trace} */
 function rawTrace(ctx, line) {
-  const stroke = STROKES[line.role];
+  const stroke = strokeOf(line);
   // A dense oscillation in a bold line is a blob.
   const width = line.width ?? Math.min(stroke.width, ctx.run.rows > 800 ? 1.5 : Infinity);
   const values = ctx.run.column(line.column);
@@ -265,12 +273,12 @@ function faintTrace(ctx, line) {
 /** @type {(ctx: Context, line: Line) => Trace} */
 function smoothTrace(ctx, line) {
   const values = movingAverage(ctx.run.column(line.column), ctx.view.smooth);
-  return lineTrace(ctx, line, `${line.name} (smoothed)`, values, STROKES[line.role].width);
+  return lineTrace(ctx, line, `${line.name} (smoothed)`, values, strokeOf(line).width);
 }
 
 /** @type {(ctx: Context, line: Line, name: string, y: number[], width: number) => Trace} */
 function lineTrace(ctx, line, name, y, width) {
-  const color = lineColor(ctx, line.role);
+  const color = lineColor(ctx, line);
   const short = ctx.run.rows < 40; // a single point draws no line
   const seldom = !short && (ctx.place ?? 0) > 1 && Boolean(line.always); // six colours alone are hard to tell apart
   return {
@@ -283,16 +291,16 @@ function lineTrace(ctx, line, name, y, width) {
     yaxis: line.yaxis ?? "y",
     connectgaps: Boolean(line.connect),
     opacity: line.fade ?? 1,
-    line: { color, width, dash: STROKES[line.role].dash, shape: line.shape ?? "linear" },
+    line: { color, width, dash: strokeOf(line).dash, shape: line.shape ?? "linear" },
     marker: { color, size: 5, symbol: symbolOf(ctx), ...(seldom && { size: 7, maxdisplayed: MARKERS_A_LINE }) },
     hovertemplate: "%{y:.5~g}",
     visible: visibility(ctx, groupOf(ctx.place, line.name)),
   };
 }
 
-/** @type {(ctx: Context, role: string) => string} */
-function lineColor({ place, palette }, role) {
-  return place === null ? palette[role] : familyOf(palette, place)[FAMILY_SHADES[role] ?? "strong"];
+/** @type {(ctx: Context, line: Line) => string} */
+function lineColor({ place, palette }, { role, shade }) {
+  return place === null ? palette[role] : familyOf(palette, place)[shade ?? FAMILY_SHADES[role] ?? "strong"];
 }
 
 /** The colours of the run at a place. */
@@ -375,7 +383,7 @@ function residualBand(ctx, { measured }, line, widths) {
   // A log axis has no place for 0, so the lower rim stays a thousandth of the value.
   /** @type {(i: number) => number} */
   const lower = (i) => (view.log_y ? Math.max(values[i] - widths[i], values[i] * 1e-3) : values[i] - widths[i]);
-  const color = lineColor(ctx, line.role);
+  const color = lineColor(ctx, line);
   return {
     type: "scatter", mode: "lines", fill: "toself",
     line: { width: 0, color }, fillcolor: translucent(color, 0.3),

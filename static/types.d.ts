@@ -5,7 +5,7 @@ import type { RunBuffer } from "./buffer.js";
 /* ---------------------------------------------------------------- modules */
 
 interface Modules {
-  "adopt.js": typeof import("./adopt.js");
+  "updates.js": typeof import("./updates.js");
   "buffer.js": typeof import("./buffer.js");
   "decode.js": typeof import("./decode.js");
   "layout.js": typeof import("./layout.js");
@@ -123,6 +123,7 @@ export interface LiveData {
   key: string;
   charts: string;
   runs: RunUpdate[];
+  edges: Record<string, Edge>;
   view: View;
   cursor: { step: number | null; count: number } | null;
 }
@@ -140,7 +141,14 @@ export interface Line {
   topK?: boolean;
   magnitude?: boolean;
   yaxis?: string;
+  stroke?: Stroke;
+  shade?: Shade;
 }
+
+export type Stroke = { width: number; dash: string };
+
+/** How the edge of a rule is drawn; its history column is the key under which it comes with the data. */
+export type Edge = { name: string; role: string; shape: string; stroke: Stroke };
 
 /**
  * One chart. `log`: the y axis follows the log switch; `measured`: shows what the sharpness was measured
@@ -185,6 +193,7 @@ export interface Placed {
 
 /** What traces and layouts are made from. */
 export interface Shown extends Look {
+  edges: Record<string, Edge>;
   runs: Map<string, RunBuffer>;
   branches: Map<string, RunBuffer>;
   ghost: RunBuffer | null;
@@ -215,7 +224,7 @@ export interface LiveState extends Shown {
   frame: number;
   queue: Chart[];
   dirty: boolean;
-  obeyed: number;
+  cursorCount: number;
   reported: number | null;
   click: { before: number | null; timer: number } | null;
   cursorFrame: number;

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from samedge_core.theory.rules import RULES
+from samedge_core.theory.stability import edge_in
 from samedge_core.training.config import RunConfig
 
 
@@ -212,19 +213,18 @@ def _small_batches(config: RunConfig) -> Iterator[str]:
 
 def _on_a_quadratic(config: RunConfig) -> Iterator[str]:
     """Exact: the SAM-edge never exceeds 2/η, and the edges of the other rules are constant."""
-    rule, eta = config.rule, config.eta
+    rule, eta = RULES[config.rule], config.eta
     top, least = max(config.options["eigenvalues"]), min(config.options["eigenvalues"])
-    if least < 0 and rule in ("gd", "polyak", "nesterov"):
-        # SAM may be caught at a saddle instead
+    if least < 0 and "rho" not in rule.uses:  # SAM may be caught at a saddle instead
         yield (
             f"The eigenvalue {least:g} makes a saddle: the run leaves it along that direction and "
             "diverges, whatever η is. Try positive eigenvalues."
         )
-    edge = replace(config.hyperparameters, rule="gd" if rule == "sam" else rule).edge(1.0)
-    edge = float(np.asarray(edge))
+    edge = float(config.hyperparameters.edge(np.inf))
     if top >= edge:
-        limit = 2 / (top * (1 + config.rho * top)) if rule == "usam" else eta * edge / top
-        name = "2/η" if rule == "sam" else RULES[rule].edge_name
+        largest = {"rho": config.rho, "curvature": top, "grad_norm": np.inf}
+        limit = edge_in("eta", rule.name, **largest) if rule.reach else eta * edge / top
+        name = RULES["gd"].edge_name if rule.follows_norm else rule.edge_name
         yield (
             f"The run diverges: the top eigenvalue, {top:g}, is not below {name} = {edge:.3g}, and "
             f"a quadratic can't get flatter. Try an η below {limit:.3g}."

@@ -1,11 +1,8 @@
 """GD, SAM and USAM on small landscapes, in plain floats: what the quadratic page draws.
 
-    GD      w <- w - eta grad L(w)
-    SAM     w <- w - eta grad L(w + rho g/||g||)
-    USAM    w <- w - eta grad L(w + rho g)
-
-The torch rules of `samedge_core.training.optimizers` do the same on networks; here a step costs a
-microsecond, so that a slider can answer at once. Importable without torch.
+Their updates have the form w <- w - eta grad L(w + s g), with the reach s of the rule's entry. A
+step costs a microsecond, so that a slider can answer at once; `samedge_core.training.optimizers`
+has the same updates for networks. Importable without torch.
 """
 
 from __future__ import annotations
@@ -19,15 +16,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from samedge_core.theory.edges import gd_edge, sam_edge, usam_edge
+from samedge_core.theory.edges import sam_edge
+from samedge_core.theory.rules import RULES, Reach, Settings
 
-PLAIN_RULES = ("gd", "sam", "usam")
+REACHES = {name: rule.reach for name, rule in RULES.items() if rule.reach}
+PLAIN_RULES = tuple(REACHES)  # the rules that can be followed here
 ESCAPED = 1e30  # far outside every picture, and its square is far from overflow
 
 
 class Landscape(Protocol):
-    """A loss on R^d. Each method takes the d coordinates of a point as a sequence, of floats or of
-    arrays of one shape; what it returns broadcasts in the same way."""
+    """A loss on R^d. Each method takes the d coordinates of a point, or of many points at once:
+    floats, or arrays of one shape, which is then the shape of each result."""
 
     @property
     def dimension(self) -> int:
@@ -49,11 +48,11 @@ class Landscape(Protocol):
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The iterates of one descent, and what was measured at each.
+    """The iterates of one descent, and loss, gradient, sharpness and edge at each.
 
     Attributes:
         w: iterates, shape (n + 1, d); row k is the iterate after k steps.
-        escaped: it grew beyond 1e30 and was ended there, so n is less than the steps asked for.
+        escaped: whether |w| went beyond 1e30; the record ends before that step.
     """
 
     landscape: Landscape
@@ -81,8 +80,10 @@ class Trajectory:
 
     @cached_property
     def uphill(self) -> NDArray[np.float64]:
-        """Where the rule takes its gradient, shape (n + 1, d): w + rho u for SAM, w for GD."""
-        return self.w + _reach(self.rule, self.rho, self.grad_norm)[:, None] * self.gradient
+        """The points at which the rule takes its gradient, shape (n + 1, d): w + rho u for SAM, w
+        for GD."""
+        reach = REACHES[self.rule](self.rho, self.grad_norm)
+        return self.w + np.broadcast_to(reach, len(self.w))[:, None] * self.gradient
 
     @cached_property
     def loss(self) -> NDArray[np.float64]:
@@ -97,18 +98,17 @@ class Trajectory:
     @cached_property
     def edge(self) -> NDArray[np.float64]:
         """The edge of the rule at each iterate, shape (n + 1,)."""
-        if self.rule == "sam":
-            return np.asarray(sam_edge(self.eta, self.rho, self.grad_norm))
-        fixed = usam_edge(self.eta, self.rho) if self.rule == "usam" else gd_edge(self.eta)
-        return np.full(len(self.w), fixed)
+        edge = RULES[self.rule].edge(Settings(self.eta, self.rho), self.grad_norm)
+        return np.broadcast_to(edge, len(self.w))
 
 
 def descend(
     landscape: Landscape, rule: str, eta: float, rho: float, start: Sequence[float], steps: int
 ) -> Trajectory:
-    """Follow a rule for `steps` steps, or until the iterate is beyond 1e30.
+    """Return the iterates of a rule ("gd", "sam" or "usam") from `start` (d coordinates) on, for
+    `steps` steps or until |w| is beyond 1e30.
 
-    rho = 0 gives GD bit for bit; at g = 0 the step is zero.
+    rho = 0 gives GD bit for bit; at g = 0 the step is zero. Costs a microsecond a step.
 
     Raises:
         ValueError: an unknown rule; eta <= 0 or rho < 0; or a start that is not finite or not of
@@ -120,7 +120,7 @@ def descend(
     """
     if rule not in PLAIN_RULES:
         raise ValueError(f"rule must be one of {', '.join(PLAIN_RULES)}, got {rule!r}")
-    sam_edge(eta, rho, 1.0)  # refuses what has no edge
+    sam_edge(eta, rho, 1.0)  # raises for an eta or a rho outside its range
     if len(start) != landscape.dimension:
         raise ValueError(
             f"start must have the {landscape.dimension} coordinates of the landscape, got "
@@ -130,7 +130,7 @@ def descend(
         raise ValueError(f"start must be finite, got {list(start)}")
     path = [tuple(map(float, start))]
     for done in range(1, steps + 1):
-        w = _step(landscape, rule, eta, rho, path[-1])
+        w = _step(landscape, REACHES[rule], eta, rho, path[-1])
         if not math.hypot(*w) <= ESCAPED:  # NaN included
             return Trajectory(landscape, rule, eta, rho, np.array(path), True)
         path.append(w)
@@ -142,30 +142,17 @@ def descend(
 
 
 def _step(
-    landscape: Landscape, rule: str, eta: float, rho: float, w: tuple[float, ...]
+    landscape: Landscape, reach: Reach, eta: float, rho: float, w: tuple[float, ...]
 ) -> tuple[float, ...]:
     g = landscape.gradient(w)
-    reach = _reach(rule, rho, math.hypot(*g))
-    if reach:
-        g = landscape.gradient(tuple([x + reach * y for x, y in zip(w, g, strict=True)]))
+    if s := reach(rho, math.hypot(*g)):
+        g = landscape.gradient(tuple([x + s * y for x, y in zip(w, g, strict=True)]))
     return tuple([x - eta * y for x, y in zip(w, g, strict=True)])
 
 
-def _reach(rule: str, rho: float, grad_norm: Any) -> Any:
-    """The multiple of g that leads to the uphill point."""
-    if rule == "gd":
-        return 0.0 * grad_norm
-    if rule == "usam":
-        return rho + 0.0 * grad_norm
-    if isinstance(grad_norm, float):
-        return rho / grad_norm if grad_norm else 0.0
-    moving = grad_norm > 0
-    return np.divide(rho, grad_norm, out=np.zeros_like(grad_norm), where=moving)
-
-
 def sampled_steps(steps: int, most: int = 400) -> NDArray[np.intp]:
-    """Which of the steps 0 ... `steps` to draw, at most about `most`: beginning and end in full, in
-    between pairs of neighbours, as an oscillation can't be told from single steps."""
+    """Return which of the steps 0 ... `steps` to draw, at most about `most`: beginning and end in
+    full, in between pairs of neighbours, since single steps would hide an oscillation."""
     if steps < most:
         return np.arange(steps + 1)
     head, tail = np.arange(most // 2), np.arange(steps + 1 - most // 4, steps + 1)

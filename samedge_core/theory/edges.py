@@ -1,8 +1,10 @@
 """Edges of stability: the curvature at which a step of each update rule stops contracting.
 
 Along an eigenvector with eigenvalue lambda, one step multiplies the iterate of the local quadratic
-model by a *multiplier*; the *edge* is the lambda at which that multiplier reaches -1. All functions
-take floats or arrays and broadcast like NumPy; a float in gives a float out.
+model by a *multiplier*; the *edge* is the lambda at which that multiplier reaches -1. Arguments are
+floats or arrays, and broadcast like NumPy: eta > 0 (step size), rho >= 0 (SAM radius), beta in
+[0, 1) (momentum), grad_norm >= 0 (||g||), curvature (lambda). Floats give a float. A value outside
+its range raises a ValueError that shows it.
 
 Source: P. M. Long and P. L. Bartlett, "Sharpness-Aware Minimization and the Edge of Stability",
 arXiv 2309.12488 (GD, SAM); Cohen et al., arXiv 2103.00065 (momentum).
@@ -11,7 +13,7 @@ arXiv 2309.12488 (GD, SAM); Cohen et al., arXiv 2103.00065 (momentum).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +22,7 @@ Values = float | NDArray[np.float64]
 
 
 def _checked(name: str, value: ArrayLike, allowed: Callable, rule: str) -> NDArray[np.float64]:
-    """`value` as float64; raises with the first entry that breaks `rule`, NaN included."""
+    """Return `value` as float64; raises for the first entry that breaks `rule`, NaN included."""
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -62,7 +64,7 @@ def gd_edge(eta: float) -> float: ...
 @overload
 def gd_edge(eta: ArrayLike) -> Values: ...
 def gd_edge(eta: ArrayLike) -> Values:
-    """Edge of gradient descent, 2/eta.
+    """The edge of gradient descent, 2/eta.
 
     >>> gd_edge(0.5)
     4.0
@@ -102,7 +104,7 @@ def usam_edge(eta: float, rho: float) -> float: ...
 @overload
 def usam_edge(eta: ArrayLike, rho: ArrayLike) -> Values: ...
 def usam_edge(eta: ArrayLike, rho: ArrayLike) -> Values:
-    """Edge of unnormalised SAM, (sqrt(1 + 8 rho/eta) - 1)/(2 rho); independent of ||g||.
+    """The edge of unnormalised SAM, (sqrt(1 + 8 rho/eta) - 1)/(2 rho); independent of ||g||.
 
     >>> usam_edge(0.1, 0.0)
     20.0
@@ -115,7 +117,7 @@ def polyak_edge(eta: float, beta: float) -> float: ...
 @overload
 def polyak_edge(eta: ArrayLike, beta: ArrayLike) -> Values: ...
 def polyak_edge(eta: ArrayLike, beta: ArrayLike) -> Values:
-    """Edge of Polyak (heavy-ball) momentum, (2 + 2 beta)/eta.
+    """The edge of Polyak (heavy-ball) momentum, (2 + 2 beta)/eta.
 
     >>> polyak_edge(1.0, 0.5)
     3.0
@@ -128,7 +130,7 @@ def nesterov_edge(eta: float, beta: float) -> float: ...
 @overload
 def nesterov_edge(eta: ArrayLike, beta: ArrayLike) -> Values: ...
 def nesterov_edge(eta: ArrayLike, beta: ArrayLike) -> Values:
-    """Edge of Nesterov momentum, (2 + 2 beta)/(eta (1 + 2 beta)).
+    """The edge of Nesterov momentum, (2 + 2 beta)/(eta (1 + 2 beta)).
 
     >>> nesterov_edge(1.0, 0.5)
     1.5
@@ -138,7 +140,7 @@ def nesterov_edge(eta: ArrayLike, beta: ArrayLike) -> Values:
 
 
 def gd_multiplier(curvature: ArrayLike, eta: ArrayLike) -> Values:
-    """What GD multiplies the component along an eigenvector by: 1 - eta lambda.
+    """The factor of a GD step along an eigenvector, 1 - eta lambda.
 
     >>> gd_multiplier(4.0, 0.5)
     -1.0
@@ -146,10 +148,24 @@ def gd_multiplier(curvature: ArrayLike, eta: ArrayLike) -> Values:
     return _plain(1 - _eta(eta) * _curvature(curvature))
 
 
+def sam_reach(rho: Any, grad_norm: Any) -> Any:
+    """The s of SAM's update w <- w - eta grad L(w + s g): rho/||g||, and 0 at g = 0, where u = 0.
+
+    Unchecked, and for floats without NumPy, since small landscapes need it at every step.
+
+    >>> sam_reach(0.1, 0.5), sam_reach(0.1, 0.0)
+    (0.2, 0.0)
+    """
+    if isinstance(grad_norm, float):
+        return rho / grad_norm if grad_norm else 0.0
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.where(grad_norm == 0, 0.0, rho / grad_norm)
+
+
 def sam_multiplier(
     curvature: ArrayLike, eta: ArrayLike, rho: ArrayLike, grad_norm: ArrayLike
 ) -> Values:
-    """What SAM multiplies a component by: 1 - eta lambda (1 + rho lambda/||g||).
+    """The factor of a SAM step along an eigenvector, 1 - eta lambda (1 + rho lambda/||g||).
 
     At ||g|| = 0 the step is zero by definition (u = 0), so the multiplier is GD's.
 
@@ -158,18 +174,16 @@ def sam_multiplier(
     """
     eta, rho, grad_norm = _eta(eta), _rho(rho), _grad_norm(grad_norm)
     curvature = _curvature(curvature)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reach = np.where((rho == 0) | (grad_norm == 0), 0.0, rho / grad_norm)
-    return _plain(1 - eta * curvature * (1 + reach * curvature))
+    return _plain(1 - eta * curvature * (1 + sam_reach(rho, grad_norm) * curvature))
 
 
 def usam_multiplier(curvature: ArrayLike, eta: ArrayLike, rho: ArrayLike) -> Values:
-    """What USAM multiplies a component by: 1 - eta lambda (1 + rho lambda)."""
+    """The factor of a USAM step along an eigenvector, 1 - eta lambda (1 + rho lambda)."""
     return sam_multiplier(curvature, eta, rho, 1.0)
 
 
 def _momentum_multiplier(trace: NDArray[np.float64], determinant: NDArray[np.float64]):
-    """Root of z^2 - trace z + determinant of largest modulus; real roots keep their sign."""
+    """The root of z^2 - trace z + determinant of largest modulus, signed where it is real."""
     root = np.sqrt((trace**2 - 4 * determinant).astype(np.complex128))
     high, low = (trace + root) / 2, (trace - root) / 2
     leading = np.where(np.abs(high) >= np.abs(low), high, low)
@@ -177,10 +191,10 @@ def _momentum_multiplier(trace: NDArray[np.float64], determinant: NDArray[np.flo
 
 
 def polyak_multiplier(curvature: ArrayLike, eta: ArrayLike, beta: ArrayLike) -> Values:
-    """Dominant multiplier of Polyak momentum.
+    """The dominant factor of Polyak momentum along an eigenvector.
 
-    The leading root of z^2 - (1 + beta - eta lambda) z + beta. A complex pair is
-    reported by its modulus (an oscillation at a rate of its own, not a flip).
+    The root of z^2 - (1 + beta - eta lambda) z + beta of largest modulus; of a complex pair, which
+    oscillates at a rate of its own, the modulus.
 
     >>> round(polyak_multiplier(polyak_edge(0.5, 0.9), 0.5, 0.9), 12)
     -1.0
@@ -191,10 +205,10 @@ def polyak_multiplier(curvature: ArrayLike, eta: ArrayLike, beta: ArrayLike) -> 
 
 
 def nesterov_multiplier(curvature: ArrayLike, eta: ArrayLike, beta: ArrayLike) -> Values:
-    """Dominant multiplier of Nesterov momentum.
+    """The dominant factor of Nesterov momentum along an eigenvector.
 
-    The leading root of z^2 - (1 + beta) c z + beta c with c = 1 - eta lambda; a complex pair is
-    reported by its modulus.
+    The root of z^2 - (1 + beta) c z + beta c, c = 1 - eta lambda, of largest modulus; of a complex
+    pair the modulus.
 
     >>> round(nesterov_multiplier(nesterov_edge(0.5, 0.9), 0.5, 0.9), 12)
     -1.0

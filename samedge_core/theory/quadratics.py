@@ -42,8 +42,9 @@ class Quadratic:
 def orbit_radius(curvature: ArrayLike, eta: ArrayLike, rho: ArrayLike) -> NDArray[np.float64]:
     """|w*| = eta rho lambda/(2 - eta lambda) of the period-2 orbit that attracts SAM.
 
-    On a quadratic with largest eigenvalue lambda (`curvature`) SAM ends on it, along the top
-    eigenvector. It grows without bound as eta lambda -> 2; beyond, SAM diverges: inf.
+    On a quadratic with largest eigenvalue lambda (`curvature`, > 0) SAM converges to this orbit,
+    along the top eigenvector. Grows without bound as eta lambda -> 2; from there on SAM diverges,
+    and the radius is inf. Arguments broadcast.
 
     >>> round(float(orbit_radius(5.0, 0.3, 0.2)), 12)
     0.6

@@ -1,16 +1,25 @@
-"""The names of the update rules, which settings each uses, and its edge; importable without torch.
+"""The update rules: for each, one entry that knows everything but its update on networks.
 
-The updates themselves are in `samedge_core.training.optimizers`.
+To add a rule: an entry in `RULES`, an update in `samedge_core.training.optimizers`, and tests. What
+can be set, measured, drawn, listed or compared follows from the entry. Importable without torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from numpy.typing import ArrayLike
+from samedge_core.theory import edges, latex
+from samedge_core.theory.edges import Values
 
-from samedge_core.theory import edges
+
+class Settings(NamedTuple):
+    """eta (step size), rho (SAM radius) and beta (momentum), as arrays that broadcast."""
+
+    eta: Values
+    rho: Values = 0.0
+    beta: Values = 0.0
 
 
 @dataclass(frozen=True)
@@ -22,79 +31,167 @@ class Hyperparameters:
     rho: float
     beta: float
 
-    def edge(self, grad_norm: ArrayLike):
-        """The edge of the rule in force, at gradient norm(s) `grad_norm`; same shape."""
+    def edge(self, grad_norm: Values) -> Values:
+        """The edge of the rule in force, at gradient norm(s) `grad_norm`; broadcasts."""
         return RULES[self.rule].edge(self, grad_norm)
 
-    def multiplier(self, curvature: ArrayLike, grad_norm: float):
-        """What a step of the rule in force multiplies the components along eigenvectors with
-        eigenvalue(s) `curvature` by; same shape."""
+    def multiplier(self, curvature: Values, grad_norm: float) -> Values:
+        """The factor by which a step of the rule in force multiplies the components along
+        eigenvectors with eigenvalue(s) `curvature`; same shape."""
         return RULES[self.rule].multiplier(self, curvature, grad_norm)
 
 
+InForce = Settings | Hyperparameters
+Reach = Callable[[Any, Any], Any]
+
+
 @dataclass(frozen=True)
-class RuleSpec:
-    """A rule's title, the settings it uses, gradients a step, its edge and its multiplier.
+class Look:
+    """How charts draw a rule. Dashes and markers tell rules apart without their colours, too.
 
     Attributes:
-        edge_name: how the edge is called on charts.
-        column: the History column that holds this edge.
-        gradients: gradient evaluations a step costs.
+        colour: a colour of static/theme.js, by its name.
+        dash, width: of the rule's edge in the live charts, as Plotly has them.
+        path, marker: dash and symbol of its iterates on the page of small landscapes.
     """
 
+    colour: str
+    dash: str
+    width: float = 2.2
+    path: str = "solid"
+    marker: str = "circle"
+
+
+@dataclass(frozen=True)
+class Rule:
+    r"""Everything that is known of an update rule, but for its update on networks.
+
+    Attributes:
+        name: in configurations, records, links and commands.
+        short, title: what it is called in formulas, and where it is chosen.
+        uses: the settings that its update depends on.
+        gradients: gradient evaluations of a step (one where rho is 0).
+        edge: the curvature at which the multiplier is -1, from settings and gradient norms.
+        multiplier: the factor of a step along eigenvectors, from settings, their eigenvalues and
+            gradient norms.
+        formula: its edge, as a template of `samedge_core.theory.latex`.
+        look: how it is drawn.
+        edge_text: the edge on charts, where a formula is short enough to stand there.
+        follows_norm: its edge moves with the gradient norm.
+        reach: from rho and gradient norms, the s of an update w <- w - eta grad L(w + s g), which
+            small landscapes need; None for an update of another form.
+        uphill: the point w + s g in words, where that is not w.
+    """
+
+    name: str
+    short: str
     title: str
     uses: tuple[str, ...]
     gradients: int
-    edge_name: str
-    column: str
-    edge: Callable[[Hyperparameters, ArrayLike], object]
-    multiplier: Callable[[Hyperparameters, ArrayLike, float], object]
+    edge: Callable[[InForce, Values], Values]
+    multiplier: Callable[[InForce, Values, Values], Values]
+    formula: str
+    look: Look
+    edge_text: str = ""
+    follows_norm: bool = False
+    reach: Reach | None = None
+    uphill: str = ""
+
+    @property
+    def edge_name(self) -> str:
+        """What its edge is called on charts."""
+        return self.edge_text or f"{self.short}-edge"
+
+    @property
+    def column(self) -> str:
+        """The column of a History that holds its edge."""
+        return f"{self.name}_edge"
+
+    def latex(self, row: Mapping[str, Any] | None = None) -> str:
+        """Return the formula of its edge, as LaTeX.
+
+        Args:
+            row: a row of a History, whose numbers and edge are then put into the formula.
+        """
+        symbols = rf"\text{{{self.short}-edge}} = {latex.in_symbols(self.formula)}"
+        if not row:
+            return symbols
+        numbers = self.latex_with_numbers(row)
+        return rf"{symbols} = {numbers} = \mathbf{{{latex.number(row['edge'])}}}"
+
+    def latex_with_numbers(self, row: Mapping[str, Any]) -> str:
+        """Return the right-hand side of the formula with the settings and grad_norm of `row`."""
+        values = {name: row[name] for name in latex.SYMBOLS if name in row}
+        if "rho" in self.uses and row["rho"] == 0:  # 0/0: every rule with a radius then is GD
+            return latex.with_numbers(RULES["gd"].formula, values) + r"\;(\rho = 0)"
+        return latex.with_numbers(self.formula, values)
 
 
-RULES: dict[str, RuleSpec] = {
-    "gd": RuleSpec(
-        "GD: gradient descent",
-        ("eta",),
-        1,
-        "2/η",
-        "gd_edge",
-        lambda h, grad_norm: edges.gd_edge(h.eta),
-        lambda h, c, grad_norm: edges.gd_multiplier(c, h.eta),
-    ),
-    "sam": RuleSpec(
-        "SAM: sharpness-aware",
-        ("eta", "rho"),
-        2,
-        "SAM-edge",
-        "sam_edge",
-        lambda h, grad_norm: edges.sam_edge(h.eta, h.rho, grad_norm),
-        lambda h, c, grad_norm: edges.sam_multiplier(c, h.eta, h.rho, grad_norm),
-    ),
-    "usam": RuleSpec(
-        "USAM: unnormalised SAM",
-        ("eta", "rho"),
-        2,
-        "USAM-edge",
-        "usam_edge",
-        lambda h, grad_norm: edges.usam_edge(h.eta, h.rho),
-        lambda h, c, grad_norm: edges.usam_multiplier(c, h.eta, h.rho),
-    ),
-    "polyak": RuleSpec(
-        "Polyak momentum",
-        ("eta", "beta"),
-        1,
-        "Polyak-edge",
-        "polyak_edge",
-        lambda h, grad_norm: edges.polyak_edge(h.eta, h.beta),
-        lambda h, c, grad_norm: edges.polyak_multiplier(c, h.eta, h.beta),
-    ),
-    "nesterov": RuleSpec(
-        "Nesterov momentum",
-        ("eta", "beta"),
-        1,
-        "Nesterov-edge",
-        "nesterov_edge",
-        lambda h, grad_norm: edges.nesterov_edge(h.eta, h.beta),
-        lambda h, c, grad_norm: edges.nesterov_multiplier(c, h.eta, h.beta),
-    ),
+RULES: dict[str, Rule] = {
+    rule.name: rule
+    for rule in (
+        Rule(
+            name="gd",
+            short="GD",
+            title="GD: gradient descent",
+            uses=("eta",),
+            gradients=1,
+            edge=lambda h, norm: edges.gd_edge(h.eta),
+            multiplier=lambda h, c, norm: edges.gd_multiplier(c, h.eta),
+            formula=r"\frac{2}{<eta>}",
+            look=Look("gd", dash="dash", width=2, path="dashdot"),
+            edge_text="2/η",
+            reach=lambda rho, norm: 0.0,
+        ),
+        Rule(
+            name="sam",
+            short="SAM",
+            title="SAM: sharpness-aware",
+            uses=("eta", "rho"),
+            gradients=2,
+            edge=lambda h, norm: edges.sam_edge(h.eta, h.rho, norm),
+            multiplier=lambda h, c, norm: edges.sam_multiplier(c, h.eta, h.rho, norm),
+            formula=r"\frac{<grad_norm>}{2*<rho>}"
+            r"\left(\sqrt{1+\frac{8*<rho>}{<eta>*<grad_norm>}}-1\right)",
+            look=Look("sam", dash="10px,4px", width=2.6, marker="diamond"),
+            follows_norm=True,
+            reach=edges.sam_reach,
+            uphill="w + ρu",
+        ),
+        Rule(
+            name="usam",
+            short="USAM",
+            title="USAM: unnormalised SAM",
+            uses=("eta", "rho"),
+            gradients=2,
+            edge=lambda h, norm: edges.usam_edge(h.eta, h.rho),
+            multiplier=lambda h, c, norm: edges.usam_multiplier(c, h.eta, h.rho),
+            formula=r"\frac{\sqrt{1+8*<rho>/<eta>}-1}{2*<rho>}",
+            look=Look("usam", dash="dashdot", path="dot", marker="square"),
+            reach=lambda rho, norm: rho,
+            uphill="w + ρg",
+        ),
+        Rule(
+            name="polyak",
+            short="Polyak",
+            title="Polyak momentum",
+            uses=("eta", "beta"),
+            gradients=1,
+            edge=lambda h, norm: edges.polyak_edge(h.eta, h.beta),
+            multiplier=lambda h, c, norm: edges.polyak_multiplier(c, h.eta, h.beta),
+            formula=r"\frac{2+2*<beta>}{<eta>}",
+            look=Look("polyak", dash="dot"),
+        ),
+        Rule(
+            name="nesterov",
+            short="Nesterov",
+            title="Nesterov momentum",
+            uses=("eta", "beta"),
+            gradients=1,
+            edge=lambda h, norm: edges.nesterov_edge(h.eta, h.beta),
+            multiplier=lambda h, c, norm: edges.nesterov_multiplier(c, h.eta, h.beta),
+            formula=r"\frac{2+2*<beta>}{<eta>\,(1+2*<beta>)}",
+            look=Look("nesterov", dash="longdashdot"),
+        ),
+    )
 }

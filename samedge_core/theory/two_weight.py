@@ -42,7 +42,7 @@ class TwoWeightLandscape:
 
 
 def valley_at(sharpness: ArrayLike) -> NDArray[np.float64]:
-    """The minima with a >= b > 0 of this sharpness, shape (..., 2); NaN below 2, where none is.
+    """The minima (a, b), a >= b > 0, of this sharpness, shape (..., 2); NaN below 2: none exists.
 
     >>> valley_at(2.0).tolist()
     [1.0, 1.0]
@@ -61,9 +61,10 @@ def loss_level(loss: float, a: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def sharpness_level(sharpness: float, points: int = 161) -> list[NDArray[np.float64]]:
-    """The closed curves on which the sharpness is this, each (2, 2 points); none below 1/2.
+    """Return the closed curves of this sharpness s in the plane of a and b, each (2, 2 points);
+    none for s <= 1/2.
 
-    For each a they are the roots of det(H - s I) = (b^2 - s)(a^2 - s) - (2ab - 1)^2 in b, without
+    At each a their b are the roots of det(H - s I) = (b^2 - s)(a^2 - s) - (2ab - 1)^2, without
     those at which s is the smaller eigenvalue.
     """
     s = sharpness

@@ -14,8 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from samedge_core.theory import edges
-from samedge_core.theory.rules import RULES, Hyperparameters
+from samedge_core.theory.rules import RULES, Hyperparameters, Settings
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.training.thinning import thin
@@ -254,7 +253,8 @@ class History:
 
         Beyond `COLUMNS`: beta, time (effective time, the sum of eta over earlier steps), evals
         (gradient evaluations so far, Hessian-vector products apart), the alignments with the
-        leading subspace, further eigenvalues, and the edge of each rule.
+        leading subspace, further eigenvalues, and the edge that each rule has with the settings in
+        force.
         """
         rows = self._rows[: self._used][indices]
         out: dict[str, NDArray] = {name: rows[name] for name in self.dtype.names or ()}
@@ -342,29 +342,19 @@ class History:
         # two changes at one step: the later one is in force
         starts = np.array([start for start, _ in segments])
         which = np.searchsorted(starts, steps, side="right") - 1
-        # a gradient norm that overflowed has no edge
-        usable = np.where(np.isfinite(grad_norm), grad_norm, np.nan)
-        known = np.nan_to_num(usable)
-        eta, rho, beta = (
+        unknown = ~np.isfinite(grad_norm)  # a gradient norm that overflowed has no edge
+        norms = np.where(unknown, 0.0, grad_norm)
+        eta, rho, beta, rules = (
             np.array([getattr(h, name) for _, h in segments])[which]
-            for name in ("eta", "rho", "beta")
+            for name in ("eta", "rho", "beta", "rule")
         )
-        blank = np.where(np.isnan(usable), np.nan, 0.0)
-        out = {
-            "eta": eta,
-            "rho": rho,
-            "beta": beta,
-            "gd_edge": np.asarray(edges.gd_edge(eta)),
-            "sam_edge": np.asarray(edges.sam_edge(eta, rho, known)) + blank,
-            "usam_edge": np.asarray(edges.usam_edge(eta, rho)),
-            "polyak_edge": np.asarray(edges.polyak_edge(eta, beta)),
-            "nesterov_edge": np.asarray(edges.nesterov_edge(eta, beta)),
-        }
-        rules = np.array([h.rule for _, h in segments])[which]
-        out["edge"] = np.full(len(steps), np.nan)
-        for rule, spec in RULES.items():
-            out["edge"] = np.where(rules == rule, out[spec.column], out["edge"])
-        out["rule"] = rules
+        out = {"eta": eta, "rho": rho, "beta": beta}
+        in_force = np.full(len(steps), np.nan)
+        for name, rule in RULES.items():
+            edge = rule.edge(Settings(eta, rho, beta), norms)
+            out[rule.column] = np.where(unknown & rule.follows_norm, np.nan, edge)
+            in_force = np.where(rules == name, out[rule.column], in_force)
+        out |= {"edge": in_force, "rule": rules}
         out["time"] = _accumulated(starts, [h.eta for _, h in segments], which, steps)
         cost = [1 if h.rho == 0 else RULES[h.rule].gradients for _, h in segments]
         out["evals"] = _accumulated(starts, cost, which, steps)

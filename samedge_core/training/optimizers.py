@@ -18,7 +18,7 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from samedge_core.theory.rules import Hyperparameters
+from samedge_core.theory.rules import RULES, Hyperparameters
 
 Gradient = Callable[[Tensor], Tensor]
 
@@ -32,6 +32,20 @@ class Step(NamedTuple):
     uphill_gradient: Tensor | None = None
 
 
+Update = Callable[[Tensor, Tensor, Tensor, Hyperparameters, Gradient], Step]
+UPDATES: dict[str, Update] = {}
+
+
+def update_of(rule: str) -> Callable[[Update], Update]:
+    """Register the decorated function as the update of a rule, which has an entry in `RULES`."""
+
+    def register(function: Update) -> Update:
+        UPDATES[RULES[rule].name] = function
+        return function
+
+    return register
+
+
 def update(
     w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
 ) -> Step:
@@ -39,10 +53,12 @@ def update(
     return UPDATES[hyper.rule](w, g, velocity, hyper, gradient)
 
 
+@update_of("gd")
 def _gd(w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient) -> Step:
     return Step(w - hyper.eta * g, velocity)
 
 
+@update_of("sam")
 def _sam(
     w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
 ) -> Step:
@@ -54,6 +70,7 @@ def _sam(
     return _uphill(w, g, velocity, hyper, gradient, g / grad_norm)
 
 
+@update_of("usam")
 def _usam(
     w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
 ) -> Step:
@@ -73,6 +90,7 @@ def _uphill(
     return Step(w - hyper.eta * uphill, velocity, uphill)
 
 
+@update_of("polyak")
 def _polyak(
     w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
 ) -> Step:
@@ -80,17 +98,9 @@ def _polyak(
     return Step(w - hyper.eta * velocity, velocity)
 
 
+@update_of("nesterov")
 def _nesterov(
     w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
 ) -> Step:
     velocity = hyper.beta * velocity + g
     return Step(w - hyper.eta * (g + hyper.beta * velocity), velocity)
-
-
-UPDATES: dict[str, Callable[..., Step]] = {
-    "gd": _gd,
-    "sam": _sam,
-    "usam": _usam,
-    "polyak": _polyak,
-    "nesterov": _nesterov,
-}

@@ -16,10 +16,15 @@ export function run(label, columns, { rule = "gd", interventions = [], rows = 5,
   return buffer;
 }
 
+const EDGES = {
+  gd_edge: { name: "2/η", role: "gd", shape: "hv", stroke: { width: 2, dash: "dash" } },
+  sam_edge: { name: "SAM-edge", role: "sam", shape: "linear", stroke: { width: 2.6, dash: "10px,4px" } },
+};
+
 /** The state of charts that show these runs. */
 export function shown(runs, { view = {}, ...rest } = {}) {
   const state = {
-    theme: THEME, palette: LIGHT, runs: new Map(runs.map((one) => [one.id, one])), branches: new Map(), ghost: null,
+    theme: THEME, palette: LIGHT, edges: EDGES, runs: new Map(runs.map((one) => [one.id, one])), branches: new Map(), ghost: null,
     view: { x: "step", log_y: false, smooth: 0, top_k: false, previous: true, fit: 0, ...view },
     hidden: new Set(), cursor: null, zoom: { x: null, y: new Map() }, charts: new Map(), invitation: "Press Start",
     dragmode: "zoom", revision: 1, ...rest,

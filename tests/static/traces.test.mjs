@@ -75,6 +75,14 @@ test("the paper's second chart leaves 2/η to GD", () => {
   assert.deepEqual(names(chartTraces(shown([sam]), inForce)), ["sharpness", "2/η", "SAM-edge"]);
 });
 
+test("edges are drawn as the data say, and named in a run's own deep shade beside others", () => {
+  const sam = run("SAM", { sharpness: 1, sam_edge: 10 }, { rule: "sam" });
+  const found = (runs) => chartTraces(shown(runs), SHARPNESS).find(({ name }) => name.startsWith("SAM-edge"));
+  assert.deepEqual(found([sam]).line, { color: "#cf4307", width: 2.6, dash: "10px,4px", shape: "linear" });
+  assert.equal(found([sam, run("b", { sharpness: 1 })]).line.color, "#052c65");
+  assert.equal(chartTraces(shown([sam], { edges: {} }), SHARPNESS).length, 1);
+});
+
 test("a line that is off in the legend stays off, with its band", () => {
   const gd = run("GD", { sharpness: 4, residual: 1 });
   const off = chartTraces(shown([gd], { hidden: new Set(["0 sharpness"]) }), SHARPNESS);

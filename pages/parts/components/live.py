@@ -5,7 +5,6 @@ at every tick. Here only the new rows travel; `static/live.js` keeps the run's r
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,14 +15,17 @@ from streamlit.components.v2 import component
 
 from pages.parts.components import wire
 from pages.parts.frame import assets
+from samedge_core.analysis.compare import Axis
+from samedge_core.theory.rules import RULES
 
-Axis = Literal["step", "time", "evals"]
 Charts = Literal["lab", "paper", "lesson"]
 
-# Columns that the charts draw; a run may record more, which need not travel.
-_DRAWN = re.compile(
-    r"step|time|evals|sharpness|converged|residual|(gd|sam|usam|polyak|nesterov)_edge|ratio"
-    r"|grad_norm|(held_out_)?(loss|accuracy)|align_(grad|sam)(_k)?|lambda_([2-9]|10)|eta|rho|edge"
+# Columns that the charts draw, beside the edges; a run may record more, which need not travel.
+_DRAWN = frozenset(
+    {"step", "time", "evals", "sharpness", "converged", "residual", "ratio", "grad_norm", "edge"}
+    | {"loss", "accuracy", "held_out_loss", "held_out_accuracy", "eta", "rho"}
+    | {"align_grad", "align_sam", "align_grad_k", "align_sam_k"}
+    | {f"lambda_{k}" for k in range(2, 11)}
 )
 
 
@@ -97,7 +99,27 @@ def encode(
     {'step': {'from': 0.0, 'by': 1.0, 'rows': 2}, 'loss': {'f4': 'AAAAPwAAwH8='}, 'gd_edge': 20.0}
     """
     runs = [vars(update) | _drawn(update) for update in updates]
-    return wire.encode({"runs": runs, "view": view, "cursor": cursor})
+    return wire.encode(
+        {"runs": runs, "edges": _edge_lines(updates), "view": view, "cursor": cursor}
+    )
+
+
+def _edge_lines(updates: Sequence[RunUpdate]) -> dict[str, dict[str, Any]]:
+    """How the edges in these updates are drawn, by column."""
+    return {
+        rule.column: {
+            "name": rule.edge_name,
+            "role": rule.look.colour,
+            "stroke": {"dash": rule.look.dash, "width": rule.look.width},
+            "shape": "linear" if rule.follows_norm else "hv",
+        }
+        for rule in RULES.values()
+        if any(rule.column in update.columns for update in updates)
+    }
+
+
+def _is_drawn(column: str) -> bool:
+    return column in _DRAWN or any(column == rule.column for rule in RULES.values())
 
 
 def _drawn(update: RunUpdate) -> dict[str, Any]:
@@ -105,12 +127,12 @@ def _drawn(update: RunUpdate) -> dict[str, Any]:
     columns = {
         name: _column(np.asarray(values))
         for name, values in update.columns.items()
-        if len(values) and _DRAWN.fullmatch(name) and not np.isnan(values).all()
+        if len(values) and _is_drawn(name) and not np.isnan(values).all()
     }
     exact = {
         name: float(value)
         for name, value in update.exact.items()
-        if _DRAWN.fullmatch(name) and math.isfinite(value)
+        if _is_drawn(name) and math.isfinite(value)
     }
     return {"rows": len(update.columns.get("step", ())), "columns": columns, "exact": exact}
 

@@ -11,6 +11,7 @@ from pages.parts.paper.runs import Watched
 from pages.parts.server import registry
 from pages.parts.views import progress
 from samedge_core.experiments.paper import ALL_PRESETS, Task
+from samedge_core.theory.rules import RULES
 from samedge_core.training.stop import StopReason
 
 REFERENCE_GRADIENT = 0.0010
@@ -80,7 +81,7 @@ def _buttons(task: Task, watched: Sequence[Watched]) -> None:
 
 def _settings(name: str) -> str:
     config = ALL_PRESETS[name].config
-    rho = f", ρ {config.rho:g}" if config.rule == "sam" else ""
+    rho = f", ρ {config.rho:g}" if "rho" in RULES[config.rule].uses else ""
     return f"{config.rule.upper()} η {config.eta:g}{rho}, {config.steps:,} steps"
 
 

@@ -10,6 +10,7 @@ from pages.parts.lab import session
 from pages.parts.paper import downloading
 from pages.parts.server import known, registry, seen
 from samedge_core.experiments.paper import ALL_PRESETS, TASKS, Task
+from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import RunView
 
 KEY = "paper:runs"
@@ -38,7 +39,7 @@ class Entry:
         """What tells this run from the others of its task."""
         config, task = ALL_PRESETS[self.preset].config, TASKS[self.task]
         rule = config.rule.upper()
-        name = f"{rule} ρ {config.rho:g}" if config.rule == "sam" else rule
+        name = f"{rule} ρ {config.rho:g}" if "rho" in RULES[config.rule].uses else rule
         kinds = {", full size": task.full, ", digits": task.offline}
         name += "".join(kind for kind, presets in kinds.items() if self.preset in presets)
         return f"{name}, seed {self.seed}" if self.seed else name

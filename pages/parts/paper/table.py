@@ -10,6 +10,7 @@ from pages.parts.paper.runs import Watched
 from pages.parts.server import registry
 from samedge_core.analysis.summary import Summary, shown, summarise
 from samedge_core.experiments.paper import TASKS
+from samedge_core.theory.rules import RULES
 
 COLUMNS = {
     "run": "run",
@@ -69,7 +70,7 @@ def _row(watched: Watched, summary: Summary) -> list[str]:
         "verdict": verdict,
         "unconverged": f"{summary.unconverged:.0%}",
     }
-    if summary.rule != "sam":
+    if "rho" not in RULES[summary.rule].uses:
         made["rho"] = math.nan
     return [shown(made[name], digits=3) for name in COLUMNS]
 

@@ -12,7 +12,9 @@ from pages.parts.quadratic.draw import Descents
 from pages.parts.quadratic.settings import Values
 from samedge_core.theory.descent import descend
 from samedge_core.theory.edges import gd_edge, gd_multiplier, sam_edge, sam_multiplier
+from samedge_core.theory.latex import in_symbols, number
 from samedge_core.theory.quadratics import Quadratic, orbit_grad_norm, orbit_radius
+from samedge_core.theory.rules import RULES
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,6 @@ class Check:
     def text(self, value: float) -> str:
         """Six digits; what is nothing but rounding is 0."""
         return "0" if abs(value) <= self.slack else f"{value:.6g}"
-
-
-def number(value: float) -> str:
-    """Four significant digits, as LaTeX."""
-    if not np.isfinite(value):
-        return r"\infty" if value > 0 else r"-\infty"
-    if value != 0 and not 1e-3 <= abs(value) < 1e5:
-        mantissa, exponent = f"{value:.3e}".split("e")
-        return rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
-    return f"{value:.4g}"
 
 
 def lines(values: Values) -> list[Line]:
@@ -89,8 +81,8 @@ def lines(values: Values) -> list[Line]:
         Line(
             "**The edge is where that factor is −1:** a hop to the other side, just as far. "
             "That is a quadratic equation for λ, and its positive root is the SAM-edge.",
-            r"\eta\lambda + \frac{\eta\rho}{\|g\|}\lambda^2 = 2 \;\Rightarrow\; \lambda ="
-            r" \frac{\|g\|}{2\rho}\left(\sqrt{1 + \frac{8\rho}{\eta\|g\|}} - 1\right)",
+            r"\eta\lambda + \frac{\eta\rho}{\|g\|}\lambda^2 = 2 \;\Rightarrow\; \lambda = "
+            + in_symbols(RULES["sam"].formula),
             _edge_numbers(eta, rho, norm, edge),
         ),
         _last_line(values),
@@ -98,15 +90,10 @@ def lines(values: Values) -> list[Line]:
 
 
 def _edge_numbers(eta: float, rho: float, norm: float, edge: float) -> str:
-    n = number
-    if rho == 0:
-        return rf"\rho = 0:\quad \lambda = \frac{{2}}{{{n(eta)}}} = {n(edge)}"
-    if norm == 0:
+    if norm == 0 and rho > 0:
         return r"\|g\| = 0:\quad \lambda = 0"
-    return (
-        rf"\frac{{{n(norm)}}}{{2 \cdot {n(rho)}}}\left(\sqrt{{1 + \frac{{8 \cdot {n(rho)}}}"
-        rf"{{{n(eta)} \cdot {n(norm)}}}}} - 1\right) = {n(edge)}"
-    )
+    row = {"eta": eta, "rho": rho, "grad_norm": norm}
+    return f"{RULES['sam'].latex_with_numbers(row)} = {number(edge)}"
 
 
 def _last_line(values: Values) -> Line:

@@ -10,11 +10,12 @@ from pages.parts.components.figures import Figure, Scrub, Trace
 from pages.parts.quadratic.settings import RULE_NAMES, Values
 from samedge_core.theory.descent import PLAIN_RULES, Landscape, Trajectory, descend, sampled_steps
 from samedge_core.theory.edges import gd_edge
+from samedge_core.theory.rules import RULES
 from samedge_core.training.thinning import thin
 
 # Dash and marker tell the rules apart too, for eyes that do not see the hues.
-MARKERS = {"gd": "circle", "sam": "diamond", "usam": "square"}
-DASHES = {"gd": "dashdot", "sam": "solid", "usam": "dot"}
+MARKERS = {rule: RULES[rule].look.marker for rule in PLAIN_RULES}
+DASHES = {rule: RULES[rule].look.path for rule in PLAIN_RULES}
 EDGE_DASH = "10px,4px"  # as in the live lab: what lies under it shows through
 MOST_POINTS = 400  # of a line
 TRAIL = 60  # hops drawn behind the current one; more would be a blot
@@ -207,7 +208,7 @@ def _lines(panel: Panel, log: bool, ceiling: float, most: int) -> list[Trace]:
             # far above the picture SVG has no room for it, and at 0 a log axis has no place
             drawable = (y[shown] < 100 * ceiling) & ((y[shown] > GONE) | (not log))
             edge = series.quantity == "edge"
-            label = _edge_name(rule) if edge else RULE_NAMES[rule] + series.suffix
+            label = RULES[rule].edge_name if edge else RULE_NAMES[rule] + series.suffix
             color = series.colors.get(rule, rule)
             traces.append(
                 line(
@@ -279,10 +280,6 @@ def column(run: Trajectory, quantity: str) -> np.ndarray:
     if quantity == "distance":
         return np.hypot.reduce(run.w, axis=1)
     return getattr(run, quantity)
-
-
-def _edge_name(rule: str) -> str:
-    return {"gd": "2/η", "sam": "SAM-edge", "usam": "USAM-edge"}[rule]
 
 
 def edge_levels(values: Values) -> list[Level]:

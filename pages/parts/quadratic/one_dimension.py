@@ -10,6 +10,7 @@ from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import RULE_NAMES, Values
 from samedge_core.theory.descent import Trajectory, sampled_steps
 from samedge_core.theory.quadratics import Quadratic, orbit_grad_norm, orbit_radius
+from samedge_core.theory.rules import RULES
 
 LOSS = "Loss and iterates"
 HEIGHT = 526
@@ -50,7 +51,7 @@ def _hops(values: Values, radius: float) -> bool:
 
 def _half_width(values: Values, shown: draw.Descents, radius: float) -> float:
     """Half of the parabola that is drawn: start, orbit and uphill points, not what escapes."""
-    reach = values["rho"] if values["sam"] or values["usam"] else 0
+    reach = values["rho"] if any(values[rule] for rule in RULE_NAMES if RULES[rule].uphill) else 0
     wanted = [abs(values["w0"]), abs(values["w0"]) + reach, 1e-3]
     if _hops(values, radius):
         wanted.append(min(radius + reach, 20 * max(wanted)))
@@ -68,7 +69,7 @@ def _parabola(values: Values, shown: draw.Descents, radius: float) -> Figure:
         )
     ]
     for rule, run in shown.items():
-        if rule != "gd" and values["rho"] > 0:
+        if RULES[rule].uphill and values["rho"] > 0:
             traces += _uphill(rule, run, 10 * half)
         traces += draw.path(rule, run, run.w[:, 0], run.loss, far=10 * top)
     layout: dict[str, Any] = {
@@ -95,7 +96,7 @@ def _uphill(rule: str, run: Trajectory, far: float) -> list[Trace]:
     gap = np.full(len(shown), np.nan)
     x = np.stack([here, there, gap], axis=1).ravel()
     y = run.landscape.loss([x])
-    name = f"{RULE_NAMES[rule]} looks at w + ρ{'u' if rule == 'sam' else 'g'}"
+    name = f"{RULE_NAMES[rule]} looks at {RULES[rule].uphill}"
     steps = np.repeat(shown, 3)
     trace = draw.line(
         name,

@@ -6,9 +6,8 @@ from pages.parts.quadratic.draw import Descents
 from pages.parts.quadratic.settings import AXES, FIELDS, RULE_NAMES, Values
 from pages.parts.quadratic.two_dimensions import steepest
 from samedge_core.theory.descent import Trajectory
-from samedge_core.theory.edges import gd_edge, usam_edge
-
-_UNUSED = {"gd": ("rho", "grad_norm"), "usam": ("grad_norm",), "sam": ()}
+from samedge_core.theory.edges import gd_edge
+from samedge_core.theory.rules import RULES
 
 
 def remarks(values: Values, runs: Descents) -> Iterator[str]:
@@ -39,8 +38,11 @@ def _on_the_quadratic(values: Values, runs: Descents) -> Iterator[str]:
             f"η{name} = {stretch:.4g} is not below 2, so {name} is not below 2/η = "
             f"{gd_edge(values['eta']):.4g}: {_beyond(stretch, values['rho'])}."
         )
-    elif moves and "usam" in runs and curvature > (edge := usam_edge(values["eta"], values["rho"])):
-        yield f"The USAM-edge is {edge:.4g}, below {name}: USAM diverges."
+    elif moves:
+        for run in runs.values():
+            rule, edge = RULES[run.rule], run.edge[0]
+            if not rule.follows_norm and curvature > edge:
+                yield f"The {rule.edge_name} is {edge:.4g}, below {name}: {rule.short} diverges."
 
 
 def _beyond(stretch: float, rho: float) -> str:
@@ -54,7 +56,8 @@ def _beyond(stretch: float, rho: float) -> str:
 
 def _on_the_map(values: Values) -> Iterator[str]:
     rule, axes = values["map_rule"], (values["map_x"], values["map_y"])
-    if unused := [AXES[name] for name in axes if name in _UNUSED[rule]]:
+    used = {*RULES[rule].uses, "curvature"} | ({"grad_norm"} if RULES[rule].follows_norm else set())
+    if unused := [AXES[name] for name in axes if name not in used]:
         yield (
             f"{RULE_NAMES[rule]} uses no {' and no '.join(unused)}: that makes no difference on "
             "the map."
@@ -85,14 +88,14 @@ def _start(values: Values) -> Iterator[str]:
 def _end(rule: str, run: Trajectory) -> Iterator[str]:
     name = RULE_NAMES[rule]
     if run.escaped:
-        smaller = "η" if rule == "gd" or run.rho == 0 else "η or ρ"
+        smaller = "η or ρ" if "rho" in RULES[rule].uses and run.rho > 0 else "η"
         yield (
             f"{name} diverges: it is beyond 10³⁰ after step {run.steps:,}, and its "
             f"record ends there. Try a smaller {smaller}."
         )
-    elif rule == "sam" and run.rho > 0 and run.grad_norm[0] > 0 and run.grad_norm[-1] == 0:
+    elif RULES[rule].follows_norm and run.rho > 0 and run.grad_norm[0] > run.grad_norm[-1] == 0:
         landed = int((run.grad_norm == 0).argmax())
         yield (
-            f"Step {landed:,} takes SAM exactly to g = 0, where no direction is uphill: it stays "
-            "there. From almost every other start it hops on."
+            f"Step {landed:,} takes {name} exactly to g = 0, where no direction is uphill: it "
+            "stays there. From almost every other start it hops on."
         )

@@ -8,6 +8,7 @@ from typing import Any
 from samedge_core.fields import ConfigError, Field
 from samedge_core.sharing.replay_file import shown
 from samedge_core.theory.descent import PLAIN_RULES
+from samedge_core.theory.rules import RULES
 
 Values = Mapping[str, Any]
 
@@ -24,7 +25,7 @@ AXES = {
     "curvature": "curvature λ",
     "grad_norm": "gradient norm ‖g‖",
 }
-RULE_NAMES = {"gd": "GD", "sam": "SAM", "usam": "USAM"}
+RULE_NAMES = {rule: RULES[rule].short for rule in PLAIN_RULES}
 
 
 def _real(name: str, default: float, label: str, text: str, **rest: Any) -> Field:

@@ -9,6 +9,7 @@ from pages.parts.components.figures import Figure, Raster, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import AXES, FIELDS, Values
 from samedge_core.theory.edges import gd_edge, sam_edge
+from samedge_core.theory.rules import RULES
 from samedge_core.theory.stability import CONTRACTS, GROWS, OSCILLATES, edge_in, multiplier, regions
 
 MAP = "Stability map"
@@ -119,8 +120,7 @@ def _boundary(values: Values, xs: np.ndarray, ys: np.ndarray) -> Trace:
     crosses_x = np.sum((ys[0] <= y) & (y <= ys[-1]))
     crosses_y = np.sum((xs[0] <= x) & (x <= xs[-1]))
     line = (xs, y) if crosses_x >= crosses_y else (x, ys)
-    name = {"gd": "2/η", "sam": "SAM-edge", "usam": "USAM-edge"}[rule]
-    return draw.line(name, *line, "text", width=3, hoverinfo="skip")
+    return draw.line(RULES[rule].edge_name, *line, "text", width=3, hoverinfo="skip")
 
 
 def _edge_over_norm(values: Values) -> Figure:

@@ -11,6 +11,7 @@ from pages.parts.runs import source
 from pages.parts.runs.columns import name_of
 from samedge_core.store import Entry, Query
 from samedge_core.theory.rules import RULES
+from samedge_core.training.history import SYMBOLS
 
 KEY = "runs:family"
 NAME = "Family tree"
@@ -151,8 +152,7 @@ def _tip(entry: Entry) -> Trace:
 
 def _hover(entry: Entry) -> str:
     uses = RULES[entry.rule].uses
-    symbols = {"eta": "η", "rho": "ρ", "beta": "β"}
-    values = " ".join(f"{symbols[name]} {getattr(entry, name):.4g}" for name in uses)
+    values = " ".join(f"{SYMBOLS[name]} {getattr(entry, name):.4g}" for name in uses)
     came = ""
     if entry.parent:
         verb = "rewound" if entry.branch == "rewind" else "forked"

@@ -78,12 +78,18 @@ def update(view: RunView, label: str = "", cursor: int | None = None) -> RunUpda
 
 
 def _shown(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The columns that are drawn: each rule's edge only where it was in force."""
+    """The columns that are drawn: beside 2/eta, only edges that were in force, and only there; the
+    SAM radius where the rule in force uses it."""
     shown = {name: column for name, column in columns.items() if name != "rule"}
-    for rule, spec in RULES.items():
-        if rule != "gd":
-            shown[spec.column] = np.where(columns["rule"] == rule, shown[spec.column], np.nan)
-    return shown
+    uses_rho = np.zeros(len(columns["step"]), dtype=bool)
+    for name, rule in RULES.items():
+        in_force = columns["rule"] == name
+        uses_rho |= in_force & ("rho" in rule.uses)
+        if name != "gd" and not in_force.any():
+            del shown[rule.column]
+        elif name != "gd":
+            shown[rule.column] = np.where(in_force, shown[rule.column], np.nan)
+    return shown | {"rho": np.where(uses_rho, shown["rho"], np.nan)}
 
 
 def _row(run_id: str, step: int) -> dict[str, float]:

@@ -83,7 +83,8 @@ def _edges(made: SpectrumAtStep) -> list[tuple[str, float, str]]:
     """Name, place and colour of 2/eta and of the rule's own edge at that step."""
     edges = [("2/η", float(gd_edge(made.hyper.eta)), "gd")]
     if made.hyper.rule != "gd":
-        edges.append((RULES[made.hyper.rule].edge_name, made.edge, made.hyper.rule))
+        rule = RULES[made.hyper.rule]
+        edges.append((rule.edge_name, made.edge, rule.look.colour))
     return edges
 
 

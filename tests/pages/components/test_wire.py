@@ -56,6 +56,13 @@ def decoded() -> Iterator[Decode]:
         stdin.close()
 
 
+def assert_same_bits(found: np.ndarray, values: np.ndarray) -> None:
+    """But for NaN, of which JavaScript has one and IEEE 754 many."""
+    missing = np.isnan(values)
+    assert (np.isnan(found) == missing).all()
+    assert found[~missing].tobytes() == values[~missing].tobytes()
+
+
 FLOATS = st.one_of(st.floats(width=32), st.sampled_from([0.0, -0.0, np.nan, np.inf, -np.inf]))
 
 
@@ -64,7 +71,7 @@ def test_what_fits_into_float32_comes_out_the_same(decoded, values):
     _, _, found = decoded(values)
     code = encode(values)
     if "from" not in code:
-        assert found.tobytes() == values.astype("f4").astype("f8").tobytes()
+        assert_same_bits(found, values)
     elif "f4" in code:  # growing from its first value on: seven digits of the way
         finite = np.isfinite(values)
         assert (np.isfinite(found) == finite).all()
@@ -125,7 +132,7 @@ def test_a_matrix_comes_in_rows_in_their_order(decoded, values):
     for given_ in (values, values.T, values[::-1]):  # some are not contiguous
         _, rows, found = decoded(given_)
         assert rows == len(given_)
-        assert found.tobytes() == given_.astype("f8").tobytes()
+        assert_same_bits(found, given_.ravel())
 
 
 def test_dataclasses_mappings_and_sequences_become_json():

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { adoptUpdates } from "../../static/adopt.js";
+import { applyUpdates } from "../../static/updates.js";
 
 function update(id, { rows = 3, start = -1, ...rest } = {}) {
   const step = Array.from({ length: rows }, (_, i) => start + 1 + i);
@@ -14,56 +14,56 @@ function update(id, { rows = 3, start = -1, ...rest } = {}) {
 
 function started(...updates) {
   const state = { runs: new Map(), branches: new Map(), ghost: null, replaced: false };
-  adoptUpdates(state, updates);
+  applyUpdates(state, updates);
   return state;
 }
 
 test("a replaced run is the ghost of the next, and of the one after it no longer", () => {
   const state = started(update("a"));
-  assert.deepEqual(adoptUpdates(state, [update("b")]), { news: true, gap: false });
+  assert.deepEqual(applyUpdates(state, [update("b")]), { changed: true, gap: false });
   assert.deepEqual([[...state.runs.keys()], state.ghost.id, state.replaced], [["b"], "a", true]);
-  adoptUpdates(state, [update("c")]);
+  applyUpdates(state, [update("c")]);
   assert.equal(state.ghost.id, "b");
 });
 
 test("a run that never moved leaves the ghost as it is", () => {
   const state = started(update("a"));
-  adoptUpdates(state, [update("b", { rows: 1 })]);
-  adoptUpdates(state, [update("c")]);
+  applyUpdates(state, [update("b", { rows: 1 })]);
+  applyUpdates(state, [update("c")]);
   assert.equal(state.ghost.id, "a");
 });
 
 test("no run at all is a pause, after which the last one is the ghost", () => {
   const state = started(update("a"));
-  assert.equal(adoptUpdates(state, []).news, true);
-  assert.equal(adoptUpdates(state, []).news, false);
-  adoptUpdates(state, [update("b")]);
+  assert.equal(applyUpdates(state, []).changed, true);
+  assert.equal(applyUpdates(state, []).changed, false);
+  applyUpdates(state, [update("b")]);
   assert.equal(state.ghost.id, "a");
 });
 
 test("a ghost that comes back keeps its rows", () => {
   const state = started(update("a"));
-  adoptUpdates(state, [update("b")]);
-  assert.deepEqual(adoptUpdates(state, [update("a", { start: 2 })]), { news: true, gap: false });
+  applyUpdates(state, [update("b")]);
+  assert.deepEqual(applyUpdates(state, [update("a", { start: 2 })]), { changed: true, gap: false });
   assert.deepEqual([state.runs.get("a").rows, state.ghost.id], [6, "b"]);
 });
 
 test("one of several runs that leaves is forgotten", () => {
   const state = started(update("a"), update("b"));
-  adoptUpdates(state, [update("a", { start: 2 })]);
+  applyUpdates(state, [update("a", { start: 2 })]);
   assert.deepEqual([[...state.runs.keys()], state.ghost], [["a"], null]);
 });
 
 test("a run that was rewound is a branch with rows of its own, not a ghost", () => {
   const state = started(update("a"));
-  adoptUpdates(state, [update("b"), update("a", { abandoned: true, rows: 1 })]);
+  applyUpdates(state, [update("b"), update("a", { abandoned: true, rows: 1 })]);
   assert.deepEqual([state.ghost, state.branches.get("a").rows], [null, 1]);
-  adoptUpdates(state, [update("b")]);
+  applyUpdates(state, [update("b")]);
   assert.equal(state.branches.size, 0);
 });
 
 test("missing rows are reported, also of a run that the browser has never seen", () => {
   const state = started(update("a"));
-  assert.deepEqual(adoptUpdates(state, [update("a", { start: 9 })]), { news: false, gap: true });
-  assert.deepEqual(adoptUpdates(state, [update("new", { start: 9 })]), { news: true, gap: true });
+  assert.deepEqual(applyUpdates(state, [update("a", { start: 9 })]), { changed: false, gap: true });
+  assert.deepEqual(applyUpdates(state, [update("new", { start: 9 })]), { changed: true, gap: true });
 });

@@ -11,22 +11,22 @@ const { RunBuffer } = await part("buffer.js");
 /**
  * Take over the runs of a message, its abandoned branches and their new rows: all that are not in it are no
  * longer shown. Returns whether there is anything new to draw, and whether rows are missing.
- * @type {(state: Known, updates: RunUpdate[]) => { news: boolean, gap: boolean }}
+ * @type {(state: Known, updates: RunUpdate[]) => { changed: boolean, gap: boolean }}
  */
-export function adoptUpdates(state, updates) {
+export function applyUpdates(state, updates) {
   const [branches, runs] = [true, false].map((wanted) => updates.filter(({ abandoned }) => abandoned === wanted));
-  const branchesChanged = adoptBranches(state, branches.map(({ id }) => id));
-  const runsChanged = adoptRuns(state, runs.map(({ id }) => id));
+  const branchesChanged = showBranches(state, branches.map(({ id }) => id));
+  const runsChanged = showRuns(state, runs.map(({ id }) => id));
   const outcomes = [
     ...branches.map((update) => state.branches.get(update.id)?.accept(update)),
     ...runs.map((update) => state.runs.get(update.id)?.accept(update)),
   ];
-  const news = branchesChanged || runsChanged || outcomes.includes("new");
-  return { news, gap: outcomes.includes("gap") };
+  const changed = branchesChanged || runsChanged || outcomes.includes("new");
+  return { changed, gap: outcomes.includes("gap") };
 }
 
 /** Make the abandoned branches those of the message; each has a buffer apart from the run's own. */
-function adoptBranches(/** @type {Known} */ state, /** @type {string[]} */ ids) {
+function showBranches(/** @type {Known} */ state, /** @type {string[]} */ ids) {
   const same = ids.length === state.branches.size && ids.every((id) => state.branches.has(id));
   state.branches = new Map(ids.map((id) => [id, state.branches.get(id) ?? new RunBuffer(id)]));
   if (state.ghost && ids.includes(state.ghost.id)) state.ghost = null;
@@ -34,7 +34,7 @@ function adoptBranches(/** @type {Known} */ state, /** @type {string[]} */ ids) 
 }
 
 /** Make the shown runs those of the message; a replaced run becomes the ghost, others are forgotten. */
-function adoptRuns(/** @type {Known} */ state, /** @type {string[]} */ ids) {
+function showRuns(/** @type {Known} */ state, /** @type {string[]} */ ids) {
   const gone = [...state.runs.values()].filter((run) => !ids.includes(run.id));
   const come = ids.filter((id) => !state.runs.has(id));
   if (!gone.length && !come.length) return false;
