@@ -79,7 +79,7 @@ class Trajectory:
         return np.hypot.reduce(self.gradient, axis=1)
 
     @cached_property
-    def uphill(self) -> NDArray[np.float64]:
+    def perturbed(self) -> NDArray[np.float64]:
         """The points at which the rule takes its gradient, shape (n + 1, d): w + rho u for SAM, w
         for GD."""
         reach = REACHES[self.rule](self.rho, self.grad_norm)

@@ -80,7 +80,7 @@ class Rule:
         follows_norm: its edge moves with the gradient norm.
         reach: from rho and gradient norms, the s of an update w <- w - eta grad L(w + s g), which
             small landscapes need; None for an update of another form.
-        uphill: the point w + s g in words, where that is not w.
+        perturbed: the point w + s g in words; empty where it is w.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Rule:
     edge_text: str = ""
     follows_norm: bool = False
     reach: Reach | None = None
-    uphill: str = ""
+    perturbed: str = ""
 
     @property
     def edge_name(self) -> str:
@@ -156,7 +156,7 @@ RULES: dict[str, Rule] = {
             look=Look("sam", dash="10px,4px", width=2.6, marker="diamond"),
             follows_norm=True,
             reach=edges.sam_reach,
-            uphill="w + ρu",
+            perturbed="w + ρu",
         ),
         Rule(
             name="usam",
@@ -169,7 +169,7 @@ RULES: dict[str, Rule] = {
             formula=r"\frac{\sqrt{1+8*<rho>/<eta>}-1}{2*<rho>}",
             look=Look("usam", dash="dashdot", path="dot", marker="square"),
             reach=lambda rho, norm: rho,
-            uphill="w + ρg",
+            perturbed="w + ρg",
         ),
         Rule(
             name="polyak",

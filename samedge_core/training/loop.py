@@ -165,14 +165,14 @@ def _advance(
     estimate = state.tracker.measure(operator, step=state.step)
     state.cadence.measured(state.step, estimate.sharpness, taken.norm)
     # SAM's gradient on the measured batch; where that is the step's own, the step has it
-    uphill = None if shown is taken else _updated(problem, state, seen, shown.g).uphill_gradient
+    uphill = None if shown is taken else _updated(problem, state, seen, shown.g).perturbed_gradient
     row.seconds = watch.lap()
     whole = not config.batch_size and config.hessian_share == 1
     _evaluate(row, problem, state.w, operator if whole else None)
     row.evaluation_seconds = watch.lap()
     step = _step(problem, state, batch, taken.g)
     watch.lap()
-    uphill = step.uphill_gradient if shown is taken else uphill
+    uphill = step.perturbed_gradient if shown is taken else uphill
     _record(row, estimate, config.top_k, shown, uphill)
     # where the step needs the gradient that came with it, the operator is no cost of measuring
     row.seconds += watch.lap() + (0.0 if shown is taken else apart)

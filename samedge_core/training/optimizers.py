@@ -25,11 +25,11 @@ Gradient = Callable[[Tensor], Tensor]
 
 class Step(NamedTuple):
     """The next iterate w (P,), the velocity (P,), and the gradient that moved w where that is not g
-    itself (SAM's gradient at the uphill point), else None."""
+    itself (SAM's gradient at the perturbed point), else None."""
 
     w: Tensor
     velocity: Tensor
-    uphill_gradient: Tensor | None = None
+    perturbed_gradient: Tensor | None = None
 
 
 Update = Callable[[Tensor, Tensor, Tensor, Hyperparameters, Gradient], Step]
@@ -49,7 +49,7 @@ def update_of(rule: str) -> Callable[[Update], Update]:
 def update(
     w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
 ) -> Step:
-    """One step of the rule in force. `gradient(w)` evaluates grad L on the same batch as g."""
+    """Return one step of the rule in force. `gradient(w)` is grad L at w on the same batch as g."""
     return UPDATES[hyper.rule](w, g, velocity, hyper, gradient)
 
 
@@ -63,21 +63,21 @@ def _sam(
     w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
 ) -> Step:
     grad_norm = vector_norm(g)
-    # the paper's code divides by ||g|| + 1e-5; we take u = 0 at ||g|| = 0: the uphill point
-    # is then w, the step zero at g = 0, and GD's where the norm of a tiny g underflows
+    # the paper's code divides by ||g|| + 1e-5; we take u = 0 at ||g|| = 0: the perturbed
+    # point is then w, the step zero at g = 0, and GD's where the norm of a tiny g underflows
     if grad_norm == 0:
         return Step(w - hyper.eta * g, velocity, g)
-    return _uphill(w, g, velocity, hyper, gradient, g / grad_norm)
+    return _perturbed(w, g, velocity, hyper, gradient, g / grad_norm)
 
 
 @update_of("usam")
 def _usam(
     w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient
 ) -> Step:
-    return _uphill(w, g, velocity, hyper, gradient, g)
+    return _perturbed(w, g, velocity, hyper, gradient, g)
 
 
-def _uphill(
+def _perturbed(
     w: Tensor,
     g: Tensor,
     velocity: Tensor,
@@ -85,9 +85,9 @@ def _uphill(
     gradient: Gradient,
     direction: Tensor,
 ) -> Step:
-    # at rho = 0 the uphill point is w: using g itself makes SAM equal GD bit for bit, at GD's price
-    uphill = g if hyper.rho == 0 else gradient(w + hyper.rho * direction)
-    return Step(w - hyper.eta * uphill, velocity, uphill)
+    # at rho = 0 that point is w: taking g itself makes SAM equal GD bit for bit, at GD's price
+    perturbed = g if hyper.rho == 0 else gradient(w + hyper.rho * direction)
+    return Step(w - hyper.eta * perturbed, velocity, perturbed)
 
 
 @update_of("polyak")

@@ -45,7 +45,7 @@ def test_without_a_radius_every_rule_is_gd_bit_for_bit(start, eta, rule):
     gd = descend(VALLEY, "gd", eta, 0.2, start, 40)
     other = descend(VALLEY, rule, eta, 0.0, start, 40)
     assert gd.w.tobytes() == other.w.tobytes()
-    np.testing.assert_array_equal(other.uphill, other.w)
+    np.testing.assert_array_equal(other.perturbed, other.w)
 
 
 def test_gd_is_a_power_of_the_multiplier():
@@ -73,14 +73,14 @@ def test_at_zero_gradient_the_step_is_zero():
     for rule in PLAIN_RULES:
         still = descend(Quadratic([5.0, 1.0]), rule, 0.3, 0.2, (0.0, 0.0), 5)
         np.testing.assert_array_equal(still.w, np.zeros((6, 2)))
-        np.testing.assert_array_equal(still.uphill, still.w)
+        np.testing.assert_array_equal(still.perturbed, still.w)
 
 
 def test_an_escape_ends_the_record_with_finite_numbers():
     run = descend(VALLEY, "gd", 0.5, 0.0, (3.0, 0.2), 5000)
     assert run.escaped
     assert run.steps < 20
-    for values in (run.w, run.loss, run.grad_norm, run.sharpness, run.edge, run.uphill):
+    for values in (run.w, run.loss, run.grad_norm, run.sharpness, run.edge, run.perturbed):
         assert np.isfinite(values).all()
 
 
@@ -94,9 +94,9 @@ def test_what_is_measured_along_the_way():
         np.testing.assert_allclose(run.gradient[k], g.numpy(), rtol=1e-12)
         norm = float(g.norm())
         assert run.grad_norm[k] == pytest.approx(norm, rel=1e-12)
-        np.testing.assert_allclose(run.uphill[k], run.w[k] + 0.05 * g.numpy() / norm, rtol=1e-12)
+        np.testing.assert_allclose(run.perturbed[k], run.w[k] + 0.05 * g.numpy() / norm, rtol=1e-12)
         assert run.edge[k] == pytest.approx(sam_edge(0.3, 0.05, norm), rel=1e-12)
-        reached = run.w[k] - 0.3 * np.array(VALLEY.gradient(run.uphill[k]))
+        reached = run.w[k] - 0.3 * np.array(VALLEY.gradient(run.perturbed[k]))
         if k < 30:
             np.testing.assert_allclose(run.w[k + 1], reached, rtol=1e-12)
 

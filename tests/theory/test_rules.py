@@ -1,5 +1,7 @@
 """The table of rules agrees with the edges and with the updates that carry its names."""
 
+import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 from samedge_core.theory import edges
-from samedge_core.theory.rules import RULES, Hyperparameters
+from samedge_core.theory.rules import RULES, Hyperparameters, Settings
 from samedge_core.training.optimizers import UPDATES, update
 
 HYPER = Hyperparameters("gd", eta=0.3, rho=0.2, beta=0.6)
@@ -34,6 +36,41 @@ def test_the_multiplier_of_the_rule_in_force_is_minus_one_at_its_edge(rule):
     for norm in NORMS:
         edge = np.asarray(hyper.edge(norm))
         assert hyper.multiplier(edge, norm) == pytest.approx(-1, rel=1e-12)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
+def test_the_formula_of_an_edge_has_its_value(rule):
+    row = {"eta": 0.3, "rho": 0.2, "beta": 0.6, "grad_norm": 2.0, "edge": 5.0}
+    expression = re.sub(r"<(\w+)>", lambda found: repr(row[found[1]]), rule.formula)
+    for latex, python in (
+        (r"\frac", ""),
+        (r"\sqrt", "sqrt"),
+        (r"\left(", "*("),
+        (r"\right", ""),
+        (r"\,", "*"),
+        ("}{", ")/("),
+        ("{", "("),
+        ("}", ")"),
+    ):
+        expression = expression.replace(latex, python)
+    expected = rule.edge(Settings(0.3, 0.2, 0.6), 2.0)
+    assert eval(expression, {"sqrt": math.sqrt}) == pytest.approx(expected, rel=1e-13)
+
+
+def test_formulas_in_symbols_and_with_numbers():
+    assert RULES["sam"].latex() == (
+        r"\text{SAM-edge} = \frac{\|g\|}{2\rho}"
+        r"\left(\sqrt{1+\frac{8\rho}{\eta\|g\|}}-1\right)"
+    )
+    row = {"eta": 0.1, "rho": 0.05, "beta": 0.9, "grad_norm": 1e-4, "edge": 0.3137}
+    assert RULES["usam"].latex(row) == (
+        r"\text{USAM-edge} = \frac{\sqrt{1+8\rho/\eta}-1}{2\rho}"
+        r" = \frac{\sqrt{1+8 \cdot 0.05/0.1}-1}{2 \cdot 0.05} = \mathbf{0.3137}"
+    )
+    number = r"\frac{1.000 \cdot 10^{-4}}{2 \cdot 0.05}"
+    assert RULES["sam"].latex_with_numbers(row).startswith(number)
+    # 0/0 there, where the rule is GD
+    assert RULES["sam"].latex_with_numbers(row | {"rho": 0.0}) == r"\frac{2}{0.1}\;(\rho = 0)"
 
 
 def test_every_rule_has_an_update():

@@ -14,36 +14,24 @@ from typing import Any
 
 from samedge_core.theory.rules import RULES, Look, Rule
 
-RULES["half"] = Rule(
-    name="half",
-    short="Half",
-    title="GD with a halved step",
-    uses=("eta",),
-    gradients=1,
-    edge=lambda h, norm: 4 / h.eta,
-    multiplier=lambda h, c, norm: 1 - h.eta * c / 2,
-    formula=r"\frac{4}{<eta>}",
-    look=Look("grad", dash="3px,1px"),
-)
-# what has read the table of rules reads it again
-for name in [name for name in sys.modules if name.startswith("samedge_core")]:
-    if not name.startswith("samedge_core.theory"):
-        del sys.modules[name]
 
-import samedge_core as se  # noqa: E402
-from pages.parts.components.live import View, encode  # noqa: E402
-from pages.parts.views import feed  # noqa: E402
-from samedge_core import cli  # noqa: E402
-from samedge_core.analysis import compare, figures  # noqa: E402
-from samedge_core.experiments.comparisons import COMPARISONS  # noqa: E402
-from samedge_core.experiments.hints import hints  # noqa: E402
-from samedge_core.training.optimizers import Step, update_of  # noqa: E402
-
-
-@update_of("half")
-def half(w, g, velocity, hyper, gradient) -> Step:
-    """The update."""
-    return Step(w - hyper.eta / 2 * g, velocity)
+def define() -> None:
+    """Add the entry, before anything else has read the table."""
+    RULES["half"] = Rule(
+        name="half",
+        short="Half",
+        title="GD with a halved step",
+        uses=("eta",),
+        gradients=1,
+        edge=lambda h, norm: 4 / h.eta,
+        multiplier=lambda h, c, norm: 1 - h.eta * c / 2,
+        formula=r"\frac{4}{<eta>}",
+        look=Look("grad", dash="3px,1px"),
+    )
+    # what has read the table of rules reads it again
+    for name in [name for name in sys.modules if name.startswith("samedge_core")]:
+        if not name.startswith("samedge_core.theory"):
+            del sys.modules[name]
 
 
 def page(view) -> None:
@@ -55,6 +43,8 @@ def page(view) -> None:
 
 def said(*arguments: str) -> str:
     """What a command prints."""
+    from samedge_core import cli
+
     with contextlib.redirect_stdout(io.StringIO()) as out:
         assert cli.main(arguments) == 0
     return out.getvalue()
@@ -62,7 +52,20 @@ def said(*arguments: str) -> str:
 
 def main() -> None:
     """Everything, as one JSON object."""
+    define()
     from streamlit.testing.v1 import AppTest
+
+    import samedge_core as se
+    from pages.parts.components.live import View, encode
+    from pages.parts.views import feed
+    from samedge_core.analysis import compare, figures
+    from samedge_core.experiments.comparisons import COMPARISONS
+    from samedge_core.experiments.hints import hints
+    from samedge_core.training.optimizers import Step, update_of
+
+    @update_of("half")
+    def _half(w, g, velocity, hyper, gradient) -> Step:
+        return Step(w - hyper.eta / 2 * g, velocity)
 
     config = se.RunConfig(problem="quadratic", rule="half", eta=0.2, steps=6, dtype="float64")
     history = se.run(config)

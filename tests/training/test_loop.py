@@ -104,7 +104,7 @@ def test_a_row_describes_the_iterate_before_its_update():
         assert row["lambda_max"] == pytest.approx(values[order[0]], rel=1e-3)  # the budget
         assert row["sam_edge"] == se.sam_edge(0.5, 0.1, row["grad_norm"])
         top = vectors[:, order]
-        for name, vector in (("grad", g), ("sam", step.uphill_gradient)):
+        for name, vector in (("grad", g), ("sam", step.perturbed_gradient)):
             assert vector is not None
             shares = np.abs(top.T @ vector.numpy()) / float(vector.norm())
             # a residual of 3e-3 over a relative gap above 0.1 turns a vector by 3e-2 at most

@@ -88,8 +88,8 @@ def test_the_gradient_is_taken_uphill(rule, uphill):
     # one float32 rounding each in u, rho u, w + rho u
     torch.testing.assert_close(asked[0], torch.tensor(uphill), rtol=3e-7, atol=0)
     assert taken.w.tolist() == [0.0, -1.0]
-    assert taken.uphill_gradient is not None
-    assert taken.uphill_gradient.tolist() == [10.0, 20.0]
+    assert taken.perturbed_gradient is not None
+    assert taken.perturbed_gradient.tolist() == [10.0, 20.0]
 
 
 # --- second implementations -----------------------------------------------------------------

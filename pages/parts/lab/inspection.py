@@ -309,7 +309,7 @@ def _point(mark: Mark, rule: str) -> Trace:
 
 
 def _symbol(place: Place, rule: str) -> str:
-    return (place == "uphill" and RULES[rule].uphill) or MARKS[place][0]
+    return (place == "uphill" and RULES[rule].perturbed) or MARKS[place][0]
 
 
 def _about_slices(view: RunView, made: Inspection) -> str:

@@ -51,7 +51,9 @@ def _hops(values: Values, radius: float) -> bool:
 
 def _half_width(values: Values, shown: draw.Descents, radius: float) -> float:
     """Half of the parabola that is drawn: start, orbit and uphill points, not what escapes."""
-    reach = values["rho"] if any(values[rule] for rule in RULE_NAMES if RULES[rule].uphill) else 0
+    reach = (
+        values["rho"] if any(values[rule] for rule in RULE_NAMES if RULES[rule].perturbed) else 0
+    )
     wanted = [abs(values["w0"]), abs(values["w0"]) + reach, 1e-3]
     if _hops(values, radius):
         wanted.append(min(radius + reach, 20 * max(wanted)))
@@ -69,7 +71,7 @@ def _parabola(values: Values, shown: draw.Descents, radius: float) -> Figure:
         )
     ]
     for rule, run in shown.items():
-        if RULES[rule].uphill and values["rho"] > 0:
+        if RULES[rule].perturbed and values["rho"] > 0:
             traces += _uphill(rule, run, 10 * half)
         traces += draw.path(rule, run, run.w[:, 0], run.loss, far=10 * top)
     layout: dict[str, Any] = {
@@ -91,12 +93,12 @@ def _parabola(values: Values, shown: draw.Descents, radius: float) -> Figure:
 def _uphill(rule: str, run: Trajectory, far: float) -> list[Trace]:
     """SAM's look uphill: from each iterate to the point where the gradient is taken."""
     shown = sampled_steps(run.steps)
-    here, there = run.w[shown, 0], run.uphill[shown, 0]
+    here, there = run.w[shown, 0], run.perturbed[shown, 0]
     here, there = (np.where(np.abs(there) < far, x, np.nan) for x in (here, there))
     gap = np.full(len(shown), np.nan)
     x = np.stack([here, there, gap], axis=1).ravel()
     y = run.landscape.loss([x])
-    name = f"{RULE_NAMES[rule]} looks at {RULES[rule].uphill}"
+    name = f"{RULE_NAMES[rule]} looks at {RULES[rule].perturbed}"
     steps = np.repeat(shown, 3)
     trace = draw.line(
         name,
