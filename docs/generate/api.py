@@ -6,6 +6,8 @@ from functools import cache
 
 import griffe
 
+import samedge_core
+
 TOPICS = {  # of the rooms that define them, in the order of the page
     "training": "A run: configuration, training, record",
     "experiments": "Presets",
@@ -33,10 +35,10 @@ def reference() -> str:
 def public() -> dict[str, str]:
     """Where each public name is defined, by name."""
     package = griffe.load("samedge_core", resolve_aliases=True)
+    members = {name: package.members[name] for name in samedge_core.__all__}
     return {
         name: member.final_target.path if isinstance(member, griffe.Alias) else member.path
-        for name, member in package.members.items()
-        if member.is_public and not member.is_module and name != "TYPE_CHECKING"
+        for name, member in members.items()
     }
 
 
