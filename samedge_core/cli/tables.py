@@ -11,6 +11,7 @@ from samedge_core.fields import Field
 from samedge_core.problems.registry import ProblemSpec
 from samedge_core.store import Entry
 from samedge_core.theory.rules import RULES
+from samedge_core.training.config import RunConfig
 
 WIDTH = 100  # characters a line
 TITLE = 30  # of a run
@@ -28,8 +29,7 @@ def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> str:
 
 def presets_text(presets: Iterable[Preset]) -> str:
     """A line a preset; rho only where the rule uses it."""
-    head = ("name", "title", "problem", "rule", "eta", "rho", "steps")
-    return aligned([head, *(_preset_row(preset) for preset in presets)])
+    return _table([_preset_row(preset) for preset in presets])
 
 
 def problems_text(problems: Iterable[ProblemSpec]) -> str:
@@ -37,18 +37,25 @@ def problems_text(problems: Iterable[ProblemSpec]) -> str:
     return "\n\n".join(_problem_text(spec) for spec in problems)
 
 
-def _preset_row(preset: Preset) -> tuple[str, ...]:
+def _table(rows: Sequence[dict[str, str]]) -> str:
+    """Rows below the names of their columns."""
+    return aligned([tuple(rows[0]), *(tuple(row.values()) for row in rows)])
+
+
+def _preset_row(preset: Preset) -> dict[str, str]:
     config = preset.config
-    rho = f"{config.rho:g}" if "rho" in RULES[config.rule].uses else "-"
-    return (
-        preset.name,
-        preset.title,
-        config.problem,
-        config.rule,
-        f"{config.eta:g}",
-        rho,
-        str(config.steps),
-    )
+    return {
+        "name": preset.name,
+        "title": preset.title,
+        **_setting_cells(config),
+        "steps": str(config.steps),
+    }
+
+
+def _setting_cells(of: RunConfig | Entry) -> dict[str, str]:
+    """Problem and rule, eta, and rho where the rule uses it."""
+    rho = f"{of.rho:g}" if "rho" in RULES[of.rule].uses else "-"
+    return {"problem": of.problem, "rule": of.rule, "eta": f"{of.eta:g}", "rho": rho}
 
 
 def _problem_text(spec: ProblemSpec) -> str:
@@ -64,20 +71,7 @@ def _option_row(field: Field) -> tuple[str, ...]:
 
 def runs_text(entries: Iterable[Entry], length: int) -> str:
     """A line a run, its id cut to `length` characters."""
-    head = (
-        "id",
-        "status",
-        "title",
-        "problem",
-        "rule",
-        "eta",
-        "rho",
-        "seed",
-        "steps",
-        "ratio",
-        "deviation",
-    )
-    return aligned([head, *(_run_row(entry, length) for entry in entries)])
+    return _table([_run_row(entry, length) for entry in entries])
 
 
 def family_text(entries: Sequence[Entry], length: int, *, chosen: str) -> str:
@@ -106,21 +100,17 @@ def sentence(text: object) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
-def _run_row(entry: Entry, length: int) -> tuple[str, ...]:
-    rho = f"{entry.rho:g}" if "rho" in RULES[entry.rule].uses else "-"
-    return (
-        entry.id[:length],
-        _status(entry),
-        _cut(entry.title),
-        entry.problem,
-        entry.rule,
-        f"{entry.eta:g}",
-        rho,
-        str(entry.seed),
-        f"{entry.last_step + 1}/{entry.steps}",
-        shown(entry.ratio, digits=4),
-        shown(entry.deviation, digits=3),
-    )
+def _run_row(entry: Entry, length: int) -> dict[str, str]:
+    return {
+        "id": entry.id[:length],
+        "status": _status(entry),
+        "title": _cut(entry.title),
+        **_setting_cells(entry),
+        "seed": str(entry.seed),
+        "steps": f"{entry.last_step + 1}/{entry.steps}",
+        "ratio": shown(entry.ratio, digits=4),
+        "deviation": shown(entry.deviation, digits=3),
+    }
 
 
 def _status(entry: Entry) -> str:

@@ -178,7 +178,7 @@ def _run(options: argparse.Namespace) -> Exit:
         with opened() as runs:
             run = _to_resume(runs, options)
             _check_out(options.out, run)
-            resumed = _headless().resumed(
+            resumed = _local().resumed(
                 runs.store,
                 run,
                 steps=steps,
@@ -197,7 +197,7 @@ def _fork(options: argparse.Namespace) -> Exit:
     changes, steps = _changes("fork", assigned(options.assignments))
     _check_out(options.out)
     with opened() as runs:
-        forked = _headless().forked(
+        forked = _local().forked(
             runs.store,
             runs[options.id].there().id,
             int(step),
@@ -230,11 +230,11 @@ def _train_new(wanted: Replay, options: argparse.Namespace) -> Exit:
     for hint in hints(wanted.config):
         note(f"note: {hint}")
     with opened() as runs:
-        new = _headless().new(wanted.config, wanted.interventions, threads=options.threads)
+        new = _local().new(wanted.config, wanted.interventions, threads=options.threads)
         return _train(runs, new, options)
 
 
-def _headless() -> type[LocalRun]:
+def _local() -> type[LocalRun]:
     from samedge_core.runs.local import LocalRun  # loads torch
 
     return LocalRun

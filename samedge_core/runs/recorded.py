@@ -280,10 +280,7 @@ class StoredRun:
     @property
     def origin(self) -> Origin | None:
         """Which run this one left, and at which step; None for one that began by itself."""
-        entry = self.entry
-        if entry.parent is None or entry.parent_step is None:
-            return None
-        return Origin(entry.parent, entry.parent_step, entry.branch or "fork")  # pyright: ignore[reportArgumentType]
+        return self.entry.origin
 
     @property
     def family(self) -> list[StoredRun]:

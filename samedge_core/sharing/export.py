@@ -73,11 +73,10 @@ def write_results(folder: Path, history: History, about: Mapping[str, Any]) -> l
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name in RESULTS:
-        if name == RUN:
-            continue
+    for name in RESULTS[:-1]:
+        make = _summary if name == "summary.json" else EXPORTS[Path(name).suffix]
         try:
-            content = _result(name, history, about)
+            content = make(history, about)
         except replay_file.ExchangeError:
             (folder / name).unlink(missing_ok=True)
             continue
@@ -109,12 +108,6 @@ def run_of(folder: Path) -> str | None:
         if not run.isalnum():
             raise ValueError(f"a run's id must be letters and digits, got {run!r:.80}")
     return run
-
-
-def _result(name: str, history: History, about: Mapping[str, Any]) -> bytes:
-    if name == "summary.json":
-        return _summary_json(history).encode()
-    return EXPORTS[Path(name).suffix](history, about)
 
 
 def _parquet(history: History, about: Mapping[str, Any]) -> bytes:
@@ -166,10 +159,10 @@ EXPORTS: Mapping[str, Callable[[History, Mapping[str, Any]], bytes]] = {
 """By suffix, what makes the content of such a file."""
 
 
-def _summary_json(history: History) -> str:
+def _summary(history: History, about: Mapping[str, Any]) -> bytes:
     values = asdict(summarise(history))
     known = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in values.items()
     }
-    return json.dumps({"schema": SCHEMA, **known}, indent=2, allow_nan=False) + "\n"
+    return (json.dumps({"schema": SCHEMA, **known}, indent=2, allow_nan=False) + "\n").encode()

@@ -3,26 +3,9 @@
 from __future__ import annotations
 
 import os
-import pickle
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-# what parquet, JSON, zip and torch raise on bytes that are not theirs
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    zipfile.BadZipFile,
-    pickle.UnpicklingError,
-)
 
 
 class SavedError(ValueError):
@@ -36,7 +19,7 @@ def reading(file: Path) -> Iterator[Path]:
         yield file
     except FileNotFoundError:
         raise SavedError(f"{file} is missing: {file.parent} holds no complete run") from None
-    except _UNREADABLE as error:
+    except Exception as error:
         what = f"{type(error).__name__}: {error}"
         raise SavedError(f"{file} is damaged or not part of a saved run ({what})") from error
 

@@ -107,17 +107,11 @@ def state_before(store: Store, record: RunRecord, step: int) -> Kept | None:
         shared = _kept(store, origin.parent, step)
         if shared and (kept is None or shared.step > kept.step):
             kept = shared
-        origin = _origin_of(store, origin.parent)
+        parent = store.catalogue.entry(origin.parent)
+        origin = parent and parent.origin
     return kept
 
 
 def _kept(store: Store, run: str, step: int) -> Kept | None:
     found = store.state_before(run, step)
     return Kept(run, *found) if found else None
-
-
-def _origin_of(store: Store, run: str) -> Origin | None:
-    entry = store.catalogue.entry(run)
-    if entry is None or entry.parent is None or entry.parent_step is None:
-        return None
-    return Origin(entry.parent, entry.parent_step)

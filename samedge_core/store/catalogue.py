@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from samedge_core.store.record import Branch, Origin
 from samedge_core.store.tables import runs, servers, tags
 
 ALIVE_SECONDS = 15.0  # without a heartbeat for so long, a server is taken for dead
@@ -93,7 +94,7 @@ class Entry:
     root: str
     parent: str | None
     parent_step: int | None
-    branch: str | None
+    branch: Branch | None
     server: str | None
     stop_reason: str | None
     stop_what: str | None
@@ -118,6 +119,13 @@ class Entry:
     removed: float | None
     status: Status
     tags: tuple[str, ...]
+
+    @property
+    def origin(self) -> Origin | None:
+        """Which run this one left, and at which step; None for one that began by itself."""
+        if self.parent is None or self.parent_step is None:
+            return None
+        return Origin(self.parent, self.parent_step, self.branch or "fork")
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,7 @@ def group_key(record: RunRecord) -> str:
     config = record.config.to_values()
     same = {name: value for name, value in config.items() if name not in ("seed", "steps")}
     # what is planned counts before it has come: seeds of one setting are one group from the start
-    changes = [(item.step, dict(item.changes)) for item in record.interventions if item.changes]
-    ahead = [(item.step, dict(item.changes)) for item in record.planned]
-    changes += [item for item in ahead if item not in changes]
+    changes = [item.what for item in record.interventions if item.changes]
+    changes += [item.what for item in record.planned if item.what not in changes]
     text = json.dumps([same, changes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

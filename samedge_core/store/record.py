@@ -82,12 +82,9 @@ class RunRecord:
 
     def ahead(self, history: History) -> list[Intervention]:
         """What is planned and has not been made yet."""
-        made = [(item.step, dict(item.changes)) for item in history.interventions]
-        return [
-            item
-            for item in self.planned
-            if item.step > history.last_step and (item.step, dict(item.changes)) not in made
-        ]
+        made = [item.what for item in history.interventions]
+        coming = [item for item in self.planned if item.step > history.last_step]
+        return [item for item in coming if item.what not in made]
 
     def to_json(self) -> str:
         """All of it, with the schema number and a checksum."""

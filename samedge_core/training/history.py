@@ -141,6 +141,11 @@ class Intervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cls(step, Changes(new), Changes({n: before[n] for n in new})) if new else None
 
     @property
+    def what(self) -> tuple[int, Mapping[str, Any]]:
+        """The step and the changes: all that a replay repeats."""
+        return self.step, self.changes
+
+    @property
     def label(self) -> str:
         """Short text for a chart: "η 1 → 0.5"."""
         if not self.changes:

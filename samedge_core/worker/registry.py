@@ -6,7 +6,8 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,23 +18,9 @@ from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import NOTHING, Changes, RunConfig
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import StopReason
+from samedge_core.worker import messages
 from samedge_core.worker.inspections import RunInspection
 from samedge_core.worker.live_run import LiveRun
-from samedge_core.worker.messages import (
-    Advance,
-    Change,
-    End,
-    Ended,
-    Intervened,
-    Pace,
-    Pause,
-    Ready,
-    Report,
-    Resume,
-    Rows,
-    Snapshot,
-    Status,
-)
 from samedge_core.worker.pool import WorkerPool
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.settings import Settings
@@ -179,13 +166,12 @@ class RunRegistry:
         """
         if not self.open(run_id):
             raise KeyError(run_id)
-        with self._lock:
-            run = self._runs[run_id]
+        with self._held(run_id) as run:
             run.seen_at = time.monotonic()
             if run.unwatched:
                 run.unwatched = False
                 if not run.paused and run.worker:
-                    run.worker.send(Resume())
+                    run.worker.send(messages.Resume())
                     run.phase = Phase.RUNNING
             ahead = self._queue.index(run.id) if run.phase is Phase.WAITING else 0
             return run.view(start, most, ahead, self._stored.failure(run_id))
@@ -211,14 +197,13 @@ class RunRegistry:
 
     def pause(self, run_id: str) -> None:
         """Stop stepping after the current step."""
-        with self._lock:
-            run = self._runs[run_id]
+        with self._held(run_id) as run:
             run.paused, run.owed = True, 0
             if run.phase is Phase.WAITING:
                 self._queue.remove(run.id)
                 run.phase = Phase.PAUSED
             elif run.worker:
-                run.worker.send(Pause())
+                run.worker.send(messages.Pause())
                 run.phase = Phase.PAUSED
 
     def resume(self, run_id: str) -> None:
@@ -229,8 +214,7 @@ class RunRegistry:
         Raises:
             ValueError: the run can't be resumed; the message says why.
         """
-        with self._lock:
-            run = self._runs[run_id]
+        with self._held(run_id) as run:
             stop = run.history.stop
             if stop and not stop.reason.resumable:
                 raise ValueError(f"this run can't be resumed: {stop.message}")
@@ -244,20 +228,19 @@ class RunRegistry:
                     run.history.intervene(Intervention(run.history.last_step + 1))
                 self._enqueue(run)
             elif run.worker:
-                run.worker.send(Resume())
+                run.worker.send(messages.Resume())
                 run.phase = Phase.RUNNING
             elif run.phase is Phase.PAUSED:  # paused while it waited for a worker
                 self._enqueue(run)
 
     def advance(self, run_id: str, steps: int = 1) -> None:
         """Take `steps` steps and pause; as soon as there is a worker for it."""
-        with self._lock:
-            run = self._runs[run_id]
+        with self._held(run_id) as run:
             if run.phase is Phase.ENDED:
                 return
             run.paused = True
             if run.worker:
-                run.worker.send(Advance(steps))
+                run.worker.send(messages.Advance(steps))
                 return
             run.owed += steps
             if run.phase is Phase.PAUSED:  # while it waited for a worker
@@ -265,19 +248,17 @@ class RunRegistry:
 
     def change(self, run_id: str, changes: Changes) -> None:
         """Change eta, rho, beta or rule from the next step on."""
-        with self._lock:
-            run = self._runs[run_id]
+        with self._held(run_id) as run:
             run.wanted = replace(run.wanted, **changes)
             if run.worker and run.phase is not Phase.ENDED:
-                run.worker.send(Change(changes))
+                run.worker.send(messages.Change(changes))
 
     def pace(self, run_id: str, steps_per_second: float | None) -> None:
         """Limit the speed, for watching step by step; None lifts the limit."""
-        with self._lock:
-            run = self._runs[run_id]
+        with self._held(run_id) as run:
             run.pace = steps_per_second
             if run.worker:
-                run.worker.send(Pace(steps_per_second))
+                run.worker.send(messages.Pace(steps_per_second))
 
     def examine(self, run_id: str, step: int, *, with_spectrum: bool = True) -> None:
         """Look closer at a recorded step, in a process of its own that takes the steps up to it
@@ -286,8 +267,7 @@ class RunRegistry:
         Raises:
             ValueError: a step that is not recorded.
         """
-        with self._lock:
-            run = self._runs[run_id]
+        with self._held(run_id) as run:
             if not 0 <= step <= run.history.last_step:
                 allowed = f"from 0 to {run.history.last_step:,}"
                 raise ValueError(f"step must be {allowed}, the recorded ones, got {step:,}")
@@ -305,20 +285,19 @@ class RunRegistry:
 
     def cancel_inspection(self, run_id: str) -> None:
         """Never mind the step that is being examined; what there was before stays."""
-        with self._lock:
-            self._runs[run_id].inspection.cancel()
+        with self._held(run_id) as run:
+            run.inspection.cancel()
 
     def clear_inspection(self, run_id: str) -> None:
         """Forget what was seen at a step, and the step that is being examined."""
-        with self._lock:
-            self._runs[run_id].inspection.clear()
+        with self._held(run_id) as run:
+            run.inspection.clear()
 
     def stop(self, run_id: str) -> None:
         """End the run; its record and last snapshot stay."""
-        with self._lock:
-            run = self._runs[run_id]
+        with self._held(run_id) as run:
             if run.worker:
-                run.worker.send(End())
+                run.worker.send(messages.End())
             elif run.phase is not Phase.ENDED:
                 if run.phase is Phase.WAITING:
                     self._queue.remove(run.id)
@@ -343,6 +322,12 @@ class RunRegistry:
         self._stored.close()
 
     # --- workers and the queue
+
+    @contextmanager
+    def _held(self, run_id: str) -> Iterator[LiveRun]:
+        """The run, while nothing else changes it."""
+        with self._lock:
+            yield self._runs[run_id]
 
     def _enqueue(self, run: LiveRun) -> None:
         run.phase = Phase.WAITING
@@ -377,7 +362,7 @@ class RunRegistry:
         run.status = None
         worker.send(run.begin(run.session))
         if run.owed:
-            worker.send(Advance(run.owed))
+            worker.send(messages.Advance(run.owed))
             run.owed = 0
 
     def _release(self, run: LiveRun, *, kill: bool = False) -> None:
@@ -401,30 +386,30 @@ class RunRegistry:
 
     # --- what workers report, on their listening threads
 
-    def _on_report(self, worker: WorkerProcess, report: Report) -> None:
+    def _on_report(self, worker: WorkerProcess, report: messages.Report) -> None:
         with self._news:
             if self._closed.is_set():  # what is on its way is not recorded any more
                 return
-            if isinstance(report, Ready):
+            if isinstance(report, messages.Ready):
                 known = self._gradient_seconds or report.gradient_seconds
                 self._gradient_seconds = min(known, report.gradient_seconds)
             run = next((r for r in self._runs.values() if r.worker is worker), None)
             if run is None or getattr(report, "session", None) != run.session:
                 return
             match report:
-                case Rows(_, rows):
+                case messages.Rows(_, rows):
                     run.history.extend(rows[rows["step"] > run.history.last_step])
-                case Intervened(_, intervention):
+                case messages.Intervened(_, intervention):
                     run.intervened(intervention)
-                case Status():
+                case messages.Status():
                     run.status = report
                     run.history.parameters = report.parameters
                     # what was asked for last: this report may have crossed with a Pause or Resume
                     run.phase = Phase.PAUSED if run.paused or run.unwatched else Phase.RUNNING
-                case Snapshot():
+                case messages.Snapshot():
                     run.snapshot = report
                     self._stored.keep(run.id, report)
-                case Ended(_, stop):
+                case messages.Ended(_, stop):
                     run.history.stop = stop
                     run.phase = Phase.ENDED
                     self._release(run, kill=stop.reason is StopReason.FAILED)
@@ -468,7 +453,7 @@ class RunRegistry:
             run.end(StopReason.UNWATCHED, f"nobody watched for {limits.end_after:g} s")
         elif unseen > limits.pause_after and run.worker and run.phase is Phase.RUNNING:
             run.unwatched = True
-            run.worker.send(Pause())
+            run.worker.send(messages.Pause())
             run.phase = Phase.PAUSED
 
     def _drop_oldest(self) -> None:

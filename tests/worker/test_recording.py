@@ -226,7 +226,7 @@ def test_what_is_deleted_is_forgotten_here_and_in_a_server_that_had_opened_it(tm
         run_id = here.start(CONFIG.replace(steps=20))
         ended(here, run_id, 19)
         assert_on_disk(here, run_id)
-        assert there.open(run_id)
+        assert there.view(run_id).last_step == 19  # looking takes it up
         here.resume(run_id)  # the catalogue is told at the next write only: it can be deleted still
         assert here.delete([run_id, "never"]) == [run_id, "never"]
         assert run_id not in here
@@ -235,6 +235,8 @@ def test_what_is_deleted_is_forgotten_here_and_in_a_server_that_had_opened_it(tm
             there.resume(run_id)
         assert not there.open(run_id)
         assert run_id not in there
+        with pytest.raises(KeyError):
+            there.view(run_id)
         time.sleep(2 * WRITE_SECONDS)
         assert not here.open(run_id)
         assert run_id not in store_of(here)
