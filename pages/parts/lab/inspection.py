@@ -27,7 +27,13 @@ NAMES: dict[Along, str] = {"v1": "v₁", "g": "g"}
 MARKS: dict[Place, tuple[str, str, str, int, str]] = {
     # symbol, meaning, shape, size (where they coincide, each shows under the next), label's place
     "iterate": ("w", "the iterate", "circle", 16, "top center"),
-    "uphill": ("w + ρu", "where the update takes its gradient", "triangle-up", 13, "middle right"),
+    "perturbed": (
+        "w + ρu",
+        "where the update takes its gradient",
+        "triangle-up",
+        13,
+        "middle right",
+    ),
     "next": ("w′", "the next iterate", "diamond", 9, "bottom center"),
 }
 
@@ -293,7 +299,7 @@ def _point(mark: Mark, rule: str) -> Trace:
 
 
 def _symbol(place: Place, rule: str) -> str:
-    return "w + ρg" if place == "uphill" and rule == "usam" else MARKS[place][0]
+    return "w + ρg" if place == "perturbed" and rule == "usam" else MARKS[place][0]
 
 
 def _about_slices(view: RunView, made: Inspection) -> str:
