@@ -1,4 +1,4 @@
-"""Compare: several runs side by side: their lines, means with bands, names, and what differs.
+"""Several runs side by side: their lines, means with bands, names, and what differs.
 
 Importable without torch.
 """
@@ -32,7 +32,7 @@ AXES: Mapping[str, Axis] = {
 }
 QUANTITIES = ("ratio", "sharpness", "edge", "grad_norm", "loss")
 MOST_POINTS = 500
-# the rule is told anyway; how long and how often is measured does not change what a run does
+# the rule is named anyway; step cap and measuring do not change what a run does
 _UNTOLD = ("rule", "steps", "cadence", "measure_every", "top_k", "device")
 
 
@@ -52,12 +52,12 @@ class Line:
 
 
 def lines(histories: Sequence[History], axis: Axis, *, most: int = MOST_POINTS) -> dict[str, Line]:
-    """A line of about `most` points, extremes kept, for each of QUANTITIES.
+    """Return a line of about `most` points, extremes kept, for each of QUANTITIES.
 
-    One history gives its own values, where they are known and finite. Of several the mean is
-    taken, from what all of them know only: over steps, at the steps they share; over another axis,
-    on the stretch they share, each run being interpolated between its neighbouring values. The
-    points are those of the run that has the fewest there, so runs of equal pace stay exact.
+    One history gives its own finite values. Several give their mean: over steps, at the steps
+    that all have; over another axis, on the interval that all cover, each run interpolated
+    linearly. The points are those of the run that has the fewest there, so runs of equal pace
+    stay exact.
     """
     if len(histories) == 1:
         (history,) = histories
@@ -103,7 +103,7 @@ def setting(config: RunConfig, name: str) -> Any:
 
 
 def settings_of(configs: Sequence[RunConfig]) -> dict[str, Field]:
-    """Every setting and option that one of the configurations has, by name."""
+    """Return every setting and option that one of the configurations has, by name."""
     options = (field for config in configs for field in config.spec.options)
     found = dict(FIELDS)
     for field in options:
@@ -112,7 +112,7 @@ def settings_of(configs: Sequence[RunConfig]) -> dict[str, Field]:
 
 
 def course(config: RunConfig, end: Hyperparameters | None, name: str) -> tuple[Any, ...]:
-    """The value of a setting at the start and, where it is another at the `end`, that one.
+    """Return the value of a setting at the start and, if it differs, at the `end`.
 
     >>> course(RunConfig(eta=0.2), Hyperparameters("sam", eta=0.1, rho=0.05, beta=0.9), "eta")
     (0.2, 0.1)
@@ -125,8 +125,8 @@ def course(config: RunConfig, end: Hyperparameters | None, name: str) -> tuple[A
 
 
 def differing(configs: Sequence[RunConfig], ends: Ends = ()) -> list[str]:
-    """Names of the settings and options whose values, at the start or at the end, are not all
-    equal; `ends` are what is in force at the end of each, if that is known."""
+    """Return the names of the settings and options that are not equal in all runs, at the start or
+    at the end; `ends` are in force at the end of each, if known."""
     runs = _runs(configs, ends)
     return [name for name in settings_of(configs) if len(_courses(runs, name)) > 1]
 
@@ -140,8 +140,8 @@ def _courses(runs: Sequence[Run], name: str) -> set[Hashable]:
 
 
 def as_text(field: Field, value: Any) -> str:
-    """A setting's value as people read it; a dash where there is no such setting. Of a file it is
-    the name alone, not where the server keeps it.
+    """Return a setting's value as people read it; a dash for None. A file is shown by its name,
+    without the folder in which the server keeps it.
 
     >>> as_text(FIELDS["rule"], "gd"), as_text(FIELDS["eta"], 0.5), as_text(FIELDS["eta"], None)
     ('GD: gradient descent', '0.5', '–')
@@ -158,11 +158,11 @@ def _file_name(path: str) -> str:
 
 
 def names(configs: Sequence[RunConfig], ends: Ends = ()) -> list[str]:
-    """A short name for each: its rule, and what else of its dynamics tells it from the others; as
-    it was at the start and, where that changed, what is in force at the end (`ends`).
+    """Return a short name for each run: its rule, and the settings in which it differs from the
+    others; at the start and, where that changed, at the end (`ends`).
 
-    One alone is told by what its rule uses. An option of the problem is told where it differs
-    between runs of one problem: others have no such option.
+    A run alone is named by the settings that its rule uses. An option of the problem is named
+    where it differs between runs of one problem: others have no such option.
 
     >>> names([RunConfig(rule="gd", eta=1.0), RunConfig(rule="sam", eta=0.5, rho=0.05)])
     ['GD η 1', 'SAM η 0.5']
@@ -181,7 +181,7 @@ def names(configs: Sequence[RunConfig], ends: Ends = ()) -> list[str]:
 
 
 def _tells(runs: Sequence[Run], name: str) -> bool:
-    """Whether a name needs it: an option of one problem alone is no news beside the problem."""
+    """Whether a name needs the setting; an option that only one problem has is not needed."""
     if name in FIELDS:
         return True
     by_problem: dict[str, list[Run]] = {}
@@ -215,7 +215,7 @@ def _brief(field: Field, value: Any) -> str:
 
 
 def interventions_in_words(interventions: Sequence[Intervention]) -> str:
-    """What was changed on the way; empty when nothing was.
+    """Return what was changed during the run, as text; empty if nothing was.
 
     >>> interventions_in_words([Intervention(1200, {"eta": 0.5}, {"eta": 1.0}), Intervention(1300)])
     'step 1,200: η 1 → 0.5'

@@ -1,4 +1,4 @@
-"""What a run's record says is wrong with it, in words; importable without torch."""
+"""Faults that a run's record shows, in words; importable without torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WINDOW = 50  # rows looked back on; a judgement needs at least this many measure
 
 
 def diagnose(history: History) -> Iterator[str]:
-    """Sentences that name a fault and what to try; none for a healthy run."""
+    """Yield sentences that name a fault and what to try; none for a healthy run."""
     recent = history.recent(WINDOW * history.config.longest_gap)
     measured = ~np.isnan(recent["sharpness"])
     if measured.sum() < WINDOW:
@@ -24,8 +24,8 @@ def diagnose(history: History) -> Iterator[str]:
 
 
 def last_stable(history: History) -> int | None:
-    """The step to go back to after a divergence: the last one whose loss was no larger than at the
-    start. None for a run that has not diverged, or whose first loss is not finite."""
+    """Return the step to go back to after a divergence: the last whose loss was at most that at the
+    start. None if the run has not diverged, or its first loss is not finite."""
     if history.stop_reason is not StopReason.DIVERGED:
         return None
     columns = history.columns()

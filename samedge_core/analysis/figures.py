@@ -27,7 +27,7 @@ Columns = dict[str, NDArray]
 
 @dataclass(frozen=True)
 class _Line:
-    """How a column is drawn; the dash says what it is where colours can't be told apart."""
+    """How a column is drawn; the dash says what it is where colours can't be distinguished."""
 
     column: str
     name: str
@@ -116,7 +116,7 @@ def eigenvalue_figure(history: History, *, gd_edge: bool = True) -> go.Figure:
 
 
 def alignment_figure(history: History) -> go.Figure:
-    """|<g, v1>|/||g|| of the gradients at w and at the point that SAM looks at, over steps."""
+    """|<g, v1>|/||g|| of the gradients at w and at SAM's perturbed point, over steps."""
     return _drawn(history, _thinned(history), [_ALIGNMENT_CHART])
 
 

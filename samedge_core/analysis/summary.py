@@ -1,4 +1,4 @@
-"""Summary: what a finished run comes down to, in one row; importable without torch."""
+"""Summary: a run in one row of numbers; importable without torch."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ EDGE_PHASE = 0.95
 
 @dataclass(frozen=True)
 class Summary:
-    """One run in numbers; NaN (None for whole numbers) where there is nothing to tell.
+    """One run in numbers; NaN (None for whole numbers) where a number is not known.
 
     Attributes:
         rule, eta, rho: in force at the end.
         parameters: length of w.
-        steps: taken and recorded.
+        steps: recorded.
         edge_phase_start: step at which the edge phase begins. It lasts to the end of the run, and
             only rows whose sharpness was measured belong to it. 0 means that the run starts at its
-            edge or above, so that nothing has brought it there.
+            edge or above.
         deviation, ratio: medians over the edge phase of |ratio - 1| and of sharpness / edge.
         align_grad, align_sam: medians over the edge phase of the alignments with v1, from 0 to 1.
         loss, accuracy, held_out_loss, held_out_accuracy: the last finite ones.
@@ -72,7 +72,7 @@ _LABELS = {
 
 
 def summarise(history: History) -> Summary:
-    """The Summary of a run, finished or not."""
+    """Return the Summary of a run, finished or not; takes one pass over its rows."""
     config, hyper = history.config, history.hyperparameters
     columns = history.columns()
     measured = _rows(columns, ~np.isnan(columns["sharpness"]))
@@ -101,7 +101,7 @@ def summarise(history: History) -> Summary:
 
 
 def in_words(summary: Summary) -> list[tuple[str, str]]:
-    """(label, value) of all that the configuration does not say already; a dash for unknown."""
+    """Return (label, value) of what the configuration does not say; a dash for unknown."""
     words = {name: shown(getattr(summary, name), digits=5) for name in _LABELS}
     if summary.edge_phase_start == 0:
         words["edge_phase_start"] = "0: the run starts at its edge or above"
@@ -120,7 +120,7 @@ def as_html(history: History) -> str:
 
 
 def shown(value: str | float | None, *, digits: int) -> str:
-    """A value as people read it, with so many significant digits; a dash for unknown."""
+    """Return a value as people read it, to so many significant digits; a dash for unknown."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):

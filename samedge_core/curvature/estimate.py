@@ -1,4 +1,4 @@
-"""EigenEstimate: what one measurement of the leading eigenvalues gives."""
+"""EigenEstimate: the result of one measurement of the leading eigenvalues."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class EigenEstimate:
 
     Attributes:
         values: signed eigenvalues (k,), k = min(top_k, P).
-        residuals: ||H x - theta x|| of each Ritz pair (k,): as near an eigenvalue lies to theta.
-        vectors: orthonormal eigenvectors (k, P) as rows: the Ritz vectors, and what their residuals
-            say that these lack (one step of Davidson's method).
-        converged: the estimate of what is missing met its tolerance before the cap, for all k.
+        residuals: ||H x - theta x|| of each Ritz pair (k,), within which an eigenvalue lies.
+        vectors: orthonormal rows (k, P): the Ritz vectors, corrected by one step of Davidson's
+            method from their residuals.
+        converged: for all k, the estimated error met its tolerance before the cap on products.
         products: Hessian-vector products used.
-        seconds: wall time that took; the one figure here that no replay repeats.
+        seconds: wall time; the one figure here that a replay does not reproduce.
     """
 
     values: NDArray[np.float64]
@@ -42,5 +42,5 @@ class EigenEstimate:
 
     @property
     def residual(self) -> float:
-        """Residual of the leading pair."""
+        """The residual of the leading pair."""
         return float(self.residuals[0])

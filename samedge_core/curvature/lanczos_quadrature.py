@@ -64,15 +64,15 @@ def spectrum(
     seconds: float | None = None,
     on_progress: Progress | None = None,
 ) -> Spectrum:
-    """The eigenvalues of `operator`, all of them when P <= exact_below, else as weighted nodes.
+    """Return the eigenvalues of `operator`: all if P <= exact_below, else as weighted nodes.
 
     Args:
-        probes, steps: random vectors, and Lanczos steps from each; what an estimate costs is their
-            product in Hessian-vector products.
-        seed: of the random vectors; nothing reads or moves a global generator.
-        seconds: about how long it may take. A product is timed first; an estimate stands in for
-            what is exact, and steps and probes are cut, to fit into it. FEWEST_PROBES of
-            FEWEST_STEPS are always taken.
+        probes, steps: random vectors, and Lanczos steps from each. An estimate costs probes x
+            steps Hessian-vector products; the exact spectrum costs P.
+        seed: of the random vectors; no global generator is read or moved.
+        seconds: about how long it may take. A product is timed first; to fit, an exact spectrum
+            becomes an estimate, with fewer steps and probes, at least FEWEST_PROBES of
+            FEWEST_STEPS.
         on_progress: called with (products done, products planned) after each product. Raise
             something in it to cancel.
 

@@ -1,5 +1,4 @@
-"""HessianOperator: loss, gradient and Hessian-vector products at one w from retained graphs; and
-LinearOperator, what the tracker and the spectrum need of it."""
+"""HessianOperator: loss, gradient and Hessian-vector products at one w, from retained graphs."""
 
 from __future__ import annotations
 
@@ -13,7 +12,8 @@ RETAINED = 24  # graphs kept at once; the products of further terms build theirs
 
 
 class LinearOperator(Protocol):
-    """A symmetric linear map on vectors of length `size`, of this dtype and on this device.
+    """What the tracker and the spectrum need of H: a symmetric linear map on vectors (size,) of
+    this dtype and on this device.
 
     One in main memory may have `multiply(v, out)` too, with vectors (P,) of NumPy.
     """
@@ -51,14 +51,22 @@ class HessianOperator:
         *,
         retained: int = RETAINED,
     ) -> None:
-        """`loss` is a function of w, or several whose sum is the loss: the data in chunks. Only the
-        graphs of the first `retained` are kept, so that memory does not grow with the data; the
-        products of the others cost a gradient more.
+        """Differentiate the loss at w once.
+
+        Args:
+            loss: a function of w (P,) with a scalar value, or several whose sum is the loss: the
+                data in chunks. It must be differentiable twice.
+            w: where, (P,); not changed. Everything is computed in its dtype, on its device.
+            retained: the graphs of so many functions are kept, so that memory does not grow with
+                the data; the products of the others cost a gradient more.
 
         Raises:
-            ValueError: w is no vector of real numbers.
+            TypeError: w, or what `loss` returns, is no tensor.
+            ValueError: w is no vector of P >= 1 real numbers, or `loss` returns no scalar.
         """
-        if w.dim() != 1 or not w.is_floating_point():
+        if not isinstance(w, Tensor):
+            raise TypeError(f"w must be a torch.Tensor of shape (P,), got {type(w).__name__}")
+        if w.dim() != 1 or not w.is_floating_point() or not len(w):
             kind = str(w.dtype).removeprefix("torch.")
             raise ValueError(
                 f"w must have shape (P,) and a floating-point type, got {tuple(w.shape)} of {kind}"
@@ -80,7 +88,7 @@ class HessianOperator:
         self.products = 0
 
     def matvec(self, v: Tensor) -> Tensor:
-        """H v for v of shape (P,)."""
+        """H v, shape (P,), for v of shape (P,), w's dtype and device."""
         self.products += 1
         product = torch.zeros_like(v)
         for g in self._graphs:
@@ -92,6 +100,8 @@ class HessianOperator:
     def _differentiate(self, term: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """A term's value, detached, and its gradient with the graph."""
         value = term(self._w)
+        if not isinstance(value, Tensor):
+            raise TypeError(f"loss must return a torch.Tensor, got {type(value).__name__}")
         if value.ndim != 0:
             raise ValueError(f"loss must return a scalar, got shape {tuple(value.shape)}")
         if not value.requires_grad:  # a loss that does not depend on w

@@ -1,6 +1,6 @@
-"""Spectrum: all eigenvalues of a Hessian, or an estimate of how they are spread; no torch.
+"""Spectrum: all eigenvalues of a Hessian, or an estimate of their density; no torch.
 
-`samedge_core.curvature.lanczos_quadrature` makes them.
+`samedge_core.curvature.lanczos_quadrature` makes it.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Spectrum:
         nodes, weights: shape (probes, k); ascending in each row. Where the Krylov space of a probe
             ended early, what is left of its row has weight 0.
         size: P.
-        products: Hessian-vector products that it took.
-        seconds: wall time that took; the one figure here that no repetition repeats.
+        products: Hessian-vector products computed for it.
+        seconds: wall time; the one figure here that a repetition does not reproduce.
 
     >>> s = Spectrum.of_eigenvalues([3.0, -1.0, 0.0, 0.0])
     >>> [float(s.count_above(x)[0]) for x in (-2, -0.5, 1)]
@@ -62,7 +62,7 @@ class Spectrum:
     def of_eigenvalues(
         cls, values: ArrayLike, *, products: int = 0, seconds: float = 0.0
     ) -> Spectrum:
-        """The exact spectrum of these P eigenvalues."""
+        """Return the exact spectrum of P eigenvalues."""
         nodes = np.sort(np.asarray(values, dtype=np.float64))[None, :]
         size = nodes.shape[1]
         return cls(True, nodes, np.full_like(nodes, 1 / size), size, products, seconds)
@@ -98,8 +98,8 @@ class Spectrum:
         return max(abs(self.lowest), abs(self.highest))
 
     def mean_of(self, values: ArrayLike) -> Estimate:
-        """Mean over the eigenvalues of a function of them, given its values at the nodes: shape
-        (..., probes, k), result (...)."""
+        """Return the mean over the eigenvalues of a function, and its standard error (...), given
+        the values at the nodes (..., probes, k)."""
         rows = (self.weights * np.asarray(values)).sum(-1)  # (..., probes)
         mean = rows.mean(-1)
         if self.exact:
@@ -109,8 +109,8 @@ class Spectrum:
         return mean, rows.std(-1, ddof=1) / math.sqrt(self.probes)
 
     def density(self, grid: ArrayLike, width: float) -> Estimate:
-        """Eigenvalues per unit of lambda at `grid` (n,), each eigenvalue spread as a Gaussian of
-        standard deviation `width`; integrates to P over the line.
+        """Return eigenvalues per unit of lambda at `grid` (n,) and their standard error, each
+        eigenvalue spread as a Gaussian of standard deviation `width`; the integral is P.
 
         A peak of one eigenvalue is 1 / (width sqrt(2 pi)) high.
         """
@@ -125,25 +125,25 @@ class Spectrum:
         return scale * means, scale * errors
 
     def trace(self) -> Estimate:
-        """tr H and its standard error."""
+        """Return tr H and its standard error."""
         return self._total(self.nodes)
 
     def count_above(self, x: float) -> Estimate:
-        """How many eigenvalues are > x, and the standard error of that.
+        """Return the number of eigenvalues > x and its standard error.
 
         Few eigenvalues make a skewed estimate: of k of them, each probe sees about chi-squared
-        with k degrees of freedom. Where it comes out low, so does the error told by the scatter;
-        sqrt(2 k / probes) is the truth.
+        with k degrees of freedom. Where the estimate is low, the error from the scatter
+        is low too; the true one is sqrt(2 k / probes).
         """
         return self._total(self.nodes > x)
 
     def least_above(self, x: float) -> int:
-        """How many eigenvalues are > x at least, whatever the probes: no Krylov space has more
-        Ritz values there than there are eigenvalues (Cauchy's interlacing)."""
+        """Return a lower bound of the number of eigenvalues > x, whatever the probes: no Krylov
+        space has more Ritz values there than H has eigenvalues (Cauchy's interlacing)."""
         return int(((self.nodes > x) & (self.weights > 0)).sum(axis=1).max())
 
     def count_below(self, x: float) -> Estimate:
-        """How many eigenvalues are < x, and the standard error of that."""
+        """Return the number of eigenvalues < x and its standard error."""
         return self._total(self.nodes < x)
 
     def count_above_in_words(self, x: float) -> str:
@@ -163,7 +163,7 @@ class Spectrum:
         return mean * percent, error * percent
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a node: probe (from 1; 0 for an exact spectrum), node, weight."""
+        """Return a row a node: probe (from 1; 0 for an exact spectrum), node, weight."""
         import pandas as pd
 
         probe = np.arange(self.probes)[:, None] + (0 if self.exact else 1)
@@ -206,8 +206,8 @@ class SpectrumAxis:
 
     @classmethod
     def around(cls, spectra: Sequence[Spectrum], marks: Iterable[float] = ()) -> SpectrumAxis:
-        """An axis that holds these spectra, and those of the `marks` that lie near them: one far
-        away would press the spectra into a corner."""
+        """Return an axis over these spectra and those `marks` that lie near them: one far away
+        would leave the spectra no room."""
         low, high = min(s.lowest for s in spectra), max(s.highest for s in spectra)
         radius = max(s.radius for s in spectra) or 1.0
         # half the radius, so that eigenvalues that (nearly) coincide are not drawn as needles
@@ -222,8 +222,8 @@ class SpectrumAxis:
         return bool(self.grid[0] <= mark <= self.grid[-1])
 
     def heights(self, spectrum: Spectrum) -> Estimate:
-        """The density in units of one eigenvalue's peak, so that one that stands apart is 1 high
-        and many at one place are as high as their number; and its standard error."""
+        """Return the density in units of one eigenvalue's peak, and its standard error: a separate
+        eigenvalue is 1 high, k at one place are k high."""
         peak = 1 / (self.width * math.sqrt(2 * math.pi))
         mean, error = spectrum.density(self.grid, self.width)
         return mean / peak, error / peak

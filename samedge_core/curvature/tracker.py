@@ -308,9 +308,37 @@ class SharpnessTracker:
 def sharpness(
     loss: Callable[[Tensor], Tensor], w: Tensor, *, top_k: int = 1, seed: int = 0
 ) -> EigenEstimate:
-    """Leading Hessian eigenvalues of any twice differentiable `loss` at w (P,), from a cold start.
+    """Return the leading Hessian eigenvalues of `loss` at w, found from random starts.
 
-    >>> float(round(sharpness(lambda w: (w**2).sum(), torch.ones(4)).sharpness, 5))
-    2.0
+    Args:
+        loss: any function of a vector (P,) with a scalar value, differentiable twice.
+        w: where, (P,), float32 or float64; not changed. Computed in its precision, on its device.
+        top_k: how many eigenvalues, largest magnitude first; all of them where P is smaller.
+        seed: of the random starts; no global generator is read or moved.
+
+    Returns:
+        Signed `values` and `residuals` (k,), `vectors` (k, P), whether they `converged`, and the
+        Hessian-vector products used. Where a product is not finite the value is NaN, unconverged.
+
+    Cost: 1.15 gradients, then at most 60 + 20 (top_k - 1) Hessian-vector products of 1.2 to 2
+    gradients each (31 for the digits network, P = 17,610, top_k = 1); in memory twice as many
+    vectors (P,), and the graph of one gradient.
+
+    Raises:
+        TypeError: w, or what `loss` returns, is no tensor.
+        ValueError: w is no vector of P >= 1 such numbers, `loss` returns no scalar, or top_k < 1.
+
+    Source: Davidson, J. Comput. Phys. 17, 1975 (block version); the bound by the residual:
+    Parlett, The Symmetric Eigenvalue Problem, 1998, theorem 4.5.1.
+
+    The quartic sum of w_i^4 has the Hessian diag(12 w_i^2):
+
+    >>> estimate = sharpness(lambda w: (w**4).sum(), torch.tensor([1.0, 2.0, -0.5]), top_k=2)
+    >>> estimate.values.round(4).tolist()
+    [48.0, 12.0]
     """
-    return SharpnessTracker(top_k=top_k, seed=seed).measure(HessianOperator(loss, w))
+    operator = HessianOperator(loss, w)
+    if w.dtype not in (torch.float32, torch.float64):
+        kind = str(w.dtype).removeprefix("torch.")
+        raise ValueError(f"w must be float32 or float64, got {kind}: call w.float() first")
+    return SharpnessTracker(top_k=top_k, seed=seed).measure(operator)

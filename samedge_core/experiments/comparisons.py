@@ -31,7 +31,7 @@ class Comparison:
     lead: int
 
     def configs(self, config: RunConfig) -> list[RunConfig]:
-        """The runs that `config` stands for.
+        """Return the configurations of the runs that `config` stands for.
 
         Raises:
             ConfigError: a multiple of eta or rho is more than is allowed.
@@ -41,14 +41,14 @@ class Comparison:
         return [config.replace(**self.settings(entered, place)) for place in places]
 
     def settings(self, entered: Mapping[str, Any], place: int) -> dict[str, Any]:
-        """What the entered settings are for the run at `place`."""
+        """Return the entered settings as the run at `place` has them."""
         value = self.values[place]
         if self.name not in entered:
             return dict(entered)
         return {**entered, self.name: value if self.name == "rule" else value * entered[self.name]}
 
     def fits(self, config: RunConfig) -> bool:
-        """Whether its runs can be had, and differ: without a radius, or with 0, they do not."""
+        """Whether its runs are allowed, and differ: without a radius, or with 0, they do not."""
         if self.name != "rule" and self.name not in RULES[config.rule].uses:
             return False
         try:
@@ -65,7 +65,7 @@ COMPARISONS: dict[str, Comparison] = {
 
 
 def comparison_of(configs: Sequence[RunConfig]) -> Comparison | None:
-    """The comparison whose runs these are, in this order; None if they are none's.
+    """Return the comparison that makes these runs in this order, or None.
 
     >>> found = comparison_of(COMPARISONS["rho"].configs(RunConfig(rho=0.02)))
     >>> found.name if found else None

@@ -81,14 +81,14 @@ LEAST_SHARE = 0.25  # of the data in the Hessian: below, errors of 13-16 % were 
 
 
 def hints(config: RunConfig, *, from_start: bool = True) -> list[str]:
-    """Plain warnings for settings that are known to mislead; empty when none is known.
+    """Return warnings for settings that are known to mislead, as sentences; empty if none is known.
 
-    A network of another size than its problem's default gets them only at twice the distance, since
-    the measured limits are those of the default. Momentum and USAM get the exact ones only.
+    The limits were measured at each problem's default size; for another size they are taken twice
+    as far. Momentum and USAM get the exact warnings only.
 
     Args:
-        from_start: whether the settings are in force from step 0 on; what depends on the sharpness
-            there is not said of a run that has come further.
+        from_start: whether the settings are in force from step 0 on; warnings about the sharpness
+            there are left out otherwise.
     """
     return [*_on_training(config, from_start), *_on_measuring(config)]
 
@@ -114,7 +114,7 @@ def _on_training(config: RunConfig, from_start: bool) -> list[str]:
     if config.problem == "two-weight":
         return list(_on_two_weights(config)) if from_start else []
     if config.problem not in _LIMITS:
-        return []  # data of one's own: nothing was measured
+        return []  # the user's own data: nothing was measured
     if config.rule == "gd" or (config.rule == "sam" and config.rho == 0):
         return list(_breaks(config) or _under_gd(config, from_start))
     if config.rule == "sam":

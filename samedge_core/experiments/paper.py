@@ -26,7 +26,7 @@ class Task:
         reduced: names of the presets to run side by side: GD, then SAM at two radii.
         minutes: what they took side by side on two cores of an AMD EPYC, with the page open.
         full: names of the presets of the paper's own size; `cost` says what they take.
-        offline: names of presets on the embedded digits, for when the data can't be had.
+        offline: names of presets on the embedded digits, for when the data can't be downloaded.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Split: arrays to train on and held-out ones; DataError: data that can't be used, and why."""
+"""Split: arrays to train on and held-out ones; DataError: why data can't be used."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 
 class DataError(ValueError):
-    """Data that is missing or can't be used; the message shows what came and what is allowed."""
+    """Data that is missing or can't be used; the message shows the value and what is allowed."""
 
 
 class Split(NamedTuple):
-    """Inputs x (n, ...) with targets y, and held-out ones (0 of them when there are none)."""
+    """Inputs x (n, ...) with targets y, and the held-out ones, which may be empty."""
 
     x: NDArray[Any]
     y: NDArray[Any]
@@ -22,7 +22,7 @@ class Split(NamedTuple):
 
 
 def first(split: Split, n: int, n_test: int) -> Split:
-    """The first n examples, and the first n_test held-out ones or as many as there are.
+    """Return the first n examples and the first n_test held-out ones, or all of these if fewer.
 
     Raises:
         DataError: there are fewer than n.
@@ -33,8 +33,8 @@ def first(split: Split, n: int, n_test: int) -> Split:
 
 
 def centred(split: Split, dtype: str) -> Split:
-    """Inputs in `dtype`: pixels (uint8) / 256, floats as they are, then the training mean taken
-    from both parts, as the paper does."""
+    """Return the inputs in `dtype`: pixels (uint8) / 256, floats unchanged, and the training mean
+    subtracted from both parts, as in the paper."""
     x, x_test = (_scaled(part, dtype) for part in (split.x, split.x_test))
     # summed in double precision: 60,000 terms in single would be off by 1e-4 of the mean
     mean = x.mean(axis=0, dtype=np.float64).astype(dtype)
@@ -51,8 +51,8 @@ def _scaled(x: NDArray[Any], dtype: str) -> NDArray[Any]:
 
 
 def sequences(train: NDArray[np.uint8], held_out: NDArray[np.uint8], length: int) -> Split:
-    """Codes cut into windows of length + 1 that don't overlap: x (n, length) is all but the last
-    code of a window, y (n, length) all but the first. What is left over at the end is dropped.
+    """Return codes cut into windows of length + 1 that don't overlap: x (n, length) holds all but
+    the last code of a window, y (n, length) all but the first. A shorter rest is dropped.
 
     Raises:
         DataError: the training text is shorter than one window.

@@ -69,6 +69,7 @@ def _zero_bias(layer: nn.Linear | nn.Conv2d) -> None:
 
 
 def _problem(module: nn.Module, data: Split, *, init: str, loss: str, dtype: str) -> ModuleProblem:
+    """The last three are options of every network here, which its builder hands on as `how`."""
     kind = getattr(torch, dtype)
     x, y, x_test, y_test = (torch.from_numpy(part) for part in data)
     x, x_test = x.to(kind), x_test.to(kind)
@@ -79,43 +80,21 @@ def _problem(module: nn.Module, data: Split, *, init: str, loss: str, dtype: str
 
 
 def digits_mlp(
-    *,
-    n: int,
-    n_test: int,
-    activation: str,
-    width: int,
-    depth: int,
-    init: str,
-    loss: str,
-    seed: int,
-    dtype: str,
+    *, n: int, n_test: int, width: int, depth: int, activation: str | None = None, **how: str
 ) -> ModuleProblem:
-    """64 - width x depth - 10 on the first n digits; 64-100-100-10 by default, P = 17,610."""
-    module = mlp([64, *[width] * depth, 10], activation)
-    return _problem(module, digits(n, n_test), init=init, loss=loss, dtype=dtype)
+    """64 - width x depth - 10 on the first n digits; 64-100-100-10 by default, P = 17,610. Without
+    an activation it is a deep linear network."""
+    return _problem(mlp([64, *[width] * depth, 10], activation), digits(n, n_test), **how)
 
 
-def deep_linear(
-    *, n: int, n_test: int, width: int, depth: int, init: str, loss: str, seed: int, dtype: str
-) -> ModuleProblem:
-    """64 - width x depth - 10 without activations."""
-    module = mlp([64, *[width] * depth, 10], None)
-    return _problem(module, digits(n, n_test), init=init, loss=loss, dtype=dtype)
-
-
-def digits_cnn(
-    *, n: int, n_test: int, init: str, loss: str, seed: int, dtype: str
-) -> ModuleProblem:
+def digits_cnn(*, n: int, n_test: int, **how: str) -> ModuleProblem:
     """8 then 16 channels on the first n digits as (n, 1, 8, 8); P = 1,898."""
     x, y, x_test, y_test = digits(n, n_test)
     data = Split(x.reshape(-1, 1, 8, 8), y, x_test.reshape(-1, 1, 8, 8), y_test)
-    return _problem(cnn(8, (8, 16), 10), data, init=init, loss=loss, dtype=dtype)
+    return _problem(cnn(8, (8, 16), 10), data, **how)
 
 
-def chebyshev_mlp(
-    *, n: int, degree: int, activation: str, init: str, loss: str, seed: int, dtype: str
-) -> ModuleProblem:
+def chebyshev_mlp(*, n: int, degree: int, activation: str, **how: str) -> ModuleProblem:
     """1-30-20-1 on n equally spaced points of T_degree; P = 701."""
     x, y = chebyshev(n, degree)
-    module = mlp([1, 30, 20, 1], activation)
-    return _problem(module, Split(x, y, x[:0], y[:0]), init=init, loss=loss, dtype=dtype)
+    return _problem(mlp([1, 30, 20, 1], activation), Split(x, y, x[:0], y[:0]), **how)

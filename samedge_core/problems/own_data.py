@@ -1,4 +1,4 @@
-"""Data of one's own: images or other arrays from a .npz file, text from a .txt file.
+"""The user's data: images or other arrays from a .npz file, text from a .txt file.
 
 Everything is checked before training starts, and nothing is unpickled.
 """
@@ -32,7 +32,7 @@ def own_arrays(path: str, n: int, n_test: int) -> Split:
     optionally x_test and y_test, held out.
 
     Raises:
-        DataError: the file, or an array in it, is not of this form; shows what came and what is
+        DataError: the file, or an array in it, is not of this form; shows the value and what is
             allowed.
     """
     file = _file(path, ".npz")

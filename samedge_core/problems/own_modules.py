@@ -1,4 +1,4 @@
-"""What a module of one's own must be for its loss to be a function of w alone, and its data."""
+"""Checks of a user's module and data: its loss must be a function of w alone."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _REMEDY = "call module.eval() first, or take the layer out"
 
 
 def check_module(module: nn.Module, x: Tensor, y: Tensor, loss: object) -> None:
-    """Refuse what can't be trained on, before a step fails in the midst of torch.
+    """Refuse a module, data or loss that can't be trained, before a step fails inside torch.
 
     The module is called twice on all of x, and is afterwards as it was.
 
     Raises:
         TypeError: x or y is no tensor.
-        ValueError: anything else; the message shows what came.
+        ValueError: anything else; the message shows the value.
     """
     for name, values in (("x", x), ("y", y)):
         if not isinstance(values, Tensor):
@@ -82,7 +82,7 @@ def _outputs(module: nn.Module, x: Tensor) -> Tensor:
     if changed:
         layers = ", ".join(_called(module, name) for name in changed)
         raise ValueError(f"{_RULE} {layers} changes its buffers at each call: {_REMEDY}")
-    # a function of one's own may take what is no tensor
+    # a user's loss may take outputs that are no tensor
     if isinstance(first, Tensor) and not torch.allclose(first, second, equal_nan=True):
         raise ValueError(f"{_RULE} two calls of {type(module).__name__} differ: {_REMEDY}")
     return first

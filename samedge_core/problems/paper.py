@@ -1,4 +1,4 @@
-"""The problems of the paper's three tasks, and the same models on data of one's own."""
+"""The problems of the paper's three tasks, and the same models on the user's data."""
 
 from __future__ import annotations
 
@@ -25,43 +25,22 @@ CLASSES = 10  # of MNIST and CIFAR-10, whichever of them the first n examples sh
 
 
 def mnist_mlp(
-    *, n: int, n_test: int, width: int, depth: int, loss: str, seed: int, dtype: str
+    *, n: int, n_test: int, width: int, depth: int, loss: str, dtype: str
 ) -> ModuleProblem:
     """784 - width x depth - 10, ReLU, on the first n images of MNIST."""
     return _mlp_on(centred(mnist(n, n_test), dtype), width, depth, CLASSES, loss)
 
 
-def cifar_cnn(
-    *,
-    n: int,
-    n_test: int,
-    channels: int,
-    blocks: int,
-    layers: int,
-    loss: str,
-    seed: int,
-    dtype: str,
-) -> ModuleProblem:
+def cifar_cnn(*, n: int, n_test: int, loss: str, dtype: str, **sizes: int) -> ModuleProblem:
     """The paper's CNN on the first n images of CIFAR-10; block i has 2^i times `channels`."""
-    split = centred(cifar10(n, n_test), dtype)
-    return _cnn_on(split, channels, blocks, layers, CLASSES, loss)
+    return _cnn_on(centred(cifar10(n, n_test), dtype), CLASSES, loss, **sizes)
 
 
 def shakespeare_transformer(
-    *,
-    n: int,
-    n_test: int,
-    length: int,
-    layers: int,
-    heads: int,
-    key: int,
-    model: int,
-    seed: int,
-    dtype: str,
+    *, n: int, n_test: int, length: int, dtype: str, **sizes: int
 ) -> ModuleProblem:
     """The paper's Transformer on the first n sequences of tiny_shakespeare."""
-    module = Transformer(length=length, layers=layers, heads=heads, key=key, model=model)
-    return _text(shakespeare(n, n_test, length), module, dtype)
+    return _text(shakespeare(n, n_test, length), dtype, length=length, **sizes)
 
 
 def own_images(
@@ -75,7 +54,6 @@ def own_images(
     channels: int,
     blocks: int,
     loss: str,
-    seed: int,
     dtype: str,
 ) -> ModuleProblem:
     """The paper's MLP or CNN on the first n examples of a .npz file."""
@@ -85,36 +63,25 @@ def own_images(
         return _mlp_on(split, width, depth, classes, loss)
     if split.x.ndim == 3:  # images without an axis for their one channel
         split = split._replace(x=split.x[..., None], x_test=split.x_test[..., None])
-    return _cnn_on(split, channels, blocks, 1, classes, loss)
+    return _cnn_on(split, classes, loss, channels=channels, blocks=blocks, layers=1)
 
 
 def own_text_transformer(
-    *,
-    path: str,
-    n: int,
-    n_test: int,
-    length: int,
-    layers: int,
-    heads: int,
-    key: int,
-    model: int,
-    seed: int,
-    dtype: str,
+    *, path: str, n: int, n_test: int, length: int, dtype: str, **sizes: int
 ) -> ModuleProblem:
     """The paper's Transformer on the first n sequences of a .txt file."""
-    module = Transformer(length=length, layers=layers, heads=heads, key=key, model=model)
-    return _text(own_text(path, n, n_test, length), module, dtype)
+    return _text(own_text(path, n, n_test, length), dtype, length=length, **sizes)
 
 
 def _mlp_on(split: Split, width: int, depth: int, classes: int, loss: str) -> ModuleProblem:
     inputs = math.prod(split.x.shape[1:])
     flat = split._replace(x=split.x.reshape(-1, inputs), x_test=split.x_test.reshape(-1, inputs))
     module = mlp([inputs, *[width] * depth, classes], "relu")
-    return _classifier(flat, module, loss, MLP_CHUNK)
+    return _problem(flat, module, loss, glorot_truncated, chunk=MLP_CHUNK)
 
 
 def _cnn_on(
-    split: Split, channels: int, blocks: int, layers: int, classes: int, loss: str
+    split: Split, classes: int, loss: str, *, channels: int, blocks: int, layers: int
 ) -> ModuleProblem:
     shape = split.x.shape[1:]
     least = 2**blocks
@@ -125,23 +92,15 @@ def _cnn_on(
         )
     widths = [channels * 2**i for i in range(blocks)]
     module = PaperCNN(shape, widths, layers, classes)
-    return _classifier(split, module, loss, CNN_CHUNK)
+    return _problem(split, module, loss, glorot_truncated, chunk=CNN_CHUNK)
 
 
-def _classifier(split: Split, module: nn.Module, loss: str, chunk: int) -> ModuleProblem:
-    return _problem(split, module, loss, glorot_truncated, chunk=chunk)
-
-
-def _text(split: Split, module: nn.Module, dtype: str) -> ModuleProblem:
+def _text(split: Split, dtype: str, *, length: int, **sizes: int) -> ModuleProblem:
+    module = Transformer(length=length, **sizes).to(getattr(torch, dtype))
+    chunk = max(1, TEXT_CHUNK // length)
     # a look at all 15,000 sequences would cost a hundred steps
-    return _problem(
-        split,
-        module.to(getattr(torch, dtype)),
-        "cross-entropy",
-        haiku_initialiser,
-        chunk=max(1, TEXT_CHUNK // split.x.shape[1]),
-        evaluated=TEXT_EVALUATED,
-    )
+    options = {"chunk": chunk, "evaluated": TEXT_EVALUATED}
+    return _problem(split, module, "cross-entropy", haiku_initialiser, **options)
 
 
 def _problem(
@@ -149,20 +108,10 @@ def _problem(
     module: nn.Module,
     loss: str,
     initialise: Callable[[nn.Module], None],
-    *,
-    chunk: int,
-    evaluated: int | None = None,
+    **options: int,
 ) -> ModuleProblem:
     x, y, x_test, y_test = (torch.from_numpy(np.ascontiguousarray(part)) for part in split)
     if x.is_floating_point():
         module = module.to(x.dtype)
-    return ModuleProblem(
-        module,
-        x,
-        y,
-        loss,
-        initialise,
-        held_out=Batch(x_test, y_test),
-        chunk=chunk,
-        evaluated=evaluated,
-    )
+    held_out = Batch(x_test, y_test)
+    return ModuleProblem(module, x, y, loss, initialise, held_out=held_out, **options)

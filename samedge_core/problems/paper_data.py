@@ -30,7 +30,7 @@ def mnist(n: int, n_test: int) -> Split:
     """The first n training and n_test test images: x uint8 (n, 28, 28, 1), y uint8 (n,).
 
     Raises:
-        DataError: a file can't be had or is damaged, or n is more than there are.
+        DataError: a file can't be downloaded or is damaged, or n is more than there are.
     """
     files = [locate(source) for source in SOURCES["mnist"]]
     x, y, x_test, y_test = (_read_idx(str(file)) for file in files)
@@ -64,7 +64,7 @@ def shakespeare(n: int, n_test: int, length: int) -> Split:
     The last 10,000 lines are held out.
 
     Raises:
-        DataError: the file can't be had, or n is more than there are.
+        DataError: the file can't be downloaded, or n is more than there are.
     """
     (source,) = SOURCES["shakespeare"]
     file = locate(source)

@@ -16,11 +16,11 @@ Pictures = NDArray[np.uint8]
 
 
 def pictures(problem: str, options: Mapping[str, Any], most: int) -> Pictures | None:
-    """The first examples, `most` or as many as are trained on: uint8 (n, rows, columns) or (n,
-    rows, columns, 3). None for a problem without images.
+    """Return the first n training examples as uint8 (n, rows, columns) or (n, rows, columns, 3),
+    n being at most `most`. None for a problem without images.
 
     Raises:
-        DataError: the data can't be had any more.
+        DataError: the data is no longer there.
     """
     source = _SOURCES.get(problem)
     return source(options, min(options["n"], most)) if source else None

@@ -38,7 +38,7 @@ class Problem(ABC):
         size: P, the number of parameters.
         dtype, device: of w and of all computation.
         classes: number of classes, or 0 when the targets are not classes.
-        made_from: what `registry.build` made it from; None for a problem of one's own.
+        made_from: what `registry.build` made it from; None for one that a script made.
     """
 
     size: int
@@ -64,21 +64,23 @@ class Problem(ABC):
         return None
 
     def to(self, device: torch.device) -> Problem:
-        """This problem with its data on `device`, where w then belongs too; in place."""
+        """Return this problem with its data moved to `device`, in place; w must be there too."""
         self.device = device
         return self
 
     def terms(self, batch: Batch | None) -> list[Callable[[Tensor], Tensor]]:
-        """Functions of w whose sum is the loss on `batch`: one, or a chunk of the data each."""
+        """Return functions of w whose sum is the loss on `batch`: one a chunk of the data."""
         return [lambda w: self.loss(w, batch)]
 
     def operator(self, w: Tensor, batch: Batch | None) -> ExplicitOperator | None:
-        """The Hessian at w where this problem has a faster one than `HessianOperator`."""
+        """Return the Hessian at w where it is faster than `HessianOperator`, else None."""
         return None
 
     def evaluate(self, w: Tensor, seen: ExplicitOperator | None = None) -> Evaluation:
-        """Loss and accuracy at w over all the data, or over as much of it as is looked at; `seen`
-        is the operator at w on all the data, where there is one: it knows the guesses."""
+        """Return loss and accuracy at w over all the data, or over the part that is evaluated.
+
+        `seen` is the operator at w on all the data, if there is one: it has the predictions.
+        """
         with torch.no_grad():
             return Evaluation(float(self.loss(w, self.full_batch())), math.nan)
 
@@ -104,7 +106,7 @@ class Problem(ABC):
     def from_module(
         module: nn.Module, x: Tensor, y: Tensor, loss: str | LossFunction = "mse"
     ) -> ModuleProblem:
-        """Any torch module as a Problem; `init` gives the module's own weights, whatever the seed.
+        """Return any torch module as a Problem, whose `init` gives the module's own weights.
 
         Args:
             module: its parameters, in order, make up w; left unchanged. Layers that draw at random
@@ -113,11 +115,13 @@ class Problem(ABC):
                 (n, outputs).
             loss: "mse", "half-mse", "cross-entropy", or a function of (outputs, y).
 
+        Cost: two forward passes over x, to check that equal weights give equal outputs.
+
         Raises:
             TypeError: x or y is no tensor.
             ValueError: no parameters, mixed dtypes, a layer as above in training mode, lengths
-                that differ, values that are not finite, classes that are none of the outputs, an
-                unknown loss; the message shows what came.
+                that differ, values that are not finite, classes without an output, an unknown
+                loss; the message shows the value.
         """
         check_module(module, x, y, loss)
         if isinstance(loss, str) and not y.is_floating_point():
@@ -147,7 +151,7 @@ class ModuleProblem(Problem):
             held_out: examples that no step sees.
             chunk: gradients and Hessian-vector products add up over so many examples at once,
                 for a loss that is a mean over examples. None takes them all at once.
-            evaluated: `evaluate` looks at the first so many examples only.
+            evaluated: `evaluate` takes the first so many examples only.
         """
         named = dict(module.named_parameters())
         self._module = module
@@ -179,7 +183,7 @@ class ModuleProblem(Problem):
     def init(self, *, seed: int) -> Tensor:
         if self._initialise is None:
             return self._own_weights.to(self.device, copy=True)
-        # torch's initialisers read the global generator; fork it so that nobody else sees it move.
+        # torch's initialisers read the global generator; fork it, so that it does not move.
         # The module stays in main memory, so that a seed gives the same weights on every device.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -54,6 +54,6 @@ def quadratic(*, eigenvalues: Sequence[float], rotated: bool, seed: int, dtype: 
     return Quadratic(matrix.to(getattr(torch, dtype)))
 
 
-def two_weight(*, a: float, b: float, seed: int, dtype: str) -> TwoWeight:
+def two_weight(*, a: float, b: float, dtype: str) -> TwoWeight:
     """The two-weight network started at (a, b), whatever the seed."""
     return TwoWeight(a, b, getattr(torch, dtype))

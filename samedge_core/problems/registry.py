@@ -42,61 +42,42 @@ class ProblemSpec:
         return None if self.examples is None else self.examples - n
 
 
-def _size(default: int, most: int) -> Field:
-    return Field(
-        "n",
-        "int",
-        default,
-        "Data size",
-        "How many training examples the loss averages over.",
-        unit="examples",
-        low=10,
-        high=most,
-    )
+def _whole(
+    name: str, default: int, label: str, text: str, most: int, unit: str = "", *, least: int = 1
+) -> Field:
+    return Field(name, "int", default, label, text, unit=unit, low=least, high=most)
 
 
-def _width(default: int) -> Field:
-    return Field(
-        "width",
-        "int",
-        default,
-        "Width",
-        "Units in each hidden layer.",
-        unit="units",
-        low=1,
-        high=1000,
-    )
+def _choice(name: str, default: str, label: str, text: str, titles: Mapping[str, str]) -> Field:
+    choices, shown = tuple(titles), tuple(titles.values())
+    return Field(name, "choice", default, label, text, choices=choices, titles=shown)
 
 
-def _depth(default: int) -> Field:
-    return Field(
-        "depth", "int", default, "Depth", "Number of hidden layers.", unit="layers", low=1, high=8
+def _digits(n: int) -> tuple[Field, ...]:
+    text = "How many training examples the loss averages over."
+    size = _whole("n", n, "Data size", text, 1797, "examples", least=10)
+    return size, _held_out(0, 1787, "examples")
+
+
+def _layers(width: int) -> tuple[Field, ...]:
+    return (
+        _whole("width", width, "Width", "Units in each hidden layer.", 1000, "units"),
+        _whole("depth", 2, "Depth", "Number of hidden layers.", 8, "layers"),
     )
 
 
 def _activation(default: str) -> Field:
-    return Field(
-        "activation",
-        "choice",
-        default,
-        "Activation",
-        "ReLU has kinks, so the sharpness can jump; tanh is smooth.",
-        choices=("relu", "tanh"),
-        titles=("ReLU", "tanh"),
-    )
+    text = "ReLU has kinks, so the sharpness can jump; tanh is smooth."
+    return _choice("activation", default, "Activation", text, {"relu": "ReLU", "tanh": "tanh"})
 
 
 def _init(default: str) -> Field:
-    return Field(
-        "init",
-        "choice",
-        default,
-        "Initial weights",
+    titles = {"torch": "PyTorch default", "glorot": "Glorot normal", "fan-in": "N(0, 1/fan-in)"}
+    text = (
         "PyTorch's default (uniform, small), Glorot-normal as in the paper, or N(0, 1/fan-in); "
-        "the last two with zero biases.",
-        choices=("torch", "glorot", "fan-in"),
-        titles=("PyTorch default", "Glorot normal", "N(0, 1/fan-in)"),
+        "the last two with zero biases."
     )
+    return _choice("init", default, "Initial weights", text, titles)
 
 
 def _loss(default: str, *choices: str) -> Field:
@@ -105,112 +86,56 @@ def _loss(default: str, *choices: str) -> Field:
         "half-mse": "½ squared error",
         "cross-entropy": "cross-entropy",
     }
-    return Field(
-        "loss",
-        "choice",
-        default,
-        "Loss",
+    text = (
         "Squared error is averaged over examples and outputs. Sharpness scales with the "
-        "normalisation; under cross-entropy it rises, then falls, and no edge lasts.",
-        choices=choices,
-        titles=tuple(titles[c] for c in choices),
+        "normalisation; under cross-entropy it rises, then falls, and no edge lasts."
     )
+    return _choice("loss", default, "Loss", text, {name: titles[name] for name in choices})
 
 
 def _first(default: int, most: int, unit: str, *, own: bool = False) -> Field:
     text = "The first so many training examples are used"
     text += ", or all where the file has fewer." if own else "."
-    return Field("n", "int", default, "Data size", text, unit=unit, low=1, high=most)
+    return _whole("n", default, "Data size", text, most, unit)
 
 
 def _held_out(default: int, most: int, unit: str) -> Field:
-    return Field(
-        "n_test",
-        "int",
-        default,
-        "Held-out size",
-        "How many examples that no step sees the held-out loss and accuracy are taken over.",
-        unit=unit,
-        low=0,
-        high=most,
-    )
-
-
-def _count(name: str, default: int, label: str, text: str, most: int, unit: str = "") -> Field:
-    return Field(name, "int", default, label, text, unit=unit, low=1, high=most)
+    text = "How many examples that no step sees the held-out loss and accuracy are taken over."
+    return _whole("n_test", default, "Held-out size", text, most, unit, least=0)
 
 
 def _paper_mlp(width: int) -> tuple[Field, ...]:
+    text = "Hidden layers; 3 is the paper's depth 4, which counts the last layer too."
+    units = "Units in each hidden layer; the paper has 1000."
     return (
-        _count(
-            "width",
-            width,
-            "Width",
-            "Units in each hidden layer; the paper has 1000.",
-            4000,
-            "units",
-        ),
-        _count(
-            "depth",
-            3,
-            "Depth",
-            "Hidden layers; 3 is the paper's depth 4, which counts the last layer too.",
-            10,
-            "layers",
-        ),
+        _whole("width", width, "Width", units, 4000, "units"),
+        _whole("depth", 3, "Depth", text, 10, "layers"),
     )
 
 
 def _paper_cnn(*, layers: bool) -> tuple[Field, ...]:
+    text = "Of the first block's convolutions; each further block has twice as many."
     fields = (
-        _count(
-            "channels",
-            16,
-            "Channels",
-            "Of the first block's convolutions; each further block has twice as many.",
-            256,
-        ),
-        _count("blocks", 2, "Blocks", "Each ends in a 2x2 max-pool.", 4),
+        _whole("channels", 16, "Channels", text, 256),
+        _whole("blocks", 2, "Blocks", "Each ends in a 2x2 max-pool.", 4),
     )
-    if not layers:
-        return fields
     text = "Of [3x3 convolution, ReLU, LayerNorm] in each block."
-    return (*fields, _count("layers", 1, "Layers a block", text, 4, "layers"))
+    further = _whole("layers", 1, "Layers a block", text, 4, "layers")
+    return (*fields, further) if layers else fields
 
 
 def _paper_transformer() -> tuple[Field, ...]:
+    seen = "Characters seen at once; the paper has 64."
+    blocks = "Blocks of attention and dense layer; the paper has 6."
+    heads = "Attention heads of each block; the paper has 8."
+    key = "Length of a head's keys, queries and values; the paper has 32."
+    model = "Length of the vector that stands for a character; the paper has 128."
     return (
-        _count(
-            "length",
-            32,
-            "Sequence length",
-            "Characters seen at once; the paper has 64.",
-            512,
-            "characters",
-        ),
-        _count(
-            "layers",
-            2,
-            "Layers",
-            "Blocks of attention and dense layer; the paper has 6.",
-            24,
-            "blocks",
-        ),
-        _count("heads", 4, "Heads", "Attention heads of each block; the paper has 8.", 32),
-        _count(
-            "key",
-            16,
-            "Key size",
-            "Length of a head's keys, queries and values; the paper has 32.",
-            256,
-        ),
-        _count(
-            "model",
-            64,
-            "Model size",
-            "Length of the vector that stands for a character; the paper has 128.",
-            1024,
-        ),
+        _whole("length", 32, "Sequence length", seen, 512, "characters"),
+        _whole("layers", 2, "Layers", blocks, 24, "blocks"),
+        _whole("heads", 4, "Heads", heads, 32),
+        _whole("key", 16, "Key size", key, 256),
+        _whole("model", 64, "Model size", model, 1024),
     )
 
 
@@ -235,11 +160,9 @@ _SPECS = (
         "MLP on digits",
         "A fully connected network on 8x8 handwritten digits.",
         (
-            _size(500, 1797),
-            _held_out(0, 1787, "examples"),
+            *_digits(500),
             _activation("relu"),
-            _width(100),
-            _depth(2),
+            *_layers(100),
             _init("torch"),
             _loss("mse", *_CLASS_LOSSES),
         ),
@@ -252,12 +175,7 @@ _SPECS = (
         "CNN on digits",
         "Two 3x3 convolutions (8 and 16 channels), each with ReLU and 2x2 max-pool, and a linear "
         "head.",
-        (
-            _size(250, 1797),
-            _held_out(0, 1787, "examples"),
-            _init("glorot"),
-            _loss("mse", *_CLASS_LOSSES),
-        ),
+        (*_digits(250), _init("glorot"), _loss("mse", *_CLASS_LOSSES)),
         "samedge_core.problems.networks:digits_cnn",
         chance=0.1,
         examples=1797,
@@ -267,25 +185,10 @@ _SPECS = (
         "MLP on a Chebyshev polynomial",
         "A tiny MLP, 1-30-20-1, fits T_k on equally spaced points of [-1, 1].",
         (
-            Field(
-                "n",
-                "int",
-                20,
-                "Data size",
-                "Number of equally spaced points.",
-                unit="points",
-                low=2,
-                high=1000,
+            _whole(
+                "n", 20, "Data size", "Number of equally spaced points.", 1000, "points", least=2
             ),
-            Field(
-                "degree",
-                "int",
-                6,
-                "Degree k",
-                "Degree of the Chebyshev polynomial T_k.",
-                low=1,
-                high=20,
-            ),
+            _whole("degree", 6, "Degree k", "Degree of the Chebyshev polynomial T_k.", 20),
             _activation("tanh"),
             _init("fan-in"),
             _loss("half-mse", "mse", "half-mse"),
@@ -296,15 +199,8 @@ _SPECS = (
         "deep-linear",
         "Deep linear network on digits",
         "Layers without activation: the function is linear, the loss in the weights is not.",
-        (
-            _size(500, 1797),
-            _held_out(0, 1787, "examples"),
-            _width(50),
-            _depth(2),
-            _init("torch"),
-            _loss("mse", "mse", "half-mse"),
-        ),
-        "samedge_core.problems.networks:deep_linear",
+        (*_digits(500), *_layers(50), _init("torch"), _loss("mse", "mse", "half-mse")),
+        "samedge_core.problems.networks:digits_mlp",
         chance=0.1,
         examples=1797,
     ),
@@ -402,14 +298,12 @@ _SPECS = (
             _path(".npz", "As numpy.savez writes it; nothing in it is unpickled."),
             _first(500, _MOST, "examples", own=True),
             _held_out(500, _MOST, "examples"),
-            Field(
+            _choice(
                 "network",
-                "choice",
                 "mlp",
                 "Network",
                 "A CNN needs images (n, rows, columns) or (n, rows, columns, channels).",
-                choices=("mlp", "cnn"),
-                titles=("MLP", "CNN"),
+                {"mlp": "MLP", "cnn": "CNN"},
             ),
             *_of("MLP", _paper_mlp(100)),
             *_of("CNN", _paper_cnn(layers=False)),
@@ -447,34 +341,36 @@ _OWN = ProblemSpec(
 
 
 def spec_of(name: str) -> ProblemSpec:
-    """Of one of PROBLEMS, or of OWN_PROBLEM, which has no options and can't be built."""
+    """Return one of PROBLEMS, or that of OWN_PROBLEM, which has no options and can't be built."""
     return _OWN if name == OWN_PROBLEM else PROBLEMS[name]
 
 
 def made_from(
     name: str, options: Mapping[str, Any], *, seed: int, dtype: str, device: str
 ) -> tuple[Any, ...]:
-    """What decides the problem that `build` makes of this: equal for equal problems."""
+    """Return a key of the problem that `build` makes: equal for equal problems."""
     return name, dict(options), seed if PROBLEMS[name].seeded else None, dtype, device
 
 
 def build(
     name: str, options: Mapping[str, Any], *, seed: int, dtype: str = "float32", device: str = "cpu"
 ) -> Problem:
-    """The problem `name` with checked `options`, its data on `device`. Imports torch.
+    """Return the problem `name` with checked `options`, its data on `device`. Imports torch.
 
     `seed` fixes what is random in the problem itself (a rotation), not the initial weights.
 
     Raises:
-        ConfigError: this machine has no such device, or it is a problem of one's own.
-        DataError: the data can't be had or can't be used.
+        ConfigError: this machine has no such device, or no name leads to the problem.
+        DataError: the data can't be downloaded or can't be used.
     """
     if name == OWN_PROBLEM:
         raise ConfigError("problem", f"{name} can't be built: hand the Problem itself to run()")
-    module, function = PROBLEMS[name].builder.split(":")
+    spec = PROBLEMS[name]
+    module, function = spec.builder.split(":")
     builder = getattr(importlib.import_module(module), function)
+    seeds = {"seed": seed} if spec.seeded else {}
     # before the data is read: a device that is missing need not wait for it
     place = importlib.import_module("samedge_core.problems.devices").resolve_device(device, dtype)
-    problem = builder(**options, seed=seed, dtype=dtype).to(place)
+    problem = builder(**options, **seeds, dtype=dtype).to(place)
     problem.made_from = made_from(name, options, seed=seed, dtype=dtype, device=device)
     return problem

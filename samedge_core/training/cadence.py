@@ -29,18 +29,18 @@ class Cadence:
         self._norm = 0.0  # the largest gradient norm of the last pair
 
     def due(self, step: int) -> bool:
-        """Whether `step` is measured."""
+        """Whether the sharpness is to be measured at `step`."""
         if not self._adaptive:
             return step % self._every == 0
         return step >= self._next
 
     def saw(self, step: int, norm: float) -> None:
-        """Tell the gradient norm of a step that was not measured."""
+        """Take the gradient norm of an unmeasured step; a leap makes the next step due."""
         if norm > LEAP * self._norm:
             self._next = step + 1
 
     def measured(self, step: int, sharpness: float, norm: float) -> None:
-        """Tell what a measurement gave."""
+        """Take a measurement, and choose the step of the next."""
         parity, first = step % 2, step == self._next
         if parity in self._last and sharpness > 0:
             before, value = self._last[parity]
@@ -53,12 +53,12 @@ class Cadence:
             self._next = step + max(1, gap)
 
     def changed(self, step: int) -> None:
-        """A setting has changed: from `step` on nothing is known of the speed."""
+        """Forget the speed from `step` on, since a setting has changed."""
         self._next = step
         self._speed = {0: 1.0, 1: 1.0}
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs."""
+        """Return what `restore` takes."""
         return {
             "next": self._next,
             "last": self._last,

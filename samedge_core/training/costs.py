@@ -11,12 +11,12 @@ RECENT = 50  # measurements that are averaged over
 
 @dataclass(frozen=True)
 class Cost:
-    """Over the last measurements; NaN where that is not known.
+    """The cost of the last measurements; NaN where it is not known.
 
     Attributes:
-        seconds, hvps: means a measurement.
+        seconds, hvps: a measurement's, on average.
         overhead: time spent on measuring the curvature, over that of training in the same steps;
-            what accuracy and held-out data take is neither.
+            evaluating accuracy and held-out data counts as neither.
     """
 
     seconds: float = math.nan
@@ -25,7 +25,7 @@ class Cost:
 
     @property
     def words(self) -> str:
-        """The overhead, for a status line; empty where it is not known.
+        """The overhead as text for a status line; empty where it is not known.
 
         >>> Cost(overhead=0.8).words
         'curvature costs 0.8 × training'
@@ -39,11 +39,11 @@ class Cost:
 
 
 class Costs:
-    """Averages what steps took, pauses between them apart.
+    """Averages of the time that steps take, without the pauses between them.
 
-    A measured step and those without a measurement after it make a stretch. Averages are over whole
-    ones, or their ratio would depend on where in a stretch one looks. The first is left out: it
-    measures from noise, and torch warms up in it.
+    A stretch is a measured step and the unmeasured ones that follow it. Averages are over whole
+    stretches: the ratio within one depends on how far it has come. The first is left out, since its
+    measurement starts from noise and torch warms up in it.
 
     >>> costs = Costs()
     >>> for measuring in (9.0, 0.0, 3.0, 0.0, 3.0):
@@ -58,8 +58,8 @@ class Costs:
         self._first = True
 
     def add(self, seconds: float, measuring: float, hvps: int) -> None:
-        """A step took `seconds`, evaluation apart; `measuring` of them and `hvps` products were for
-        curvature."""
+        """Add a step of `seconds`, evaluation not included, of which `measuring` seconds and `hvps`
+        products were for curvature."""
         if hvps:
             if self._now and not self._first:
                 self._stretches.append(self._now)
@@ -69,7 +69,7 @@ class Costs:
             self._now.training += seconds - measuring
 
     def recent(self) -> Cost:
-        """Over the last whole stretches; before there is one, what the newest measurement took."""
+        """Return the cost over the last whole stretches; at first, of the newest measurement."""
         if self._stretches:
             measuring = sum(stretch.measuring for stretch in self._stretches)
             training = sum(stretch.training for stretch in self._stretches)

@@ -1,4 +1,4 @@
-"""What there is to see at one step of a run, found by taking its steps again. Needs torch."""
+"""The inspection of one step of a run, made by taking its steps again. Needs torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from samedge_core.problems.problem import ModuleProblem, Problem
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.inspection import Along, Fit, Input, Inputs, Inspection, Place, Slice
-from samedge_core.training.observe import Slope, observe
+from samedge_core.training.observe import LossAndGrad, observe
 from samedge_core.training.optimizers import update
 from samedge_core.training.replay import replay_to
 from samedge_core.training.slices import POINTS, loss_along
@@ -41,16 +41,16 @@ def inspection_at(
     seconds: float | None = None,
     on_progress: Progress = lambda what, done, total: None,
 ) -> Inspection:
-    """The inspection at `step` of the run that `state` belongs to, some step before it.
+    """Return the inspection at `step` of the run of which `state` is an earlier state.
 
-    `state` is taken to `step`, before its update and with the changes made there in force, and is
-    then as the run had it: it can go on from there.
+    `state` is advanced to `step`, before its update and with the changes made there in force, so
+    that the run can go on from it.
 
     Args:
         replay: interventions of the whole run, to repeat at their steps.
         seconds: about how long the spectrum may take.
-        on_progress: called with what is being done ("replay", "slices", "spectrum") and how much of
-            how much of it is. Raise something in it to cancel.
+        on_progress: called with the stage ("replay", "slices", "spectrum"), how much of it is
+            done, and how much there is. Raise something in it to cancel.
 
     Raises:
         FloatingPointError: loss, gradient or curvature at that step are not finite.
@@ -66,12 +66,12 @@ def inspection_at(
         replay,
         on_row=lambda row: on_progress("replay", row.step + 1 - first, step - first),
     )
-    # what follows takes a batch and moves the tracker on
+    # a copy: the inspection takes a batch and advances the tracker
     now = TrainState.unpack(state.pack(), config, problem)
     batch = now.batches.next() if now.batches else problem.full_batch()
     seen = now.fixed or batch
     slope, operator, estimate = _measure(config, problem, now, seen, step)
-    taken = slope if seen is batch else Slope.of(*problem.loss_and_gradient(now.w, batch))
+    taken = slope if seen is batch else LossAndGrad.of(*problem.loss_and_gradient(now.w, batch))
     points = _points(problem, now, batch, taken.g)
     unit = slope.g / slope.g.norm()  # NaN at g = 0
     lines = _lines(estimate.vectors[0], slope, unit)
@@ -98,8 +98,8 @@ def inspection_at(
 
 def _measure(
     config: RunConfig, problem: Problem, state: TrainState, batch: Batch | None, step: int
-) -> tuple[Slope, LinearOperator, EigenEstimate]:
-    """Loss, gradient and curvature at the weights; moves the tracker on."""
+) -> tuple[LossAndGrad, LinearOperator, EigenEstimate]:
+    """Loss, gradient and curvature at the weights; advances the tracker."""
     slope, operator = observe(problem, state.w, batch, config.hessian_share)
     if not slope.finite:
         raise FloatingPointError(f"the loss has left the finite range at step {step:,}")
@@ -109,20 +109,20 @@ def _measure(
     return slope, operator, estimate
 
 
-def _lines(v1: Tensor, slope: Slope, unit: Tensor) -> dict[Along, Tensor]:
-    """Unit vectors to look along: v1, turned uphill, and `unit`, that of g, unless g = 0."""
-    uphill = v1 if torch.dot(v1, slope.g) >= 0 else -v1
-    return {"v1": uphill, "g": unit} if slope.norm else {"v1": uphill}
+def _lines(v1: Tensor, slope: LossAndGrad, unit: Tensor) -> dict[Along, Tensor]:
+    """The slices' directions: v1 with <g, v1> >= 0 and, unless g = 0, `unit`, that of g."""
+    v1 = v1 if torch.dot(v1, slope.g) >= 0 else -v1
+    return {"v1": v1, "g": unit} if slope.norm else {"v1": v1}
 
 
 def _points(
     problem: Problem, state: TrainState, batch: Batch | None, g: Tensor
 ) -> dict[Place, Tensor]:
-    """The uphill point, where the rule has one, and the next iterate, as the update makes them."""
+    """The update's perturbed point, if the rule has one, and the next iterate."""
     points: dict[Place, Tensor] = {}
 
     def gradient(w: Tensor) -> Tensor:
-        points["uphill"] = w
+        points["perturbed"] = w
         return problem.gradient(w, batch)
 
     points["next"] = update(state.w, g, state.velocity, state.hyper, gradient).w
@@ -133,7 +133,7 @@ def _slices(
     problem: Problem,
     w: Tensor,
     batch: Batch | None,
-    slope: Slope,
+    slope: LossAndGrad,
     operator: LinearOperator,
     lines: dict[Along, Tensor],
     points: dict[Place, Tensor],
@@ -167,7 +167,7 @@ def _slices(
 
 
 def _fit(problem: Problem, w: Tensor, after: Tensor, v1: Tensor) -> Fit | None:
-    """What is computed, where that is a function of one number."""
+    """The function that a network of one input and one output computes, else None."""
     data = problem.full_batch()
     if not isinstance(problem, ModuleProblem) or data is None or problem.classes:
         return None
@@ -188,7 +188,7 @@ def _fit(problem: Problem, w: Tensor, after: Tensor, v1: Tensor) -> Fit | None:
 
 
 def _inputs(config: RunConfig, problem: Problem, w: Tensor) -> Inputs | None:
-    """Of the first LOOKED_AT examples those that are wrong, then others, SHOWN in all."""
+    """SHOWN of the first LOOKED_AT examples, wrongly classified ones first; None without images."""
     shown = pictures(config.problem, config.options, LOOKED_AT)
     data = problem.full_batch()
     if shown is None or data is None or not isinstance(problem, ModuleProblem):

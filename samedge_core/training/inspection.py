@@ -1,6 +1,6 @@
-"""Inspection: what there is to see at one step of a run beside its row; importable without torch.
+"""Inspection: the loss around one step of a run, and its data there; importable without torch.
 
-`samedge_core.training.inspect_step` makes them.
+`samedge_core.training.inspect_step` makes it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from samedge_core.curvature.spectral_density import Spectrum
 from samedge_core.theory.rules import Hyperparameters
 
 Array = NDArray[np.float64]
-Place = Literal["iterate", "uphill", "next"]
+Place = Literal["iterate", "perturbed", "next"]
 Along = Literal["v1", "g"]
 
 
@@ -24,8 +24,8 @@ class Mark:
     """A point of the step as a slice shows it: by its projection on the line.
 
     Attributes:
-        place: the iterate w, the uphill point at which SAM takes its gradient (w + rho u; for USAM
-            w + rho g), or the next iterate.
+        place: the iterate w, the perturbed point at which SAM takes its gradient (w + rho u; for
+            USAM w + rho g), or the next iterate.
         offset: <point - w, d>, signed; where on the line the point is drawn.
         on_line: the loss there.
         loss: the loss at the point itself.
@@ -72,13 +72,13 @@ class Slice:
 
 @dataclass(frozen=True)
 class Input:
-    """A training example and what the network at w makes of it.
+    """A training example and the prediction of the network at w.
 
     Attributes:
         index: of the example, from 0.
         picture: uint8, (rows, columns) or (rows, columns, 3).
         label, predicted: classes.
-        score, label_score: what the network gives to these two; see `Inputs.scores`.
+        score, label_score: of the class `predicted` and of `label`; see `Inputs.scores`.
     """
 
     index: int
@@ -102,7 +102,8 @@ class Inputs:
         scores: "probability", the softmax of the outputs, for cross-entropy; "output" for squared
             errors: the outputs themselves, which are trained towards 1 for the label and 0
             elsewhere.
-        looked_at, wrong: the first so many examples were looked at, so many of them were wrong.
+        looked_at, wrong: how many examples were classified, from the first on, and how many of
+            them wrongly.
     """
 
     scores: Literal["probability", "output"]
@@ -113,15 +114,15 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a network f of one input and one output computes, and what the step makes of it.
+    """The function f that a network of one input and one output computes, and the step's change.
 
     Attributes:
         x, y: the training examples, in the order of x, (n,).
         at: inputs, evenly spaced from the first to the last example, (m,).
         values: f there at w, (m,).
-        change: what the step adds to it, f(w') - f(w), (m,).
-        along_v1: what the part of the step along v1 adds to first order: <w' - w, v1> J v1, with
-            the Jacobian J of f at w, (m,).
+        change: f at the next iterate minus f at w, (m,).
+        along_v1: the part of the change along v1, to first order: <w' - w, v1> J v1 with the
+            Jacobian J of f at w, (m,).
     """
 
     x: Array
@@ -165,16 +166,16 @@ class Inspection:
 
     @property
     def multipliers(self) -> Array:
-        """What the step multiplies the component along each eigenvector by, in the local quadratic
-        model, (k,); beyond 1 in magnitude that direction is unstable. NaN where the eigenvalue is
-        not known."""
+        """The factor (k,) by which the step multiplies the distance along each eigenvector, in the
+        local quadratic model; beyond 1 in magnitude that direction is unstable. NaN where the
+        eigenvalue is not known."""
         known = np.isfinite(self.eigenvalues)
         values = self.hyper.multiplier(np.where(known, self.eigenvalues, 0.0), self.grad_norm)
         return np.where(known, values, np.nan)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
     @property
     def edge(self) -> float:
-        """Of the rule in force, at this gradient norm."""
+        """The edge of the rule in force, at this gradient norm."""
         return float(self.hyper.edge(self.grad_norm))  # pyright: ignore[reportArgumentType]
 
 

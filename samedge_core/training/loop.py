@@ -18,7 +18,7 @@ from samedge_core.problems.problem import Batch, Problem
 from samedge_core.problems.registry import OWN_PROBLEM, build, made_from
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import History, Intervention, Measurement
-from samedge_core.training.observe import Operator, Slope, observe
+from samedge_core.training.observe import LossAndGrad, Operator, observe
 from samedge_core.training.optimizers import Step, update
 from samedge_core.training.plan import changes_at
 from samedge_core.training.progress import with_bar
@@ -149,7 +149,7 @@ def _advance(
         shown, operator = observe(problem, state.w, seen, config.hessian_share)
     apart = watch.lap()
     taken = shown if seen is batch else None
-    taken = taken or Slope.of(*problem.loss_and_gradient(state.w, batch))
+    taken = taken or LossAndGrad.of(*problem.loss_and_gradient(state.w, batch))
     shown = taken if seen is batch else shown
     row = Measurement(state.step, *((shown.loss, shown.norm) if shown else (math.nan, math.nan)))
     if state.first_loss is None:
@@ -208,7 +208,7 @@ def _evaluate(row: Measurement, problem: Problem, w: Tensor, whole: Operator | N
 
 
 def _record(
-    row: Measurement, estimate: EigenEstimate, top_k: int, seen: Slope, uphill: Tensor | None
+    row: Measurement, estimate: EigenEstimate, top_k: int, seen: LossAndGrad, uphill: Tensor | None
 ) -> None:
     row.lambda_max = estimate.value
     row.residual = estimate.residual
@@ -231,7 +231,7 @@ def _alignments(g: Tensor, norm: float, vectors: Tensor, top_k: int) -> tuple[fl
     return abs(shares[0]), math.hypot(*shares[:top_k]) if top_k > 1 else math.nan
 
 
-def _stop(state: TrainState, slope: Slope) -> Stop | None:
+def _stop(state: TrainState, slope: LossAndGrad) -> Stop | None:
     """Whether the step that is taken now is the last."""
     assert state.first_loss is not None
     assert state.first_grad_norm is not None

@@ -1,4 +1,4 @@
-"""What is seen at one w: loss, gradient and, where the sharpness is measured, the Hessian."""
+"""Loss and gradient at one w and, where the sharpness is measured, the Hessian."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from samedge_core.problems.problem import Problem
 Operator = HessianOperator | ExplicitOperator
 
 
-class Slope(NamedTuple):
+class LossAndGrad(NamedTuple):
     """Loss, gradient (P,) and its norm on one batch."""
 
     loss: float
@@ -24,22 +24,22 @@ class Slope(NamedTuple):
     norm: float
 
     @classmethod
-    def of(cls, loss: Tensor, g: Tensor) -> Slope:
-        """From scalar `loss` and its gradient."""
+    def of(cls, loss: Tensor, g: Tensor) -> LossAndGrad:
+        """Return it for a scalar `loss` and its gradient (P,)."""
         return cls(float(loss), g, float(vector_norm(g)))
 
     @property
     def finite(self) -> bool:
-        """Whether loss and gradient norm are."""
+        """Whether loss and gradient norm are finite."""
         return math.isfinite(self.loss) and math.isfinite(self.norm)
 
 
 def observe(
     problem: Problem, w: Tensor, batch: Batch | None, share: float
-) -> tuple[Slope, Operator]:
-    """Loss and gradient on `batch`, and the Hessian on `share` of its examples."""
+) -> tuple[LossAndGrad, Operator]:
+    """Return loss and gradient on `batch`, and the Hessian on `share` of its examples."""
     part = subsample(batch, share) if batch else batch
     operator = problem.operator(w, part) or HessianOperator(problem.terms(part), w)
     if part is batch:
-        return Slope.of(operator.value, operator.g), operator
-    return Slope.of(*problem.loss_and_gradient(w, batch)), operator
+        return LossAndGrad.of(operator.value, operator.g), operator
+    return LossAndGrad.of(*problem.loss_and_gradient(w, batch)), operator

@@ -1,4 +1,4 @@
-"""Nested values and arrays as bytes that hold no code: safetensors, where pickles would do harm.
+"""Nested values and arrays as bytes that hold no code (safetensors), unlike pickles.
 
 Importable without torch.
 """
@@ -25,8 +25,8 @@ class PackError(ValueError):
 
 
 def pack(tree: Any) -> bytes:
-    """Mappings, sequences, numbers, strings, None and arrays as bytes; `unpack` takes them. Equal
-    trees give equal bytes.
+    """Return mappings, sequences, numbers, strings, None and arrays, nested, as bytes for `unpack`.
+    Equal trees give equal bytes.
 
     >>> unpack(pack({"w": np.zeros(2), "last": {1: (3, 0.5)}}))
     {'w': array([0., 0.]), 'last': {1: (3, 0.5)}}
@@ -38,10 +38,10 @@ def pack(tree: Any) -> bytes:
 
 
 def unpack(packed: bytes) -> Any:
-    """The inverse of `pack`.
+    """Return the tree that `pack` was given.
 
     Raises:
-        PackError: the bytes are something else, or damaged.
+        PackError: the bytes are not those of `pack`, or damaged.
     """
     try:
         (length,) = _LENGTH.unpack_from(packed)

@@ -1,4 +1,4 @@
-"""Taking a run's steps again, from a state before them. Needs torch."""
+"""Replay of a run's steps from an earlier state. Needs torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from samedge_core.training.stop import Stop
 
 
 class _Reached(Exception):
-    """The step is next, and what was to change at it has changed."""
+    """The step is next, and the changes at it are made."""
 
 
 def replay_to(
@@ -27,14 +27,13 @@ def replay_to(
     *,
     on_row: Callable[[Measurement], None] = lambda row: None,
 ) -> Stop | None:
-    """Take `state` to `step`, before its update and with the changes made there in force.
+    """Advance `state` in place to `step`, before its update, with the changes made there in force.
 
-    `state` is advanced in place and is then as the run had it, so that it can go on from there.
-    Returns the Stop if the run ends with the step before, and None otherwise.
+    Returns the Stop if the run ends with the step before, else None; it can go on from `state`.
 
     Args:
         interventions: of the whole run; those before the state are left out.
-        on_row: called with the row of each step that is taken again.
+        on_row: called with the row of each replayed step.
 
     Raises:
         ValueError: `step` lies before `state`, or the run ends before it.

@@ -12,7 +12,7 @@ from samedge_core.training.inspection import Along, Mark, Place, Slice
 
 POINTS = 81  # odd, so that w is one of them
 ROOM = 2.0  # times the farthest mark: both arms of the parabola show
-STILL = 1e-3  # of ||w||, or of 1: how far is looked where no mark moves
+STILL = 1e-3  # of ||w||, or of 1: the range where all marks coincide
 
 
 def loss_along(
@@ -27,10 +27,10 @@ def loss_along(
     points: Mapping[Place, Tensor],
     on_progress: Callable[[], None] = lambda: None,
 ) -> Slice:
-    """The slice L(w + t d) on POINTS equally spaced t around 0, d = `direction` (P,) made unit.
+    """Return the slice L(w + t d) on POINTS equally spaced t around 0, d the unit `direction` (P,).
 
     Points are drawn at their projections, which lie in the middle half of the range; so does the
-    distance from w to the uphill point, on every line of one step.
+    distance from w to the perturbed point, on every line of one step.
 
     Args:
         along: what the direction is, "v1" or "g".
@@ -46,7 +46,7 @@ def loss_along(
     places: dict[Place, Tensor] = {"iterate": w, **points}
     places = {place: point for place, point in places.items() if bool(point.isfinite().all())}
     offsets = {place: float((point - w) @ d) for place, point in places.items()}
-    reach = float((places["uphill"] - w).norm()) if "uphill" in places else 0.0
+    reach = float((places["perturbed"] - w).norm()) if "perturbed" in places else 0.0
     farthest = max(reach, *map(abs, offsets.values()))
     radius = ROOM * farthest or STILL * max(1.0, float(w.norm()))
     half = POINTS // 2

@@ -1,4 +1,4 @@
-"""TrainState: everything that decides the next step, so that a run can be left and taken up."""
+"""TrainState: everything that decides the next step, so that a run can be stopped and resumed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TrainState:
 
     @classmethod
     def initial(cls, config: RunConfig, problem: Problem) -> TrainState:
-        """Step 0 of a run; independent seeds for weights, batches and the tracker's noise."""
+        """Return step 0 of a run; weights, batches and tracker have independent seeds."""
         w = problem.init(seed=config.seed)
         size = config.batch_size if config.measure_on == "fixed" else 0
         measured = problem.batches(seed=config.seed + 3, batch_size=size)
@@ -61,7 +61,7 @@ class TrainState:
         )
 
     def pack(self) -> bytes:
-        """The state as bytes without any code in them; `unpack` takes them."""
+        """Return the state as bytes that hold no code, for `unpack`."""
         return packing.pack(
             _mapped(
                 {
@@ -82,10 +82,10 @@ class TrainState:
 
     @classmethod
     def unpack(cls, packed: bytes, config: RunConfig, problem: Problem) -> TrainState:
-        """The state that `pack` wrote, for the same configuration and problem.
+        """Return the state that `pack` wrote, for the same configuration and problem.
 
         Raises:
-            PackError: the bytes are something else, or damaged.
+            PackError: the bytes are no packed state, or damaged.
         """
         if packed.startswith(_TORCH):
             saved = torch.load(io.BytesIO(packed), weights_only=True)

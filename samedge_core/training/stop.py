@@ -9,7 +9,7 @@ import msgspec
 
 
 class StopReason(Enum):
-    """Named outcomes; `remedy` says what to do next."""
+    """Why a run ended; `remedy` says what to do next."""
 
     DIVERGED = "diverged"
     CONVERGED = "converged"
@@ -28,7 +28,7 @@ class StopReason(Enum):
 
     @property
     def resumable(self) -> bool:
-        """Whether the run can be taken up where it is."""
+        """Whether the run can be resumed."""
         return self not in _FINAL
 
 

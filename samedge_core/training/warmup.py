@@ -39,8 +39,8 @@ def _track(top_k: int, dtype: torch.dtype) -> None:
 
 
 def main() -> None:
-    """The precisions at the same time; and then once more, which is done in a second, lest one has
-    overwritten what the other had just noted in an index of numba's."""
+    """Compile both precisions at once; then once more, for a second: the one may have overwritten
+    what the other had just entered in numba's index."""
     with get_context("spawn").Pool(len(DTYPES)) as pool:
         pool.map(compile_all, [(dtype,) for dtype in DTYPES])
     compile_all()

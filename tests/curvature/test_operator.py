@@ -1,5 +1,6 @@
 """HessianOperator against the dense Hessian and against curvlinops, on every kind of problem."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -135,6 +136,7 @@ def test_parameters_that_the_loss_ignores_have_no_curvature():
         (torch.ones(2, 3), r"\(2, 3\) of float32"),
         (torch.tensor(1.0), r"\(\) of float32"),
         (torch.ones(3, dtype=torch.int64), r"\(3,\) of int64"),
+        (torch.ones(0), r"\(0,\) of float32"),
     ],
 )
 def test_a_w_that_is_no_vector_of_real_numbers_is_refused(w, got):
@@ -171,3 +173,15 @@ def test_terms_add_up_however_many_graphs_are_kept(retained):
         bound = 1e-14 * float(expected.norm())
         torch.testing.assert_close(parts.matvec(v), expected, rtol=0, atol=bound)
     assert parts.products == 2
+
+
+@pytest.mark.parametrize("w", [[1.0, 2.0], np.ones(2), None])
+def test_weights_that_are_no_tensor_are_refused(w):
+    got = type(w).__name__
+    with pytest.raises(TypeError, match=rf"w must be a torch\.Tensor of shape \(P,\), got {got}"):
+        HessianOperator(lambda w: w.sum(), w)
+
+
+def test_a_loss_that_is_no_tensor_is_refused():
+    with pytest.raises(TypeError, match=r"loss must return a torch\.Tensor, got int"):
+        HessianOperator(lambda w: 1, torch.ones(2))  # pyright: ignore[reportArgumentType]

@@ -647,3 +647,15 @@ def test_sharpness_of_any_loss():
     )
     expected = np.linalg.eigvalsh([[802.0, -400.0], [-400.0, 200.0]])[::-1]
     np.testing.assert_allclose(estimate.values, expected, rtol=1e-11)  # condition number 2,500
+
+
+def test_the_sharpness_at_what_is_no_float_vector_is_refused_in_words():
+    def loss(w):
+        return (w**2).sum()
+
+    with pytest.raises(TypeError, match=r"w must be a torch\.Tensor of shape \(P,\), got list"):
+        sharpness(loss, [1.0, 2.0])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"floating-point type, got \(2, 2\) of float32"):
+        sharpness(loss, torch.ones(2, 2))
+    with pytest.raises(ValueError, match=r"w must be float32 or float64, got bfloat16"):
+        sharpness(loss, torch.ones(3, dtype=torch.bfloat16))

@@ -50,7 +50,7 @@ def test_the_rotation_is_seeded():
 
 @given(st.floats(-10, 10), st.floats(-10, 10))
 def test_two_weight_hessian_in_closed_form(a, b):
-    problem = two_weight(a=a, b=b, seed=0, dtype="float64")
+    problem = two_weight(a=a, b=b, dtype="float64")
     w = problem.init(seed=3)
     assert w.tolist() == [a, b]
     loss, g = problem.loss_and_gradient(w, None)
@@ -65,7 +65,7 @@ def test_two_weight_hessian_in_closed_form(a, b):
 
 @given(st.floats(0.2, 5))
 def test_two_weight_sharpness_at_a_minimum(a):
-    problem = two_weight(a=a, b=1 / a, seed=0, dtype="float64")
+    problem = two_weight(a=a, b=1 / a, dtype="float64")
     hessian = dense_hessian(lambda w: problem.loss(w), problem.init(seed=0)).numpy()
     # 0 and a^2 + b^2 <= 26, both to some roundings
     np.testing.assert_allclose(np.linalg.eigvalsh(hessian), [0, a**2 + a**-2], rtol=0, atol=1e-13)

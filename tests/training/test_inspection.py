@@ -84,7 +84,7 @@ def test_a_change_at_the_step_itself_is_in_force():
     found = inspection(NET, 12, start=12, changes=CHANGES)
     assert (found.hyper.rule, found.hyper.eta, found.hyper.rho) == ("usam", 0.2, 0.3)
     marks = {mark.place: mark for mark in found.slices[1].marks}
-    assert marks["uphill"].offset == pytest.approx(0.3 * found.grad_norm)  # w + rho g
+    assert marks["perturbed"].offset == pytest.approx(0.3 * found.grad_norm)  # w + rho g
 
 
 @pytest.mark.parametrize("settings", [{}, BATCHES, BATCHES | {"measure_on": "fixed"}], ids=str)
@@ -103,10 +103,10 @@ def test_the_marks_are_the_run_s_own_next_iterate_and_uphill_point(settings):
     assert torch.equal(points["next"], after.w)
     assert marks["next"].loss == float(problem.loss(after.w, seen))
     assert marks["next"].offset == pytest.approx(float((after.w - before.w) @ d), rel=1e-12)
-    assert marks["uphill"].offset == pytest.approx(config.rho * float(own @ d / own.norm()))
+    assert marks["perturbed"].offset == pytest.approx(config.rho * float(own @ d / own.norm()))
     if seen is batch:
-        assert marks["uphill"].offset == pytest.approx(config.rho, rel=1e-12)
-        assert marks["uphill"].beside == pytest.approx(0, abs=1e-12)
+        assert marks["perturbed"].offset == pytest.approx(config.rho, rel=1e-12)
+        assert marks["perturbed"].beside == pytest.approx(0, abs=1e-12)
     assert line.slope == pytest.approx(found.grad_norm, rel=1e-12)
     direct = [float(problem.loss(before.w + t * d, seen)) for t in line.offsets]
     np.testing.assert_allclose(line.losses, direct, rtol=1e-12)

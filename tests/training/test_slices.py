@@ -45,7 +45,7 @@ def test_offsets_and_losses_are_those_of_the_line(net):
     problem, w = net
     z = random_direction(w)
     d = z / z.norm()
-    points = {"uphill": w + 0.3 * d, "next": w - 0.1 * random_direction(w, 1)}
+    points = {"perturbed": w + 0.3 * d, "next": w - 0.1 * random_direction(w, 1)}
     line = sliced(problem, w, z, points)
     assert (len(line.offsets), line.offsets[POINTS // 2], line.along) == (POINTS, 0.0, "g")
     np.testing.assert_allclose(np.diff(line.offsets), np.ptp(line.offsets) / (POINTS - 1))
@@ -82,9 +82,9 @@ def test_points_are_drawn_at_their_projections_and_keep_their_own_loss(net):
     uphill[0] += 0.4
     after[0] -= 0.1
     after[1] += 0.2
-    line = sliced(problem, w, d, {"uphill": uphill, "next": after})
+    line = sliced(problem, w, d, {"perturbed": uphill, "next": after})
     marks = {mark.place: mark for mark in line.marks}
-    assert list(marks) == ["iterate", "uphill", "next"]
+    assert list(marks) == ["iterate", "perturbed", "next"]
     assert [marks[p].offset for p in marks] == pytest.approx([0.0, 0.4, -0.1])
     assert [marks[p].beside for p in marks] == pytest.approx([0.0, 0.0, 0.2], abs=1e-15)
     batch = problem.full_batch()
@@ -92,7 +92,7 @@ def test_points_are_drawn_at_their_projections_and_keep_their_own_loss(net):
     foot = w.clone()
     foot[0] -= 0.1
     assert marks["next"].on_line == pytest.approx(float(problem.loss(foot, batch)), rel=1e-14)
-    assert marks["uphill"].on_line == pytest.approx(marks["uphill"].loss, rel=1e-14)
+    assert marks["perturbed"].on_line == pytest.approx(marks["perturbed"].loss, rel=1e-14)
     assert (line.offsets[0], line.offsets[-1]) == pytest.approx((-0.8, 0.8))
 
 
@@ -101,7 +101,7 @@ def test_the_range_holds_twice_the_reach_on_every_line(net):
     problem, w = net
     d, across = torch.zeros_like(w), torch.zeros_like(w)
     d[0] = across[1] = 1.0
-    points = {"uphill": w + 0.05 * across, "next": w - 0.01 * d}
+    points = {"perturbed": w + 0.05 * across, "next": w - 0.01 * d}
     assert sliced(problem, w, d, points).offsets[-1] == pytest.approx(0.1)
     assert sliced(problem, w, d, {"next": w - 0.01 * d}).offsets[-1] == pytest.approx(0.02)
     still = sliced(problem, w, d, {"next": w})

@@ -28,7 +28,13 @@ NAMES: dict[Along, str] = {"v1": "v₁", "g": "g"}
 MARKS: dict[Place, tuple[str, str, str, int, str]] = {
     # symbol, meaning, shape, size (where they coincide, each shows under the next), label's place
     "iterate": ("w", "the iterate", "circle", 16, "top center"),
-    "uphill": ("w + ρu", "where the update takes its gradient", "triangle-up", 13, "middle right"),
+    "perturbed": (
+        "w + ρu",
+        "where the update takes its gradient",
+        "triangle-up",
+        13,
+        "middle right",
+    ),
     "next": ("w′", "the next iterate", "diamond", 9, "bottom center"),
 }
 
@@ -309,7 +315,7 @@ def _point(mark: Mark, rule: str) -> Trace:
 
 
 def _symbol(place: Place, rule: str) -> str:
-    return (place == "uphill" and RULES[rule].perturbed) or MARKS[place][0]
+    return (place == "perturbed" and RULES[rule].perturbed) or MARKS[place][0]
 
 
 def _about_slices(view: RunView, made: Inspection) -> str:

@@ -66,9 +66,9 @@ _LESSONS = (
     Lesson(
         "sharpening",
         "Training sharpens",
-        "A tanh network learns 500 handwritten digits under GD. Unlike a bowl, it has another "
-        "Hessian at every $w$. It begins at a sharpness of 0.5, and with η = 1.75 GD is stable up "
-        "to 2/η = 1.14, so there is room.",
+        "A tanh network learns 500 handwritten digits under GD. Unlike that of a bowl, its "
+        "Hessian differs at every $w$. It begins at a sharpness of 0.5, and with η = 1.75 GD is "
+        "stable up to 2/η = 1.14, so there is room.",
         "What will the sharpness do in 1,200 steps?",
         (
             "It falls, as the loss does.",
@@ -208,7 +208,7 @@ _LESSONS = (
         (
             "SAM, by far: at most half the loss.",
             "SAM by a little, with the same accuracy.",
-            "GD, or neither, by the loss.",
+            "GD's held-out loss is lower, or they tie.",
         ),
         Knob(
             "SAM radius ρ", (0.05, 0.1, 0.2), 0.1, "Flatter still: does the held-out loss follow?"

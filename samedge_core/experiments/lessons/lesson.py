@@ -29,8 +29,8 @@ class Knob:
 
 @dataclass(frozen=True)
 class Lesson:
-    """A question with its answers, of which nobody has written down which one is right: that is
-    observed in the runs.
+    """A question with its answers. Which one is right is not written down: it is observed in the
+    runs.
 
     Attributes:
         name: slug, for links.
@@ -53,14 +53,14 @@ class Lesson:
     log_y: bool = False
 
     def made_at(self, value: float, made: Sequence[Replay]) -> bool:
-        """Whether these are its runs at this value of the knob, be they still on their way or
-        longer by now, rather than others, or some that have been changed by hand."""
+        """Whether these are its runs at this value of the knob, without changes by hand. They may
+        still be running, or have been extended."""
         planned = self.replays(value)
         return len(made) == len(planned) and all(map(_begun, planned, made))
 
 
 def _begun(planned: Replay, made: Replay) -> bool:
-    """Whether this is a run of what is planned, as far as it has come."""
+    """Whether the run follows the plan, as far as it has come."""
     changes = tuple((item.step, item.changes) for item in made.interventions if item.changes)
     plan = tuple((item.step, item.changes) for item in planned.interventions)
     same = made.config.replace(steps=planned.config.steps) == planned.config
