@@ -134,7 +134,7 @@ class Intervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What `changes` change of what is in force; None when that is nothing.
 
         Raises:
-            as the class, where they are not `Changes` already.
+            ConfigError: a value outside its range, where they are not `Changes` already.
         """
         before = vars(in_force)
         new = {n: value for n, value in Changes.of(changes).items() if value != before[n]}
