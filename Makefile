@@ -51,8 +51,6 @@ $(VENV)/bench-ready: requirements.txt requirements-bench.txt
 # stamps before, the goal has asked for one.
 $(VENV)/compiled: $(KERNELS) requirements.txt
 	@echo "Compiling; this takes two or three minutes, once."
-	@# numba sees that a file has changed, not that one has from which it calls
-	@rm -f $(foreach kernel, $(KERNELS), $(dir $(kernel))__pycache__/$(basename $(notdir $(kernel))).*.nb?)
 	$(BIN)/python -m samedge_core.training.warmup
 	touch $@
 

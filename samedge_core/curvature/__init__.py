@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from samedge_core.curvature import kernels as kernels  # before numba
 from samedge_core.curvature.spectral_density import Spectrum
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+from samedge_core.curvature.kernels import ARITHMETICS, Arithmetic
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import OWN_PROBLEM, PROBLEMS
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
@@ -21,7 +22,7 @@ from samedge_core.training.plan import Replay, as_recorded
 KIND, SCHEMA = "replay", 1
 MOST_BYTES = 1_000_000
 MOST_INTERVENTIONS = 10_000
-_KEYS = ("samedge", "schema", "config", "interventions", "about")
+_KEYS = ("samedge", "schema", "config", "interventions", "arithmetic", "about")
 _NO_FILE = "the option path names a file of one's own, which a replay can't contain"
 
 _short = reprlib.Repr()  # unlike repr, neither long nor deep, whatever it is given
@@ -36,6 +37,7 @@ def to_json(
     config: RunConfig,
     interventions: Iterable[Intervention] = (),
     *,
+    arithmetic: Arithmetic = "compiled",
     about: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """What it takes to replay a run, as JSON that `from_json` accepts.
@@ -56,6 +58,7 @@ def to_json(
         "schema": SCHEMA,
         "config": json.loads(config.to_json()),
         "interventions": [{"step": item.step, "changes": dict(item.changes)} for item in made],
+        **({} if arithmetic == "compiled" else {"arithmetic": arithmetic}),
         "about": dict(about),
     }
     try:
@@ -86,7 +89,7 @@ def from_json(text: str | bytes) -> Replay:
         raise ExchangeError("not a replay: it is nested too deeply") from None
     except ConfigError as error:
         raise ExchangeError(f"config: {error}") from None
-    return Replay(config, interventions)
+    return Replay(config, interventions, record.get("arithmetic", "compiled"))
 
 
 def shown(value: object) -> str:
@@ -134,6 +137,9 @@ def _record(value: Any) -> dict[str, Any]:
     for name in ("config", "interventions"):
         if name not in record:
             raise ExchangeError(f"a replay needs {name}, got only: {', '.join(record)}")
+    if record.get("arithmetic", "compiled") not in ARITHMETICS:
+        allowed, got = ", ".join(ARITHMETICS), shown(record["arithmetic"])
+        raise ExchangeError(f"arithmetic must be one of {allowed}, got {got}")
     _object("about", record.get("about", {}))
     return record
 

@@ -94,7 +94,7 @@ def _measured_batch(problem: Problem, state: TrainState) -> Batch | None:
 def examine(channel: Channel, task: Examine) -> None:
     """Report the spectrum at the task's packed state. The server ends this process to cancel."""
     try:
-        problem = build_problem(task.config)
+        problem = build_problem(task.config, task.arithmetic)
         state = TrainState.unpack(task.snapshot, task.config, problem)
     except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
         what = (
@@ -117,7 +117,7 @@ def examine_inspection(channel: Channel, task: InspectStep) -> None:
             channel.send(InspectionProgress(task.session, task.request, what, done, total))
 
     try:
-        problem = build_problem(task.config)
+        problem = build_problem(task.config, task.arithmetic)
         state = (
             TrainState.unpack(task.snapshot, task.config, problem)
             if task.snapshot

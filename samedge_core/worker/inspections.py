@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.inspection import Inspection
@@ -66,6 +67,7 @@ class RunInspection(OnDemand[AboutInspection, InspectionProgress]):
         step: int,
         *,
         with_spectrum: bool,
+        arithmetic: Arithmetic,
     ) -> None:
         """Have the inspection at a step measured, from a state before it (None: from step 0)."""
         if self.pending:
@@ -81,6 +83,7 @@ class RunInspection(OnDemand[AboutInspection, InspectionProgress]):
             replay,
             step,
             with_spectrum,
+            arithmetic,
         )
         self._examine(task)
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from samedge_core.analysis.diagnosis import diagnose, last_stable
+from samedge_core.curvature import kernels
 from samedge_core.store import RunRecord
+from samedge_core.store.record import PLAIN_BECAUSE
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention
@@ -65,6 +67,14 @@ class LiveRun:
         """Whether another server goes on with it."""
         return self.history.stop_reason is StopReason.ELSEWHERE
 
+    @property
+    def arithmetic(self) -> str:
+        """What there is to say of its arithmetic; empty where all is as usual."""
+        if self.record.arithmetic == "plain":
+            return f"plain arithmetic: {self.record.machine.get(PLAIN_BECAUSE, 'its own choice')}"
+        waits = self.phase is Phase.STARTING and not kernels.ready(self.config.dtype)
+        return "the fast kernels, with which it began, are compiled first" if waits else ""
+
     def seen_for(self, seconds: float) -> bool:
         """Whether it has been known for so long."""
         return time.monotonic() - self.known_at > seconds
@@ -86,6 +96,7 @@ class LiveRun:
             until=resume_at,
             paused=self.paused,
             pace=self.pace,
+            arithmetic=self.record.arithmetic,
         )
 
     def has(self, intervention: Intervention) -> bool:
@@ -139,6 +150,7 @@ class LiveRun:
             inspection=self.inspection.view(),
             origin=self.record.origin,
             unrecorded=failure,
+            arithmetic=self.arithmetic,
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.curvature.spectral_density import Spectrum
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
@@ -38,6 +39,7 @@ class Begin:
     until: int = 0
     paused: bool = False
     pace: float | None = None
+    arithmetic: Arithmetic = "compiled"
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Examine:
     request: int
     config: RunConfig
     snapshot: bytes
+    arithmetic: Arithmetic
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class InspectStep:
     replay: tuple[Intervention, ...]
     step: int
     with_spectrum: bool
+    arithmetic: Arithmetic
 
 
 @dataclass(frozen=True)

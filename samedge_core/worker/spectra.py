@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.messages import (
     AboutSpectrum,
@@ -62,10 +63,11 @@ class RunSpectra(OnDemand[AboutSpectrum, SpectrumProgress]):
         if not self.pending:
             worker.send(MeasureSpectrum(self._begin()))
 
-    def ask_of(self, config: RunConfig, snapshot: Snapshot) -> None:
+    def ask_of(self, config: RunConfig, snapshot: Snapshot, arithmetic: Arithmetic) -> None:
         """Have one measured at a snapshot, in a process of its own."""
         if not self.pending:
-            self._examine(Examine(snapshot.session, self._begin(), config, snapshot.packed))
+            task = Examine(snapshot.session, self._begin(), config, snapshot.packed, arithmetic)
+            self._examine(task)
 
     def worker_left(self, why: str) -> None:
         """The run has no worker any more: what that one was measuring will not come."""

@@ -54,6 +54,7 @@ class RunView:
         spectra: those that were asked for.
         inspection: the step that was asked for.
         origin: the run that it left, and where; None for one from step 0.
+        arithmetic: how it is computed, in words, where that is not as usual.
         unrecorded: why it is not being recorded in the store; empty while it is.
     """
 
@@ -79,6 +80,7 @@ class RunView:
     inspection: InspectionView
     origin: Origin | None
     unrecorded: str
+    arithmetic: str = ""
 
     @property
     def pausing(self) -> bool:
