@@ -8,6 +8,7 @@ be imported before it: where numba could keep nothing, it is told another folder
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import logging
@@ -98,6 +99,8 @@ def compile_in_background() -> None:
     global _process
     if FOLDER and _process is None and not all(map(ready, DTYPES)):
         _process = subprocess.Popen(_command(), env=_environ(), stdin=subprocess.DEVNULL)
+        # what it has compiled by then is kept; whoever reads this process's output sees its end
+        atexit.register(_process.terminate)
         if hasattr(os, "setpriority"):
             os.setpriority(os.PRIO_PROCESS, _process.pid, NICENESS)
 
