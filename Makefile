@@ -70,8 +70,6 @@ node_modules/.package-lock.json: $(VENV)/test-ready package.json package-lock.js
 # stamps before, the goal has asked for one.
 $(VENV)/compiled: $(KERNELS) requirements.txt
 	@echo "Compiling; this takes two or three minutes, once."
-	@# numba sees that a file has changed, not that one has from which it calls
-	@rm -f $(foreach kernel, $(KERNELS), $(dir $(kernel))__pycache__/$(basename $(notdir $(kernel))).*.nb?)
 	$(BIN)/python -m samedge_core.training.warmup
 	touch $@
 

@@ -187,7 +187,7 @@ def _run(options: argparse.Namespace) -> Exit:
                 on_replay=_tell_replay(options),
             )
             return _train(runs, resumed, options)
-    return _train_new(Replay(_config(options.preset, values)), options)
+    return _train_new(Replay(_config(options.preset, values), (), None), options)
 
 
 def _fork(options: argparse.Namespace) -> Exit:
@@ -221,7 +221,7 @@ def _read_replay(source: str) -> Replay:
         shared = links.from_query(query, ignore=links.PAGE_PARAMETERS)
         for complaint in shared.complaints:
             note(f"note: {complaint}")
-        return Replay(shared.config, shared.interventions)
+        return Replay(shared.config, shared.interventions, None)
     return replay_file.from_json(Path(source).read_bytes())
 
 
@@ -230,7 +230,12 @@ def _train_new(wanted: Replay, options: argparse.Namespace) -> Exit:
     for hint in hints(wanted.config):
         note(f"note: {hint}")
     with opened() as runs:
-        new = _local().new(wanted.config, wanted.interventions, threads=options.threads)
+        new = _local().new(
+            wanted.config,
+            wanted.interventions,
+            threads=options.threads,
+            arithmetic=wanted.arithmetic,
+        )
         return _train(runs, new, options)
 
 

@@ -6,4 +6,6 @@ torch.
 
 import lazy_loader
 
+from samedge_core.curvature import kernels as kernels  # before numba, whose folder it sets
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

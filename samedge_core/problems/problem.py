@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.problems.batches import Batch, Batches
 from samedge_core.problems.explicit_network import ExplicitNetwork
 from samedge_core.problems.explicit_operator import ExplicitOperator
@@ -38,6 +39,7 @@ class Problem(ABC):
         size: P, the number of parameters.
         dtype, device: of w and of all computation.
         classes: number of classes, or 0 when the targets are not classes.
+        arithmetic: "plain" for torch's autograd throughout, where nothing is compiled.
         made_from: what `registry.build` made it from; None for one that a script made.
     """
 
@@ -45,6 +47,7 @@ class Problem(ABC):
     dtype: torch.dtype
     device: torch.device = CPU
     classes: int = 0
+    arithmetic: Arithmetic = "compiled"
     made_from: tuple[Any, ...] | None = None
 
     @abstractmethod
@@ -206,7 +209,9 @@ class ModuleProblem(Problem):
 
     def operator(self, w: Tensor, batch: Batch | None) -> ExplicitOperator | None:
         batch = batch or self._data
-        if self._explicit is None or len(batch.x) > (self._chunk or len(batch.x)) or not w.is_cpu:
+        if self.arithmetic == "plain" or self._explicit is None:
+            return None
+        if len(batch.x) > (self._chunk or len(batch.x)) or not w.is_cpu:
             return None
         return ExplicitOperator(self._explicit, w, batch)
 

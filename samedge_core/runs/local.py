@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from sqlalchemy.exc import SQLAlchemyError
 
+from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.problems.problem import Problem
 from samedge_core.runs.process import (
-    THREADS,
     interruptions,
     on_threads,
     signs_of_life,
@@ -24,7 +24,7 @@ from samedge_core.runs.restore import OnReplay, caught_up
 from samedge_core.sharing.export import ResumeError
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
-from samedge_core.store.record import machine
+from samedge_core.store.record import ARITHMETIC, THREADS, machine
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.config import NOTHING, Changes, RunConfig
 from samedge_core.training.costs import Costs
@@ -69,18 +69,25 @@ class LocalRun:
         interventions: Iterable[Intervention] = (),
         *,
         threads: int | None = None,
+        arithmetic: Arithmetic | None = None,
     ) -> LocalRun:
         """A run at step 0.
 
         Args:
             threads: of torch; by default as many as are set.
+            arithmetic: by default the compiled one, once that is compiled.
 
         Raises:
             ConfigError: this machine lacks the device.
             DataError: the data can't be had or can't be used.
+            RuntimeError: the kernels can't be compiled.
         """
-        problem = build_problem(config)
-        used = {**machine(), THREADS: threads or torch.get_num_threads()}
+        problem = build_problem(config, arithmetic)
+        used = {
+            **machine(),
+            THREADS: threads or torch.get_num_threads(),
+            ARITHMETIC: problem.arithmetic,
+        }
         record = RunRecord(
             Store.new_id(),
             config,
@@ -152,8 +159,8 @@ class LocalRun:
         """
         record, history = store.load(run)
         branched = branch_off(record, history, step, steps=steps, changes=changes)
-        used = {**machine(), THREADS: threads or threads_of(record)}
-        new = replace(branched.record, parameters=history.parameters, machine=used)
+        new = on_threads(branched.record, threads or threads_of(record))
+        new = replace(new, parameters=history.parameters)
         past = branched.past
         # before what the parent changes at this step, which may not be what is wanted
         problem, state, _ = caught_up(store, new, history, past, step, on_replay)

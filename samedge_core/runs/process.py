@@ -7,16 +7,15 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import torch
 from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core.store import RunRecord, Store
+from samedge_core.store.record import THREADS
 
 BEAT_SECONDS = 3.0
 QUOTA_BEATS = 20  # the quota is looked after at every so many of these
-THREADS = "threads"  # of torch, in a record's `machine`: the last bits of a run depend on it
 
 _log = logging.getLogger(__name__)
 
@@ -29,9 +28,7 @@ def threads_of(record: RunRecord) -> int:
 
 def on_threads(record: RunRecord, threads: int | None) -> RunRecord:
     """The record with so many threads, where any are asked for."""
-    if threads is None:
-        return record
-    return replace(record, machine={**record.machine, THREADS: threads})
+    return record if threads is None else record.on(threads=threads)
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def caught_up(
         StepError: the run ends before `step`.
     """
     config = made.config
-    problem = build_problem(config)
+    problem = build_problem(config, record.arithmetic)
     kept = state_before(store, record, step)
     if kept:
         name = f"snapshots/{kept.step:0{DIGITS}}.*"

@@ -137,7 +137,9 @@ def _csv(history: History, about: Mapping[str, Any]) -> bytes:
 
 
 def _replay_json(history: History, about: Mapping[str, Any]) -> bytes:
-    return replay_file.to_json(history.config, history.interventions, about=about).encode()
+    return replay_file.to_json(
+        history.config, history.interventions, arithmetic=history.arithmetic, about=about
+    ).encode()
 
 
 def _report(history: History, about: Mapping[str, Any]) -> bytes:
@@ -146,7 +148,7 @@ def _report(history: History, about: Mapping[str, Any]) -> bytes:
 
 def _script(history: History, about: Mapping[str, Any]) -> bytes:
     title = str(about.get("title") or "")
-    return script(history.config, history.interventions, title).encode()
+    return script(history.config, history.interventions, title, history.arithmetic).encode()
 
 
 EXPORTS: Mapping[str, Callable[[History, Mapping[str, Any]], bytes]] = {

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import OWN_PROBLEM
 from samedge_core.training import codec
@@ -41,12 +42,14 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     config: dict[str, Any]
     interventions: list[_Item]
     about: dict[str, Any] = {}
+    arithmetic: Arithmetic = "compiled"
 
 
 def to_json(
     config: RunConfig,
     interventions: Iterable[Intervention] = (),
     *,
+    arithmetic: Arithmetic = "compiled",
     about: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """What it takes to replay a run, as JSON that `from_json` accepts.
@@ -61,9 +64,11 @@ def to_json(
     _refuse_own_file(config)
     made = [_Item(step=i.step, changes=dict(i.changes)) for i in as_recorded(config, interventions)]
     _check_count(len(made))
-    file = _File(KIND, SCHEMA, config.to_values(), made, dict(about))
+    file = _File(KIND, SCHEMA, config.to_values(), made, dict(about), arithmetic)
     try:
         record = msgspec.to_builtins(file)
+        if arithmetic == "compiled":  # as everywhere; earlier versions know of no other
+            del record["arithmetic"]
         text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError, RecursionError) as error:
         raise ExchangeError(f"about must be JSON, got {shown(about)} ({error})") from None
@@ -92,7 +97,7 @@ def from_json(text: str | bytes) -> Replay:
         codec.check_schema(record, SCHEMA, "a replay")
         file = codec.convert(record, _File, "a replay")
         config = _config(file.config)
-        return Replay(config, _interventions(file.interventions, config))
+        return Replay(config, _interventions(file.interventions, config), file.arithmetic)
     except RecursionError:
         raise ExchangeError("not a replay: it is nested too deeply") from None
     except ConfigError as error:

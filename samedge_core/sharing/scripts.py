@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.fields import Field
 from samedge_core.sharing.replay_file import refuse_own_problem
 from samedge_core.training.config import FIELDS, RunConfig
@@ -35,7 +36,12 @@ history.to_frame().to_csv(Path(__file__).with_suffix(".csv"), index=False)
 """
 
 
-def script(config: RunConfig, interventions: Iterable[Intervention] = (), title: str = "") -> str:
+def script(
+    config: RunConfig,
+    interventions: Iterable[Intervention] = (),
+    title: str = "",
+    arithmetic: Arithmetic = "compiled",
+) -> str:
     """A script that repeats the run, prints its summary and saves its rows as CSV beside itself.
 
     It names only the settings that differ from their defaults, and is formatted as `ruff format`
@@ -47,13 +53,16 @@ def script(config: RunConfig, interventions: Iterable[Intervention] = (), title:
         ConfigError: an intervention's value is outside its range.
     """
     refuse_own_problem(config, "a script")
-    run = "history = se.run(config)\n"
+    given = ["config"]
     changes = ""
     made = as_recorded(config, interventions)
     if made:
         items = [_intervention(item) for item in made]
         changes = _fitted("interventions = [", items, "]", "") + "\n"
-        run = "history = se.run(config, interventions=interventions)\n"
+        given.append("interventions=interventions")
+    if arithmetic != "compiled":
+        given.append(f'arithmetic="{arithmetic}"')
+    run = f"history = se.run({', '.join(given)})\n"
     start = _fitted("config = se.RunConfig(", _arguments(config), ")", "") + "\n"
     return "".join([_comment(title), _HEAD, "\n", start, changes, "\n", run, _TAIL])
 

@@ -8,18 +8,21 @@ import platform
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any, Literal
 
 import msgspec
 
+from samedge_core.curvature.kernels import ARITHMETICS, Arithmetic
 from samedge_core.training import codec
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import Stop
 
 SCHEMA = 1
+# in a record's `machine`, with all that the last bits of a run depend on
+THREADS, ARITHMETIC, PLAIN_BECAUSE = "threads", "arithmetic", "plain_because"
 
 Branch = Literal["fork", "rewind"]
 
@@ -74,9 +77,24 @@ class RunRecord:
     versions: Mapping[str, str] = field(default_factory=versions)
     machine: Mapping[str, Any] = field(default_factory=machine)
 
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        if self.arithmetic not in ARITHMETICS:
+            allowed = ", ".join(ARITHMETICS)
+            raise ValueError(f"arithmetic must be one of {allowed}, got {self.arithmetic!r:.80}")
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """Of the run from its first step to its last; those of the first versions were compiled."""
+        return self.machine.get(ARITHMETIC, "compiled")
+
+    def on(self, **machine: Any) -> RunRecord:
+        """The record with these entries of its machine."""
+        return replace(self, machine={**self.machine, **machine})
+
     def empty_history(self) -> History:
         """The run's History, still without its rows."""
-        history = History(self.config)
+        history = History(self.config, self.arithmetic)
         history.parameters = self.parameters
         return history
 
@@ -107,9 +125,6 @@ class RunRecord:
         values["config"] = RunConfig.from_values(values.get("config"))
         values.setdefault("planned", [])  # the first runs have none
         return codec.convert(values, cls, "a run")
-
-    def __post_init__(self) -> None:
-        _check_id(self.id)
 
 
 def _checksum(values: Mapping[str, Any]) -> int:

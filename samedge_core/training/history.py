@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.theory.rules import RULES, Hyperparameters, Settings
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.stop import Stop, StopReason
@@ -169,10 +170,12 @@ class History:
 
     Attributes:
         parameters: P, once the problem was built.
+        arithmetic: of the run; a replay repeats it to the bit in the same one only.
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, arithmetic: Arithmetic = "compiled") -> None:
         self.config = config
+        self.arithmetic: Arithmetic = arithmetic
         self.interventions: list[Intervention] = []
         self.stop: Stop | None = None
         self.parameters: int | None = None
@@ -227,7 +230,7 @@ class History:
 
     def before(self, step: int) -> History:
         """The record of what was done before `step`, as if the run had come so far only."""
-        past = History(self.config)
+        past = History(self.config, self.arithmetic)
         past.parameters = self.parameters
         past.extend(self._rows[: np.searchsorted(self._rows["step"][: self._used], step)])
         for item in self.interventions:

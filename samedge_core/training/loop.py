@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from samedge_core.curvature import kernels
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.fields import ConfigError
 from samedge_core.problems.explicit_operator import ExplicitOperator
@@ -29,11 +30,22 @@ DIVERGED_FACTOR = 1e8  # a catapult may multiply the loss by hundreds and still 
 CONVERGED_FACTOR = 1e-12
 
 
-def build_problem(config: RunConfig) -> Problem:
-    """The problem that `config` names."""
-    return build(
+def build_problem(config: RunConfig, arithmetic: kernels.Arithmetic | None = None) -> Problem:
+    """The problem that `config` names; in compiled arithmetic, as by default, once the kernels are
+    compiled.
+
+    Raises:
+        ConfigError, DataError: as `registry.build`.
+        RuntimeError: they can't be compiled.
+    """
+    arithmetic = arithmetic or ("compiled" if kernels.FOLDER else "plain")
+    if arithmetic == "compiled":
+        kernels.require(config.dtype)
+    problem = build(
         config.problem, config.options, seed=config.seed, dtype=config.dtype, device=config.device
     )
+    problem.arithmetic = arithmetic
+    return problem
 
 
 def measurements(
@@ -72,6 +84,7 @@ def run(
     *,
     interventions: Iterable[Intervention] = (),
     progress: bool = False,
+    arithmetic: kernels.Arithmetic | None = None,
 ) -> History:
     """Run `config` to its end in this process and return its History.
 
@@ -80,8 +93,9 @@ def run(
             name, the History's config says "own-problem", with the problem's precision and device.
         on_rows: called with each new measurement (in a list) as it is made.
         interventions: changes to make on the way; with those of another run of the same config,
-            that run is replayed bit for bit (same machine, same number of threads).
+            that run is replayed bit for bit (same machine, number of threads and arithmetic).
         progress: show a bar (tqdm) with the newest loss, sharpness and edge, in a notebook too.
+        arithmetic: "plain" trains by torch's autograd alone, slower, with other last digits.
 
     Raises:
         ConfigError: this machine lacks the device; or precision or device are set to another one
@@ -89,10 +103,10 @@ def run(
         DataError: the data can't be had or can't be used.
     """
     if problem is None:
-        problem = build_problem(config)
+        problem = build_problem(config, arithmetic)
     else:
         config = _config_of(problem, config)
-    history = History(config)
+    history = History(config, problem.arithmetic)
     history.parameters = problem.size
     loop = measurements(
         config, problem, TrainState.initial(config, problem), changes=changes_at(interventions)

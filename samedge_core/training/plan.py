@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What it takes to replay a run: `samedge_core.run(config, interventions=interventions)`."""
+    """What it takes to replay a run: `samedge_core.run(config, interventions=interventions,
+    arithmetic=arithmetic)`; None for whichever is at hand."""
 
     config: RunConfig
     interventions: tuple[Intervention, ...] = ()
+    arithmetic: Arithmetic | None = "compiled"
 
 
 def as_recorded(

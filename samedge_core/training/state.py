@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from samedge_core.curvature.plain_tracker import PlainTracker
 from samedge_core.curvature.tracker import SharpnessTracker
 from samedge_core.problems.batches import Batch, Batches
 from samedge_core.problems.problem import Problem
@@ -37,7 +38,7 @@ class TrainState:
     velocity: Tensor
     hyper: Hyperparameters
     batches: Batches | None
-    tracker: SharpnessTracker
+    tracker: SharpnessTracker | PlainTracker
     cadence: Cadence
     fixed: Batch | None = None
     first_loss: float | None = None
@@ -48,6 +49,7 @@ class TrainState:
         """Return step 0 of a run; weights, batches and tracker have independent seeds."""
         w = problem.init(seed=config.seed)
         size = config.batch_size if config.measure_on == "fixed" else 0
+        tracker = PlainTracker if problem.arithmetic == "plain" else SharpnessTracker
         measured = problem.batches(seed=config.seed + 3, batch_size=size)
         return cls(
             step=0,
@@ -55,7 +57,7 @@ class TrainState:
             velocity=torch.zeros_like(w),
             hyper=config.hyperparameters,
             batches=problem.batches(seed=config.seed + 1, batch_size=config.batch_size),
-            tracker=SharpnessTracker(top_k=config.top_k, seed=config.seed + 2),
+            tracker=tracker(top_k=config.top_k, seed=config.seed + 2),
             cadence=Cadence(config),
             fixed=measured.next() if measured else None,
         )

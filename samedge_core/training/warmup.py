@@ -1,32 +1,40 @@
 """Compile everything that is compiled at its first use, so that no run waits for it.
 
-`make` does so once, with `python -m samedge_core.training.warmup`. Numba keeps the result beside
-the sources, or in the user's cache where these can't be written.
+`python -m samedge_core.training.warmup` does so for the precisions that it is given, or for all;
+`make` and servers call it. Numba keeps the result: see `curvature.kernels`.
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterable
-from multiprocessing import get_context
+from pathlib import Path
 
 import torch
+from numba.core.registry import CPUDispatcher
 
-from samedge_core.curvature import HessianOperator, SharpnessTracker
+from samedge_core.curvature import HessianOperator, SharpnessTracker, kernels
+from samedge_core.problems.registry import build
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import run
 
-DTYPES = ("float32", "float64")
 
-
-def compile_all(dtypes: Iterable[str] = DTYPES) -> None:
-    """For runs in these precisions; takes two minutes the first time, else a second."""
+def compile_all(dtypes: Iterable[str] = kernels.DTYPES) -> None:
+    """Compile for runs in these precisions; takes two minutes the first time, else a second."""
     for dtype in dtypes:
-        run(RunConfig(problem="chebyshev-mlp", dtype=dtype, steps=1))
+        _run("chebyshev-mlp", {}, dtype)
         # of larger networks the tanh is not compiled, but what comes before and after
-        run(RunConfig(options={"n": 50, "activation": "tanh"}, dtype=dtype, steps=1))
-        run(RunConfig(problem="digits-cnn", options={"n": 10}, dtype=dtype, steps=1))
+        _run("digits-mlp", {"n": 50, "activation": "tanh"}, dtype)
+        _run("digits-cnn", {"n": 10}, dtype)
         for top_k in (1, 2):
             _track(top_k, getattr(torch, dtype))
+
+
+def _run(problem: str, options: dict[str, object], dtype: str) -> None:
+    config = RunConfig(problem=problem, options=options, dtype=dtype, steps=1)
+    # handed in: what `build_problem` makes would first wait for these very kernels
+    run(config, build(problem, config.options, seed=config.seed, dtype=dtype))
 
 
 def _track(top_k: int, dtype: torch.dtype) -> None:
@@ -38,13 +46,34 @@ def _track(top_k: int, dtype: torch.dtype) -> None:
         tracker.measure(HessianOperator(lambda w, h=entries: 0.5 * (h * w * w).sum(), w))
 
 
-def main() -> None:
-    """Compile both precisions at once; then once more, for a second: the one may have overwritten
-    what the other had just entered in numba's index."""
-    with get_context("spawn").Pool(len(DTYPES)) as pool:
-        pool.map(compile_all, [(dtype,) for dtype in DTYPES])
-    compile_all()
+def dispatchers() -> dict[tuple[str, str], CPUDispatcher]:
+    """All kernels, by module and name."""
+    return {
+        (module, name): item
+        for module in kernels.modules()
+        for name, item in vars(importlib.import_module(module)).items()
+        if isinstance(item, CPUDispatcher)
+    }
+
+
+def _forget() -> None:
+    """Remove what numba has kept of the kernels."""
+    for (module, _), kernel in dispatchers().items():
+        stem = module.rpartition(".")[2]
+        for file in Path(str(kernel.stats.cache_path)).glob(f"{stem}.*.nb[ic]"):
+            file.unlink(missing_ok=True)
+
+
+def main(dtypes: Iterable[str]) -> None:
+    """Compile what is not ready yet for these precisions."""
+    with kernels.compiling() as stale:
+        if stale:
+            _forget()
+        for dtype in dtypes:
+            if not kernels.ready(dtype):
+                compile_all([dtype])
+                kernels.compiled(dtype)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or kernels.DTYPES)

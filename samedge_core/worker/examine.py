@@ -35,7 +35,7 @@ def examine(channel: Channel, task: InspectStep) -> None:
             channel.send(InspectionProgress(what, done, total))
 
     try:
-        problem = build_problem(task.config)
+        problem = build_problem(task.config, task.arithmetic)
         state = (
             TrainState.unpack(task.snapshot, task.config, problem)
             if task.snapshot

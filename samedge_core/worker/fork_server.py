@@ -1,9 +1,9 @@
 """The program that workers are copies of, `python -m samedge_core.worker.fork_server`.
 
 It loads torch, then forks whenever it is told to. Its standard input is a socket: a message is the
-pid of a worker to end, or, with the ends of two pipes, the environment for a new one. It has one
-thread when it forks, and has computed with one: what others held would stay locked in a copy. Like
-a worker it ends as soon as its standard input does, and ignores Ctrl-C.
+pid of a worker to end, or, with the ends of two pipes, the environment for a new one, or WARM. It
+has one thread when it forks, and has computed with one: what others held would stay locked in a
+copy. Like a worker it ends as soon as its standard input does, and ignores Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from samedge_core.worker import __main__ as worker
-from samedge_core.worker.launching import OWN
+from samedge_core.worker.launching import OWN, WARM
 
 LONGEST = 2**16  # bytes of a message
 LOOK_SECONDS = 0.2
@@ -55,14 +55,16 @@ def main() -> None:
         from samedge_core.worker import serving  # torch takes seconds to load
 
         gradient_seconds = serving.warm_up()
-    gc.freeze()  # a collection would write to, and so copy, every object in every worker
     children = set[int]()
     while True:
+        gc.freeze()  # a collection would write to, and so copy, every object in every worker
         message, handles, _, _ = socket.recv_fds(requests, LONGEST, 2)
         if not message:
             return
         request = pickle.loads(message)
-        if isinstance(request, dict):
+        if request == WARM:
+            gradient_seconds = serving.warm_up()
+        elif isinstance(request, dict):
             children.add(_fork(requests, handles, request, gradient_seconds))
         elif request in children:
             children.remove(request)

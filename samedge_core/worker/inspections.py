@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.inspection import Inspection, SpectrumAtStep
@@ -82,6 +83,7 @@ class RunInspection:
         step: int,
         *,
         with_spectrum: bool,
+        arithmetic: Arithmetic,
     ) -> None:
         """Have the inspection at a step measured, from a state before it (None: from step 0)."""
         if self.pending:
@@ -89,7 +91,7 @@ class RunInspection:
         first = before.step if before else 0
         replay = tuple(i for i in interventions if first <= i.step <= step and i.changes)
         self._task = InspectStep(
-            config, before.packed if before else None, replay, step, with_spectrum
+            config, before.packed if before else None, replay, step, with_spectrum, arithmetic
         )
         self._progress, self._failure = None, ""
         self._examiner = WorkerProcess(self._on_report, self._on_lost)

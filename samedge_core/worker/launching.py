@@ -16,11 +16,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import NamedTuple
 
 FORKS = sys.platform == "linux"
+WARM = "warm"  # what tells the process that is copied to load what is compiled by now
 OWN = "SAMEDGE_"  # of the environment, what may have changed since the first worker was launched
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +99,11 @@ class _ForkServer:
             os.close(write)
         return Launched(os.fdopen(incoming, "rb"), os.fdopen(outgoing, "wb"), self._end)
 
+    def warm_again(self) -> None:
+        """Before the next copy. One that is lost is replaced at that."""
+        with suppress(OSError):
+            self._socket.send(pickle.dumps(WARM))
+
     def _end(self, pid: int | None) -> None:
         if pid is None:  # it may never have been forked
             return
@@ -131,6 +138,13 @@ def _fork() -> Launched:
             atexit.register(_close)
         _server = _ForkServer()
         return _server.fork()
+
+
+def warm_again() -> None:
+    """Have new workers begin with what is compiled by now, loaded; it takes a second or two."""
+    with _lock:
+        if _server:
+            _server.warm_again()
 
 
 def _close() -> None:

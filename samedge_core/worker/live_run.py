@@ -6,7 +6,9 @@ import time
 from dataclasses import dataclass, field
 
 from samedge_core.analysis.diagnosis import diagnose, last_stable
+from samedge_core.curvature import kernels
 from samedge_core.store import RunRecord
+from samedge_core.store.record import PLAIN_BECAUSE
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.history import History, Intervention
@@ -61,6 +63,14 @@ class LiveRun:
         """Whether another server goes on with it."""
         return self.history.stop_reason is StopReason.ELSEWHERE
 
+    @property
+    def arithmetic(self) -> str:
+        """What there is to say of its arithmetic; empty where all is as usual."""
+        if self.record.arithmetic == "plain":
+            return f"plain arithmetic: {self.record.machine.get(PLAIN_BECAUSE, 'its own choice')}"
+        waits = self.phase is Phase.STARTING and not kernels.ready(self.config.dtype)
+        return "the fast kernels, with which it began, are compiled first" if waits else ""
+
     def seen_for(self, seconds: float) -> bool:
         """Whether it has been known for so long."""
         return time.monotonic() - self.known_at > seconds
@@ -82,6 +92,7 @@ class LiveRun:
             until=resume_at,
             paused=self.paused,
             pace=self.pace,
+            arithmetic=self.record.arithmetic,
         )
 
     def intervened(self, intervention: Intervention) -> None:
@@ -126,4 +137,5 @@ class LiveRun:
             inspection=self.inspection.view(),
             origin=self.record.origin,
             unrecorded=failure,
+            arithmetic=self.arithmetic,
         )

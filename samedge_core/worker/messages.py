@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.costs import Cost
 from samedge_core.training.history import Intervention
@@ -34,6 +35,7 @@ class Begin:
     until: int = 0
     paused: bool = False
     pace: float | None = None
+    arithmetic: Arithmetic = "compiled"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class InspectStep:
     replay: tuple[Intervention, ...]
     step: int
     with_spectrum: bool
+    arithmetic: Arithmetic
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from samedge_core.worker.launching import warm_again
 from samedge_core.worker.messages import Report
 from samedge_core.worker.process import WorkerProcess
 
@@ -50,6 +51,14 @@ class WorkerPool:
         wanted = self._spares if all_of_them else self._fewest
         while not self._closed and len(self._idle) < wanted:
             self._idle.append(self._spawn())
+
+    def renew(self) -> None:
+        """Idle workers from now on have loaded what is compiled by now."""
+        warm_again()
+        for worker in self._idle:
+            worker.close()
+        self._idle.clear()
+        self.fill()
 
     def close(self) -> None:
         """End the idle workers; none is kept from now on."""

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from samedge_core.curvature import kernels
+from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
-from samedge_core.store.record import Branch
+from samedge_core.store.record import ARITHMETIC, PLAIN_BECAUSE, Branch
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import NOTHING, Changes, RunConfig
 from samedge_core.training.history import History, Intervention
@@ -50,6 +52,7 @@ class RunRegistry:
         self._sessions = itertools.count(1)  # never repeated: workers go from run to run
         self._gradient_seconds: float | None = None
         self._closed = threading.Event()
+        kernels.compile_in_background()
         self._pool = WorkerPool(self.settings.spares, self._on_report, self._on_lost)
         self._pool.fill(all_of_them=True)
         threading.Thread(target=self._keep_house, daemon=True).start()
@@ -64,17 +67,21 @@ class RunRegistry:
         pace: float | None = None,
         planned: Sequence[Intervention] = (),
         watched: bool = True,
+        arithmetic: Arithmetic | None = None,
     ) -> str:
         """Start a run (or queue it) and return its id.
 
         Args:
             planned: interventions to make at their steps.
             watched: False lets it go on when nobody looks.
+            arithmetic: that of the run that it repeats. By default the compiled one, or the plain
+                one where that would have to be compiled first.
         """
         record = RunRecord(Store.new_id(), config, config.steps, planned=tuple(planned))
+        record = _on_one_thread(record).on(**_arithmetic(arithmetic, config.dtype))
         run = self._live(
-            _on_one_thread(record),
-            History(config),
+            record,
+            record.empty_history(),
             config.hyperparameters,
             paused=paused,
             pace=pace,
@@ -279,7 +286,14 @@ class RunRegistry:
         with self._lock:
             if self._has_room():
                 made, config = run.history.interventions, run.config
-                run.inspection.ask(config, kept, made, step, with_spectrum=with_spectrum)
+                run.inspection.ask(
+                    config,
+                    kept,
+                    made,
+                    step,
+                    with_spectrum=with_spectrum,
+                    arithmetic=run.record.arithmetic,
+                )
             else:
                 run.inspection.refuse(EVERY_WORKER_BUSY)
 
@@ -438,6 +452,8 @@ class RunRegistry:
                 for run in list(self._runs.values()):
                     self._check_lease(run, now - run.seen_at)
                 self._drop_oldest()
+                if kernels.compiled_in_background():
+                    self._pool.renew()
                 self._start_waiting()
 
     def _check_lease(self, run: LiveRun, unseen: float) -> None:
@@ -481,4 +497,12 @@ class RunRegistry:
 
 def _on_one_thread(record: RunRecord) -> RunRecord:
     """Workers use one thread each, on which the last bits of a run depend."""
-    return replace(record, machine={**record.machine, "threads": 1})
+    return record.on(threads=1)
+
+
+def _arithmetic(wanted: Arithmetic | None, dtype: str) -> dict[str, Any]:
+    """Of a run that starts now, and why, for its record."""
+    if (wanted or kernels.at_hand(dtype)) == "compiled":
+        return {ARITHMETIC: "compiled"}
+    why = "that of the run that it repeats" if wanted else kernels.why_plain()
+    return {ARITHMETIC: "plain", PLAIN_BECAUSE: why}

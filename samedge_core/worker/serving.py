@@ -8,6 +8,7 @@ import traceback
 
 import torch
 
+from samedge_core.curvature import kernels
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import build_problem, run
 from samedge_core.training.stop import Stop, StopReason
@@ -22,12 +23,14 @@ TIMED = 10  # gradients, some milliseconds each
 
 def warm_up() -> float:
     """Load what a first run would otherwise wait for: the digits, torch's autograd engine, and what
-    is compiled. Returns the least of some timings of a gradient, in seconds."""
+    is compiled, if it is by now. Returns the least of some timings of a gradient, in seconds."""
     torch.set_num_threads(1)  # runs share the cores, and one thread keeps a replay exact
     config = RunConfig(steps=1)
-    run(config)
-    compile_all(["float32"])
-    problem = build_problem(config)
+    arithmetic = kernels.at_hand(config.dtype)
+    run(config, arithmetic=arithmetic)
+    if arithmetic == "compiled":
+        compile_all([config.dtype])
+    problem = build_problem(config, arithmetic)
     w, times = problem.init(seed=0), []
     for _ in range(TIMED):
         began = time.perf_counter()

@@ -66,7 +66,7 @@ class Session:
     def run(self) -> Begin | None:
         """Until the run ends or another session is asked for; returns that one's Begin."""
         begin = self._begin
-        problem = build_problem(begin.config)
+        problem = build_problem(begin.config, begin.arithmetic)
         self._parameters = problem.size
         self._state = (
             TrainState.unpack(begin.snapshot, begin.config, problem)

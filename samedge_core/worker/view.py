@@ -52,6 +52,7 @@ class RunView:
         kept: steps taken at the last snapshot; None before there is one.
         inspection: what was asked for of a step.
         origin: the run that it left, and where; None for one from step 0.
+        arithmetic: how it is computed, in words, where that is not as usual.
         unrecorded: why it is not being recorded in the store; empty while it is.
     """
 
@@ -76,6 +77,7 @@ class RunView:
     inspection: InspectionView
     origin: Origin | None
     unrecorded: str
+    arithmetic: str = ""
 
     @property
     def pausing(self) -> bool:

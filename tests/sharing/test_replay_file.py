@@ -95,6 +95,8 @@ def test_what_could_not_be_read_is_not_written():
         ({**GOOD, "schema": None}, "schema must be 1, got None$"),
         ({**GOOD, "code": "x"}, "nothing is called 'code'; there are: samedge, schema, config,"),
         ({"samedge": "replay", "schema": 1, "config": CONFIG}, "a replay needs interventions"),
+        ({**GOOD, "arithmetic": "exact"}, "must be one of compiled, plain, got 'exact'"),
+        ({**GOOD, "arithmetic": ["plain"]}, r"must be one of compiled, plain, got \['plain'\]"),
         ({**GOOD, "about": 3}, "about must be a JSON object, got 3"),
         ({**GOOD, "config": None}, "config must be a JSON object, got None"),
         ({**GOOD, "config": {"eta": 1}}, "config: schema must be 1, got None"),
@@ -192,7 +194,17 @@ def accepted_or_refused(text: str | bytes) -> None:
         replay = from_json(text)
     except ExchangeError:
         return
-    assert from_json(to_json(replay.config, replay.interventions)) == replay
+    text = to_json(replay.config, replay.interventions, arithmetic=replay.arithmetic or "compiled")
+    assert from_json(text) == replay
+
+
+@pytest.mark.parametrize("arithmetic", ["compiled", "plain"])
+def test_the_arithmetic_comes_back(arithmetic):
+    assert from_json(to_json(se.RunConfig(), arithmetic=arithmetic)).arithmetic == arithmetic
+
+
+def test_a_replay_that_says_nothing_of_it_is_of_a_compiled_run():
+    assert from_json(json.dumps(GOOD)).arithmetic == "compiled"
 
 
 @given(st.text() | st.binary() | json_values.map(json.dumps))

@@ -82,6 +82,7 @@ def test_a_record_without_a_checksum_is_read():
         ({"config": {"schema": 1, "eta": -1}}, "eta must be"),
         ({"interventions": [{"step": 1, "changes": {"seed": 2}, "before": {}}]}, "seed can't"),
         ({"interventions": [{"step": 1, "changes": {}, "before": {"eta": "<b>"}}]}, "got '<b>'"),
+        ({"machine": {"arithmetic": "exact"}}, "one of compiled, plain, got 'exact'"),
         (
             {"stop": {"reason": "bored", "step": 1, "what": ""}},
             "reason must be one of diverged, .*, failed, got 'bored'",
@@ -101,6 +102,14 @@ def test_every_changed_digit_is_noticed():
         bad = text[:position] + changed + text[position + 1 :]
         with pytest.raises((ValueError, LookupError)):
             RunRecord.from_json(bad)
+
+
+def test_the_arithmetic_of_a_run_is_that_of_its_history():
+    assert record().arithmetic == record().empty_history().arithmetic == "compiled"
+    plain = record().on(arithmetic="plain", threads=2)
+    assert plain.arithmetic == plain.empty_history().arithmetic == "plain"
+    assert plain.machine == {**machine(), "arithmetic": "plain", "threads": 2}
+    assert RunRecord.from_json(plain.to_json()) == plain
 
 
 def test_an_empty_history_has_the_records_configuration_and_no_rows():

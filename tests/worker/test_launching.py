@@ -53,6 +53,17 @@ def test_copies_are_small_and_of_one_process(registry):
     assert own < 0.3 * parent(registry, first).memory_full_info().rss
 
 
+def test_copies_are_the_same_after_more_was_loaded(registry):
+    first = registry.start(DIGITS)
+    before = parent(registry, first)
+    launching.warm_again()
+    second = registry.start(DIGITS)
+    assert parent(registry, second) == before
+    for run_id in (first, second):
+        until(registry, run_id, lambda view: view.phase is Phase.ENDED)
+    assert same_history(registry.history(first), registry.history(second))
+
+
 def test_runs_outlive_what_their_workers_are_copies_of_and_new_ones_get_another(registry):
     first = registry.start(ENDLESS)
     lost = parent(registry, first)

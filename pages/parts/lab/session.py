@@ -167,11 +167,13 @@ def start(config: RunConfig, *, paused: bool = False) -> None:
         registry().stop(run_id)
     chosen, pace = comparison(), st.session_state.get("pace")
     configs, interventions = chosen.configs(config) if chosen else [config], ()
+    arithmetic = None
     if not chosen and (replay := planned()):
         configs = [config.replace(**{n: getattr(replay.config, n) for n in LIVE_FIELDS})]
-        interventions = replay.interventions
+        interventions, arithmetic = replay.interventions, replay.arithmetic
     begin = registry().start
-    show([begin(c, paused=paused, pace=pace, planned=interventions) for c in configs])
+    given = {"paused": paused, "pace": pace, "planned": interventions, "arithmetic": arithmetic}
+    show([begin(c, **given) for c in configs])
     if not paused:
         # a warm worker has its first rows within moments: the first picture then shows them
         registry().wait_for_rows(shown()[0], timeout=0.3)

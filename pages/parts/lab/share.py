@@ -11,6 +11,7 @@ from pages.parts import server
 from pages.parts.lab import controls, session
 from pages.parts.markdown import plain
 from pages.parts.views.names import names
+from samedge_core.curvature import kernels
 from samedge_core.sharing import export, links, replay_file
 from samedge_core.sharing.replay_file import ExchangeError
 from samedge_core.store.archive import ArchiveError, bring_in, take_out
@@ -76,12 +77,13 @@ def note() -> None:
     if not (replay := session.planned()):
         return
     config = replay.config
-    used = [f"{SYMBOLS[name]} = {getattr(config, name):g}" for name in RULES[config.rule].uses]
-    listed = "; ".join(f"step {item.step:,}: {item.label}" for item in replay.interventions)
+    used = [config.rule.upper()]
+    used += [f"{SYMBOLS[name]} = {getattr(config, name):g}" for name in RULES[config.rule].uses]
+    changes = [f"step {item.step:,}: {item.label}" for item in replay.interventions]
+    if replay.arithmetic == "plain":
+        used.append("plain arithmetic")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(
-            f"Planned: a new run starts with {config.rule.upper()}, {', '.join(used)}; {listed}."
-        )
+        st.info(f"Planned: a new run starts with {'; '.join([', '.join(used), *changes])}.")
         st.button(
             "Without this plan",
             key="unplanned",
@@ -103,10 +105,17 @@ def draw(config: RunConfig | None, views: list[RunView]) -> None:
                 _share_setting(config)
 
 
-def _take(config: RunConfig, interventions: tuple[Intervention, ...]) -> None:
+def _take(
+    config: RunConfig,
+    interventions: tuple[Intervention, ...],
+    arithmetic: kernels.Arithmetic | None = None,
+) -> None:
+    """Have it planned, where a new run from the sidebar's settings would be another one."""
     controls.load(config)
     st.session_state[session.COMPARISON] = None
-    st.session_state[session.PLANNED] = Replay(config, interventions) if interventions else None
+    another = arithmetic and arithmetic != kernels.at_hand(config.dtype)
+    plan = Replay(config, interventions, arithmetic) if interventions or another else None
+    st.session_state[session.PLANNED] = plan
 
 
 def _choice(views: list[RunView]) -> RunView:
@@ -232,7 +241,7 @@ def _came() -> None:
 def _replay(file: UploadedFile) -> None:
     found = replay_file.from_json(file.getvalue())
     session.leave()
-    _take(found.config, found.interventions)
+    _take(found.config, found.interventions, found.arithmetic)
     st.session_state["notice"] = f"{plain(file.name)} is loaded; press Start to repeat its run."
 
 

@@ -73,7 +73,7 @@ def _figures(view: RunView) -> list[str]:
     if status and not math.isnan(status.cost.hvps):
         parts.append(f"{status.cost.hvps:.1f} HVPs, {duration(status.cost.seconds)} a measurement")
         parts.extend(filter(None, [status.cost.words]))
-    return parts
+    return [*parts, *filter(None, [view.arithmetic])]
 
 
 def _held_out(row: Mapping[str, Any]) -> str:

@@ -1,0 +1,216 @@
+"""Whether the compiled kernels of this installation are ready, and where numba keeps them.
+
+Compiling them takes minutes, once: a process of its own does it (`python -m
+samedge_core.training.warmup`). Runs that start meanwhile use plain arithmetic, torch's autograd and
+the `PlainTracker`; a run keeps the arithmetic that it began with. Importable without numba, and to
+be imported before it: where numba could keep nothing, it is told another folder.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+Arithmetic = Literal["compiled", "plain"]
+ARITHMETICS: tuple[Arithmetic, ...] = ("compiled", "plain")
+DTYPES = ("float32", "float64")
+NICENESS = 15  # of compiling in the background: pages and runs go first
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_ROOMS = tuple(_PACKAGE / room for room in ("curvature", "problems"))
+_log = logging.getLogger(__name__)
+
+
+def _folder() -> Path | None:
+    """The folder of numba's files, or of some of them; None where none can be written to."""
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    if not given and all(_writable(room / "__pycache__") for room in _ROOMS):
+        return _ROOMS[0] / "__pycache__"
+    home = Path(os.environ.get("SAMEDGE_HOME") or "~/.samedge")
+    for folder in [Path(given)] if given else [home / "compiled", _temporary()]:
+        if _writable(folder):
+            os.environ["NUMBA_CACHE_DIR"] = str(folder.expanduser().absolute())
+            return folder.expanduser().absolute()
+    os.environ["NUMBA_DISABLE_JIT"] = "1"  # else numba refuses to import what it can't keep
+    return None
+
+
+def _temporary() -> Path:
+    """A temporary folder of this user's: from one of somebody else's, their code would be run."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"samedge-{user}"
+    if _writable(folder) and user and folder.stat().st_uid != user:
+        return folder / "not-ours"
+    return folder
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder = folder.expanduser()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.access(folder, os.W_OK | os.X_OK)
+    except (OSError, RuntimeError):  # a read-only disk; no home
+        return False
+
+
+FOLDER = _folder()
+
+
+def ready(dtype: str) -> bool:
+    """Whether all kernels are compiled for this precision, from the sources that there are now."""
+    return FOLDER is not None and dtype in _state()
+
+
+def at_hand(dtype: str) -> Arithmetic:
+    """The arithmetic of a run that can't wait."""
+    return "compiled" if ready(dtype) else "plain"
+
+
+def why_plain() -> str:
+    """Why a run that starts now has plain arithmetic, for its page."""
+    if FOLDER is None:
+        return "there is no folder to keep compiled code in"
+    if _failed:
+        return "the fast kernels could not be compiled; the server's log says why"
+    return "the fast kernels were still compiling when it started"
+
+
+# --- compiling ------------------------------------------------------------------------------
+
+_process: subprocess.Popen[bytes] | None = None
+_failed = False
+
+
+def compile_in_background() -> None:
+    """Start a process that compiles what is not ready; at most one for this process."""
+    global _process
+    if FOLDER and _process is None and not all(map(ready, DTYPES)):
+        _process = subprocess.Popen(_command(), env=_environ(), stdin=subprocess.DEVNULL)
+        # what it has compiled by then is kept; whoever reads this process's output sees its end
+        atexit.register(_process.terminate)
+        if hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, _process.pid, NICENESS)
+
+
+def compiled_in_background() -> bool:
+    """Whether that process has ended since this was last asked."""
+    global _process, _failed
+    if _process is None or _process.poll() is None:
+        return False
+    _failed, _process = _process.returncode != 0, None
+    return True
+
+
+def require(dtype: str) -> None:
+    """Wait until the kernels are compiled for this precision, compiling them if nobody does.
+
+    Raises:
+        RuntimeError: they can't be.
+    """
+    if ready(dtype):
+        return
+    if FOLDER:
+        _log.warning("compiling the fast kernels for %s; this takes a minute or two, once", dtype)
+        subprocess.run(_command(dtype), env=_environ(), stdin=subprocess.DEVNULL, check=False)
+    if not ready(dtype):
+        reason = "the log says why" if FOLDER else "there is no folder to keep compiled code in"
+        raise RuntimeError(f"the fast kernels, which this run needs, can't be compiled: {reason}")
+
+
+def _command(*dtypes: str) -> list[str]:
+    return [sys.executable, "-m", "samedge_core.training.warmup", *dtypes]
+
+
+def _environ() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, (str(_PACKAGE.parent), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+@contextmanager
+def compiling() -> Iterator[bool]:
+    """The right to compile, one process at a time; whether what numba has kept is of other sources
+    and must be removed first: it sees that a file has changed, not that one has that it calls."""
+    from filelock import FileLock
+
+    with FileLock(_stamp().with_suffix(".lock")):
+        stale = _noted().get("key") != _key()
+        if stale:
+            _note([])
+        yield stale
+
+
+def compiled(dtype: str) -> None:
+    """Note that all kernels are compiled for this precision."""
+    _note([*_state(), dtype])
+
+
+def modules() -> list[str]:
+    """The names of those that hold kernels."""
+    files = (file.relative_to(_PACKAGE.parent).with_suffix("") for file in _sources())
+    return [".".join(file.parts) for file in files]
+
+
+# --- what is noted --------------------------------------------------------------------------
+
+
+def _stamp() -> Path:
+    assert FOLDER is not None
+    installation = hashlib.sha256(str(_PACKAGE).encode()).hexdigest()[:12]
+    return FOLDER / f"samedge-{installation}.{sys.implementation.cache_tag}.json"
+
+
+def _noted() -> dict[str, object]:
+    try:
+        return json.loads(_stamp().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _state() -> list[str]:
+    """The precisions for which all is compiled."""
+    noted = _noted()
+    dtypes = noted.get("dtypes")
+    return dtypes if isinstance(dtypes, list) and noted.get("key") == _key() else []
+
+
+def _note(dtypes: list[str]) -> None:
+    new = _stamp().with_suffix(".new")
+    new.write_text(json.dumps({"key": _key(), "dtypes": dtypes}), encoding="utf-8")
+    new.replace(_stamp())
+
+
+def _sources() -> list[Path]:
+    files = [file for room in _ROOMS for file in sorted(room.rglob("*.py"))]
+    return [file for file in files if b"\nfrom numba import" in file.read_bytes()]
+
+
+@cache
+def _key() -> str:
+    """Changes with the sources, as numba tells them apart, the compiler, and the processor."""
+    packages = [f"{name} {metadata.version(name)}" for name in ("numba", "llvmlite", "torch")]
+    stats = [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in _sources()]
+    text = repr((packages, platform.python_version(), _processor(), stats))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _processor() -> str:
+    """Its name and abilities, where the system tells them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    told = ("model name", "flags", "Features")  # the last on ARM
+    return repr([next((line for line in lines if line.startswith(name)), "") for name in told])
