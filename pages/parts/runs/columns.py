@@ -61,7 +61,8 @@ def _status(entry: Entry) -> dict[str, Any]:
         return {"text": entry.status, "tone": _TONES[entry.status], "more": entry.stop_what or ""}
     failed = entry.stop_reason in {reason.value for reason in _FAILED}
     tone = "red" if failed else "gray"
-    return {"text": entry.stop_reason or "ended", "tone": tone, "more": entry.stop_what or ""}
+    text = {"step cap": "all steps taken"}.get(reason := entry.stop_reason or "ended", reason)
+    return {"text": text, "tone": tone, "more": entry.stop_what or ""}
 
 
 def _steps(entry: Entry) -> dict[str, Any]:
@@ -153,7 +154,7 @@ COLUMNS: Mapping[str, Column] = {
     "beta": _setting("β", "beta"),
     "batch_size": _setting("Batch", "batch_size"),
     "seed": _setting("Seed", "seed"),
-    "last_step": Column("Steps", "Steps recorded, and the step cap.", "steps", _steps, "last_step"),
+    "last_step": Column("Steps", "Steps recorded, of those asked.", "steps", _steps, "last_step"),
     "spark": Column(
         "Sharpness / edge",
         "Over the steps, from 0 to 1.5; the dashed line is the edge.",

@@ -14,7 +14,7 @@ from tests.app.harness import PATIENCE, press, wait
 
 @pytest.fixture
 def page():
-    app = AppTest.from_file("../../app.py", default_timeout=PATIENCE).run()
+    app = AppTest.from_file("../../../app.py", default_timeout=PATIENCE).run()
     app.selectbox(key="preset").set_value("sam-two-weights").run()
     press(app, "step")
     wait(app, lambda view: view.phase is Phase.PAUSED and view.last_step == 0)
