@@ -9,6 +9,7 @@ import numpy as np
 from pages.parts.runs import records
 from samedge_core.analysis import compare
 from samedge_core.analysis.summary import shown
+from samedge_core.problems.registry import PROBLEMS
 from samedge_core.store import Entry
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import FIELDS, LIVE_FIELDS
@@ -95,6 +96,11 @@ def _live(name: str) -> Callable[[Entry], str]:
     return cell
 
 
+def _problem(entry: Entry) -> str:
+    # a newer version may have recorded one that this version lacks
+    return PROBLEMS[entry.problem].title if entry.problem in PROBLEMS else entry.problem
+
+
 def _rule(entry: Entry) -> str:
     return " → ".join(rule.upper() for rule in _course(entry, "rule"))
 
@@ -147,7 +153,7 @@ COLUMNS: Mapping[str, Column] = {
         _status,
         "stop_reason",
     ),
-    "problem": Column("Problem", "Model and data.", "text", lambda entry: entry.problem, "problem"),
+    "problem": Column("Problem", "Model and data.", "text", _problem, "problem"),
     "rule": Column("Rule", f"The update rule. {CHANGED}", "text", _rule, "rule"),
     "eta": _setting("η", "eta"),
     "rho": _setting("ρ", "rho"),

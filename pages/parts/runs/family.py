@@ -98,7 +98,7 @@ def _label(entry: Entry, chosen: bool) -> str:
 
 def _connection(entry: Entry, place: Mapping[str, int]) -> Trace:
     steps, lane = [entry.parent_step or 0] * 2, [place[entry.parent or ""], place[entry.id]]
-    return line("", steps, lane, "mark", "3px,3px", width=1.5, hoverinfo="skip")
+    return line(entry.id, steps, lane, "mark", "3px,3px", width=1.5, hoverinfo="skip")
 
 
 def _run(entry: Entry, lane: int, left: int | None, *, chosen: bool) -> list[Trace]:
