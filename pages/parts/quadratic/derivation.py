@@ -185,10 +185,10 @@ def figures(values: Values) -> list[Figure]:
             factor = sam_multiplier(along, eta, rho, norm)
             traces.append(draw.line(name, along, factor, "sam", dash, width=2.5))
             edge = sam_edge(eta, rho, norm)
-            hover = {"hovertemplate": "SAM-edge %{x:.4~g}"}
-            traces.append(draw.dots(name, [edge], [-1], "sam", **at_edge, **hover))
-    hover = {"hovertemplate": "2/η = %{x:.4~g}"}
-    traces.append(draw.dots("2/η", [gd_edge(eta)], [-1], "gd", **at_edge, **hover))
+            hover = "SAM-edge %{x:.4~g}"
+            traces.append(draw.dots(name, [edge], [-1], "sam", **at_edge, hovertemplate=hover))
+    hover, edge = "2/η = %{x:.4~g}", [gd_edge(eta)]
+    traces.append(draw.dots("2/η", edge, [-1], "gd", **at_edge, hovertemplate=hover))
     traces.append(
         draw.line("λ", [curvature] * 2, [-3, 1], "sharpness", "longdash", hoverinfo="skip")
     )
