@@ -104,7 +104,7 @@ def test_a_forks_settings_are_checked_beside_their_box(open_lab):
     eta.fill("0.25")
     eta.press("Enter")
     lab.page.get_by_role("button", name="Fork", exact=True).click()
-    lab.until_step(59, "sharpness (η 0.25)")
+    lab.until_step(59, "sharpness (SAM η 0.25)")
     lab.until(lambda: "η 0.5 → 0.25" in lab.marks(), "the mark of the new eta")
 
 
