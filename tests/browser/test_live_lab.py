@@ -303,7 +303,7 @@ def test_held_out_data_has_a_chart_of_its_own(open_lab):
 def test_three_step_sizes_have_an_edge_each_and_three_radii_share_one(open_lab):
     lab = open_lab("?preset=gd-step-sizes")
     lab.press("Start")
-    names = [f"(SAM η {eta})" for eta in (0.1, 0.2, 0.4)]
+    names = [f"(GD η {eta})" for eta in (0.1, 0.2, 0.4)]
     for name in names:
         lab.until_step(20, f"sharpness {name}")
     traces = lab.traces("Sharpness", *(f"2/η {name}" for name in names))
