@@ -9,12 +9,14 @@ from pages.parts.components.live import Cursor, View, cursor_step, live_charts
 from pages.parts.frame import fragments, keys, navigation, ticks
 from pages.parts.lab import branches, controls, inspection, presets, session, share
 from pages.parts.paper import downloading
+from pages.parts.paper.downloading import downloads
 from pages.parts.views import feed, formula, numbers, status
 from pages.parts.views.names import names
 from samedge_core.analysis.compare import AXES
 from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.hints import hints
 from samedge_core.fields import ConfigError
+from samedge_core.problems.downloads import missing_megabytes
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
@@ -49,7 +51,7 @@ def main() -> None:
     if presets.KEY not in st.session_state:
         presets.first()
     elif st.session_state.pop("adopt", False) and (shown := session.glances()):
-        controls.load(session.in_force(session.lead(shown)))
+        controls.load(session.lead(shown).in_force)
     if not navigation.embedded():
         _sidebar()
     config, complaint = _config()
@@ -185,7 +187,7 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
         st.error(f"A setting can't be used: {complaint}. What runs goes on unchanged.")
         return
     data = config.spec.data
-    if data and not downloading.ready(data):
+    if data and not downloads().ready(data):
         fragments.draw(_absent, data, every=ticks.BRISK)
     if views and (different := session.restart_needed(config, views[0])):
         st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
@@ -198,15 +200,15 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
 
 def _absent(data: str) -> None:
     """Offers the download of a data set, and follows it."""
-    if downloading.ready(data):
+    if downloads().ready(data):
         st.rerun()  # this note stands outside of what follows the run
     downloading.show(data)
-    if not downloading.running(data):
+    if not downloads().running(data):
         st.button(
-            f"Download {data} ({downloading.megabytes(data):.3g} MB)",
+            f"Download {data} ({missing_megabytes(data):.3g} MB)",
             key=f"download:{data}",
             icon=":material/download:",
-            on_click=downloading.begin,
+            on_click=downloads().begin,
             args=(data,),
             help="Once for this server. Without it, a run of this problem can't start; digits are "
             "always there.",

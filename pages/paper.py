@@ -4,7 +4,8 @@ import streamlit as st
 
 from pages.parts.components.live import View, live_charts
 from pages.parts.frame import navigation
-from pages.parts.paper import cards, downloading, runs, table
+from pages.parts.paper import cards, runs, table
+from pages.parts.paper.downloading import downloads
 from pages.parts.views import feed, formula
 from samedge_core.analysis.summary import EDGE_PHASE
 from samedge_core.experiments.paper import TASKS
@@ -46,7 +47,7 @@ def main() -> None:
 
 def _busy(watched: list[runs.Watched]) -> bool:
     """Whether anything moves by itself."""
-    loading = any(downloading.running(t.data) or runs.waiting(t) for t in TASKS.values())
+    loading = any(downloads().running(t.data) or runs.waiting(t) for t in TASKS.values())
     return loading or any(one.active for one in watched)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from samedge_core.analysis.summary import Summary
 from samedge_core.experiments.presets import PRESETS, Preset
 from samedge_core.training.config import RunConfig
 
@@ -41,6 +42,14 @@ class Task:
     full: tuple[str, ...]
     cost: str
     offline: tuple[str, ...]
+
+    def verdict(self, summary: Summary, *, going: bool) -> str:
+        """Whether a run keeps as closely to its edge as `band` asks, in words."""
+        when = " so far" if going else ""
+        if summary.edge_phase_start is None:
+            return f"edge not reached{when}"
+        kept = summary.deviation <= self.band
+        return f"{'✓ within' if kept else '✗ outside'} {self.band:g}{when}"
 
 
 _MEASURED: dict[str, Any] = {"measure_every": 10, "top_k": 2}  # the paper draws more than λ₁

@@ -6,6 +6,7 @@ A file that is already in the folder is used without network. Needs no torch.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,11 @@ def data_folder() -> Path:
     return Path(named).expanduser() if named else Path(pooch.os_cache("samedge"))
 
 
+def missing_megabytes(dataset: str) -> float:
+    """How much would have to be downloaded."""
+    return sum(source.megabytes for source in missing(dataset))
+
+
 def available(source: Source) -> Path | None:
     """The file, or its unpacked form, where it is in the data folder already; else None."""
     folder = data_folder()
@@ -108,6 +114,76 @@ def available(source: Source) -> Path | None:
 def missing(dataset: str) -> list[Source]:
     """The files of a data set that would have to be downloaded; empty when all are there."""
     return [source for source in SOURCES[dataset] if available(source) is None]
+
+
+@dataclass
+class Download:
+    """One data set on its way.
+
+    Attributes:
+        megabytes: how much is to come.
+        received: bytes so far.
+        failure: why it failed and what to do, or empty.
+    """
+
+    megabytes: float
+    received: int = 0
+    running: bool = True
+    failure: str = ""
+
+    @property
+    def share(self) -> float:
+        """How much has come, from 0 to 1."""
+        return min(1.0, self.received / 1e6 / self.megabytes)
+
+    def run(self, dataset: str) -> None:
+        """Download what is missing; ends with `running` False."""
+        before = 0
+
+        def on_bytes(received: int) -> None:
+            self.received = before + received
+
+        try:
+            for source in SOURCES[dataset]:
+                locate(source, on_bytes)
+                before = self.received
+        except DataError as error:
+            self.failure = str(error)
+        finally:
+            self.running = False
+
+
+class Downloads:
+    """Downloads of data sets in threads of this process, one for each data set."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Download] = {}
+
+    def begin(self, dataset: str) -> None:
+        """Download what is missing, unless that is going on."""
+        if not self.running(dataset):
+            download = self._known[dataset] = Download(missing_megabytes(dataset))
+            threading.Thread(target=download.run, args=(dataset,), daemon=True).start()
+
+    def running(self, dataset: str) -> Download | None:
+        """The download that is going on, if one is."""
+        found = self._known.get(dataset)
+        return found if found and found.running else None
+
+    def ready(self, dataset: str) -> bool:
+        """Whether every file is there."""
+        return not missing(dataset) and not self.running(dataset)
+
+    def failure(self, dataset: str) -> str:
+        """Why the last download failed; empty where none did, or the data is there by now."""
+        found = self._known.get(dataset)
+        return found.failure if found and missing(dataset) else ""
+
+    def forget(self, dataset: str | None = None) -> None:
+        """Drop what is known of a download that failed; None: of all."""
+        for name in [dataset] if dataset else list(self._known):
+            if not self.running(name):
+                self._known.pop(name, None)
 
 
 def locate(source: Source, on_bytes: Callable[[int], None] | None = None) -> Path:

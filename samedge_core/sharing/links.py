@@ -73,11 +73,8 @@ def to_query(config: RunConfig, interventions: Iterable[Intervention] = ()) -> d
         LinkError: too many interventions or characters.
         ConfigError: an intervention's value is outside its range.
     """
-    query = {_VERSION: str(VERSION)}
     values = {**config.options, **{name: getattr(config, name) for name in FIELDS}}
-    for field in _fields(config.problem).values():
-        if values[field.name] != field.default and field.kind != "path":
-            query[field.name] = _text(field, values[field.name])
+    query = {_VERSION: str(VERSION)} | texts(_fields(config.problem).values(), values)
     made = as_recorded(config, interventions)
     if made:
         query[_AT] = _BETWEEN.join(_intervention_text(item) for item in made)
@@ -117,6 +114,31 @@ def from_query(query: Mapping[str, str], *, ignore: Collection[str] = ()) -> Sha
     config = _config(texts, complaints)
     interventions = _interventions(at, config, complaints) if at else ()
     return Shared(config, interventions, complaints.listed())
+
+
+# --- any settings ---------------------------------------------------------------------------
+
+
+def texts(fields: Iterable[Field], values: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters of a link for all values that are not defaults, except the paths of files."""
+    return {
+        field.name: _text(field, values[field.name])
+        for field in fields
+        if values[field.name] != field.default and field.kind != "path"
+    }
+
+
+def nearest(field: Field, text: str, default: Any) -> tuple[Any, str]:
+    """The value that a link's `text` stands for, or the nearest allowed one, or the `default`; and
+    a complaint, which quotes the link, empty where the text was taken as it is."""
+    spaced = text.replace(_WITHIN, " ") if field.kind == "floats" else text
+    try:
+        return field.check(spaced), ""
+    except ConfigError:
+        value = _closest(field, spaced)
+    value = default if value is None else value
+    taken = "it stays as it is" if value is None else f"{_abridged(field, value)} is taken"
+    return value, f"{field.name} must be {field.allowed()}, got {shown(text)}; {taken}"
 
 
 # --- writing --------------------------------------------------------------------------------
@@ -300,15 +322,9 @@ def _unknown(kind: str, name: str, known: Collection[str]) -> str:
 
 
 def _nearest(field: Field, text: str, complaints: _Complaints, *, default: Any) -> Any:
-    """The value that `text` stands for, or the nearest allowed one, or the default."""
-    spaced = text.replace(_WITHIN, " ") if field.kind == "floats" else text
-    try:
-        return field.check(spaced)
-    except ConfigError:
-        value = _closest(field, spaced)
-    value = default if value is None else value
-    taken = "it stays as it is" if value is None else f"{_abridged(field, value)} is taken"
-    complaints.add(f"{field.name} must be {field.allowed()}, got {shown(text)}; {taken}")
+    value, complaint = nearest(field, text, default)
+    if complaint:
+        complaints.add(complaint)
     return value
 
 

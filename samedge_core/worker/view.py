@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from samedge_core.store import Origin
 from samedge_core.theory.rules import Hyperparameters
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import LIVE_FIELDS, RunConfig
 from samedge_core.training.stop import Stop
 from samedge_core.worker.inspections import InspectionView
 from samedge_core.worker.messages import Status
@@ -78,6 +78,11 @@ class RunView:
     origin: Origin | None
     unrecorded: str
     arithmetic: str = ""
+
+    @property
+    def in_force(self) -> RunConfig:
+        """The configuration with eta, rho, beta and rule as they are now."""
+        return self.config.replace(**{name: getattr(self.hyper, name) for name in LIVE_FIELDS})
 
     @property
     def pausing(self) -> bool:

@@ -4,6 +4,7 @@ from streamlit.runtime.scriptrunner import RerunData, ScriptRunnerEvent
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
+from pages.parts.frame import streamlit_patches
 from tests.app.harness import PATIENCE
 
 WHOLE = ScriptRunnerEvent.SCRIPT_STOPPED_WITH_SUCCESS
@@ -34,3 +35,6 @@ def test_the_page_stays_in_its_place_when_a_click_arrives_as_a_fragment_ends(mon
     monkeypatch.setattr(LocalScriptRunner, "_on_script_finished", tick_and_click)
     assert blocks() == usual
     assert drawn == [WHOLE, PART, WHOLE]
+    monkeypatch.setattr(streamlit_patches, "leave_fragment", lambda: None)
+    drawn.clear()
+    assert blocks() != usual  # without it, the fault is there

@@ -2,10 +2,13 @@
 
 import re
 import time
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import server
@@ -225,10 +228,7 @@ def test_what_fails_is_said_below_the_button(page):
 
 @pytest.mark.parametrize("shape", [(3, 5), (4, 2, 3)])
 def test_pictures_become_png_files_that_read_back(shape):
-    from io import BytesIO
-
-    from PIL import Image
-
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    read = Image.open(BytesIO(classified_images.png(picture)))
-    np.testing.assert_array_equal(np.asarray(read), picture)
+    head, _, data = classified_images._data_url(picture).partition(",")
+    assert head == "data:image/png;base64"
+    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(b64decode(data)))), picture)

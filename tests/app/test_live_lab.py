@@ -12,6 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import server
+from pages.parts.lab import controls
 from pages.parts.views import numbers
 from samedge_core.experiments.presets import DEFAULT, PRESETS
 from samedge_core.training.config import FIELDS
@@ -47,7 +48,7 @@ def test_every_setting_has_a_control_with_help_and_its_allowed_values(page):
             continue
         found = [w for w in widgets if (w.label or "").startswith(field.label)]
         assert found, field.label
-        assert any(field.allowed() in (w.help or "") for w in found), field.label
+        assert any(controls.allowed(field) in (w.help or "") for w in found), field.label
 
 
 def test_each_key_presses_one_button(page):
@@ -308,7 +309,7 @@ def test_the_line_says_what_measuring_costs_and_nothing_before_it_is_known(page)
     press(page, "step")
     wait(page, lambda v: v.phase is Phase.PAUSED and v.last_step == 0)
     page.run()
-    assert "HVPs, " in texts(page)
+    assert "Hessian-vector products (HVPs), " in texts(page)
     assert "curvature costs" not in texts(page)
     for step in (1, 2):
         press(page, "step")

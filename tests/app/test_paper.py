@@ -7,9 +7,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import server
-from pages.parts.paper import downloading, runs
+from pages.parts.paper import runs
+from pages.parts.paper.downloading import downloads
 from samedge_core.experiments.paper import PAPER_PRESETS, TASKS
-from samedge_core.problems import downloads
+from samedge_core.problems.downloads import SOURCES
 from samedge_core.worker.view import Phase
 from tests.app.harness import PATIENCE, press, texts
 from tests.worker.harness import sooner_or_later
@@ -41,10 +42,10 @@ def page():
 @pytest.fixture
 def no_network(monkeypatch, tmp_path):
     monkeypatch.setenv("SAMEDGE_DATA", str(tmp_path))
-    sources = [replace(s, url="http://127.0.0.1:1/gone") for s in downloads.SOURCES["mnist"]]
-    monkeypatch.setitem(downloads.SOURCES, "mnist", tuple(sources))
+    sources = [replace(s, url="http://127.0.0.1:1/gone") for s in SOURCES["mnist"]]
+    monkeypatch.setitem(SOURCES, "mnist", tuple(sources))
     yield tmp_path
-    downloading._downloads.clear()  # pyright: ignore[reportAttributeAccessIssue]
+    downloads().forget()
 
 
 def wait(app: AppTest, holds) -> None:
@@ -138,10 +139,10 @@ def test_a_link_takes_up_its_runs_and_tells_of_those_that_are_gone(page):
 def test_without_network_the_page_says_so_and_offers_the_digits(page, no_network):
     press(page, "paper:run:mnist")
     assert page.session_state[runs.KEY] == []
-    wait(page, lambda: downloading.failure("mnist"))
+    wait(page, lambda: downloads().failure("mnist"))
     assert "train-images-idx3-ubyte.gz (9.9 MB) is not in" in texts(page)
     assert str(no_network) in texts(page)
-    for source in downloads.SOURCES["mnist"]:
+    for source in SOURCES["mnist"]:
         assert source.sha256 in texts(page)
     press(page, "paper:offline:mnist")
     assert not page.error
@@ -153,7 +154,7 @@ def test_without_network_the_page_says_so_and_offers_the_digits(page, no_network
 
 def test_runs_start_by_themselves_when_their_data_has_come(page, no_network, paper_files):
     press(page, "paper:run:mnist")
-    wait(page, lambda: downloading.failure("mnist"))
+    wait(page, lambda: downloads().failure("mnist"))
     assert page.session_state[runs.KEY] == []
     # as if put there by hand, as the message says
     for file in paper_files.glob("*ubyte"):
@@ -180,7 +181,7 @@ def test_the_live_lab_offers_the_download(no_network):
     app.run()
     assert not app.exception
     press(app, "download:mnist")
-    wait(app, lambda: downloading.failure("mnist"))
-    assert any(downloads.SOURCES["mnist"][0].sha256 in error.value for error in app.error)
+    wait(app, lambda: downloads().failure("mnist"))
+    assert any(SOURCES["mnist"][0].sha256 in error.value for error in app.error)
     # the button stays, to try again
     assert any(item.key == "download:mnist" for item in app.button)

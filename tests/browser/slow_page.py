@@ -1,10 +1,11 @@
 """Slow callbacks beside a slow fragment that ticks: a page for test_clicks.py, not of the app."""
 
+import os
 import time
 
 import streamlit as st
 
-from pages.parts.frame import clicks, fragments
+from pages.parts.frame import fragments, streamlit_patches
 
 
 class Counts:
@@ -38,7 +39,8 @@ def ticking() -> None:
     st.text(f"{told.begun} begun, {told.ended} ended, {told.beside} beside a tick")
 
 
-clicks.hear()
+if "UNPATCHED" not in os.environ:
+    streamlit_patches.hear()
 st.button("One", on_click=pressed)
 st.button("Two", on_click=pressed)
 fragments.draw(ticking, every=1.0)

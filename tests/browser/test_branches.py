@@ -80,7 +80,7 @@ def test_a_fork_runs_beside_its_parent_and_unchanged_repeats_it(open_lab):
     lab.put_cursor(30)
     lab.page.get_by_role("button", name="Fork from step 30").click()
     lab.page.get_by_role("button", name="Fork", exact=True).click()
-    names = [f"sharpness (SAM η 0.5 ρ 0.05{more})" for more in ("", " #2")]
+    names = [f"sharpness (SAM{more})" for more in ("", " #2")]
     lab.until(
         lambda: all(lab.traces().get(n, {"x": [0]})["x"][-1] == 59 for n in names), "both runs"
     )
@@ -104,7 +104,7 @@ def test_a_forks_settings_are_checked_beside_their_box(open_lab):
     eta.fill("0.25")
     eta.press("Enter")
     lab.page.get_by_role("button", name="Fork", exact=True).click()
-    lab.until_step(59, "sharpness (η 0.25)")
+    lab.until_step(59, "sharpness (SAM η 0.25)")
     lab.until(lambda: "η 0.5 → 0.25" in lab.marks(), "the mark of the new eta")
 
 

@@ -52,9 +52,9 @@ def test_a_busy_page_forks_once(open_lab):
 
 
 @pytest.fixture
-def slow_page(browser) -> Iterator[Page]:
-    script = ROOT / "tests/browser/slow_page.py"
-    with serve(script, "slow_page.log", {}) as (url, _), visiting(browser) as visit:
+def slow_page(request, browser) -> Iterator[Page]:
+    script, environ = ROOT / "tests/browser/slow_page.py", getattr(request, "param", {})
+    with serve(script, "slow_page.log", environ) as (url, _), visiting(browser) as visit:
         page = visit(url)
         page.get_by_text("0 begun").wait_for()
         yield page
@@ -67,3 +67,10 @@ def test_both_of_two_quick_clicks_are_heard_to_their_end_and_none_beside_a_tick(
         slow_page.get_by_role("button", name="Two").click()
         slow_page.wait_for_timeout(2500)
     slow_page.get_by_text("6 begun, 6 ended, 0 beside a tick").wait_for()
+
+
+@pytest.mark.parametrize("slow_page", [{"UNPATCHED": "1"}], indirect=True)
+def test_without_our_patches_a_click_of_a_busy_page_is_heard_twice(slow_page):
+    with busy(slow_page):
+        slow_page.get_by_role("button", name="One").click()
+    slow_page.get_by_text("2 begun").wait_for()

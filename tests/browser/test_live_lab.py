@@ -303,7 +303,7 @@ def test_held_out_data_has_a_chart_of_its_own(open_lab):
 def test_three_step_sizes_have_an_edge_each_and_three_radii_share_one(open_lab):
     lab = open_lab("?preset=gd-step-sizes")
     lab.press("Start")
-    names = [f"(η {eta})" for eta in (0.1, 0.2, 0.4)]
+    names = [f"(GD η {eta})" for eta in (0.1, 0.2, 0.4)]
     for name in names:
         lab.until_step(20, f"sharpness {name}")
     traces = lab.traces("Sharpness", *(f"2/η {name}" for name in names))
@@ -314,7 +314,7 @@ def test_three_step_sizes_have_an_edge_each_and_three_radii_share_one(open_lab):
     lab.page.get_by_role("combobox", name="Update rule").click()
     lab.page.get_by_role("option", name="SAM: sharpness-aware").click()
     lab.press("Three ρ")
-    radii = [f"(ρ {rho})" for rho in (0.025, 0.05, 0.1)]
+    radii = [f"(SAM ρ {rho})" for rho in (0.025, 0.05, 0.1)]
     for name in radii:
         lab.until_step(20, f"sharpness {name}")
     edges = [f"SAM-edge {name}" for name in radii]

@@ -1,14 +1,16 @@
 """The table of the paper's tasks."""
 
+import math
 import subprocess
 import sys
 
 import pytest
 
+from samedge_core.analysis.summary import summarise
 from samedge_core.experiments.paper import ALL_PRESETS, PAPER_PRESETS, TASKS
 from samedge_core.problems.downloads import SOURCES
 from samedge_core.problems.registry import PROBLEMS
-from samedge_core.training import RunConfig
+from samedge_core.training import History, Measurement, RunConfig
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -48,3 +50,27 @@ def test_titles_differ():
 def test_imports_no_torch():
     code = "import sys, samedge_core.experiments.paper; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def history(ratios) -> History:
+    """A GD run with these ratios of sharpness and edge, 2."""
+    made = History(RunConfig(rule="gd", eta=1.0))
+    for step, ratio in enumerate(ratios):
+        made.append(Measurement(step, loss=1.0, grad_norm=1.0, lambda_max=2 * ratio))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("ratios", "going", "expected"),
+    [
+        ([0.5, 0.96, 1.02, 1.02], False, "✓ within 0.05"),
+        ([0.5, 1.2, 1.1, 1.02], False, "✗ outside 0.05"),
+        ([0.5, 1.2, 1.1], True, "✗ outside 0.05 so far"),
+        ([0.5, 0.94, math.nan], False, "edge not reached"),
+        ([0.5], True, "edge not reached so far"),
+        ([], True, "edge not reached so far"),
+    ],
+)
+def test_verdict(ratios, going, expected):
+    task = next(task for task in TASKS.values() if task.band == 0.05)
+    assert task.verdict(summarise(history(ratios)), going=going) == expected

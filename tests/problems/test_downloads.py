@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from samedge_core.problems.data import DataError
-from samedge_core.problems.downloads import SOURCES, Source, data_folder, locate, missing
+from samedge_core.problems.downloads import (
+    SOURCES,
+    Downloads,
+    Source,
+    data_folder,
+    locate,
+    missing,
+    missing_megabytes,
+)
 
 CONTENT = b"To be, or not to be\n"
 
@@ -119,3 +128,30 @@ def test_the_folder_is_the_users_cache_unless_named(monkeypatch):
 def test_every_source_is_complete(source):
     assert source.url.startswith("https://")
     assert len(bytes.fromhex(source.sha256)) == 32
+
+
+def test_downloads_run_in_threads_once_each(folder, source, monkeypatch):
+    monkeypatch.setitem(SOURCES, "play", (source,))
+    downloads = Downloads()
+    assert not downloads.ready("play")
+    assert missing_megabytes("play") == source.megabytes
+    downloads.begin("play")
+    downloads.begin("play")
+    finished(downloads)
+    assert downloads.ready("play")
+    assert downloads.failure("play") == ""
+    (folder / "play.txt").unlink()
+    monkeypatch.setitem(SOURCES, "play", (replace(source, url="http://127.0.0.1:1/gone"),))
+    downloads.begin("play")
+    finished(downloads)
+    assert not downloads.ready("play")
+    assert "could not be downloaded" in downloads.failure("play")
+    downloads.forget("play")
+    assert downloads.failure("play") == ""
+
+
+def finished(downloads: Downloads) -> None:
+    end = time.monotonic() + 60
+    while downloads.running("play"):
+        assert time.monotonic() < end
+        time.sleep(0.01)

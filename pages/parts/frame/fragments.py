@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TypeVarTuple
 
 import streamlit as st
-from streamlit.delta_generator_singletons import context_dg_stack, get_default_dg_stack_value
 
 Given = TypeVarTuple("Given")
 
@@ -17,11 +16,3 @@ def draw(body: Callable[[*Given], None], *given: *Given, every: float | None = N
     # and the next message for it can end the page. This container is not dropped.
     with st.container():
         st.fragment(body, run_every=every)(*given)
-
-
-def leave() -> None:
-    """Go on at the top of the page: call it first in a page's run."""
-    # A click that arrives as a fragment ends is answered by the fragment's own thread, in which
-    # Streamlit leaves the fragment's container open: the page would be drawn anew inside of it,
-    # and the next message for the fragment would end the page in the browser.
-    context_dg_stack.set(get_default_dg_stack_value())

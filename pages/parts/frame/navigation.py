@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
-from pages.parts.frame import clicks, fragments
+from pages.parts.frame import streamlit_patches
 
 PAGES = (
     ("app.py", "Live lab", ":material/monitoring:"),
@@ -75,8 +75,8 @@ def _addresses(title: str) -> dict[str, dict[str, str]]:
 
 def begin(title: str) -> bool:
     """Set up the page; call it first. Returns whether the reader comes from another page."""
-    clicks.hear()
-    fragments.leave()
+    streamlit_patches.hear()
+    streamlit_patches.leave_fragment()
     st.set_page_config(page_title=f"SAMEdge · {title}", page_icon="📈", layout="wide")
     st.html(_COMPACT + (_EMBEDDED if embedded() else ""))
     st.sidebar.markdown("## SAMEdge :small[:gray[see the edge of stability]]")

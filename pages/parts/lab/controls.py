@@ -17,6 +17,7 @@ import streamlit as st
 
 from pages.parts.lab import uploads
 from pages.parts.markdown import plain
+from samedge_core.analysis import compare
 from samedge_core.experiments.comparisons import COMPARISONS, Comparison
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
@@ -30,7 +31,7 @@ MORE = ("batch_size", "measure_on", "hessian_share", "top_k", "steps", "dtype", 
 
 CADENCE, STRIDE = FIELDS["cadence"], FIELDS["measure_every"]
 CADENCES = {
-    "every step": "Nothing that happens goes unseen; dearest with mini-batches.",
+    "every step": "Every step: nothing is missed; most expensive with mini-batches.",
     "adaptive": "Pairs of steps, as far apart as it takes the sharpness to move by 1 %. Saves "
     "little where it swings.",
     "every k-th step": "Cheapest, but at the edge the sharpness swings between the measured steps.",
@@ -78,7 +79,7 @@ def live_values() -> dict[str, Any]:
 
 def draw(on_live_change: Callable[[], None], *, comparison: Comparison | None = None) -> None:
     """Draw all settings; `on_live_change` is called when one that acts mid-run has changed.
-    `comparison`    is what runs side by side."""
+    `comparison` is what runs side by side."""
     rule_fixed = comparison is COMPARISONS["rule"]
     _draw(FIELDS["problem"])
     _draw(FIELDS["rule"], on_live_change, disabled=rule_fixed)
@@ -161,7 +162,8 @@ def _draw(
             on_change()
 
     shared: dict[str, Any] = {
-        "help": f"{field.help}\n\nAllowed: {field.allowed()}; default {field.text(field.default)}.",
+        "help": f"{field.help}\n\nAllowed: {allowed(field)}; default "
+        f"{compare.as_text(field, field.default)}.",
         "disabled": disabled,
         "on_change": changed,
         "persist_state": "session",
@@ -180,6 +182,11 @@ def _draw(
     else:
         st.text_input(label, key=key, **shared)
     _complain(field, key)
+
+
+def allowed(field: Field) -> str:
+    """The allowed values in words, choices by their titles."""
+    return f"one of {', '.join(field.titles)}" if field.titles else field.allowed()
 
 
 def _matters(field: Field, problem: str) -> bool:
@@ -216,7 +223,7 @@ def _draw_cadence() -> None:
     )
     if choice == "every k-th step":
         _draw(STRIDE)
-    st.caption(f"{CADENCES[choice]} What that costs in a run stands above its charts.")
+    st.caption(f"{CADENCES[choice]} The status line above the charts shows the cost.")
 
 
 def _cadence_key() -> str:

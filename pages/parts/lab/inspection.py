@@ -12,7 +12,7 @@ from pages.parts.components.figures import Figure, Trace, figures
 from pages.parts.frame import fragments
 from pages.parts.lab import session
 from pages.parts.markdown import plain
-from pages.parts.views import classified_images, spectrum
+from pages.parts.views import classified_images, drawing, spectrum
 from pages.parts.views.names import names
 from pages.parts.views.numerals import number, subscript
 from samedge_core.curvature.spectral_density import SpectrumAxis
@@ -263,15 +263,9 @@ def _facts(view: RunView, made: Inspection, name: str) -> list[str]:
 
 def _slice_figure(made: Inspection, line: Slice, whose: str) -> Figure:
     along = NAMES[line.along]
-    even = {"type": "scatter", "mode": "lines", "x": line.offsets, "hovertemplate": "%{y:.5~g}"}
-    traces: list[Trace] = [
-        even
-        | {
-            "name": "quadratic model",
-            "y": line.model,
-            "line": {"color": "@ghost", "dash": "dash", "width": 2},
-        },
-        even | {"name": "loss", "y": line.losses, "line": {"color": "@loss", "width": 2.5}},
+    traces = [
+        drawing.line("quadratic model", line.offsets, line.model, "ghost", "dash"),
+        drawing.line("loss", line.offsets, line.losses, "loss", width=2.5),
         *(_point(mark, made.hyper.rule) for mark in line.marks),
     ]
     layout = {
@@ -292,26 +286,22 @@ def _point(mark: Mark, rule: str) -> Trace:
         f"{symbol}, {what}<br>t = {number(mark.offset)}<br>loss here {mark.on_line:.5g}"
         f"<br>at the point itself {mark.loss:.5g}, {mark.beside:.3g} beside this line"
     )
-    colour = "@loss" if mark.place == "iterate" else f"@{rule}"
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        "name": symbol,
-        "showlegend": False,
-        "x": np.array([mark.offset]),
-        "y": np.array([mark.on_line]),
-        "text": [symbol],
-        "textposition": position,
-        "hovertext": [hover],
-        "hoverinfo": "text",
-        "cliponaxis": False,
-        "marker": {
-            "symbol": shape,
-            "size": size,
-            "color": colour,
-            "line": {"color": "@background", "width": 1.5},
-        },
-    }
+    return drawing.markers(
+        symbol,
+        np.array([mark.offset]),
+        np.array([mark.on_line]),
+        "loss" if mark.place == "iterate" else rule,
+        shape,
+        size,
+        mode="markers+text",
+        showlegend=False,
+        text=[symbol],
+        textposition=position,
+        hovertext=[hover],
+        hoverinfo="text",
+        cliponaxis=False,
+        marker={"line": {"color": "@background", "width": 1.5}},
+    )
 
 
 def _symbol(place: Place, rule: str) -> str:
@@ -353,14 +343,6 @@ def _multiplier_figure(made: Inspection, whose: str, *, columns: int) -> Figure:
     ]
     room = 0.5 if count > 2 else 0.9  # beside the outer bars
     ends = np.array([1 - room, count + room])
-    line = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": ends,
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "line": {"color": "@text", "dash": "dash", "width": 1.5},
-    }
     traces: list[Trace] = [
         {
             "type": "bar",
@@ -379,9 +361,7 @@ def _multiplier_figure(made: Inspection, whose: str, *, columns: int) -> Figure:
             "hovertext": hover,
             "hoverinfo": "text",
             "showlegend": False,
-        },
-        line | {"y": np.array([1.0, 1.0])},
-        line | {"y": np.array([-1.0, -1.0])},
+        }
     ]
     top = 1.25 * max(1.0, float(np.nanmax(np.abs(values), initial=1.0)))
     layout = {
@@ -391,6 +371,7 @@ def _multiplier_figure(made: Inspection, whose: str, *, columns: int) -> Figure:
             "tickvals": places.tolist(),
             "ticktext": [f"λ<sub>{i}</sub>" for i in places],
         },
+        "shapes": [drawing.level("y", at, width=1.5) for at in (1, -1)],
         "yaxis": {"title": {"text": "multiplier of a step"}, "range": [-top, top]},
         "hovermode": "closest",
     }

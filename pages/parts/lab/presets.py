@@ -27,7 +27,7 @@ def first() -> None:
     st.session_state[KEY] = None
     st.session_state[FROM] = preset.name if named else None
     if shown := session.glances():
-        controls.load(session.in_force(session.lead(shown)))
+        controls.load(session.lead(shown).in_force)
     elif not share.arrive():
         _load(preset)
 

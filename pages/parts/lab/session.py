@@ -213,11 +213,6 @@ def leave() -> None:
     show([])
 
 
-def in_force(view: RunView) -> RunConfig:
-    """The run's configuration with eta, rho, beta and rule as they are now."""
-    return view.config.replace(**{name: getattr(view.hyper, name) for name in LIVE_FIELDS})
-
-
 def apply_live(values: Mapping[str, Any]) -> None:
     """Pass eta, rho, beta and rule on to the steered runs, from their next step on."""
     views = steered(glances())

@@ -253,5 +253,5 @@ def _bring_in(file: UploadedFile) -> None:
     session.leave()
     st.session_state[session.COMPARISON] = None
     session.show([run_id])
-    controls.load(session.in_force(session.glances()[0]))
+    controls.load(session.glances()[0].in_force)
     st.session_state["notice"] = f"{plain(file.name)} is taken in; this is what it has recorded."

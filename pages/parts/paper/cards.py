@@ -7,10 +7,12 @@ import streamlit as st
 
 from pages.parts.markdown import plain
 from pages.parts.paper import downloading, runs
+from pages.parts.paper.downloading import downloads
 from pages.parts.paper.runs import Watched
 from pages.parts.server import registry
 from pages.parts.views import progress
 from samedge_core.experiments.paper import ALL_PRESETS, Task
+from samedge_core.problems.downloads import missing_megabytes
 from samedge_core.theory.rules import RULES
 from samedge_core.training.stop import StopReason
 
@@ -47,20 +49,14 @@ def _buttons(task: Task, watched: Sequence[Watched]) -> None:
         + "; ".join(_settings(name) for name in task.reduced)
         + f". Starts anew where such a run exists. Allowed deviation: {task.band:g}.",
     )
-    if any(one.active for one in watched):
+    active = any(one.active for one in watched)
+    if active or any(one.resumable for one in watched):
+        word, icon = ("Pause", "pause") if active else ("Resume", "play_arrow")
         st.button(
-            "Pause",
-            key=f"paper:pause:{task.name}",
-            icon=":material/pause:",
-            on_click=runs.pause,
-            args=(watched,),
-        )
-    elif any(one.resumable for one in watched):
-        st.button(
-            "Resume",
-            key=f"paper:resume:{task.name}",
-            icon=":material/play_arrow:",
-            on_click=runs.resume,
+            word,
+            key=f"paper:{word.lower()}:{task.name}",
+            icon=f":material/{icon}:",
+            on_click=runs.pause if active else runs.resume,
             args=(watched,),
         )
     with st.popover("Full size", icon=":material/expand_content:"):
@@ -98,7 +94,7 @@ def _expected(task: Task) -> str:
 def _data(task: Task) -> None:
     """Where the data stands, and what to do without it."""
     downloading.show(task.data)
-    if downloading.failure(task.data):
+    if downloads().failure(task.data):
         st.button(
             "Use the embedded digits instead",
             key=f"paper:offline:{task.name}",
@@ -107,15 +103,13 @@ def _data(task: Task) -> None:
             args=(task,),
             help="; ".join(ALL_PRESETS[name].title for name in task.offline),
         )
-    elif not runs.waiting(task) and not downloading.ready(task.data):
-        st.caption(
-            f"Run downloads the data first, {downloading.megabytes(task.data):.3g} MB, once."
-        )
+    elif not runs.waiting(task) and not downloads().ready(task.data):
+        st.caption(f"Run downloads the data first, {missing_megabytes(task.data):.3g} MB, once.")
 
 
 def _offline(task: Task) -> None:
     runs.forget_waiting(task)
-    downloading.forget(task.data)
+    downloads().forget(task.data)
     runs.ask(task, task.offline, needs_data=False)
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.parts.frame import navigation
 from pages.parts.lab import session
-from pages.parts.paper import downloading
+from pages.parts.paper.downloading import downloads
 from pages.parts.server import known, registry, seen
 from samedge_core.experiments.paper import ALL_PRESETS, TASKS, Task
 from samedge_core.theory.rules import RULES
@@ -106,8 +106,8 @@ def _keep(found: Sequence[Entry]) -> None:
 
 def ask(task: Task, presets: Sequence[str], *, needs_data: bool = True) -> None:
     """Start these presets now, or as soon as their data has been downloaded."""
-    if needs_data and not downloading.ready(task.data):
-        downloading.begin(task.data)
+    if needs_data and not downloads().ready(task.data):
+        downloads().begin(task.data)
         st.session_state.setdefault(PENDING, {})[task.name] = tuple(presets)
         return
     st.session_state.get(PENDING, {}).pop(task.name, None)
@@ -122,7 +122,7 @@ def waiting(task: Task) -> bool:
 def start_waiting() -> None:
     """Start what waited for data that has come."""
     for name, presets in list(st.session_state.get(PENDING, {}).items()):
-        if downloading.ready(TASKS[name].data):
+        if downloads().ready(TASKS[name].data):
             ask(TASKS[name], presets)
 
 

@@ -22,8 +22,8 @@ COLUMNS = {
     "deviation": "median |sharpness/edge − 1|",
     "verdict": "band",
     "unconverged": "not converged",
-    "align_grad": "g · v₁",
-    "align_sam": "SAM g · v₁",
+    "align_grad": "alignment of g with v₁",
+    "align_sam": "of the SAM gradient",
     "loss": "loss",
     "accuracy": "accuracy",
     "held_out_loss": "held-out loss",
@@ -64,7 +64,7 @@ def _csv(summaries: Sequence[tuple[Watched, Summary]]) -> str:
 
 
 def _row(watched: Watched, summary: Summary) -> list[str]:
-    verdict = verdict_on(summary, TASKS[watched.entry.task].band, going=watched.active)
+    verdict = TASKS[watched.entry.task].verdict(summary, going=watched.active)
     made = vars(summary) | {
         "run": watched.entry.label,
         "verdict": verdict,
@@ -73,11 +73,3 @@ def _row(watched: Watched, summary: Summary) -> list[str]:
     if "rho" not in RULES[summary.rule].uses:
         made["rho"] = math.nan
     return [shown(made[name], digits=3) for name in COLUMNS]
-
-
-def verdict_on(summary: Summary, band: float, *, going: bool) -> str:
-    """Whether a run keeps to its edge as closely as `band` asks."""
-    when = " so far" if going else ""
-    if summary.edge_phase_start is None:
-        return f"edge not reached{when}"
-    return f"{'✓ within' if summary.deviation <= band else '✗ outside'} {band:g}{when}"

@@ -10,6 +10,7 @@ from pages.parts.components.figures import Figure
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.draw import Descents
 from pages.parts.quadratic.settings import Values
+from pages.parts.views.drawing import level
 from samedge_core.theory.descent import descend
 from samedge_core.theory.edges import gd_edge, gd_multiplier, sam_edge, sam_multiplier
 from samedge_core.theory.latex import in_symbols, number
@@ -164,51 +165,24 @@ def figures(values: Values) -> list[Figure]:
     reach = 1.25 * max(curvature, gd_edge(eta))
     along = np.linspace(0, reach, 200)
     traces = [draw.line("GD", along, gd_multiplier(along, eta), "gd", "dashdot")]
+    at_edge: dict[str, Any] = {"size": 11, "showlegend": False}
     norms = {"SAM at w₀": abs(curvature * w0), "SAM on its orbit": _orbit_norm(values)}
     for (name, norm), dash in zip(norms.items(), ("dot", "solid"), strict=True):
         if rho and 0 < norm < np.inf:
             factor = sam_multiplier(along, eta, rho, norm)
             traces.append(draw.line(name, along, factor, "sam", dash, width=2.5))
             edge = sam_edge(eta, rho, norm)
-            traces.append(
-                draw.dots(
-                    name,
-                    [edge],
-                    [-1],
-                    "sam",
-                    size=11,
-                    showlegend=False,
-                    hovertemplate="SAM-edge %{x:.4~g}",
-                )
-            )
-    traces.append(
-        draw.dots(
-            "2/η",
-            [gd_edge(eta)],
-            [-1],
-            "gd",
-            size=11,
-            showlegend=False,
-            hovertemplate="2/η = %{x:.4~g}",
-        )
-    )
+            hover = "SAM-edge %{x:.4~g}"
+            traces.append(draw.dots(name, [edge], [-1], "sam", **at_edge, hovertemplate=hover))
+    hover, edge = "2/η = %{x:.4~g}", [gd_edge(eta)]
+    traces.append(draw.dots("2/η", edge, [-1], "gd", **at_edge, hovertemplate=hover))
     traces.append(
         draw.line("λ", [curvature] * 2, [-3, 1], "sharpness", "longdash", hoverinfo="skip")
     )
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "curvature"}, "range": [0, reach]},
         "yaxis": {"title": {"text": "factor of a step"}, "range": [-2, 1.05]},
-        "shapes": [
-            {
-                "type": "line",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": -1,
-                "y1": -1,
-                "line": {"color": "@text", "width": 2, "dash": "dash"},
-            }
-        ],
+        "shapes": [level("y", -1)],
         "hovermode": "closest",
     }
     return [Figure("Factor of a step over curvature", traces, layout, columns=6, height=260)]

@@ -8,6 +8,7 @@ import numpy as np
 
 from pages.parts.components.figures import Figure, Scrub, Trace
 from pages.parts.quadratic.settings import RULE_NAMES, Values
+from pages.parts.views.drawing import line, markers
 from samedge_core.theory.descent import PLAIN_RULES, Landscape, Trajectory, descend, sampled_steps
 from samedge_core.theory.edges import gd_edge
 from samedge_core.theory.rules import RULES
@@ -34,34 +35,9 @@ def descents(landscape: Landscape, values: Values, start: Sequence[float], steps
     }
 
 
-def line(name: str, x: Any, y: Any, color: str, dash: str = "solid", **rest: Any) -> Trace:
-    """A line without markers."""
-    style = {"color": f"@{color}", "dash": dash, "width": rest.pop("width", 2)}
-    hover = {"hovertemplate": "%{y:.5~g}"} if "hoverinfo" not in rest else {}
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": name,
-        "x": x,
-        "y": y,
-        "line": style,
-        **hover,
-        **rest,
-    }
-
-
 def dots(name: str, x: Any, y: Any, rule: str, size: int = 7, **rest: Any) -> Trace:
     """Markers of a rule."""
-    marker = {"color": f"@{rule}", "symbol": MARKERS[rule], "size": size, **rest.pop("marker", {})}
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": name,
-        "x": x,
-        "y": y,
-        "marker": marker,
-        **rest,
-    }
+    return markers(name, x, y, rule, MARKERS[rule], size, **rest)
 
 
 def joined(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 from pages.parts.components.figures import Figure, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import RULE_NAMES, Values
+from pages.parts.views.drawing import level, note
 from samedge_core.theory.descent import Trajectory, sampled_steps
 from samedge_core.theory.quadratics import Quadratic, orbit_grad_norm, orbit_radius
 from samedge_core.theory.rules import RULES
@@ -74,6 +75,7 @@ def _parabola(values: Values, shown: draw.Descents, radius: float) -> Figure:
         if RULES[rule].perturbed and values["rho"] > 0:
             traces += _uphill(rule, run, 10 * half)
         traces += draw.path(rule, run, run.w[:, 0], run.loss, far=10 * top)
+    orbit = [level("x", x, width=1.4, layer="below") for x in (-radius, radius)]
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "w"}, "range": [-half, half]},
         "yaxis": {
@@ -81,7 +83,7 @@ def _parabola(values: Values, shown: draw.Descents, radius: float) -> Figure:
             "range": [-0.04 * float(landscape.loss([half])), 1.02 * float(landscape.loss([half]))],
         },
         "hovermode": "closest",
-        "shapes": _orbit_lines(radius) if _hops(values, radius) else [],
+        "shapes": orbit if _hops(values, radius) else [],
         "annotations": [
             *_leaving(shown, half),
             *(_orbit_labels(radius, half) if _hops(values, radius) else []),
@@ -126,40 +128,13 @@ def _uphill(rule: str, run: Trajectory, far: float) -> list[Trace]:
     return [trace, points]
 
 
-def _orbit_lines(radius: float) -> list[dict[str, Any]]:
-    style = {"color": "@text", "width": 1.4, "dash": "dash"}
-    return [
-        {
-            "type": "line",
-            "xref": "x",
-            "yref": "paper",
-            "x0": x,
-            "x1": x,
-            "y0": 0,
-            "y1": 1,
-            "line": style,
-            "layer": "below",
-        }
-        for x in (-radius, radius)
-    ]
-
-
 def _orbit_labels(radius: float, half: float) -> list[dict[str, Any]]:
     if radius > half:
         return []
+    style = {"yanchor": "top", "bgcolor": "@background/0.7"}
     return [
-        {
-            "text": text,
-            "x": x,
-            "xref": "x",
-            "yref": "paper",
-            "y": 0.99,
-            "yanchor": "top",
-            "xanchor": anchor,
-            "showarrow": False,
-            "bgcolor": "@background/0.7",
-        }
-        for text, x, anchor in (("−w*", -radius, "right"), ("+w*", radius, "left"))
+        note("−w*", -radius, 0.99, xanchor="right", **style),
+        note("+w*", radius, 0.99, xanchor="left", **style),
     ]
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from samedge_core.fields import ConfigError, Field
+from samedge_core.fields import Field
+from samedge_core.sharing import links
 from samedge_core.sharing.replay_file import shown
 from samedge_core.theory.descent import PLAIN_RULES
 from samedge_core.theory.rules import RULES
@@ -41,6 +42,11 @@ def _steps(name: str, default: int, text: str) -> Field:
     return Field(
         name, "int", default, "Steps", text, low=1, high=10_000, log=True, suggested=(1, 10_000)
     )
+
+
+def _axis(name: str, default: str, label: str, text: str) -> Field:
+    titles = tuple(AXES.values())
+    return Field(name, "choice", default, label, text, choices=tuple(AXES), titles=titles)
 
 
 FIELDS: Mapping[str, Field] = MappingProxyType(
@@ -156,24 +162,8 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
                 choices=PLAIN_RULES,
                 titles=tuple(RULE_NAMES.values()),
             ),
-            Field(
-                "map_x",
-                "choice",
-                "grad_norm",
-                "Horizontal axis",
-                "Quantity on the x axis.",
-                choices=tuple(AXES),
-                titles=tuple(AXES.values()),
-            ),
-            Field(
-                "map_y",
-                "choice",
-                "curvature",
-                "Vertical axis",
-                "Quantity on the y axis.",
-                choices=tuple(AXES),
-                titles=tuple(AXES.values()),
-            ),
+            _axis("map_x", "grad_norm", "Horizontal axis", "Quantity on the x axis."),
+            _axis("map_y", "curvature", "Vertical axis", "Quantity on the y axis."),
             Field(
                 "log",
                 "bool",
@@ -284,13 +274,9 @@ def from_link(query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     elif preset is not None:
         messages.append(f"There is no preset {shown(preset)}; there are: {', '.join(PRESETS)}.")
     for name, text in query.items():
-        if name not in FIELDS:
-            continue
-        try:
-            values[name] = FIELDS[name].check(text)
-        except ConfigError as error:
-            used = FIELDS[name].text(values[name])
-            messages.append(f"The link says {error}. {used} is used instead.")
+        if name in FIELDS:
+            values[name], complaint = links.nearest(FIELDS[name], text, values[name])
+            messages += [f"The link says {complaint}."] if complaint else []
     if not any(values[rule] for rule in PLAIN_RULES):
         values |= {rule: DEFAULTS[rule] for rule in PLAIN_RULES}
         messages.append("The link switches every rule off; GD and SAM are shown.")
@@ -303,11 +289,7 @@ def from_link(query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
 
 def to_link(values: Values) -> dict[str, str]:
     """The shortest query that `from_link` reads as these settings: all that are not defaults."""
-    return {
-        name: field.text(values[name])
-        for name, field in FIELDS.items()
-        if values[name] != field.default
-    }
+    return links.texts(FIELDS.values(), values)
 
 
 def preset_of(values: Values, ignored: Iterable[str] = ("large", "log")) -> str | None:

@@ -8,6 +8,7 @@ import numpy as np
 from pages.parts.components.figures import Figure, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import RULE_NAMES, Values
+from pages.parts.views.drawing import band, level, note
 from samedge_core.theory.descent import Trajectory, sampled_steps
 from samedge_core.theory.quadratics import Quadratic, orbit_grad_norm, orbit_radius, rotation
 from samedge_core.theory.stability import multiplier
@@ -178,32 +179,12 @@ def _gauge(values: Values, shown: draw.Descents) -> Figure:
             )
         )
     shapes = [
-        _band(GAUGE[0], -1, "bad/0.16"),
-        _band(-1, 0, "usam/0.10"),
-        _band(0, 1, "grad/0.10"),
-        {
-            "type": "line",
-            "xref": "x",
-            "yref": "paper",
-            "x0": -1,
-            "x1": -1,
-            "y0": 0,
-            "y1": 1,
-            "line": {"color": "@text", "width": 2, "dash": "dash"},
-        },
+        band("x", GAUGE[0], -1, "bad/0.16"),
+        band("x", -1, 0, "usam/0.10"),
+        band("x", 0, 1, "grad/0.10"),
+        level("x", -1),
     ]
-    names = [
-        {
-            "text": text,
-            "x": x,
-            "y": 1.0,
-            "xref": "x",
-            "yref": "paper",
-            "yanchor": "bottom",
-            "showarrow": False,
-        }
-        for text, x in (("grows", -1.5), ("flips sign, shrinks", -0.5), ("shrinks", 0.5))
-    ]
+    words = (("grows", -1.5), ("flips sign, shrinks", -0.5), ("shrinks", 0.5))
     layout: dict[str, Any] = {
         "xaxis": {
             "title": {"text": "multiplier of a step; −1 is the edge"},
@@ -221,22 +202,7 @@ def _gauge(values: Values, shown: draw.Descents) -> Figure:
         },
         "margin": {"l": 84},
         "shapes": shapes,
-        "annotations": names,
+        "annotations": [note(text, x, 1.0, yanchor="bottom") for text, x in words],
         "hovermode": "closest",
     }
     return Figure("Multipliers", traces, layout, height=GAUGE_HEIGHT)
-
-
-def _band(start: float, end: float, color: str) -> dict[str, Any]:
-    return {
-        "type": "rect",
-        "xref": "x",
-        "yref": "paper",
-        "x0": start,
-        "x1": end,
-        "y0": 0,
-        "y1": 1,
-        "fillcolor": f"@{color}",
-        "line": {"width": 0},
-        "layer": "below",
-    }

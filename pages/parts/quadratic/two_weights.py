@@ -8,6 +8,7 @@ import numpy as np
 from pages.parts.components.figures import Figure, Raster, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import RULE_NAMES, Values
+from pages.parts.views.drawing import markers
 from samedge_core.theory.edges import gd_edge
 from samedge_core.theory.two_weight import (
     TwoWeightLandscape,
@@ -147,34 +148,24 @@ def _valley(values: Values, a_range: list[float], b_range: list[float]) -> list[
         "hovertemplate": "minimum (%{x:.3~g}, %{y:.3~g}), sharpness %{text}",
         "text": [f"{x * x + 1 / (x * x):.3g}" for x in a],
     }
-    flattest = {
-        "type": "scatter",
-        "mode": "markers+text",
-        "x": [1.0],
-        "y": [1.0],
-        "text": ["a = b"],
-        "textposition": "bottom left",
-        "name": "flattest",
-        "showlegend": False,
-        "marker": {
-            "symbol": "star",
-            "size": 13,
-            "color": "@sharpness",
-            "line": {"color": "@background", "width": 1.5},
-        },
-        "hovertemplate": "sharpness 2, the flattest minimum",
-    }
+    rim = {"line": {"color": "@background", "width": 1.5}}
+    flattest = markers(
+        "flattest",
+        [1.0],
+        [1.0],
+        "sharpness",
+        "star",
+        13,
+        mode="markers+text",
+        text=["a = b"],
+        textposition="bottom left",
+        showlegend=False,
+        marker=rim,
+        hovertemplate="sharpness 2, the flattest minimum",
+    )
     x, y = valley_at(float(gd_edge(values["eta"])))
-    on_edge = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [x, y],
-        "y": [y, x],
-        "name": "minima at 2/η",
-        "marker": {"symbol": "x", "size": 10, "color": "@gd"},
-        "showlegend": False,
-        "hovertemplate": "minimum with sharpness 2/η",
-    }
+    about = {"showlegend": False, "hovertemplate": "minimum with sharpness 2/η"}
+    on_edge = markers("minima at 2/η", [x, y], [y, x], "gd", "x", 10, **about)
     return [valley, flattest, *([on_edge] if np.isfinite(x) else [])]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from pages.parts.runs import records
 from samedge_core.analysis import compare
 from samedge_core.analysis.summary import shown
+from samedge_core.problems.registry import PROBLEMS
 from samedge_core.store import Entry
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import FIELDS, LIVE_FIELDS
@@ -61,7 +62,8 @@ def _status(entry: Entry) -> dict[str, Any]:
         return {"text": entry.status, "tone": _TONES[entry.status], "more": entry.stop_what or ""}
     failed = entry.stop_reason in {reason.value for reason in _FAILED}
     tone = "red" if failed else "gray"
-    return {"text": entry.stop_reason or "ended", "tone": tone, "more": entry.stop_what or ""}
+    text = {"step cap": "all steps taken"}.get(reason := entry.stop_reason or "ended", reason)
+    return {"text": text, "tone": tone, "more": entry.stop_what or ""}
 
 
 def _steps(entry: Entry) -> dict[str, Any]:
@@ -92,6 +94,11 @@ def _live(name: str) -> Callable[[Entry], str]:
         return " → ".join(shown(value, digits=4) for value in _course(entry, name))
 
     return cell
+
+
+def _problem(entry: Entry) -> str:
+    # a newer version may have recorded one that this version lacks
+    return PROBLEMS[entry.problem].title if entry.problem in PROBLEMS else entry.problem
 
 
 def _rule(entry: Entry) -> str:
@@ -146,14 +153,14 @@ COLUMNS: Mapping[str, Column] = {
         _status,
         "stop_reason",
     ),
-    "problem": Column("Problem", "Model and data.", "text", lambda entry: entry.problem, "problem"),
+    "problem": Column("Problem", "Model and data.", "text", _problem, "problem"),
     "rule": Column("Rule", f"The update rule. {CHANGED}", "text", _rule, "rule"),
     "eta": _setting("η", "eta"),
     "rho": _setting("ρ", "rho"),
     "beta": _setting("β", "beta"),
     "batch_size": _setting("Batch", "batch_size"),
     "seed": _setting("Seed", "seed"),
-    "last_step": Column("Steps", "Steps recorded, and the step cap.", "steps", _steps, "last_step"),
+    "last_step": Column("Steps", "Steps recorded, of those asked.", "steps", _steps, "last_step"),
     "spark": Column(
         "Sharpness / edge",
         "Over the steps, from 0 to 1.5; the dashed line is the edge.",

@@ -7,8 +7,9 @@ import numpy as np
 import streamlit as st
 
 from pages.parts.components.figures import Figure, Trace, figures
-from pages.parts.runs import source
+from pages.parts.runs import records, source
 from pages.parts.runs.columns import name_of
+from pages.parts.views.drawing import line, markers
 from samedge_core.store import Entry, Query
 from samedge_core.theory.rules import RULES
 from samedge_core.training.history import SYMBOLS
@@ -96,15 +97,8 @@ def _label(entry: Entry, chosen: bool) -> str:
 
 
 def _connection(entry: Entry, place: Mapping[str, int]) -> Trace:
-    step = entry.parent_step or 0
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": [step, step],
-        "hoverinfo": "skip",
-        "y": [place[entry.parent or ""], place[entry.id]],
-        "line": {"color": "@mark", "width": 1.5, "dash": "3px,3px"},
-    }
+    steps, lane = [entry.parent_step or 0] * 2, [place[entry.parent or ""], place[entry.id]]
+    return line(entry.id, steps, lane, "mark", "3px,3px", width=1.5, hoverinfo="skip")
 
 
 def _run(entry: Entry, lane: int, left: int | None, *, chosen: bool) -> list[Trace]:
@@ -112,42 +106,25 @@ def _run(entry: Entry, lane: int, left: int | None, *, chosen: bool) -> list[Tra
     start = entry.parent_step or 0
     end = max(entry.last_step, start)
     turn = end if left is None else min(max(left, start), end)
-    colour = "@sam" if chosen else "@sharpness"
+    colour = "sam" if chosen else "sharpness"
     lines = [_stretch(entry, lane, (start, turn, colour), chosen)]
     if turn < end:
-        lines.append(_stretch(entry, lane, (turn, end, "@ghost"), chosen))
-    mark = {
-        "color": colour if turn == end else "@ghost",
-        "size": 11 if chosen else 8,
-        "symbol": "x" if entry.stop_reason == "diverged" else "circle",
-    }
-    end_mark: Trace = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [end],
-        "y": [lane],
-        "marker": mark,
-        **_tip(entry),
-    }
-    return [*lines, end_mark]
+        lines.append(_stretch(entry, lane, (turn, end, "ghost"), chosen))
+    colour = colour if turn == end else "ghost"
+    symbol = "x" if entry.stop_reason == "diverged" else "circle"
+    size = 11 if chosen else 8
+    return [*lines, markers(entry.id, [end], [lane], colour, symbol, size, **_tip(entry))]
 
 
 def _stretch(entry: Entry, lane: int, part: tuple[int, int, str], chosen: bool) -> Trace:
     first, last, colour = part
-    x = np.linspace(first, last, POINTS)
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": x,
-        "y": np.full(POINTS, lane),
-        "line": {"color": colour, "width": 5 if chosen else 3},
-        **_tip(entry),
-    }
+    x, y = np.linspace(first, last, POINTS), np.full(POINTS, lane)
+    return line(entry.id, x, y, colour, width=5 if chosen else 3, **_tip(entry))
 
 
 def _tip(entry: Entry) -> Trace:
     # not in the template itself: a title may hold what a template would fill in
-    return {"name": entry.id, "meta": [_hover(entry)], "hovertemplate": "%{meta[0]}<extra></extra>"}
+    return {"meta": [_hover(entry)], "hovertemplate": "%{meta[0]}<extra></extra>"}
 
 
 def _hover(entry: Entry) -> str:
@@ -155,8 +132,7 @@ def _hover(entry: Entry) -> str:
     values = " ".join(f"{SYMBOLS[name]} {getattr(entry, name):.4g}" for name in uses)
     came = ""
     if entry.parent:
-        verb = "rewound" if entry.branch == "rewind" else "forked"
-        came = f"<br>{verb} at step {entry.parent_step or 0:,}"
+        came = f"<br>{records.came(entry)}"
     end = entry.stop_reason or entry.status
     name = html.escape(name_of(entry), quote=False)
     return (

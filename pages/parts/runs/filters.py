@@ -100,27 +100,12 @@ def _choice(label: str, titles: Mapping[Name, str], help: str) -> Name | None:
 
 def _switches(removed: int) -> tuple[bool, bool, bool]:
     """Starred only, pinned only, removed ones too."""
-    starred = st.toggle(
-        "Starred",
-        key="runs:starred",
-        on_change=to_first_page,
-        persist_state="session",
-        help="Only starred runs.",
-    )
-    pinned = st.toggle(
-        "Pinned",
-        key="runs:pinned",
-        on_change=to_first_page,
-        persist_state="session",
-        help="Only pinned runs.",
-    )
-    with_removed = bool(removed) and st.toggle(
+    starred = _only("Starred", "starred", "Only starred runs.")
+    pinned = _only("Pinned", "pinned", "Only pinned runs.")
+    with_removed = bool(removed) and _only(
         f"Removed ({removed:,})",
-        key="runs:removed",
-        on_change=to_first_page,
-        persist_state="session",
-        help="List the runs, too, whose rows the quota took; only what the table says of them is "
-        "left.",
+        "removed",
+        "List the runs, too, whose rows the quota took; only what the table says of them is left.",
     )
     with st.popover("Columns", icon=":material/view_column:", help="Which columns to show."):
         st.pills(
@@ -133,6 +118,11 @@ def _switches(removed: int) -> tuple[bool, bool, bool]:
             persist_state="session",
         )
     return starred, pinned, with_removed
+
+
+def _only(label: str, name: str, help: str) -> bool:
+    key = f"runs:{name}"
+    return st.toggle(label, key=key, on_change=to_first_page, persist_state="session", help=help)
 
 
 def shown_columns() -> list[str]:

@@ -12,6 +12,7 @@ from pages.parts.markdown import plain
 from pages.parts.runs import grouping, records
 from pages.parts.runs.grouping import Group
 from pages.parts.runs.records import Compared
+from pages.parts.views.drawing import level, line
 from samedge_core.analysis.compare import AXES, QUANTITIES, Line
 from samedge_core.sharing.files import SavedError
 
@@ -165,72 +166,46 @@ def _layout(title: str, label: str, *, log_y: bool, legend: bool) -> dict[str, A
         "hovermode": "x" if legend else "closest",
     }
     if legend:  # the edge of every run
-        layout["shapes"] = [
-            {
-                "type": "line",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": 1,
-                "y1": 1,
-                "line": {"color": "@text", "width": 1.2, "dash": "dash"},
-            }
-        ]
+        layout["shapes"] = [level("y", 1, width=1.2)]
     return layout
 
 
 def _traces(index: int, drawn: Drawn, quantity: str, log_y: bool) -> list[Trace]:
     """A line, and its band under it."""
     group, lines = drawn
-    line, colour = lines[quantity], COLOURS[index % len(COLOURS)]
+    found, colour = lines[quantity], COLOURS[index % len(COLOURS)]
     name = html.escape(group.name, quote=False)
-    style = {"color": f"@{colour}", "dash": DASHES[index % len(DASHES)], "width": 1.8}
-    main = {
-        "type": "scatter",
-        "mode": "lines" if len(line.x) > 1 else "markers",
-        "name": name,
-        "legendgroup": name,
-        "x": line.x,
-        "y": _drawable(line.y, log_y),
-        "line": style,
-        "marker": {"color": f"@{colour}"},
-        "hovertemplate": "%{y:.4~g}",
-    }
-    return [*_band(line, name, colour, log_y), main]
+    main = line(
+        name,
+        found.x,
+        _drawable(found.y, log_y),
+        colour,
+        DASHES[index % len(DASHES)],
+        width=1.8,
+        mode="lines" if len(found.x) > 1 else "markers",
+        legendgroup=name,
+        marker={"color": f"@{colour}"},
+        hovertemplate="%{y:.4~g}",
+    )
+    return [*_band(found, name, colour, log_y), main]
 
 
-def _band(line: Line, name: str, colour: str, log_y: bool) -> list[Trace]:
-    if line.low is None or line.high is None:
+def _band(found: Line, name: str, colour: str, log_y: bool) -> list[Trace]:
+    if found.low is None or found.high is None:
         return []
-    around = {
-        "type": "scatter",
-        "name": name,
-        "legendgroup": name,
-        "showlegend": False,
-        "mode": "lines",
-        "fill": "toself",
-        "fillcolor": f"@{colour}/0.2",
-        "line": {"width": 0},
-        "hoverinfo": "skip",
-        "x": np.concatenate([line.x, line.x[::-1]]),
-        "y": _drawable(np.concatenate([line.high, line.low[::-1]]), log_y),
-    }
-    return [around]
+    x = np.concatenate([found.x, found.x[::-1]])
+    y = _drawable(np.concatenate([found.high, found.low[::-1]]), log_y)
+    hidden = {"showlegend": False, "hoverinfo": "skip", "width": 0}
+    fill = {"fill": "toself", "fillcolor": f"@{colour}/0.2"}
+    return [line(name, x, y, colour, legendgroup=name, **hidden, **fill)]
 
 
 def _edge(index: int, drawn: Drawn, log_y: bool) -> Trace:
     group, lines = drawn
-    colour, line = COLOURS[index % len(COLOURS)], lines["edge"]
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "showlegend": False,
-        "name": f"{html.escape(group.name, quote=False)}, edge",
-        "x": line.x,
-        "y": _drawable(line.y, log_y),
-        "hovertemplate": "edge %{y:.4~g}",
-        "line": {"color": f"@{colour}/0.75", "dash": EDGE_DASH, "width": 1.3},
-    }
+    name = f"{html.escape(group.name, quote=False)}, edge"
+    colour, found = f"{COLOURS[index % len(COLOURS)]}/0.75", lines["edge"]
+    look = {"width": 1.3, "showlegend": False, "hovertemplate": "edge %{y:.4~g}"}
+    return line(name, found.x, _drawable(found.y, log_y), colour, EDGE_DASH, **look)
 
 
 def _drawable(values: np.ndarray, log_y: bool) -> np.ndarray:

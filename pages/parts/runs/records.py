@@ -72,7 +72,7 @@ def _names(runs: Sequence[tuple[Entry, RunConfig]]) -> list[str]:
         for title, name in zip(titles, own, strict=True)
     ]
     related = [
-        f"{name} · {_came(entry)}" if fuller.count(name) > 1 and entry.parent else name
+        f"{name} · {came(entry)}" if fuller.count(name) > 1 and entry.parent else name
         for (entry, _), name in zip(runs, fuller, strict=True)
     ]
     return [
@@ -81,7 +81,8 @@ def _names(runs: Sequence[tuple[Entry, RunConfig]]) -> list[str]:
     ]
 
 
-def _came(entry: Entry) -> str:
+def came(entry: Entry) -> str:
+    """How a run left its parent, and at which step."""
     verb = "rewound" if entry.branch == "rewind" else "forked"
     return f"{verb} at step {entry.parent_step or 0:,}"
 

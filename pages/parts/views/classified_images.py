@@ -2,14 +2,15 @@
 what it says of some pictures."""
 
 import base64
-import struct
-import zlib
+import io
 from html import escape
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
 from pages.parts.components.figures import Figure, Trace
+from pages.parts.views.drawing import line, markers
 from pages.parts.views.numerals import number
 from samedge_core.training.inspection import Fit, Input, Inputs
 
@@ -20,34 +21,16 @@ PICTURE = 72  # pixels
 
 def fit_figures(fit: Fit, rule: str, whose: str) -> list[Figure]:
     """The function with its examples, and what the step adds to it."""
-    line: Trace = {"type": "scatter", "mode": "lines", "x": fit.at, "hovertemplate": "%{y:.4~g}"}
-    examples: Trace = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "examples",
-        "x": fit.x,
-        "y": fit.y,
-        "marker": {"color": "@text", "size": 7, "symbol": "circle-open"},
-        "hovertemplate": "%{y:.4~g}",
-    }
+    hover, dashed = {"hovertemplate": "%{y:.4~g}"}, {"dash": "dash", "hovertemplate": "%{y:.4~g}"}
+    after = fit.values + fit.change
     function = [
-        line | {"name": "f at w", "y": fit.values, "line": {"color": "@loss", "width": 2.5}},
-        line
-        | {
-            "name": "f at w′",
-            "y": fit.values + fit.change,
-            "line": {"color": f"@{rule}", "dash": "dash", "width": 2},
-        },
-        examples,
+        line("f at w", fit.at, fit.values, "loss", width=2.5, **hover),
+        line("f at w′", fit.at, after, rule, **dashed),
+        markers("examples", fit.x, fit.y, "text", "circle-open", 7, **hover),
     ]
     change = [
-        line | {"name": "all of it", "y": fit.change, "line": {"color": f"@{rule}", "width": 2.5}},
-        line
-        | {
-            "name": "its part along v₁",
-            "y": fit.along_v1,
-            "line": {"color": "@sharpness", "dash": "dash", "width": 2},
-        },
+        line("all of it", fit.at, fit.change, rule, width=2.5, **hover),
+        line("its part along v₁", fit.at, fit.along_v1, "sharpness", **dashed),
     ]
     return [
         _over_input(f"What the network computes{whose}", f"output f(x){whose}", function),
@@ -122,19 +105,7 @@ def _cell(item: Input, scores: str) -> str:
 
 
 def _data_url(picture: np.ndarray) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png(picture)).decode('ascii')}"
-
-
-def png(picture: np.ndarray) -> bytes:
-    """A picture, uint8 (rows, columns) or (rows, columns, 3), as a PNG file."""
-    rows, columns = picture.shape[:2]
-    kind = 2 if picture.ndim == 3 else 0  # colours, or grey
-    lines = np.zeros((rows, 1 + picture[0].size), dtype=np.uint8)  # each begins with its filter: 0
-    lines[:, 1:] = picture.reshape(rows, -1)
-    head = struct.pack(">IIBBBBB", columns, rows, 8, kind, 0, 0, 0)
-    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes())), (b"IEND", b""))
-    chunks = (
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in parts
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    """A picture, uint8 (rows, columns) or (rows, columns, 3), as the address of a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

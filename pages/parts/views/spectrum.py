@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pages.parts.components.figures import Figure, Trace
+from pages.parts.views.drawing import line, markers
 from pages.parts.views.status import duration
 from samedge_core.curvature.spectral_density import NEGATIVE, SpectrumAxis, in_words
 from samedge_core.theory.edges import gd_edge
@@ -148,37 +149,17 @@ def _curve(made: SpectrumAtStep, axis: SpectrumAxis, dash: str, opacity: float) 
 def _upright(name: str, place: float, top: float, colour: str) -> Trace:
     # points on the way, so that the line answers to the mouse everywhere
     heights = np.geomspace(FLOOR, top, 20)
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": name,
-        "x": np.full(20, place),
-        "y": heights,
-        "line": {"color": f"@{colour}", "dash": "10px,4px", "width": 2},
-        "hoverinfo": "name",
-    }
+    return line(name, np.full(20, place), heights, colour, "10px,4px", hoverinfo="name")
 
 
 def _measured(values: np.ndarray) -> Trace:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": f"λ₁ {'… ' if len(values) > 1 else ''}measured by the tracker",
-        "x": values,
-        "y": np.ones(len(values)),
-        "marker": {"symbol": "triangle-down", "size": 10, "color": "@topk"},
-        "hovertemplate": "%{x:.5~g}",
-    }
+    name = f"λ₁ {'… ' if len(values) > 1 else ''}measured by the tracker"
+    hover = {"hovertemplate": "%{x:.5~g}"}
+    return markers(name, values, np.ones(len(values)), "topk", "triangle-down", 10, **hover)
 
 
 def _rug(made: SpectrumAtStep) -> Trace:
     values = made.spectrum.nodes[0]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": f"eigenvalues, step {made.step:,}",
-        "x": values,
-        "y": np.full(len(values), FLOOR * 1.5),
-        "hovertemplate": "%{x:.5~g}",
-        "marker": {"symbol": "line-ns-open", "size": 10, "color": "@sharpness"},
-    }
+    name, height = f"eigenvalues, step {made.step:,}", np.full(len(values), FLOOR * 1.5)
+    hover = {"hovertemplate": "%{x:.5~g}"}
+    return markers(name, values, height, "sharpness", "line-ns-open", 10, **hover)

@@ -71,7 +71,8 @@ def _figures(view: RunView) -> list[str]:
         if not math.isnan(row["held_out_loss"]):
             parts.append(_held_out(row))
     if status and not math.isnan(status.cost.hvps):
-        parts.append(f"{status.cost.hvps:.1f} HVPs, {duration(status.cost.seconds)} a measurement")
+        products = f"{status.cost.hvps:.1f} Hessian-vector products (HVPs)"
+        parts.append(f"{products}, {duration(status.cost.seconds)} a measurement")
         parts.extend(filter(None, [status.cost.words]))
     return [*parts, *filter(None, [view.arithmetic])]
 

@@ -33,8 +33,8 @@ def test_a_link_brings_back_exactly_what_it_was_made_from(**changed):
 def test_a_bad_link_says_what_it_held_what_is_allowed_and_what_is_used():
     values, messages = from_link({"eta": "-1", "steps": "many", "rho": "0.1"})
     assert values == {**DEFAULTS, "rho": 0.1}
-    assert messages[0].startswith("The link says eta must be a number > 0 and <= 1000, got '-1'.")
-    assert "0.3 is used instead" in messages[0]
+    assert messages[0].startswith("The link says eta must be a number > 0 and <= 1000, got '-1';")
+    assert "0.3 is taken" in messages[0]
     assert "got 'many'" in messages[1]
 
 

@@ -1,16 +1,23 @@
-"""Each click is heard once, and whole, and what it changes is shown.
+"""What is changed in Streamlit's own private parts, all of it here, and how to get rid of it.
 
-Once: Streamlit's page sends a click after what else is due in the browser (a timer of 0 ms, its
-pull request 10018). When that is the tick of a fragment, the tick's message carries the click as
-well, and its callback runs twice: a Pause is followed by a Resume. The busier the browser, the
-likelier.
+Four faults of Streamlit 1.67, each of which a test sees without the change:
 
-Whole: a callback that reads or writes the session's state is given up there when another click has
-arrived meanwhile, so that of two in quick succession one is lost.
+- Heard twice (`_hear_once`). The browser sends a click after what else is due there (a timer of
+  0 ms, Streamlit's pull request 10018). When that is the tick of a fragment, the tick's message
+  carries the click as well, and its callback runs twice: a Pause is followed by a Resume.
+- Cut off (`_hear_whole`). A callback that reads or writes the session's state is given up there
+  when another click has arrived meanwhile, so that of two in quick succession one is lost.
+- Not shown (`_show_all`). A click or a tick that arrives in the moment between the end of a run and
+  the server's notice of it starts a new thread, and all that the run before has not yet sent is
+  dropped: a button may keep its old label.
+- In the wrong place (`leave_fragment`). A click that arrives as a fragment ends is answered by the
+  fragment's own thread, in which the fragment's container is still open: the page would be
+  drawn anew inside of it, and the next message for the fragment would end the page in the browser.
 
-Shown: a click or a tick that arrives in the moment between the end of a run and the server's notice
-of it starts a new thread there, and all that the run before has not yet sent is dropped: a button
-may keep its old label.
+Under another version: set MEASURED to it and run tests/pages/frame/test_streamlit_patches.py,
+tests/app/test_fragments.py and tests/browser/test_clicks.py. A test named "without ..." that fails
+says that its fault is gone: delete that function and its tests. When none is left, delete this file
+and the two calls in navigation.py.
 
 A further part is in `.streamlit/config.toml`: with Streamlit's `runner.fastReruns`, a click would
 be heard in a second thread while the first still draws, and both would change the session's state.
@@ -18,10 +25,20 @@ be heard in a second thread while the first still draws, and both would change t
 
 from functools import wraps
 
+import streamlit as st
+from streamlit.delta_generator_singletons import context_dg_stack, get_default_dg_stack_value
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
+
+MEASURED = "1.67"
+if st.__version__.rpartition(".")[0] != MEASURED:
+    raise ImportError(
+        f"this page changes private parts of Streamlit {MEASURED}, and this is {st.__version__}: "
+        f"install streamlit=={MEASURED}.*, or measure again which of its faults are left, as "
+        "pages/parts/frame/streamlit_patches.py says"
+    )
 
 # what Streamlit sends for one run alone: clicks, and the events of components
 _EVENTS = ("trigger_value", "json_trigger_value", "string_trigger_value", "chat_input_value")
@@ -36,6 +53,11 @@ def hear() -> None:
         _hear_once()
         _hear_whole()
         _show_all()
+
+
+def leave_fragment() -> None:
+    """Go on at the top of the page: call it first in a page's run."""
+    context_dg_stack.set(get_default_dg_stack_value())
 
 
 def _hear_once() -> None:

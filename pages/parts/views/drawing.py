@@ -1,0 +1,58 @@
+"""Traces, shapes and notes of Plotly figures, a line each. Colours are the theme's, without "@"."""
+
+from typing import Any
+
+from pages.parts.components.figures import Trace
+
+
+def line(name: str, x: Any, y: Any, color: str, dash: str = "solid", **rest: Any) -> Trace:
+    """A line without markers, 2 pixels wide unless `width` says otherwise."""
+    style = {"color": f"@{color}", "dash": dash, "width": rest.pop("width", 2)}
+    hover = {"hovertemplate": "%{y:.5~g}"} if "hoverinfo" not in rest else {}
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": x,
+        "y": y,
+        "line": style,
+        **hover,
+        **rest,
+    }
+
+
+def markers(name: str, x: Any, y: Any, color: str, symbol: str, size: int, **rest: Any) -> Trace:
+    """Markers without a line; `marker` holds more of their style."""
+    marker = {"color": f"@{color}", "symbol": symbol, "size": size, **rest.pop("marker", {})}
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": x,
+        "y": y,
+        "marker": marker,
+        **rest,
+    }
+
+
+def level(axis: str, at: float, color: str = "text", dash: str = "dash", **rest: Any) -> Trace:
+    """A straight line across the whole figure where `axis`, "x" or "y", has the value `at`."""
+    style = {"color": f"@{color}", "dash": dash, "width": rest.pop("width", 2)}
+    return {"type": "line", **_across(axis, at, at), "line": style, **rest}
+
+
+def band(axis: str, start: float, end: float, color: str) -> Trace:
+    """A coloured band across the whole figure, below what is drawn."""
+    look = {"fillcolor": f"@{color}", "line": {"width": 0}, "layer": "below"}
+    return {"type": "rect", **_across(axis, start, end), **look}
+
+
+def _across(axis: str, start: float, end: float) -> Trace:
+    other = "y" if axis == "x" else "x"
+    along = {f"{axis}ref": axis, f"{axis}0": start, f"{axis}1": end}
+    return along | {f"{other}ref": "paper", f"{other}0": 0, f"{other}1": 1}
+
+
+def note(text: str, x: float, y: float, **rest: Any) -> Trace:
+    """A text at x in data units and y as a share of the height."""
+    return {"text": text, "x": x, "xref": "x", "y": y, "yref": "paper", "showarrow": False, **rest}
