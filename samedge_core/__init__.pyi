@@ -1,5 +1,4 @@
 # The one list of public names: `lazy_loader` imports them from here, and type checkers read it.
-from .analysis.figures import paper_figures as paper_figures
 from .analysis.summary import Summary as Summary
 from .analysis.summary import summarise as summarise
 from .curvature.dense import dense_hessian as dense_hessian
@@ -43,6 +42,7 @@ from .theory.rules import Hyperparameters as Hyperparameters
 from .theory.two_weight import TwoWeightLandscape as TwoWeightLandscape
 from .training.config import FIELDS as FIELDS
 from .training.config import RunConfig as RunConfig
+from .training.figures import paper_figures as paper_figures
 from .training.history import History as History
 from .training.history import Intervention as Intervention
 from .training.history import Measurement as Measurement

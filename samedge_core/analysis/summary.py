@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,17 +105,6 @@ def in_words(summary: Summary) -> list[tuple[str, str]]:
     if summary.edge_phase_start == 0:
         words["edge_phase_start"] = "0: the run starts at its edge or above"
     return [(label, words[name]) for name, label in _LABELS.items()]
-
-
-def as_html(history: History) -> str:
-    """The run as notebooks show it: its name, why it ended, and its summary; all text escaped."""
-    name = f"{history.config.rule.upper()} on {history.config.problem}"
-    stop = history.stop._repr_html_() if history.stop else "<p>The run has not ended.</p>"
-    rows = "".join(
-        f"<tr><td>{escape(label)}</td><td>{escape(value)}</td></tr>"
-        for label, value in in_words(summarise(history))
-    )
-    return f"<b>{escape(name)}</b>{stop}<table>{rows}</table>"
 
 
 def shown(value: str | float | None, *, digits: int) -> str:

@@ -10,9 +10,9 @@ from importlib import resources
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from samedge_core.analysis.figures import paper_figures
 from samedge_core.analysis.summary import in_words, summarise
 from samedge_core.training.config import FIELDS, RunConfig
+from samedge_core.training.figures import paper_figures
 from samedge_core.training.history import History
 
 

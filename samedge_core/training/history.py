@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -294,15 +295,18 @@ class History:
 
     def plot(self) -> go.Figure:
         """The live lab's charts of this run as one Plotly figure; see `history_figure`."""
-        from samedge_core.analysis.figures import history_figure
+        from samedge_core.training.figures import history_figure
 
         return history_figure(self)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        from samedge_core.analysis.summary import as_html
-
-        return as_html(self)
+        """What a notebook shows: the run's name, why it ended, and its newest measured row."""
+        name = escape(f"{RULES[self.config.rule].short} on {self.config.spec.title}")
+        stop = self.stop._repr_html_() if self.stop else "<p>The run has not ended.</p>"
+        row = self.latest()
+        shown = ("step", "loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio")
+        cells = "".join(f"<tr><td>{n}</td><td>{row[n]:.5g}</td></tr>" for n in shown if row)
+        return f"<b>{name}</b>{stop}<table>{cells}</table>"
 
     def select(self, start: int = -1, most: int | None = None) -> NDArray[np.int64]:
         """Indices of the rows after step `start`, thinned to at most `most`.

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import fields
-from html import escape
 
 import numpy as np
 import pytest
@@ -142,19 +141,3 @@ def test_a_real_run_against_its_own_rows():
     assert summary.ratio == rows.ratio[start:].median()
     assert summary.deviation == (rows.ratio[start:] - 1).abs().median()
     assert summary.loss == rows.loss.iloc[-1]
-
-
-def test_a_notebook_shows_a_run_by_name_stop_and_summary():
-    history = se.run(se.RunConfig(problem="two-weight", rule="gd", eta=0.1, steps=4))
-    shown = history._repr_html_()
-    assert shown.startswith("<b>GD on two-weight</b><p><b>step cap</b>: ")
-    for label, value in in_words(summarise(history)):
-        assert f"<td>{escape(label)}</td><td>{escape(value)}</td>" in shown
-
-
-def test_a_run_without_rows_is_shown_too_and_its_text_is_escaped():
-    history = se.History(se.RunConfig(rule="gd"))
-    assert "The run has not ended." in history._repr_html_()
-    history.stop = se.Stop(se.StopReason.FAILED, 0, "the run failed: <img src=x>")
-    assert "<img" not in history._repr_html_()
-    assert "&lt;img src=x&gt;" in history._repr_html_()

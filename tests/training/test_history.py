@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import samedge_core as se
 from samedge_core.theory import edges
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
@@ -362,3 +363,20 @@ def test_growing_keeps_every_row():
     for step in range(5000):
         history.append(Measurement(step, float(step), 1.0))
     np.testing.assert_array_equal(history.columns()["loss"], np.arange(5000.0))
+
+
+def test_a_notebook_shows_a_run_by_name_stop_and_newest_row():
+    history = se.run(se.RunConfig(problem="two-weight", rule="gd", eta=0.1, steps=4))
+    shown = history._repr_html_()
+    assert shown.startswith("<b>GD on Two weights</b><p><b>step cap</b>: ")
+    row = history.to_frame().iloc[-1]
+    for name in ("step", "loss", "grad_norm", "sharpness", "edge", "ratio"):
+        assert f"<td>{name}</td><td>{row[name]:.5g}</td>" in shown
+
+
+def test_a_run_without_rows_is_shown_too_and_its_text_is_escaped():
+    history = se.History(se.RunConfig(rule="gd"))
+    assert "The run has not ended." in history._repr_html_()
+    history.stop = se.Stop(se.StopReason.FAILED, 0, "the run failed: <img src=x>")
+    assert "<img" not in history._repr_html_()
+    assert "&lt;img src=x&gt;" in history._repr_html_()

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 
 import samedge_core as se
-from samedge_core.analysis.figures import (
+from samedge_core.training.figures import (
     MOST_POINTS,
     alignment_figure,
     eigenvalue_figure,
