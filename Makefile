@@ -19,7 +19,7 @@ run: $(VENV)/run-ready $(VENV)/compiled
 test: $(VENV)/test-ready $(VENV)/compiled chromium postgresql check
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# Sharpness measurement against its peers, about 10 minutes; see benchmarks/results.
+# Sharpness measurement against other libraries, about 10 minutes; see benchmarks/results.
 bench: $(VENV)/bench-ready $(VENV)/compiled
 	$(BIN)/python -m benchmarks.curvature $(ARGS)
 

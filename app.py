@@ -95,8 +95,8 @@ def _sidebar() -> None:
 
 
 def _config() -> tuple[RunConfig | None, str]:
-    """The settings as entered; or None while one of them can't be used, be it for one run of a
-    comparison only, and why."""
+    """The settings as entered, and ""; or None and why, while one of them can't be used, if only
+    by one run of a comparison."""
     try:
         config = controls.current()
         if comparison := session.comparison():

@@ -1,1 +1,1 @@
-"""Analysis: what a history says, as one row, in words, in comparisons and in figures."""
+"""Analysis: what a history says, as one row, in words and in comparisons."""

@@ -82,7 +82,7 @@ def assigned(assignments: Iterable[str]) -> dict[str, str]:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ConfigError:
-    """The error for a name that is none."""
+    """The error for an unknown name, with the names that there are."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     guess = f" (did you mean {close[0]}?)" if close else ""

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from samedge_core import __version__
 from samedge_core.cli.common import PROGRAM, Exit, add_command, say
 from samedge_core.cli.serve import LOCAL
+from samedge_core.curvature import kernels
 from samedge_core.store.settings import HOME, StoreSettings
 from samedge_core.worker.settings import Settings
 
@@ -99,9 +100,16 @@ def _device() -> _Finding:
 
 
 def _compiled() -> _Finding:
-    kept = _ROOT / "samedge_core" / "curvature" / "__pycache__"  # by numba, as its index files
-    later = f"not yet: `{sys.executable} -m samedge_core.training.warmup` does it, or the first run"
-    return _Finding("compiled", "yes" if any(kept.glob("*.nbi")) else later)
+    if kernels.FOLDER is None:
+        remedy = "set NUMBA_CACHE_DIR to a folder that you can write to; runs are slower without"
+        return _Finding("compiled", f"no: {kernels.why_plain()}", remedy)
+    try:
+        missing = [dtype for dtype in kernels.DTYPES if not kernels.ready(dtype)]
+    except metadata.PackageNotFoundError as error:
+        return _Finding("compiled", f"not known: {error}")
+    command = f"`{sys.executable} -m samedge_core.training.warmup`"
+    later = f"not yet for {', '.join(missing)}: {command} does it, or the first start"
+    return _Finding("compiled", later if missing else f"yes, in {kernels.FOLDER}")
 
 
 def _home() -> _Finding:
@@ -131,5 +139,5 @@ def _port() -> _Finding:
     except OSError as error:
         other = f"{PROGRAM} --server.port {_PORT + 1}"
         remedy = f"if that is the lab, open http://{LOCAL}:{_PORT}; else start {other}"
-        return _Finding("port", f"{_PORT} can't be had: {error.strerror}", remedy)
+        return _Finding("port", f"{_PORT} is not free: {error.strerror}", remedy)
     return _Finding("port", f"{_PORT} is free")

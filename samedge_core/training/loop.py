@@ -95,7 +95,8 @@ def run(
         interventions: changes to make on the way; with those of another run of the same config,
             that run is replayed bit for bit (same machine, number of threads and arithmetic).
         progress: show a bar (tqdm) with the newest loss, sharpness and edge, in a notebook too.
-        arithmetic: "plain" trains by torch's autograd alone, slower, with other last digits.
+        arithmetic: of the problem that `config` names; "plain" trains by torch's autograd alone,
+            slower, with other last digits. A `problem` has its own.
 
     Raises:
         ConfigError: this machine lacks the device; or precision or device are set to another one

@@ -14,7 +14,7 @@ from samedge_core.training.history import Intervention
 @dataclass(frozen=True)
 class Replay:
     """What it takes to replay a run: `samedge_core.run(config, interventions=interventions,
-    arithmetic=arithmetic)`; None for whichever is at hand."""
+    arithmetic=arithmetic)`. Arithmetic None: a replay may use either."""
 
     config: RunConfig
     interventions: tuple[Intervention, ...] = ()

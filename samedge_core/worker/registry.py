@@ -122,8 +122,9 @@ class RunRegistry:
         return self._add(run)
 
     def open(self, run_id: str) -> bool:
-        """Take up a run of the store, as it was recorded; False when there is none of this id (any
-        more: what was deleted, be it by another server, is forgotten here, too).
+        """Take up a run of the store, as it was recorded; False if the store does not have it.
+
+        A run that a server has deleted, this one or another, is forgotten.
 
         Raises:
             SavedError: it is damaged.

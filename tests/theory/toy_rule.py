@@ -58,9 +58,10 @@ def main() -> None:
     import samedge_core as se
     from pages.parts.components.live import View, encode
     from pages.parts.views import feed
-    from samedge_core.analysis import compare, figures
+    from samedge_core.analysis import compare
     from samedge_core.experiments.comparisons import COMPARISONS
     from samedge_core.experiments.hints import hints
+    from samedge_core.training import figures
     from samedge_core.training.optimizers import Step, update_of
 
     @update_of("half")

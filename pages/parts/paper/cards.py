@@ -71,7 +71,8 @@ def _buttons(task: Task, watched: Sequence[Watched]) -> None:
             )
         st.markdown(
             "Or without a page, on the machine that has the GPU:\n```\n"
-            f"python -m samedge_core run --preset {task.full[-1]} --out runs/{task.name}\n```"
+            f"samedge run --preset {task.full[-1]} --out runs/{task.name}\n```\n"
+            "In a checkout, `.venv/bin/python -m samedge_core` stands for `samedge`."
         )
 
 
