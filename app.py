@@ -55,7 +55,7 @@ def main() -> None:
     if not navigation.embedded():
         _sidebar()
     config, complaint = _config()
-    # read once: the buttons and what the fragment compares with must tell of the same moment
+    # read once: the buttons and what the fragment compares with must show the same state
     views = session.glances()
     _head(config, views)
     # messages come and go in a container of their own: what changes its place on the page is

@@ -57,7 +57,7 @@ def open_runs(home: Path | str | None = None) -> Runs:
     Raises:
         OSError: the folder can't be made.
         CatalogueError: its catalogue can't be used.
-        ValueError: a setting in the environment that is none.
+        ValueError: a setting in the environment can't be used; shown with its value.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as home, open_runs(home) as runs:

@@ -57,7 +57,7 @@ def caught_up(
         made: whose interventions and step cap count.
 
     Raises:
-        SavedError: a kept state is none of this run's.
+        SavedError: a kept state is not this run's.
         StepError: the run ends before `step`.
     """
     config = made.config

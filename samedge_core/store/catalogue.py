@@ -276,7 +276,7 @@ class Catalogue:
         """The runs that a query asks for.
 
         Raises:
-            ValueError: a sort key that is none.
+            ValueError: an unknown sort key.
         """
         if query.sort not in SORTABLE:
             raise ValueError(f"sort must be one of {', '.join(SORTABLE)}, got {query.sort!r}")

@@ -148,7 +148,7 @@ class RunFolder:
         return history
 
     def recorded(self) -> tuple[RunRecord, History]:
-        """What is known of the run and its history, of one moment even while it is written.
+        """The run's record and its history, in agreement even while the run is being written.
 
         Raises:
             SavedError: a file is missing, damaged or of a newer version.

@@ -1,4 +1,4 @@
-"""Session: one run (or a stretch of it) inside the worker. Needs torch."""
+"""Session: one run, or a part of its steps, inside the worker. Needs torch."""
 
 from __future__ import annotations
 

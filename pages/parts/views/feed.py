@@ -1,4 +1,4 @@
-"""From the registry to the charts: what each run has recorded since the browser last heard."""
+"""From the registry to the charts: the rows of each run that the browser may lack."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
