@@ -48,11 +48,6 @@ def _whole(
     return Field(name, "int", default, label, text, unit=unit, low=least, high=most)
 
 
-def _choice(name: str, default: str, label: str, text: str, titles: Mapping[str, str]) -> Field:
-    choices, shown = tuple(titles), tuple(titles.values())
-    return Field(name, "choice", default, label, text, choices=choices, titles=shown)
-
-
 def _digits(n: int) -> tuple[Field, ...]:
     text = "How many training examples the loss averages over."
     size = _whole("n", n, "Data size", text, 1797, "examples", least=10)
@@ -68,7 +63,7 @@ def _layers(width: int) -> tuple[Field, ...]:
 
 def _activation(default: str) -> Field:
     text = "ReLU has kinks, so the sharpness can jump; tanh is smooth."
-    return _choice("activation", default, "Activation", text, {"relu": "ReLU", "tanh": "tanh"})
+    return Field.choice("activation", default, "Activation", text, {"relu": "ReLU", "tanh": "tanh"})
 
 
 def _init(default: str) -> Field:
@@ -77,7 +72,7 @@ def _init(default: str) -> Field:
         "PyTorch's default (uniform, small), Glorot-normal as in the paper, or N(0, 1/fan-in); "
         "the last two with zero biases."
     )
-    return _choice("init", default, "Initial weights", text, titles)
+    return Field.choice("init", default, "Initial weights", text, titles)
 
 
 def _loss(default: str, *choices: str) -> Field:
@@ -90,7 +85,7 @@ def _loss(default: str, *choices: str) -> Field:
         "Squared error is averaged over examples and outputs. Sharpness scales with the "
         "normalisation; under cross-entropy it rises, then falls, and no edge lasts."
     )
-    return _choice("loss", default, "Loss", text, {name: titles[name] for name in choices})
+    return Field.choice("loss", default, "Loss", text, {name: titles[name] for name in choices})
 
 
 def _first(default: int, most: int, unit: str, *, own: bool = False) -> Field:
@@ -298,7 +293,7 @@ _SPECS = (
             _path(".npz", "As numpy.savez writes it; nothing in it is unpickled."),
             _first(500, _MOST, "examples", own=True),
             _held_out(500, _MOST, "examples"),
-            _choice(
+            Field.choice(
                 "network",
                 "mlp",
                 "Network",
