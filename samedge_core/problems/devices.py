@@ -16,7 +16,10 @@ def resolve_device(name: str, dtype: str = "float32") -> torch.device:
     """
     if name == "cpu":  # asking for a GPU prepares it, and processes forked later can't use it
         return torch.device(name)
-    usable = _usable(dtype)
+    usable = ["cuda"] if torch.cuda.is_available() else []
+    # Apple's GPUs compute in single precision only
+    usable += ["mps"] if torch.backends.mps.is_available() and dtype == "float32" else []
+    usable.append("cpu")
     if name == "auto":
         return torch.device(usable[0])
     if name not in usable:
@@ -26,11 +29,3 @@ def resolve_device(name: str, dtype: str = "float32") -> torch.device:
             f"got {name!r}",
         )
     return torch.device(name)
-
-
-def _usable(dtype: str) -> list[str]:
-    found = ["cuda"] if torch.cuda.is_available() else []
-    # Apple's GPUs compute in single precision only
-    if torch.backends.mps.is_available() and dtype == "float32":
-        found.append("mps")
-    return [*found, "cpu"]

@@ -31,14 +31,14 @@ class ProblemSpec:
     chance: float | None = None
     """Accuracy of guessing, for classification."""
     examples: int | None = None
-    """How many there are to train on and to hold out, where that is known beforehand."""
+    """Number of examples to train on and to hold out together, where it is fixed."""
     data: str | None = None
     """The data set of `samedge_core.problems.downloads` that it needs, if any."""
     seeded: bool = False
     """Whether the seed decides more than the initial weights and the order of the batches."""
 
     def left(self, n: int) -> int | None:
-        """How many can be held out when n are trained on; None where that is not known."""
+        """Return how many can be held out when n are trained on; None if `examples` is None."""
         return None if self.examples is None else self.examples - n
 
 
@@ -146,6 +146,11 @@ def _path(suffix: str, text: str) -> Field:
     return Field("path", "path", "", f"Your {suffix} file", text, suffix=suffix)
 
 
+# label and help
+_EIGENVALUES = "Eigenvalues of A", "Numbers separated by commas; negative ones make a saddle."
+_NETWORK = "Network", "A CNN needs images (n, rows, columns) or (n, rows, columns, channels)."
+_ROTATED = "Random rotation", "Turn the eigenvectors away from the axes (by the seed)."
+
 _CLASS_LOSSES = ("mse", "half-mse", "cross-entropy")
 _MOST = 1_000_000
 
@@ -216,22 +221,8 @@ _SPECS = (
         "L(w) = ½ wᵀAw with given eigenvalues: the curvature is fixed, so under SAM ||g|| moves "
         "until the edge meets it.",
         (
-            Field(
-                "eigenvalues",
-                "floats",
-                (6.0, 2.0, 0.6),
-                "Eigenvalues of A",
-                "Numbers separated by commas; negative ones make a saddle.",
-                low=-1e6,
-                high=1e6,
-            ),
-            Field(
-                "rotated",
-                "bool",
-                True,
-                "Random rotation",
-                "Turn the eigenvectors away from the axes (by the seed).",
-            ),
+            Field("eigenvalues", "floats", (6.0, 2.0, 0.6), *_EIGENVALUES, low=-1e6, high=1e6),
+            Field("rotated", "bool", True, *_ROTATED),
         ),
         "samedge_core.problems.quadratic:quadratic",
         data_size=None,
@@ -293,13 +284,7 @@ _SPECS = (
             _path(".npz", "As numpy.savez writes it; nothing in it is unpickled."),
             _first(500, _MOST, "examples", own=True),
             _held_out(500, _MOST, "examples"),
-            Field.choice(
-                "network",
-                "mlp",
-                "Network",
-                "A CNN needs images (n, rows, columns) or (n, rows, columns, channels).",
-                {"mlp": "MLP", "cnn": "CNN"},
-            ),
+            Field.choice("network", "mlp", *_NETWORK, {"mlp": "MLP", "cnn": "CNN"}),
             *_of("MLP", _paper_mlp(100)),
             *_of("CNN", _paper_cnn(layers=False)),
             _loss("mse", *_CLASS_LOSSES),
@@ -324,7 +309,7 @@ _SPECS = (
 PROBLEMS: dict[str, ProblemSpec] = {spec.name: spec for spec in _SPECS}
 
 OWN_PROBLEM = "own-problem"
-"""What stands in a RunConfig for a Problem that was handed to `run`: no name leads back to it."""
+"""The `problem` of a RunConfig whose Problem was passed to `run`; it can't be built by name."""
 _OWN = ProblemSpec(
     OWN_PROBLEM,
     "A problem of one's own",

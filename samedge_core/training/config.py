@@ -87,7 +87,7 @@ class RunConfig:
 
     Attributes: see `FIELDS` (label, help, unit and range of each); `options` are the problem's own
     (`PROBLEMS[problem].options`), filled up with their defaults. `problem` may also be
-    "own-problem": that of the History of a run that was handed a Problem.
+    "own-problem", in the History of a run whose Problem was passed to `samedge_core.run`.
 
     Raises:
         ConfigError (a ValueError): names the setting, the value received and what is allowed.
@@ -131,7 +131,7 @@ class RunConfig:
 
     @property
     def spec(self) -> ProblemSpec:
-        """What is known of the problem by its name."""
+        """The ProblemSpec of `problem`: title, options, data size."""
         return spec_of(self.problem)
 
     def _check_held_out(self) -> None:
@@ -155,7 +155,7 @@ class RunConfig:
 
     @property
     def measured_part(self) -> str:
-        """What is measured where it is not the whole of a step's batch, in words; else empty."""
+        """The part of the data that is measured, in words; empty if it is a step's whole batch."""
         parts = []
         if self.measure_on == "fixed" and self.batch_size:
             parts.append(f"a fixed batch of {self.batch_size:,}")
@@ -165,7 +165,7 @@ class RunConfig:
 
     @property
     def longest_gap(self) -> int:
-        """At least one of so many steps in a row is measured."""
+        """The largest distance between two measured steps."""
         return self.measure_every if self.cadence == "every" else LONGEST_GAP
 
     @property
@@ -184,7 +184,7 @@ class RunConfig:
         return {"schema": SCHEMA, **asdict(self)}
 
     def to_json(self) -> str:
-        """The same as text."""
+        """All settings as JSON text."""
         return json.dumps(self.to_values())
 
     @classmethod
@@ -225,7 +225,7 @@ class Frozen(dict):
 class Changes(Frozen):
     """New values of eta, rho, beta or rule, in their fields' own types; immutable.
 
-    Made by `of`, which checks them; whoever makes one directly has them from there.
+    `Changes.of` checks them; the constructor takes values that were checked already.
     """
 
     @classmethod
