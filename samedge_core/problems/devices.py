@@ -8,8 +8,8 @@ from samedge_core.fields import ConfigError
 
 
 def resolve_device(name: str, dtype: str = "float32") -> torch.device:
-    """The device `name`; "auto" is the first of cuda, mps and cpu that this machine has and that
-    can compute in `dtype`.
+    """Return the device `name`; "auto" is the first of cuda, mps and cpu that this machine has for
+    computation in `dtype`.
 
     Raises:
         ConfigError: this machine has no such device, or it has no float64.

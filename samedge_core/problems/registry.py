@@ -120,13 +120,13 @@ def _paper_cnn(*, layers: bool) -> tuple[Field, ...]:
 
 
 def _paper_transformer() -> tuple[Field, ...]:
-    seen = "Characters seen at once; the paper has 64."
+    length = "Characters in a sequence; the paper has 64."
     blocks = "Blocks of attention and dense layer; the paper has 6."
     heads = "Attention heads of each block; the paper has 8."
     key = "Length of a head's keys, queries and values; the paper has 32."
     model = "Length of the vector that stands for a character; the paper has 128."
     return (
-        _whole("length", 32, "Sequence length", seen, 512, "characters"),
+        _whole("length", 32, "Sequence length", length, 512, "characters"),
         _whole("layers", 2, "Layers", blocks, 24, "blocks"),
         _whole("heads", 4, "Heads", heads, 32),
         _whole("key", 16, "Key size", key, 256),

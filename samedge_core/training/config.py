@@ -21,13 +21,15 @@ _HELP = {
     "problem": "What is trained, on what.",
     "rule": "GD drives the sharpness to 2/η; SAM holds it at the SAM-edge, which moves with ||g||.",
     "eta": "Learning rate. GD's edge is 2/η: a larger step needs flatter ground.",
-    "rho": "How far uphill SAM looks before it takes its gradient, as a distance in w. 0 is GD.",
+    "rho": "Distance in w from the iterate to the perturbed point, uphill, where SAM takes its "
+    "gradient. 0 is GD.",
     "beta": "Share of the velocity kept from step to step.",
     "batch_size": "Examples in each step, drawn afresh; 0 uses all of them (full batch). With "
     "mini-batches, gradient, sharpness and edge all belong to the current batch.",
     "seed": "Fixes the initial weights and the order of the batches.",
-    "cadence": "When the sharpness is measured; training itself is not affected. adaptive measures "
-    "pairs of steps, as far apart as it takes the sharpness to move by 1 %, 20 steps at most.",
+    "cadence": "Steps at which the sharpness is measured; training itself is not affected. "
+    "Adaptive: pairs of steps; from one pair to the next the sharpness moves by about 1 %, and at "
+    "most 20 steps pass.",
     "measure_every": "Sharpness is measured at every k-th step.",
     "measure_on": "With mini-batches: the batch of the current step, whose edge that step meets, "
     "or one fixed batch of the same size, drawn once. Then loss, gradient norm, sharpness and edge "
@@ -38,8 +40,8 @@ _HELP = {
     "subspace that the alignments refer to; each costs about one more product.",
     "steps": "The run stops after this many steps.",
     "dtype": "float64 costs about twice the time.",
-    "device": "What computes the run. auto takes a GPU where there is one; small problems are "
-    "faster on the CPU.",
+    "device": "The hardware that computes the run. auto takes a GPU if the machine has one; small "
+    "problems are faster on the CPU.",
 }
 
 

@@ -39,10 +39,10 @@ class Cost:
 
 
 class Costs:
-    """Averages of the time that steps take, without the pauses between them.
+    """Averages of the time of steps, without pauses of the run.
 
     An interval is a measured step and the unmeasured ones that follow it. Averages are over whole
-    intervals: the ratio within one depends on how far it has come. The first is left out, since its
+    intervals: in an unfinished one, training steps are missing. The first is left out, since its
     measurement starts from noise and torch warms up in it.
 
     >>> costs = Costs()
