@@ -56,6 +56,14 @@ class Field:
     suffix: str = ""
     only: tuple[str, str] | None = None
 
+    @classmethod
+    def choice(
+        cls, name: str, default: str, label: str, help: str, titles: Mapping[str, str], **more: Any
+    ) -> Field:
+        """Return a "choice" between the keys of `titles`."""
+        choices, names = tuple(titles), tuple(titles.values())
+        return cls(name, "choice", default, label, help, choices=choices, titles=names, **more)
+
     def allowed(self) -> str:
         """The allowed values in words."""
         if self.kind == "choice":

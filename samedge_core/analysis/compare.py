@@ -33,7 +33,7 @@ AXES: Mapping[str, Axis] = {
 QUANTITIES = ("ratio", "sharpness", "edge", "grad_norm", "loss")
 MOST_POINTS = 500
 # the rule is named anyway; step cap and measuring do not change what a run does
-_UNTOLD = ("rule", "steps", "cadence", "measure_every", "top_k", "device")
+_UNNAMED = ("rule", "steps", "cadence", "measure_every", "top_k", "device")
 
 
 @dataclass(frozen=True)
@@ -174,13 +174,13 @@ def names(configs: Sequence[RunConfig], ends: Ends = ()) -> list[str]:
     ['SAM η 0.2', 'SAM → GD η 0.2 → 0.1']
     """
     runs, fields = _runs(configs, ends), settings_of(configs)
-    telling = [n for n in differing(configs, ends) if n not in _UNTOLD and _tells(runs, n)]
+    named = [n for n in differing(configs, ends) if n not in _UNNAMED and _needed(runs, n)]
     if len(runs) == 1:
-        telling = [n for n in ("eta", "rho", "beta") if n in _used(*runs[0])]
-    return [_name(run, telling, fields) for run in runs]
+        named = [n for n in ("eta", "rho", "beta") if n in _used(*runs[0])]
+    return [_name(run, named, fields) for run in runs]
 
 
-def _tells(runs: Sequence[Run], name: str) -> bool:
+def _needed(runs: Sequence[Run], name: str) -> bool:
     """Whether a name needs the setting; an option that only one problem has is not needed."""
     if name in FIELDS:
         return True
@@ -194,16 +194,16 @@ def _used(config: RunConfig, end: Hyperparameters | None) -> set[str]:
     return {name for rule in course(config, end, "rule") for name in RULES[rule].uses}
 
 
-def _name(run: Run, telling: Sequence[str], fields: Mapping[str, Field]) -> str:
+def _name(run: Run, named: Sequence[str], fields: Mapping[str, Field]) -> str:
     unused = {"rho", "beta"} - _used(*run)
     parts = []
-    for name in telling:
+    for name in named:
         values = course(*run, name)
         if name in unused or values == (None,):
             continue
         text = " → ".join(_brief(fields[name], value) for value in values)
-        told = name == "problem" or fields[name].kind == "path"
-        parts.append(text if told else f"{SYMBOLS.get(name, fields[name].label.lower())} {text}")
+        alone = name == "problem" or fields[name].kind == "path"
+        parts.append(text if alone else f"{SYMBOLS.get(name, fields[name].label.lower())} {text}")
     rule = " → ".join(rule.upper() for rule in course(*run, "rule"))
     return " ".join([rule, ", ".join(parts)]).rstrip()
 

@@ -9,7 +9,7 @@ import numpy as np
 from samedge_core.training.history import History
 from samedge_core.training.stop import StopReason
 
-WINDOW = 50  # rows looked back on; a judgement needs at least this many measured ones
+WINDOW = 50  # newest measured rows that are judged; fewer give no judgement
 
 
 def diagnose(history: History) -> Iterator[str]:

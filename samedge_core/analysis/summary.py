@@ -69,14 +69,18 @@ _LABELS = {
     "unconverged": "Sharpness estimates that have not converged (share)",
 }
 
+_AT_END = ("loss", "accuracy", "held_out_loss", "held_out_accuracy")
+
 
 def summarise(history: History) -> Summary:
     """Return the Summary of a run, finished or not; takes one pass over its rows."""
     config, hyper = history.config, history.hyperparameters
     columns = history.columns()
     measured = _rows(columns, ~np.isnan(columns["sharpness"]))
-    start = _edge_phase_start(measured)
+    reached = np.flatnonzero(measured["ratio"] >= EDGE_PHASE)
+    start = int(reached[0]) if len(reached) else None
     phase = _rows(measured, slice(len(measured["step"]) if start is None else start, None))
+    unconverged = ~measured["converged"]
     return Summary(
         problem=config.problem,
         rule=hyper.rule,
@@ -88,14 +92,9 @@ def summarise(history: History) -> Summary:
         steps=history.last_step + 1,
         edge_phase_start=None if start is None else int(measured["step"][start]),
         deviation=_median(np.abs(phase["ratio"] - 1)),
-        ratio=_median(phase["ratio"]),
-        align_grad=_median(phase["align_grad"]),
-        align_sam=_median(phase["align_sam"]),
-        loss=_last(columns, "loss"),
-        accuracy=_last(columns, "accuracy"),
-        held_out_loss=_last(columns, "held_out_loss"),
-        held_out_accuracy=_last(columns, "held_out_accuracy"),
-        unconverged=_share(~measured["converged"]),
+        **{name: _median(phase[name]) for name in ("ratio", "align_grad", "align_sam")},
+        **{name: _last(columns, name) for name in _AT_END},
+        unconverged=float(np.mean(unconverged)) if len(unconverged) else math.nan,
     )
 
 
@@ -120,12 +119,6 @@ def _rows(columns: dict[str, NDArray], chosen: NDArray | slice) -> dict[str, NDA
     return {name: column[chosen] for name, column in columns.items()}
 
 
-def _edge_phase_start(measured: dict[str, NDArray]) -> int | None:
-    """Index of the first measured row of the edge phase."""
-    reached = np.flatnonzero(measured["ratio"] >= EDGE_PHASE)
-    return int(reached[0]) if len(reached) else None
-
-
 def _median(values: NDArray) -> float:
     known = values[~np.isnan(values)]
     return float(np.median(known)) if len(known) else math.nan
@@ -135,7 +128,3 @@ def _last(columns: dict[str, NDArray], name: str) -> float:
     values = columns.get(name, np.empty(0))
     finite = values[np.isfinite(values)]
     return float(finite[-1]) if len(finite) else math.nan
-
-
-def _share(flags: NDArray[np.bool_]) -> float:
-    return float(np.mean(flags)) if len(flags) else math.nan

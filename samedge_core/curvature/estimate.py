@@ -16,8 +16,8 @@ class EigenEstimate:
     Attributes:
         values: signed eigenvalues (k,), k = min(top_k, P).
         residuals: ||H x - theta x|| of each Ritz pair (k,), within which an eigenvalue lies.
-        vectors: orthonormal rows (k, P): the Ritz vectors, corrected by one step of Davidson's
-            method from their residuals.
+        vectors: orthonormal rows (k, P): the Ritz vectors; those of `SharpnessTracker` after one
+            Davidson correction from their residuals.
         converged: for all k, the estimated error met its tolerance before the cap on products.
         products: Hessian-vector products used.
         seconds: wall time; the one figure here that a replay does not reproduce.

@@ -1,9 +1,9 @@
 """Whether the compiled kernels of this installation are ready, and where numba keeps them.
 
-Compiling them takes minutes, once: a process of its own does it (`python -m
-samedge_core.training.warmup`). Runs that start meanwhile use plain arithmetic, torch's autograd and
-the `PlainTracker`; a run keeps the arithmetic that it began with. Importable without numba, and to
-be imported before it: where numba could keep nothing, it is told another folder.
+Compiling them takes minutes, once, in a separate process (`python -m
+samedge_core.training.warmup`). Runs that start before it ends use plain arithmetic, torch's
+autograd and the `PlainTracker`; a run keeps the arithmetic that it began with. Importable without
+numba, and imported before it: this module chooses a writable folder for numba's cache.
 """
 
 from __future__ import annotations
@@ -35,26 +35,20 @@ _log = logging.getLogger(__name__)
 
 
 def _folder() -> Path | None:
-    """The folder of numba's files, or of some of them; None where none can be written to."""
+    """The folder of numba's files, or of some of them; None where no folder is writable."""
     given = os.environ.get("NUMBA_CACHE_DIR")
     if not given and all(_writable(room / "__pycache__") for room in _ROOMS):
         return _ROOMS[0] / "__pycache__"
     home = Path(os.environ.get("SAMEDGE_HOME") or "~/.samedge")
-    for folder in [Path(given)] if given else [home / "compiled", _temporary()]:
-        if _writable(folder):
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    temporary = Path(tempfile.gettempdir()) / f"samedge-{user}"
+    for folder in [Path(given)] if given else [home / "compiled", temporary]:
+        # numba runs what it finds there: never from another user's temporary folder
+        if _writable(folder) and (folder != temporary or folder.stat().st_uid == user):
             os.environ["NUMBA_CACHE_DIR"] = str(folder.expanduser().absolute())
             return folder.expanduser().absolute()
-    os.environ["NUMBA_DISABLE_JIT"] = "1"  # else numba refuses to import what it can't keep
+    os.environ["NUMBA_DISABLE_JIT"] = "1"  # else numba refuses what it can't cache
     return None
-
-
-def _temporary() -> Path:
-    """A temporary folder of this user's: from one of somebody else's, their code would be run."""
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"samedge-{user}"
-    if _writable(folder) and user and folder.stat().st_uid != user:
-        return folder / "not-ours"
-    return folder
 
 
 def _writable(folder: Path) -> bool:
@@ -70,17 +64,17 @@ FOLDER = _folder()
 
 
 def ready(dtype: str) -> bool:
-    """Whether all kernels are compiled for this precision, from the sources that there are now."""
-    return FOLDER is not None and dtype in _state()
+    """Whether all kernels are compiled for this precision, from the present sources."""
+    return FOLDER is not None and dtype in (_noted() or ())
 
 
 def at_hand(dtype: str) -> Arithmetic:
-    """The arithmetic of a run that can't wait."""
+    """The arithmetic of a run that starts now, without waiting for the compiler."""
     return "compiled" if ready(dtype) else "plain"
 
 
 def why_plain() -> str:
-    """Why a run that starts now has plain arithmetic, for its page."""
+    """The reason why a run that starts now has plain arithmetic, in words."""
     if FOLDER is None:
         return "there is no folder to keep compiled code in"
     if _failed:
@@ -95,18 +89,18 @@ _failed = False
 
 
 def compile_in_background() -> None:
-    """Start a process that compiles what is not ready; at most one for this process."""
+    """Start a process that compiles what is not ready, unless this process has started one."""
     global _process
     if FOLDER and _process is None and not all(map(ready, DTYPES)):
-        _process = subprocess.Popen(_command(), env=_environ(), stdin=subprocess.DEVNULL)
-        # what it has compiled by then is kept; whoever reads this process's output sees its end
+        _process = _start()
+        # numba keeps what is compiled by then; the output pipe that it inherits closes with it
         atexit.register(_process.terminate)
         if hasattr(os, "setpriority"):
             os.setpriority(os.PRIO_PROCESS, _process.pid, NICENESS)
 
 
 def compiled_in_background() -> bool:
-    """Whether that process has ended since this was last asked."""
+    """Whether that process has ended since the last call."""
     global _process, _failed
     if _process is None or _process.poll() is None:
         return False
@@ -115,16 +109,16 @@ def compiled_in_background() -> bool:
 
 
 def require(dtype: str) -> None:
-    """Wait until the kernels are compiled for this precision, compiling them if nobody does.
+    """Wait until the kernels are compiled for this precision, and compile them where needed.
 
     Raises:
-        RuntimeError: they can't be.
+        RuntimeError: the kernels can't be compiled.
     """
     if ready(dtype):
         return
     if FOLDER:
         _log.warning("compiling the fast kernels for %s; this takes a minute or two, once", dtype)
-        subprocess.run(_command(dtype), env=_environ(), stdin=subprocess.DEVNULL, check=False)
+        _start(dtype).wait()
     if not ready(dtype):
         reason = "the log says why" if FOLDER else "there is no folder to keep compiled code in"
         raise RuntimeError(f"the fast kernels, which this run needs, can't be compiled: {reason}")
@@ -134,19 +128,20 @@ def _command(*dtypes: str) -> list[str]:
     return [sys.executable, "-m", "samedge_core.training.warmup", *dtypes]
 
 
-def _environ() -> dict[str, str]:
+def _start(*dtypes: str) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(filter(None, (str(_PACKAGE.parent), os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path}
+    environ = {**os.environ, "PYTHONPATH": path}
+    return subprocess.Popen(_command(*dtypes), env=environ, stdin=subprocess.DEVNULL)
 
 
 @contextmanager
 def compiling() -> Iterator[bool]:
-    """The right to compile, one process at a time; whether what numba has kept is of other sources
-    and must be removed first: it sees that a file has changed, not that one has that it calls."""
+    """Hold the lock under which one process at a time compiles; yields whether numba's files are
+    of other sources and must be removed: numba checks a kernel's own file, not those it calls."""
     from filelock import FileLock
 
     with FileLock(_stamp().with_suffix(".lock")):
-        stale = _noted().get("key") != _key()
+        stale = _noted() is None
         if stale:
             _note([])
         yield stale
@@ -154,16 +149,16 @@ def compiling() -> Iterator[bool]:
 
 def compiled(dtype: str) -> None:
     """Note that all kernels are compiled for this precision."""
-    _note([*_state(), dtype])
+    _note([*(_noted() or ()), dtype])
 
 
 def modules() -> list[str]:
-    """The names of those that hold kernels."""
+    """The names of the modules that hold kernels."""
     files = (file.relative_to(_PACKAGE.parent).with_suffix("") for file in _sources())
     return [".".join(file.parts) for file in files]
 
 
-# --- what is noted --------------------------------------------------------------------------
+# --- the note --------------------------------------------------------------------------------
 
 
 def _stamp() -> Path:
@@ -172,18 +167,13 @@ def _stamp() -> Path:
     return FOLDER / f"samedge-{installation}.{sys.implementation.cache_tag}.json"
 
 
-def _noted() -> dict[str, object]:
+def _noted() -> list[str] | None:
+    """The precisions for which all is compiled; None where there is no note of these sources."""
     try:
-        return json.loads(_stamp().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
-def _state() -> list[str]:
-    """The precisions for which all is compiled."""
-    noted = _noted()
-    dtypes = noted.get("dtypes")
-    return dtypes if isinstance(dtypes, list) and noted.get("key") == _key() else []
+        noted = json.loads(_stamp().read_text(encoding="utf-8"))
+        return list(noted["dtypes"]) if noted["key"] == _key() else None
+    except (OSError, ValueError, LookupError, TypeError):  # no note, or a damaged one
+        return None
 
 
 def _note(dtypes: list[str]) -> None:
@@ -199,7 +189,7 @@ def _sources() -> list[Path]:
 
 @cache
 def _key() -> str:
-    """Changes with the sources, as numba tells them apart, the compiler, and the processor."""
+    """A hash of what compiled code depends on: sources, compiler, processor."""
     packages = [f"{name} {metadata.version(name)}" for name in ("numba", "llvmlite", "torch")]
     stats = [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in _sources()]
     text = repr((packages, platform.python_version(), _processor(), stats))
@@ -207,10 +197,10 @@ def _key() -> str:
 
 
 def _processor() -> str:
-    """Its name and abilities, where the system tells them."""
+    """Its name and instruction sets, where /proc has them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    told = ("model name", "flags", "Features")  # the last on ARM
-    return repr([next((line for line in lines if line.startswith(name)), "") for name in told])
+    names = ("model name", "flags", "Features")  # the last on ARM
+    return repr([next((line for line in lines if line.startswith(name)), "") for name in names])

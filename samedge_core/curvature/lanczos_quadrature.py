@@ -46,7 +46,7 @@ from samedge_core.curvature.spectral_density import Array, Spectrum
 
 PROBES, STEPS = 10, 80
 EXACT_BELOW = 1000  # P products and an eigenvalue problem are then no dearer than the estimate
-FEWEST_PROBES, FEWEST_STEPS = 3, 20  # however little time there is
+FEWEST_PROBES, FEWEST_STEPS = 3, 20  # whatever the time limit
 BASIS_BYTES = 256 * 2**20
 TIMED = 5  # products
 ENDED = 100  # units of rounding, relative to H: less than this is left of a Krylov space's end
@@ -102,7 +102,7 @@ def spectrum(
     while len(found) < probes:
         late = seconds is not None and count.seconds > seconds
         if late and len(found) >= FEWEST_PROBES:
-            break  # something else keeps the machine busy
+            break  # the machine is slower than when a product was timed
         count.total = count.done + (probes - len(found)) * steps
         found.append(_quadrature(count, basis, _signs(operator, generator)))
     nodes, weights = (
@@ -126,11 +126,8 @@ def _filled(values: Array, length: int) -> Array:
 def _all(count: _Counted) -> Array:
     """Every eigenvalue (P,), from the dense matrix."""
     operator = count.operator
-    matrix = np.empty((operator.size, operator.size))
-    for i in range(operator.size):
-        unit = torch.zeros(operator.size, dtype=operator.dtype, device=operator.device)
-        unit[i] = 1
-        matrix[i] = count.matvec(unit).cpu().double().numpy()
+    units = torch.eye(operator.size, dtype=operator.dtype, device=operator.device)
+    matrix = torch.stack([count.matvec(unit) for unit in units]).cpu().double().numpy()
     return np.linalg.eigvalsh((matrix + matrix.T) / 2).astype(np.float64)
 
 
@@ -144,7 +141,7 @@ def _quadrature(count: _Counted, basis: Tensor, z: Tensor) -> tuple[Array, Array
     """Nodes and weights, ascending, of the measure of unit vector z (P,): Lanczos in `basis`
     (steps, P), which is overwritten."""
     steps = len(basis)
-    diagonal, beside = np.zeros(steps), np.zeros(steps)  # beside[j] couples j and j + 1
+    diagonal, off_diagonal = np.zeros(steps), np.zeros(steps)  # off_diagonal[j] couples j and j + 1
     eps = torch.finfo(basis.dtype).eps
     scale, used = 0.0, 0
     for j in range(steps):
@@ -153,14 +150,14 @@ def _quadrature(count: _Counted, basis: Tensor, z: Tensor) -> tuple[Array, Array
         diagonal[j] = float(basis[j] @ z)
         for _ in range(2):
             z = z - known.T @ (known @ z)
-        beside[j] = float(z.norm())
+        off_diagonal[j] = float(z.norm())
         used = j + 1
-        scale = max(scale, abs(diagonal[j]), beside[j])
-        if beside[j] <= ENDED * eps * scale:
+        scale = max(scale, abs(diagonal[j]), off_diagonal[j])
+        if off_diagonal[j] <= ENDED * eps * scale:
             break  # the probe's Krylov space ends here: the quadrature is exact
-        z = z / beside[j]
-    off = beside[: used - 1]
-    tridiagonal = np.diag(diagonal[:used]) + np.diag(off, 1) + np.diag(off, -1)
+        z = z / off_diagonal[j]
+    coupled = off_diagonal[: used - 1]
+    tridiagonal = np.diag(diagonal[:used]) + np.diag(coupled, 1) + np.diag(coupled, -1)
     theta, vectors = np.linalg.eigh(tridiagonal)
     return theta, np.square(vectors[0])
 

@@ -1,10 +1,10 @@
 """PlainTracker: the leading Hessian eigenvalues along a run, without anything that is compiled.
 
-A warm-started block Davidson method without preconditioner: from the leading Ritz vectors of two
-steps before and some noise, the basis grows along the residual of the first pair that has not
-converged, which makes it a Lanczos process. Each vector of the basis is multiplied by H at this w,
-so that all values are Rayleigh quotients of it. It takes some ten products where `SharpnessTracker`
-takes two, and stands in for it while that is being compiled.
+A warm-started block Davidson method without preconditioner, that is a Lanczos process from several
+start vectors: the leading Ritz vectors of two steps before, and noise. The basis grows along the
+residual of the first pair that has not converged. Each of its vectors is multiplied by H at this w,
+so all values are Rayleigh quotients of that H. A measurement takes about ten products where
+`SharpnessTracker` takes two; runs that start before that is compiled use it.
 
 Source: Davidson, J. Comput. Phys. 17, 1975.
 """
@@ -16,16 +16,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.curvature.operator import LinearOperator
 
-TOLERANCE = 1e-3  # of residuals, relative to the sharpness: so near an eigenvalue lies at least
-FURTHER = 2  # Ritz vectors carried on beyond those asked for: the next leaders
-PROBES = 2  # products at least beyond the start vectors: what would lead next is found in time
-COLD = 20  # products of a first search at least: what lacks in the start vectors is found late
-TINY = 100  # units of rounding: what is left of a vector in the basis
+TOLERANCE = 1e-3  # of residuals, relative to the sharpness: an eigenvalue lies within
+FURTHER = 2  # Ritz vectors kept beyond those asked for: the next to lead
+PROBES = 2  # least products beyond the start vectors: finds in time what would lead next
+COLD = 20  # least products of a first search: directions missing in the start appear late
+TINY = 100  # units of rounding: a vector with less outside the basis adds nothing
 
 
 class PlainTracker:
@@ -61,36 +62,33 @@ class PlainTracker:
         known = self._kept.get(parity, self._kept.get(1 - parity))
         starts = [] if known is None else list(known.to(operator.device))
         starts.append(self._noise(operator))
-        least, cap = COLD, 2 * self._cap
-        if known is not None:
-            least, cap = len(starts) + PROBES, self._cap
-        search = _Search(operator, min(cap, operator.size))
-        wanted = min(self._top_k, operator.size)
-        watched = min(wanted + FURTHER, operator.size)
-        while not search.full:
-            pair = search.unfinished(wanted)
-            if not starts and pair is None:
-                if search.products >= least:
+        least, cap = (COLD, 2 * self._cap) if known is None else (len(starts) + PROBES, self._cap)
+        size = operator.size
+        cap = min(cap, size)
+        wanted, watched = min(self._top_k, size), min(self._top_k + FURTHER, size)
+        search = _Search(operator, cap, watched)
+        while search.finite and search.products < cap:
+            if starts:
+                z = starts.pop(0)
+            else:
+                pair = search.unfinished(wanted)
+                if pair is None and search.products >= least:
                     break
-                pair = search.unfinished(watched)
-            z = starts.pop(0) if starts else search.residual(pair or 0)
-            # where there is nothing new, what is left to see lies elsewhere
-            if not (search.expand(z) or search.expand(self._noise(operator))) or not search.finite:
+                pair = search.unfinished(watched) if pair is None else pair
+                z = search.residuals[pair or 0]
+            # a residual inside the basis is rounding: the remaining directions lie elsewhere
+            if not (search.expand(z) or search.expand(self._noise(operator))):
                 break
-        if not search.finite:
+        converged = search.finite and search.unfinished(wanted) is None
+        if search.finite:
+            self._kept[parity] = search.vectors.cpu()
+            values, errors, vectors = search.values, search.errors, search.vectors
+        else:
             self._kept = {}
-            nothing, none = np.full(wanted, np.nan), torch.empty(0, operator.size)
-            seconds = time.perf_counter() - began
-            return EigenEstimate(nothing, nothing, none, False, search.products, seconds)
-        vectors = search.vectors(watched)
-        self._kept[parity] = vectors.cpu()
-        residuals = np.array([float(search.residual(i).norm()) for i in range(wanted)])
-        converged = search.unfinished(wanted) is None
-        seconds = time.perf_counter() - began
-        values = search.values[:wanted]
-        return EigenEstimate(
-            values, residuals, vectors[:wanted], converged, search.products, seconds
-        )
+            values = errors = np.full(wanted, np.nan)
+            vectors = torch.empty(0, size)
+        found = (values[:wanted], errors[:wanted], vectors[:wanted], converged)
+        return EigenEstimate(*found, search.products, time.perf_counter() - began)
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs: tensors and numbers only, in main memory."""
@@ -114,67 +112,57 @@ class PlainTracker:
 
 
 class _Search:
-    """A basis B whose vectors were all multiplied, and the eigenpairs of B H B^T.
+    """An orthonormal basis B whose products with H are known, and the leading eigenpairs of
+    B H B^T.
 
     Attributes:
-        values: Ritz values, largest magnitude first.
         products: Hessian-vector products taken, the size of the basis.
-        finite: whether all of these were.
+        finite: whether all of them were.
+        values, vectors: at most `most` Ritz values (k,), largest magnitude first, and vectors
+            (k, P).
+        residuals, errors: H x - theta x of each pair (k, P), and its norm (k,).
     """
 
-    def __init__(self, operator: LinearOperator, room: int) -> None:
-        self._operator = operator
-        self._room = room
+    values: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    vectors: Tensor
+    residuals: Tensor
+
+    def __init__(self, operator: LinearOperator, room: int, most: int) -> None:
+        self._operator, self._most = operator, most
         shape = (room, operator.size)
         self._basis = torch.empty(shape, dtype=operator.dtype, device=operator.device)
         self._images = torch.empty_like(self._basis)
         self._projected = np.zeros((room, room))
-        self.values, self._pairs = np.empty(0), np.empty((0, 0))
         self.products, self.finite = 0, True
 
-    @property
-    def full(self) -> bool:
-        """Whether no further product may be taken."""
-        return self.products == self._room
-
     def expand(self, z: Tensor) -> bool:
-        """Multiply what `z` has outside the basis; whether there was anything."""
-        n = self.products
-        basis, size = self._basis[:n], z.norm()
-        for _ in range(2):  # once leaves rounding errors of the size of what was taken off
-            z = z - basis.T @ (basis @ z)
+        """Append the part of `z` (P,) outside the basis; False where that is rounding only."""
+        n, size = self.products, z.norm()
+        for _ in range(2):  # once leaves rounding errors of the size of what was subtracted
+            z = z - self._basis[:n].T @ (self._basis[:n] @ z)
         if not z.norm() > TINY * torch.finfo(z.dtype).eps * size:
             return False
         self._basis[n] = z / z.norm()
         self._images[n] = self._operator.matvec(self._basis[n])
-        row = (self._basis[: n + 1] @ self._images[n]).cpu().double().numpy()
-        self.products, self.finite = n + 1, bool(np.isfinite(row).all())
+        self.products = n = n + 1
+        basis, images, projected = self._basis[:n], self._images[:n], self._projected[:n, :n]
+        projected[-1] = projected[:, -1] = (basis @ images[-1]).cpu().double().numpy()
+        self.finite = bool(np.isfinite(projected[-1]).all())
         if self.finite:
-            self._projected[n, : n + 1] = self._projected[: n + 1, n] = row
-            values, pairs = np.linalg.eigh(self._projected[: n + 1, : n + 1])
-            order = np.argsort(-np.abs(values), kind="stable")
-            self.values, self._pairs = values[order], pairs[:, order]
+            values, pairs = np.linalg.eigh(projected)
+            leading = np.argsort(-np.abs(values), kind="stable")[: self._most]
+            mix = torch.from_numpy(pairs.T[leading]).to(basis)
+            self.values, self.vectors = values[leading], mix @ basis
+            self.residuals = mix @ images
+            self.residuals -= torch.from_numpy(self.values).to(basis)[:, None] * self.vectors
+            self.errors = self.residuals.norm(dim=1).cpu().double().numpy()
         return True
 
     def unfinished(self, wanted: int) -> int | None:
-        """The first of the pairs that are wanted whose residual is above the tolerance."""
-        for i in range(wanted):
-            if i >= self.products:
-                return i
-            if float(self.residual(i).norm()) > TOLERANCE * abs(self.values[0]):
-                return i
-        return None
-
-    def residual(self, i: int) -> Tensor:
-        """H x - theta x of a Ritz pair (P,)."""
-        i = min(i, self.products - 1)
-        mix, n = self._mix(i), self.products
-        return mix @ self._images[:n] - self.values[i] * (mix @ self._basis[:n])
-
-    def vectors(self, most: int) -> Tensor:
-        """The leading Ritz vectors as rows."""
-        return self._mix(slice(most)).T @ self._basis[: self.products]
-
-    def _mix(self, which: int | slice) -> Tensor:
-        mix = np.ascontiguousarray(self._pairs[:, which])
-        return torch.from_numpy(mix).to(self._basis.device, self._basis.dtype)
+        """The first of the `wanted` pairs whose residual is above the tolerance, else None; the
+        last pair where the basis has fewer."""
+        above = np.flatnonzero(self.errors[:wanted] > TOLERANCE * abs(self.values[0]))
+        if len(above):
+            return int(above[0])
+        return len(self.values) - 1 if len(self.values) < wanted else None

@@ -147,7 +147,7 @@ class Spectrum:
         return self._total(self.nodes < x)
 
     def count_above_in_words(self, x: float) -> str:
-        """How many eigenvalues are > x: "3", "7.2 ± 0.4", or "at least 2 (estimate 1.6 ± 0.7)"."""
+        """The number of eigenvalues > x: "3", "7.2 ± 0.4", or "at least 2 (estimate 1.6 ± 0.7)"."""
         least, estimate = self.least_above(x), in_words(self.count_above(x))
         return estimate if self.exact or not least else f"at least {least} (estimate {estimate})"
 

@@ -15,7 +15,7 @@ from samedge_core.training.config import RunConfig
 
 @dataclass(frozen=True)
 class _Range:
-    """Where the phenomenon shows, as measured with the problem's own sizes and loss, on one seed.
+    """Step sizes and sharpness of one problem, measured at its default sizes and loss on one seed.
 
     Attributes:
         start: sharpness at step 0; None where a start above the edge does no harm.
@@ -34,7 +34,7 @@ class _Range:
 
 @dataclass(frozen=True)
 class _Limits:
-    """Settings of one problem that were seen to fail, and what to try instead.
+    """Settings of one problem that failed when they were tried, and what to try instead.
 
     Attributes:
         breaks: from this η on, training diverges or the network dies.

@@ -6,10 +6,11 @@ What each preset reaches is measured by `benchmarks/preset_accuracy.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import FIELDS, RunConfig
 
-_UNTOLD = ("steps", "cadence", "measure_every", "top_k", "dtype", "device")
+_IGNORED = ("steps", "cadence", "measure_every", "top_k", "dtype", "device")
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,18 @@ class Preset:
         >>> preset.describes(preset.config.replace(eta=0.4))
         False
         """
-        untold = {name: getattr(self.config, name) for name in _UNTOLD}
-        return config.replace(**untold) == self.config
+        ignored = {name: getattr(self.config, name) for name in _IGNORED}
+        return config.replace(**ignored) == self.config
 
 
 DEFAULT = "sam-digits-relu"
+
+
+def settings(problem: str, rule: str, **values: Any) -> RunConfig:
+    """Return the configuration with these values of settings and of the problem's own options."""
+    own = {name: values.pop(name) for name in list(values) if name not in FIELDS}
+    return RunConfig(problem=problem, options=own, rule=rule, **values)
+
 
 _PRESETS = (
     Preset(
@@ -52,30 +60,21 @@ _PRESETS = (
         "SAM on digits, ReLU MLP: the edge moves",
         "The SAM-edge comes down onto the sharpness within 100 steps; then both fall together, "
         "from 0.8 to 0.5, far below 2/η = 2. The ratio sharpness/edge stays at 1.",
-        RunConfig(problem="digits-mlp", rule="sam", eta=1.0, rho=0.05, steps=1100),
+        settings("digits-mlp", "sam", eta=1.0, rho=0.05, steps=1100),
     ),
     Preset(
         "gd-digits-tanh",
         "GD on digits, tanh MLP: progressive sharpening",
         "The sharpness climbs from 0.5 to 2/η = 1.14, reaches it near step 500 and then stays "
         "there. The loss goes on falling, but no longer at every step.",
-        RunConfig(
-            problem="digits-mlp", options={"activation": "tanh"}, rule="gd", eta=1.75, steps=1200
-        ),
+        settings("digits-mlp", "gd", eta=1.75, steps=1200, activation="tanh"),
     ),
     Preset(
         "compare-digits",
         "GD and SAM from the same weights",
         "Same weights, same step size: GD sits at 2/η = 1, SAM at its own edge, which falls to "
         "0.4. In the ratio chart both read 1.",
-        RunConfig(
-            problem="digits-mlp",
-            options={"init": "glorot"},
-            rule="sam",
-            eta=2.0,
-            rho=0.05,
-            steps=800,
-        ),
+        settings("digits-mlp", "sam", eta=2.0, rho=0.05, steps=800, init="glorot"),
         comparison="rule",
     ),
     Preset(
@@ -83,14 +82,7 @@ _PRESETS = (
         "Does flat generalise? GD and SAM on 100 digits",
         "SAM ends three times flatter than GD, at 0.3 where GD is at 2/η = 1. On 797 digits that "
         "no step sees (last chart) its loss ends a tenth lower; its accuracy is the same.",
-        RunConfig(
-            problem="digits-mlp",
-            options={"n": 100, "n_test": 797},
-            rule="sam",
-            eta=2.0,
-            rho=0.1,
-            steps=800,
-        ),
+        settings("digits-mlp", "sam", eta=2.0, rho=0.1, steps=800, n=100, n_test=797),
         comparison="rule",
     ),
     Preset(
@@ -98,28 +90,28 @@ _PRESETS = (
         "GD on digits, CNN",
         "The sharpness of a small convolutional network climbs from 1.7 past 2/η = 4 in 60 steps, "
         "overshoots, and comes back to stay at 4.",
-        RunConfig(problem="digits-cnn", rule="gd", eta=0.5, steps=600),
+        settings("digits-cnn", "gd", eta=0.5, steps=600),
     ),
     Preset(
         "sam-cnn",
         "SAM on digits, CNN",
         "The same network and step size under SAM: the SAM-edge falls from 2.9 to 1.9 and holds "
         "the sharpness there, at half of 2/η = 4.",
-        RunConfig(problem="digits-cnn", rule="sam", eta=0.5, rho=0.03, steps=600),
+        settings("digits-cnn", "sam", eta=0.5, rho=0.03, steps=600),
     ),
     Preset(
         "gd-chebyshev",
         "GD on a Chebyshev polynomial",
         "A tiny network on 20 points is enough: the sharpness climbs from 4 to 2/η = 10 by step "
         "750 and then stays within some 5 % of it.",
-        RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, seed=1, steps=2000),
+        settings("chebyshev-mlp", "gd", eta=0.2, seed=1, steps=2000),
     ),
     Preset(
         "sam-chebyshev",
         "SAM on a Chebyshev polynomial: the edge rises too",
         "The SAM-edge follows ||g|| both ways: it drops in the first steps, then rises again to "
         "6.7, and the sharpness goes with it, well below 2/η = 10.",
-        RunConfig(problem="chebyshev-mlp", rule="sam", eta=0.2, rho=0.02, seed=1, steps=2000),
+        settings("chebyshev-mlp", "sam", eta=0.2, rho=0.02, seed=1, steps=2000),
     ),
     Preset(
         "gd-step-sizes",
@@ -127,7 +119,7 @@ _PRESETS = (
         "The same start at η = 0.1, 0.2 and 0.4: the sharpness goes to 2/η = 20, 10 and 5 and "
         "stays there. Where it starts above its edge, it comes down; in the ratio chart all read "
         "1.",
-        RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, seed=15, steps=2500),
+        settings("chebyshev-mlp", "gd", eta=0.2, seed=15, steps=2500),
         comparison="eta",
     ),
     Preset(
@@ -135,7 +127,7 @@ _PRESETS = (
         "SAM at three radii: the larger ρ, the lower the edge",
         "The same start and step size at ρ = 0.01, 0.02 and 0.04: the sharpness ends at 7.8, 6.8 "
         "and 5.7, each at its own SAM-edge, where GD would take all of them to 2/η = 10.",
-        RunConfig(problem="chebyshev-mlp", rule="sam", eta=0.2, rho=0.02, seed=1, steps=2000),
+        settings("chebyshev-mlp", "sam", eta=0.2, rho=0.02, seed=1, steps=2000),
         comparison="rho",
     ),
     Preset(
@@ -143,51 +135,42 @@ _PRESETS = (
         "SAM with mini-batches",
         "A hundred examples a step: gradient, sharpness and edge all belong to the current batch "
         "and jump with it, yet their ratio stays within 20 % of 1.",
-        RunConfig(problem="digits-mlp", rule="sam", eta=1.0, rho=0.1, batch_size=100, steps=1000),
+        settings("digits-mlp", "sam", eta=1.0, rho=0.1, batch_size=100, steps=1000),
     ),
     Preset(
         "sam-deep-linear",
         "SAM on a deep linear network",
         "Without activations the network is linear in its input, but not in its weights: SAM has "
         "its edge here too, and holds the sharpness at 0.5, a quarter of 2/η = 2.",
-        RunConfig(problem="deep-linear", rule="sam", eta=1.0, rho=0.05, steps=1000),
+        settings("deep-linear", "sam", eta=1.0, rho=0.05, steps=1000),
     ),
     Preset(
         "gd-two-weights",
         "Two weights: GD stops at a sharp minimum",
         "GD comes to rest at a minimum whose sharpness, 5.8, is below 2/η = 6.67, although one of "
         "sharpness 2 exists.",
-        RunConfig(
-            problem="two-weight", options={"a": 2.5, "b": 0.6}, rule="gd", eta=0.3, steps=200
-        ),
+        settings("two-weight", "gd", eta=0.3, steps=200, a=2.5, b=0.6),
     ),
     Preset(
         "sam-two-weights",
         "Two weights: SAM drifts to the flattest minimum",
         "From the same start SAM hops from side to side and drifts along the valley to a = b, the "
         "flattest minimum: the sharpness falls from 6.9 to about 2.",
-        RunConfig(
-            problem="two-weight",
-            options={"a": 2.5, "b": 0.6},
-            rule="sam",
-            eta=0.3,
-            rho=0.05,
-            steps=1500,
-        ),
+        settings("two-weight", "sam", eta=0.3, rho=0.05, steps=1500, a=2.5, b=0.6),
     ),
     Preset(
         "sam-quadratic",
         "SAM on a quadratic: ||g|| moves instead",
         "The curvature of a quadratic can't move, so the gradient norm does: it settles where the "
         "SAM-edge equals the top eigenvalue, 6, exactly.",
-        RunConfig(problem="quadratic", rule="sam", eta=0.2, rho=0.1, steps=200),
+        settings("quadratic", "sam", eta=0.2, rho=0.1, steps=200),
     ),
     Preset(
         "wrong-dead-network",
         "What goes wrong: a dead network at ρ = 5",
         "Within 20 steps the ratio reads 1.000 and looks like a success, but the accuracy "
         "stays near 0.1: only the output biases still learn. Always look at the accuracy too.",
-        RunConfig(problem="digits-mlp", rule="sam", eta=1.0, rho=5.0, steps=300),
+        settings("digits-mlp", "sam", eta=1.0, rho=5.0, steps=300),
     ),
 )
 

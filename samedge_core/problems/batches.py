@@ -56,11 +56,8 @@ class Batches:
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs: tensors and integers only."""
-        return {
-            "generator": self._generator.get_state(),
-            "order": self._order.clone(),
-            "next": self._next,
-        }
+        generator = self._generator.get_state()
+        return {"generator": generator, "order": self._order.clone(), "next": self._next}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue where `state()` was taken."""

@@ -42,35 +42,21 @@ class Source:
 
 # the host that its authors' page names; that page itself refuses downloads now and then
 _MNIST = "https://storage.googleapis.com/cvdf-datasets/mnist/"
+_MNIST_FILES = (  # sha256, megabytes
+    ("train-images-idx3", "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609", 9.9),
+    ("train-labels-idx1", "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c", 0.03),
+    ("t10k-images-idx3", "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6", 1.6),
+    ("t10k-labels-idx1", "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6", 0.01),
+)
 
 
-def _mnist(name: str, sha256: str, megabytes: float) -> Source:
+def _mnist(stem: str, sha256: str, megabytes: float) -> Source:
+    name = f"{stem}-ubyte"
     return Source(f"{name}.gz", f"{_MNIST}{name}.gz", sha256, megabytes, unpacked=name)
 
 
 SOURCES: dict[str, tuple[Source, ...]] = {
-    "mnist": (
-        _mnist(
-            "train-images-idx3-ubyte",
-            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            9.9,
-        ),
-        _mnist(
-            "train-labels-idx1-ubyte",
-            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            0.03,
-        ),
-        _mnist(
-            "t10k-images-idx3-ubyte",
-            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            1.6,
-        ),
-        _mnist(
-            "t10k-labels-idx1-ubyte",
-            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-            0.01,
-        ),
-    ),
+    "mnist": tuple(_mnist(*file) for file in _MNIST_FILES),
     "cifar10": (
         # the binary version: reading the Python one means unpickling what was downloaded
         Source(
@@ -100,7 +86,7 @@ def data_folder() -> Path:
 
 
 def missing_megabytes(dataset: str) -> float:
-    """How much would have to be downloaded."""
+    """The size of the missing files of a data set."""
     return sum(source.megabytes for source in missing(dataset))
 
 
@@ -118,12 +104,12 @@ def missing(dataset: str) -> list[Source]:
 
 @dataclass
 class Download:
-    """One data set on its way.
+    """A download of one data set, in progress or ended.
 
     Attributes:
-        megabytes: how much is to come.
+        megabytes: size of all that is to be downloaded.
         received: bytes so far.
-        failure: why it failed and what to do, or empty.
+        failure: the reason and the remedy; empty unless it failed.
     """
 
     megabytes: float
@@ -133,11 +119,11 @@ class Download:
 
     @property
     def share(self) -> float:
-        """How much has come, from 0 to 1."""
+        """The share received, from 0 to 1."""
         return min(1.0, self.received / 1e6 / self.megabytes)
 
     def run(self, dataset: str) -> None:
-        """Download what is missing; ends with `running` False."""
+        """Download the missing files; `running` is False at the end."""
         before = 0
 
         def on_bytes(received: int) -> None:
@@ -160,42 +146,42 @@ class Downloads:
         self._known: dict[str, Download] = {}
 
     def begin(self, dataset: str) -> None:
-        """Download what is missing, unless that is going on."""
+        """Start downloading the missing files, unless a download is in progress."""
         if not self.running(dataset):
             download = self._known[dataset] = Download(missing_megabytes(dataset))
             threading.Thread(target=download.run, args=(dataset,), daemon=True).start()
 
     def running(self, dataset: str) -> Download | None:
-        """The download that is going on, if one is."""
+        """The download in progress, or None."""
         found = self._known.get(dataset)
         return found if found and found.running else None
 
     def ready(self, dataset: str) -> bool:
-        """Whether every file is there."""
+        """Whether every file is in the data folder."""
         return not missing(dataset) and not self.running(dataset)
 
     def failure(self, dataset: str) -> str:
-        """Why the last download failed; empty where none did, or the data is there by now."""
+        """Why the last download failed; empty if none did, or if the files are there now."""
         found = self._known.get(dataset)
         return found.failure if found and missing(dataset) else ""
 
     def forget(self, dataset: str | None = None) -> None:
-        """Drop what is known of a download that failed; None: of all."""
+        """Forget a failed download; without a name, all of them."""
         for name in [dataset] if dataset else list(self._known):
             if not self.running(name):
                 self._known.pop(name, None)
 
 
 def locate(source: Source, on_bytes: Callable[[int], None] | None = None) -> Path:
-    """The path of the file (checked against its sha256) or of its unpacked form; downloads it when
-    neither is there.
+    """Return the path of the file (checked against its sha256) or of its unpacked form; downloads
+    the file when neither exists.
 
-    `on_bytes` is called with the bytes that have come so far; without it, a progress bar is drawn
-    on standard error.
+    `on_bytes` is called with the number of bytes received so far; without it, a progress bar is
+    drawn on standard error.
 
     Raises:
-        DataError: a file is there but is another one, or it can't be downloaded; says where to
-            put it and what it must hash to.
+        DataError: the file has another sha256, or can't be downloaded; says where to put it and
+            which sha256 it must have.
     """
     found = available(source)
     if found is None:
@@ -215,7 +201,7 @@ def _check(file: Path, source: Source) -> None:
 
 
 class _Progress:
-    """What pooch asks of a progress bar, turned into calls."""
+    """A progress bar for pooch that calls `on_bytes` instead of drawing."""
 
     def __init__(self, on_bytes: Callable[[int], None]) -> None:
         self.total = 0
@@ -223,12 +209,12 @@ class _Progress:
         self._on_bytes = on_bytes
 
     def update(self, count: int) -> None:
-        """So many more; pooch counts the last piece as a full one."""
+        """Add `count` bytes; pooch counts the last chunk as a full one."""
         self._received = min(self.total, self._received + count)
         self._on_bytes(self._received)
 
     def reset(self) -> None:
-        """Pooch ends by a reset and an update by the total."""
+        """Start again at 0; pooch ends with this and an update by the total."""
         self._received = 0
 
     def close(self) -> None:

@@ -37,35 +37,24 @@ def cnn(side: int, channels: Sequence[int], outputs: int) -> nn.Sequential:
 
 
 def initialiser(init: str) -> Callable[[nn.Module], None]:
-    """A function that draws fresh weights for every layer, from torch's global generator."""
-    return {"torch": _torch_default, "glorot": _glorot_normal, "fan-in": _fan_in_normal}[init]
+    """Return the function that draws fresh weights for every layer ("torch", "glorot" or
+    "fan-in"), from torch's global generator."""
 
+    def initialise(module: nn.Module) -> None:
+        for layer in module.modules():
+            if not isinstance(layer, nn.Linear | nn.Conv2d):
+                continue
+            if init == "torch":
+                layer.reset_parameters()
+                continue
+            if init == "glorot":
+                nn.init.xavier_normal_(layer.weight)
+            else:
+                nn.init.normal_(layer.weight, std=1 / math.sqrt(layer.weight[0].numel()))
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
-def _layers(module: nn.Module) -> list[nn.Linear | nn.Conv2d]:
-    return [m for m in module.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-
-
-def _torch_default(module: nn.Module) -> None:
-    for layer in _layers(module):
-        layer.reset_parameters()
-
-
-def _glorot_normal(module: nn.Module) -> None:
-    for layer in _layers(module):
-        nn.init.xavier_normal_(layer.weight)
-        _zero_bias(layer)
-
-
-def _fan_in_normal(module: nn.Module) -> None:
-    for layer in _layers(module):
-        fan_in = layer.weight[0].numel()
-        nn.init.normal_(layer.weight, std=1 / math.sqrt(fan_in))
-        _zero_bias(layer)
-
-
-def _zero_bias(layer: nn.Linear | nn.Conv2d) -> None:
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
+    return initialise
 
 
 def _problem(module: nn.Module, data: Split, *, init: str, loss: str, dtype: str) -> ModuleProblem:

@@ -68,7 +68,7 @@ def _dropped(part: nn.Module) -> float:
 
 
 def _outputs(module: nn.Module, x: Tensor) -> Tensor:
-    """For all of x, if a second call gives the same and leaves no trace."""
+    """The outputs on all of x; raises where a second call differs or changes a buffer."""
     kind = _dtype(module)
     x = x.to(kind) if x.is_floating_point() else x
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}

@@ -44,26 +44,17 @@ def shakespeare_transformer(
 
 
 def own_images(
-    *,
-    path: str,
-    n: int,
-    n_test: int,
-    network: str,
-    width: int,
-    depth: int,
-    channels: int,
-    blocks: int,
-    loss: str,
-    dtype: str,
+    *, path: str, n: int, n_test: int, network: str, loss: str, dtype: str, **sizes: int
 ) -> ModuleProblem:
     """The paper's MLP or CNN on the first n examples of a .npz file."""
     split = centred(own_arrays(path, n, n_test), dtype)
     classes = 1 + int(max(split.y.max(), split.y_test.max(initial=0)))
     if network == "mlp":
-        return _mlp_on(split, width, depth, classes, loss)
+        return _mlp_on(split, sizes["width"], sizes["depth"], classes, loss)
     if split.x.ndim == 3:  # images without an axis for their one channel
         split = split._replace(x=split.x[..., None], x_test=split.x_test[..., None])
-    return _cnn_on(split, classes, loss, channels=channels, blocks=blocks, layers=1)
+    chosen = {name: sizes[name] for name in ("channels", "blocks")}
+    return _cnn_on(split, classes, loss, layers=1, **chosen)
 
 
 def own_text_transformer(

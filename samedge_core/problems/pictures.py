@@ -39,10 +39,8 @@ def _own(options: Mapping[str, Any], n: int) -> Pictures | None:
 
 
 _SOURCES: dict[str, Callable[[Mapping[str, Any], int], Pictures | None]] = {
-    "digits-mlp": lambda options, n: digit_images(n),
-    "digits-cnn": lambda options, n: digit_images(n),
-    "deep-linear": lambda options, n: digit_images(n),
-    "mnist-mlp": lambda options, n: mnist(n, 0).x[..., 0],
-    "cifar-cnn": lambda options, n: cifar10(n, 0).x,
+    **dict.fromkeys(("digits-mlp", "digits-cnn", "deep-linear"), lambda _, n: digit_images(n)),
+    "mnist-mlp": lambda _, n: mnist(n, 0).x[..., 0],
+    "cifar-cnn": lambda _, n: cifar10(n, 0).x,
     "own-images": _own,
 }

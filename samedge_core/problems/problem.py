@@ -79,10 +79,10 @@ class Problem(ABC):
         """Return the Hessian at w where it is faster than `HessianOperator`, else None."""
         return None
 
-    def evaluate(self, w: Tensor, seen: ExplicitOperator | None = None) -> Evaluation:
+    def evaluate(self, w: Tensor, operator: ExplicitOperator | None = None) -> Evaluation:
         """Return loss and accuracy at w over all the data, or over the part that is evaluated.
 
-        `seen` is the operator at w on all the data, if there is one: it has the predictions.
+        `operator`, at w on all the data, has the predictions already.
         """
         with torch.no_grad():
             return Evaluation(float(self.loss(w, self.full_batch())), math.nan)
@@ -245,11 +245,11 @@ class ModuleProblem(Problem):
             return None
         return Batches(self._data, batch_size, seed=seed)
 
-    def evaluate(self, w: Tensor, seen: ExplicitOperator | None = None) -> Evaluation:
+    def evaluate(self, w: Tensor, operator: ExplicitOperator | None = None) -> Evaluation:
         x, y = self._data
-        if seen is not None and self._evaluated is None:
-            right = int((seen.guesses == y).sum()) if self.classes else 0
-            return Evaluation(float(seen.value), right / len(y) if self.classes else math.nan)
+        if operator is not None and self._evaluated is None:
+            right = int((operator.guesses == y).sum()) if self.classes else 0
+            return Evaluation(float(operator.value), right / len(y) if self.classes else math.nan)
         return self._evaluate(w, Batch(x[: self._evaluated], y[: self._evaluated]))
 
     def evaluate_held_out(self, w: Tensor) -> Evaluation:

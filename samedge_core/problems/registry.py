@@ -31,14 +31,14 @@ class ProblemSpec:
     chance: float | None = None
     """Accuracy of guessing, for classification."""
     examples: int | None = None
-    """How many there are to train on and to hold out, where that is known beforehand."""
+    """Number of examples to train on and to hold out together, where it is fixed."""
     data: str | None = None
     """The data set of `samedge_core.problems.downloads` that it needs, if any."""
     seeded: bool = False
     """Whether the seed decides more than the initial weights and the order of the batches."""
 
     def left(self, n: int) -> int | None:
-        """How many can be held out when n are trained on; None where that is not known."""
+        """Return how many can be held out when n are trained on; None if `examples` is None."""
         return None if self.examples is None else self.examples - n
 
 
@@ -46,11 +46,6 @@ def _whole(
     name: str, default: int, label: str, text: str, most: int, unit: str = "", *, least: int = 1
 ) -> Field:
     return Field(name, "int", default, label, text, unit=unit, low=least, high=most)
-
-
-def _choice(name: str, default: str, label: str, text: str, titles: Mapping[str, str]) -> Field:
-    choices, shown = tuple(titles), tuple(titles.values())
-    return Field(name, "choice", default, label, text, choices=choices, titles=shown)
 
 
 def _digits(n: int) -> tuple[Field, ...]:
@@ -68,7 +63,7 @@ def _layers(width: int) -> tuple[Field, ...]:
 
 def _activation(default: str) -> Field:
     text = "ReLU has kinks, so the sharpness can jump; tanh is smooth."
-    return _choice("activation", default, "Activation", text, {"relu": "ReLU", "tanh": "tanh"})
+    return Field.choice("activation", default, "Activation", text, {"relu": "ReLU", "tanh": "tanh"})
 
 
 def _init(default: str) -> Field:
@@ -77,7 +72,7 @@ def _init(default: str) -> Field:
         "PyTorch's default (uniform, small), Glorot-normal as in the paper, or N(0, 1/fan-in); "
         "the last two with zero biases."
     )
-    return _choice("init", default, "Initial weights", text, titles)
+    return Field.choice("init", default, "Initial weights", text, titles)
 
 
 def _loss(default: str, *choices: str) -> Field:
@@ -90,7 +85,7 @@ def _loss(default: str, *choices: str) -> Field:
         "Squared error is averaged over examples and outputs. Sharpness scales with the "
         "normalisation; under cross-entropy it rises, then falls, and no edge lasts."
     )
-    return _choice("loss", default, "Loss", text, {name: titles[name] for name in choices})
+    return Field.choice("loss", default, "Loss", text, {name: titles[name] for name in choices})
 
 
 def _first(default: int, most: int, unit: str, *, own: bool = False) -> Field:
@@ -125,13 +120,13 @@ def _paper_cnn(*, layers: bool) -> tuple[Field, ...]:
 
 
 def _paper_transformer() -> tuple[Field, ...]:
-    seen = "Characters seen at once; the paper has 64."
+    length = "Characters in a sequence; the paper has 64."
     blocks = "Blocks of attention and dense layer; the paper has 6."
     heads = "Attention heads of each block; the paper has 8."
     key = "Length of a head's keys, queries and values; the paper has 32."
     model = "Length of the vector that stands for a character; the paper has 128."
     return (
-        _whole("length", 32, "Sequence length", seen, 512, "characters"),
+        _whole("length", 32, "Sequence length", length, 512, "characters"),
         _whole("layers", 2, "Layers", blocks, 24, "blocks"),
         _whole("heads", 4, "Heads", heads, 32),
         _whole("key", 16, "Key size", key, 256),
@@ -150,6 +145,11 @@ def _of(network: str, fields: tuple[Field, ...]) -> tuple[Field, ...]:
 def _path(suffix: str, text: str) -> Field:
     return Field("path", "path", "", f"Your {suffix} file", text, suffix=suffix)
 
+
+# label and help
+_EIGENVALUES = "Eigenvalues of A", "Numbers separated by commas; negative ones make a saddle."
+_NETWORK = "Network", "A CNN needs images (n, rows, columns) or (n, rows, columns, channels)."
+_ROTATED = "Random rotation", "Turn the eigenvectors away from the axes (by the seed)."
 
 _CLASS_LOSSES = ("mse", "half-mse", "cross-entropy")
 _MOST = 1_000_000
@@ -221,22 +221,8 @@ _SPECS = (
         "L(w) = ½ wᵀAw with given eigenvalues: the curvature is fixed, so under SAM ||g|| moves "
         "until the edge meets it.",
         (
-            Field(
-                "eigenvalues",
-                "floats",
-                (6.0, 2.0, 0.6),
-                "Eigenvalues of A",
-                "Numbers separated by commas; negative ones make a saddle.",
-                low=-1e6,
-                high=1e6,
-            ),
-            Field(
-                "rotated",
-                "bool",
-                True,
-                "Random rotation",
-                "Turn the eigenvectors away from the axes (by the seed).",
-            ),
+            Field("eigenvalues", "floats", (6.0, 2.0, 0.6), *_EIGENVALUES, low=-1e6, high=1e6),
+            Field("rotated", "bool", True, *_ROTATED),
         ),
         "samedge_core.problems.quadratic:quadratic",
         data_size=None,
@@ -298,13 +284,7 @@ _SPECS = (
             _path(".npz", "As numpy.savez writes it; nothing in it is unpickled."),
             _first(500, _MOST, "examples", own=True),
             _held_out(500, _MOST, "examples"),
-            _choice(
-                "network",
-                "mlp",
-                "Network",
-                "A CNN needs images (n, rows, columns) or (n, rows, columns, channels).",
-                {"mlp": "MLP", "cnn": "CNN"},
-            ),
+            Field.choice("network", "mlp", *_NETWORK, {"mlp": "MLP", "cnn": "CNN"}),
             *_of("MLP", _paper_mlp(100)),
             *_of("CNN", _paper_cnn(layers=False)),
             _loss("mse", *_CLASS_LOSSES),
@@ -329,7 +309,7 @@ _SPECS = (
 PROBLEMS: dict[str, ProblemSpec] = {spec.name: spec for spec in _SPECS}
 
 OWN_PROBLEM = "own-problem"
-"""What stands in a RunConfig for a Problem that was handed to `run`: no name leads back to it."""
+"""The `problem` of a RunConfig whose Problem was passed to `run`; it can't be built by name."""
 _OWN = ProblemSpec(
     OWN_PROBLEM,
     "A problem of one's own",

@@ -25,25 +25,17 @@ ESCAPED = 1e30  # far outside every picture, and its square is far from overflow
 
 
 class Landscape(Protocol):
-    """A loss on R^d. Each method takes the d coordinates of a point, or of many points at once:
-    floats, or arrays of one shape, which is then the shape of each result."""
+    """A loss L on R^d: d, L(w), the d components of grad L(w), and ||H(w)||_op.
+
+    Each method takes the d coordinates of a point, or of many points at once: floats, or arrays of
+    one shape, which is then the shape of each result.
+    """
 
     @property
-    def dimension(self) -> int:
-        """d."""
-        ...
-
-    def loss(self, w: Sequence[Any]) -> Any:
-        """L(w)."""
-        ...
-
-    def gradient(self, w: Sequence[Any]) -> tuple[Any, ...]:
-        """The d components of grad L(w)."""
-        ...
-
-    def sharpness(self, w: Sequence[Any]) -> Any:
-        """||H(w)||_op."""
-        ...
+    def dimension(self) -> int: ...
+    def loss(self, w: Sequence[Any]) -> Any: ...
+    def gradient(self, w: Sequence[Any]) -> tuple[Any, ...]: ...
+    def sharpness(self, w: Sequence[Any]) -> Any: ...
 
 
 @dataclass(frozen=True)

@@ -21,38 +21,30 @@ from numpy.typing import ArrayLike, NDArray
 Values = float | NDArray[np.float64]
 
 
-def _checked(name: str, value: ArrayLike, allowed: Callable, rule: str) -> NDArray[np.float64]:
-    """Return `value` as float64; raises for the first entry that breaks `rule`, NaN included."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be {rule}, got {value!r}") from None
-    ok = allowed(array)
-    if not np.all(ok):
-        raise ValueError(
-            f"{name} must be {rule}, got {array[~ok].flat[0] if array.ndim else value}"
-        )
-    return array
+_ALLOWED: dict[str, tuple[Callable[[NDArray[np.float64]], Any], str]] = {
+    "eta": (lambda x: (x > 0) & np.isfinite(x), "a finite number > 0"),
+    "rho": (lambda x: (x >= 0) & np.isfinite(x), "a finite number >= 0"),
+    "beta": (lambda x: (x >= 0) & (x < 1), "in [0, 1)"),
+    "grad_norm": (lambda x: x >= 0, ">= 0"),
+    "curvature": (np.isfinite, "a finite number"),
+}
 
 
-def _eta(eta: ArrayLike) -> NDArray[np.float64]:
-    return _checked("eta", eta, lambda x: (x > 0) & np.isfinite(x), "a finite number > 0")
-
-
-def _rho(rho: ArrayLike) -> NDArray[np.float64]:
-    return _checked("rho", rho, lambda x: (x >= 0) & np.isfinite(x), "a finite number >= 0")
-
-
-def _beta(beta: ArrayLike) -> NDArray[np.float64]:
-    return _checked("beta", beta, lambda x: (x >= 0) & (x < 1), "in [0, 1)")
-
-
-def _grad_norm(grad_norm: ArrayLike) -> NDArray[np.float64]:
-    return _checked("grad_norm", grad_norm, lambda x: x >= 0, ">= 0")
-
-
-def _curvature(curvature: ArrayLike) -> NDArray[np.float64]:
-    return _checked("curvature", curvature, np.isfinite, "a finite number")
+def _checked(**values: ArrayLike) -> list[NDArray[np.float64]]:
+    """Return the values as float64; raises for the first entry out of its range, NaN included."""
+    checked = []
+    for name, value in values.items():
+        allowed, words = _ALLOWED[name]
+        try:
+            array = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} must be {words}, got {value!r}") from None
+        ok = allowed(array)
+        if not np.all(ok):
+            got = array[~ok].flat[0] if array.ndim else value
+            raise ValueError(f"{name} must be {words}, got {got}")
+        checked.append(array)
+    return checked
 
 
 def _plain(value: NDArray[np.float64] | np.float64) -> Values:
@@ -69,7 +61,8 @@ def gd_edge(eta: ArrayLike) -> Values:
     >>> gd_edge(0.5)
     4.0
     """
-    return _plain(2 / _eta(eta))
+    (eta,) = _checked(eta=eta)
+    return _plain(2 / eta)
 
 
 @overload
@@ -91,7 +84,7 @@ def sam_edge(eta: ArrayLike, rho: ArrayLike, grad_norm: ArrayLike) -> Values:
     >>> sam_edge(1.0, 0.1, 0.0)
     0.0
     """
-    eta, rho, grad_norm = _eta(eta), _rho(rho), _grad_norm(grad_norm)
+    eta, rho, grad_norm = _checked(eta=eta, rho=rho, grad_norm=grad_norm)
     # 0/0 at rho = ||g|| = 0 means "SAM is GD", so the term that carries rho is 0 there;
     # overflow to inf is the exact limit (edge -> 0).
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -122,7 +115,8 @@ def polyak_edge(eta: ArrayLike, beta: ArrayLike) -> Values:
     >>> polyak_edge(1.0, 0.5)
     3.0
     """
-    return _plain((2 + 2 * _beta(beta)) / _eta(eta))
+    beta, eta = _checked(beta=beta, eta=eta)
+    return _plain((2 + 2 * beta) / eta)
 
 
 @overload
@@ -135,8 +129,8 @@ def nesterov_edge(eta: ArrayLike, beta: ArrayLike) -> Values:
     >>> nesterov_edge(1.0, 0.5)
     1.5
     """
-    beta = _beta(beta)
-    return _plain((2 + 2 * beta) / (_eta(eta) * (1 + 2 * beta)))
+    beta, eta = _checked(beta=beta, eta=eta)
+    return _plain((2 + 2 * beta) / (eta * (1 + 2 * beta)))
 
 
 def gd_multiplier(curvature: ArrayLike, eta: ArrayLike) -> Values:
@@ -145,7 +139,8 @@ def gd_multiplier(curvature: ArrayLike, eta: ArrayLike) -> Values:
     >>> gd_multiplier(4.0, 0.5)
     -1.0
     """
-    return _plain(1 - _eta(eta) * _curvature(curvature))
+    eta, curvature = _checked(eta=eta, curvature=curvature)
+    return _plain(1 - eta * curvature)
 
 
 def sam_reach(rho: Any, grad_norm: Any) -> Any:
@@ -172,8 +167,8 @@ def sam_multiplier(
     >>> round(sam_multiplier(sam_edge(0.5, 0.1, 0.3), 0.5, 0.1, 0.3), 12)
     -1.0
     """
-    eta, rho, grad_norm = _eta(eta), _rho(rho), _grad_norm(grad_norm)
-    curvature = _curvature(curvature)
+    eta, rho, grad_norm = _checked(eta=eta, rho=rho, grad_norm=grad_norm)
+    (curvature,) = _checked(curvature=curvature)
     return _plain(1 - eta * curvature * (1 + sam_reach(rho, grad_norm) * curvature))
 
 
@@ -199,7 +194,7 @@ def polyak_multiplier(curvature: ArrayLike, eta: ArrayLike, beta: ArrayLike) -> 
     >>> round(polyak_multiplier(polyak_edge(0.5, 0.9), 0.5, 0.9), 12)
     -1.0
     """
-    eta, beta, curvature = _eta(eta), _beta(beta), _curvature(curvature)
+    eta, beta, curvature = _checked(eta=eta, beta=beta, curvature=curvature)
     trace, determinant = np.broadcast_arrays(1 + beta - eta * curvature, beta)
     return _momentum_multiplier(trace, determinant)
 
@@ -213,6 +208,6 @@ def nesterov_multiplier(curvature: ArrayLike, eta: ArrayLike, beta: ArrayLike) -
     >>> round(nesterov_multiplier(nesterov_edge(0.5, 0.9), 0.5, 0.9), 12)
     -1.0
     """
-    eta, beta, curvature = _eta(eta), _beta(beta), _curvature(curvature)
+    eta, beta, curvature = _checked(eta=eta, beta=beta, curvature=curvature)
     contraction = 1 - eta * curvature
     return _momentum_multiplier((1 + beta) * contraction, beta * contraction)

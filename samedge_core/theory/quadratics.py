@@ -49,11 +49,11 @@ def orbit_radius(curvature: ArrayLike, eta: ArrayLike, rho: ArrayLike) -> NDArra
     >>> round(float(orbit_radius(5.0, 0.3, 0.2)), 12)
     0.6
     """
-    stretch = _eta_lambda(curvature, eta)
+    product = _eta_lambda(curvature, eta)
     usam_edge(1.0, rho)  # checks rho
     with np.errstate(divide="ignore", invalid="ignore"):
-        inside = stretch * np.asarray(rho) / np.maximum(2 - stretch, 0)
-    return np.where(stretch < 2, inside, np.inf)
+        inside = product * np.asarray(rho) / np.maximum(2 - product, 0)
+    return np.where(product < 2, inside, np.inf)
 
 
 def orbit_grad_norm(curvature: ArrayLike, eta: ArrayLike, rho: ArrayLike) -> NDArray[np.float64]:

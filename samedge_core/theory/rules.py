@@ -1,4 +1,4 @@
-"""The update rules: for each, one entry that knows everything but its update on networks.
+"""The update rules: one entry for each, with everything but its update on networks.
 
 To add a rule: an entry in `RULES`, an update in `samedge_core.training.optimizers`, and tests. What
 can be set, measured, drawn, listed or compared follows from the entry. Importable without torch.
@@ -64,11 +64,11 @@ class Look:
 
 @dataclass(frozen=True)
 class Rule:
-    r"""Everything that is known of an update rule, but for its update on networks.
+    r"""An update rule: everything but its update on networks.
 
     Attributes:
         name: in configurations, records, links and commands.
-        short, title: what it is called in formulas, and where it is chosen.
+        short, title: its name in formulas, and in the list where one chooses.
         uses: the settings that its update depends on.
         gradients: gradient evaluations of a step (one where rho is 0).
         edge: the curvature at which the multiplier is -1, from settings and gradient norms.
@@ -99,7 +99,7 @@ class Rule:
 
     @property
     def edge_name(self) -> str:
-        """What its edge is called on charts."""
+        """The name of its edge on charts."""
         return self.edge_text or f"{self.short}-edge"
 
     @property

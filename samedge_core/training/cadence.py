@@ -7,7 +7,7 @@ from typing import Any
 from samedge_core.training.config import LONGEST_GAP, RunConfig
 
 TOLERATED = 0.01  # how far the sharpness may move, relatively, between two measurements
-LEAP = 2.0  # a gradient norm that grows so much since the last measurement calls for the next
+LEAP = 2.0  # growth of the gradient norm since the last measurement that makes the next step due
 
 
 class Cadence:
@@ -59,12 +59,8 @@ class Cadence:
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` takes."""
-        return {
-            "next": self._next,
-            "last": self._last,
-            "speed": self._speed,
-            "norm": float(self._norm),
-        }
+        state = {"next": self._next, "last": self._last, "speed": self._speed}
+        return {**state, "norm": float(self._norm)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue where `state` was taken."""

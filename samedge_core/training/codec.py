@@ -44,7 +44,7 @@ def parse(text: str | bytes) -> Any:
     """The values in JSON text.
 
     Raises:
-        ConfigError: it is none, not UTF-8, has a number that is not finite, or a name twice.
+        ConfigError: not JSON, not UTF-8, a number that is not finite, or a name twice.
     """
     try:
         if isinstance(text, bytes):
@@ -62,10 +62,10 @@ def parse(text: str | bytes) -> Any:
 
 
 def check_schema(values: Any, schema: int, what: str) -> None:
-    """Whether `values` are an object of this schema; asked before anything else of it.
+    """Check that `values` are a JSON object of this schema, before anything else of it is read.
 
     Raises:
-        ConfigError: they are none, or of another schema.
+        ConfigError: no object, or another schema.
     """
     if not isinstance(values, dict):
         raise ConfigError("json", f"{what} must be a JSON object, got {shown(values)}")
@@ -77,10 +77,11 @@ def check_schema(values: Any, schema: int, what: str) -> None:
 
 
 def convert(values: dict[str, Any], kind: type[T], what: str) -> T:
-    """The dataclass or msgspec.Struct `kind` with these values, none of its names left out.
+    """Return the dataclass or msgspec.Struct `kind` with these values, one for each of its fields.
 
     Raises:
-        ConfigError: a name or value that it doesn't have; `what` is how the message calls it.
+        ConfigError: an unknown or missing name, or a value of another type; the message calls the
+            object `what`.
     """
     if dataclasses.is_dataclass(kind):  # msgspec would pass over an unknown name, and fill up
         names = [field.name for field in dataclasses.fields(kind)]
@@ -95,10 +96,10 @@ def convert(values: dict[str, Any], kind: type[T], what: str) -> T:
 
 
 def check_names(what: str, values: Iterable[str], allowed: Iterable[str]) -> None:
-    """Whether all names in `values` are allowed.
+    """Check that all names in `values` are allowed.
 
     Raises:
-        ConfigError: one is not.
+        ConfigError: names the first that is not.
     """
     allowed = tuple(allowed)
     for name in values:

@@ -17,163 +17,66 @@ from samedge_core.training import codec
 SCHEMA = 1
 LONGEST_GAP = 20  # steps without a measurement, when these are adaptive
 
+_HELP = {
+    "problem": "What is trained, on what.",
+    "rule": "GD drives the sharpness to 2/η; SAM holds it at the SAM-edge, which moves with ||g||.",
+    "eta": "Learning rate. GD's edge is 2/η: a larger step needs flatter ground.",
+    "rho": "Distance in w from the iterate to the perturbed point, uphill, where SAM takes its "
+    "gradient. 0 is GD.",
+    "beta": "Share of the velocity kept from step to step.",
+    "batch_size": "Examples in each step, drawn afresh; 0 uses all of them (full batch). With "
+    "mini-batches, gradient, sharpness and edge all belong to the current batch.",
+    "seed": "Fixes the initial weights and the order of the batches.",
+    "cadence": "Steps at which the sharpness is measured; training itself is not affected. "
+    "Adaptive: pairs of steps; from one pair to the next the sharpness moves by about 1 %, and at "
+    "most 20 steps pass.",
+    "measure_every": "Sharpness is measured at every k-th step.",
+    "measure_on": "With mini-batches: the batch of the current step, whose edge that step meets, "
+    "or one fixed batch of the same size, drawn once. Then loss, gradient norm, sharpness and edge "
+    "are all of that batch, and are known at measured steps only.",
+    "hessian_share": "Below 1, the sharpness is that of a fixed part of the examples, which is "
+    "cheaper and reads higher: by 1-3 % with a quarter of the data, by up to 16 % with a tenth.",
+    "top_k": "How many leading Hessian eigenvalues are measured, and the dimension of the leading "
+    "subspace that the alignments refer to; each costs about one more product.",
+    "steps": "The run stops after this many steps.",
+    "dtype": "float64 costs about twice the time.",
+    "device": "The hardware that computes the run. auto takes a GPU if the machine has one; small "
+    "problems are faster on the CPU.",
+}
+
+
+def _number(name: str, default: float, label: str, low: float, high: float, **more: Any) -> Field:
+    kind = "int" if isinstance(default, int) else "float"
+    return Field(name, kind, default, label, _HELP[name], low=low, high=high, **more)
+
+
+def _choice(name: str, default: str, label: str, titles: Mapping[str, str], **more: Any) -> Field:
+    return Field.choice(name, default, label, _HELP[name], titles, **more)
+
+
+_SCALE: dict[str, Any] = {"log": True, "live": True}
+_ADAPTIVE = {"every": "every k-th step", "adaptive": "adaptive"}
+_MEASURED_ON = {"step": "the step's own", "fixed": "a fixed one"}
+_DEVICES = {"cpu": "CPU", "cuda": "NVIDIA GPU (cuda)", "mps": "Apple GPU (mps)", "auto": "auto"}
+
 _FIELDS = (
-    Field(
-        "problem",
-        "choice",
-        "digits-mlp",
-        "Model and data",
-        "What is trained, on what.",
-        choices=tuple(PROBLEMS),
-        titles=tuple(s.title for s in PROBLEMS.values()),
+    _choice(
+        "problem", "digits-mlp", "Model and data", {s.name: s.title for s in PROBLEMS.values()}
     ),
-    Field(
-        "rule",
-        "choice",
-        "sam",
-        "Update rule",
-        "GD drives the sharpness to 2/η; SAM holds it at the SAM-edge, which moves with ||g||.",
-        choices=tuple(RULES),
-        titles=tuple(r.title for r in RULES.values()),
-        live=True,
-    ),
-    Field(
-        "eta",
-        "float",
-        1.0,
-        "Step size η",
-        "Learning rate. GD's edge is 2/η: a larger step needs flatter ground.",
-        low=0,
-        open_low=True,
-        high=1e6,
-        log=True,
-        live=True,
-        suggested=(1e-3, 10),
-    ),
-    Field(
-        "rho",
-        "float",
-        0.05,
-        "SAM radius ρ",
-        "How far uphill SAM looks before it takes its gradient, as a distance in w. 0 is GD.",
-        low=0,
-        high=1e3,
-        log=True,
-        live=True,
-        suggested=(1e-3, 1),
-    ),
-    Field(
-        "beta",
-        "float",
-        0.9,
-        "Momentum β",
-        "Share of the velocity kept from step to step.",
-        low=0,
-        high=0.9999,
-        live=True,
-        suggested=(0, 0.99),
-    ),
-    Field(
-        "batch_size",
-        "int",
-        0,
-        "Batch size",
-        "Examples in each step, drawn afresh; 0 uses all of them (full batch). With "
-        "mini-batches, gradient, sharpness and edge all belong to the current batch.",
-        unit="examples",
-        low=0,
-        high=1_000_000,
-    ),
-    Field(
-        "seed",
-        "int",
-        0,
-        "Seed",
-        "Fixes the initial weights and the order of the batches.",
-        low=0,
-        high=2**31 - 1,
-    ),
-    Field(
-        "cadence",
-        "choice",
-        "every",
-        "Measure",
-        "When the sharpness is measured; training itself is not affected. adaptive measures "
-        "pairs of steps, as far apart as it takes the sharpness to move by 1 %, 20 steps at "
-        "most.",
-        choices=("every", "adaptive"),
-        titles=("every k-th step", "adaptive"),
-    ),
-    Field(
-        "measure_every",
-        "int",
-        1,
-        "Measure every",
-        "Sharpness is measured at every k-th step.",
-        unit="steps",
-        low=1,
-        high=100_000,
-    ),
-    Field(
-        "measure_on",
-        "choice",
-        "step",
-        "Measured batch",
-        "With mini-batches: the batch of the current step, whose edge that step meets, or one "
-        "fixed batch of the same size, drawn once. Then loss, gradient norm, sharpness and edge "
-        "are all of that batch, and are known at measured steps only.",
-        choices=("step", "fixed"),
-        titles=("the step's own", "a fixed one"),
-    ),
-    Field(
-        "hessian_share",
-        "float",
-        1.0,
-        "Share of the data in the Hessian",
-        "Below 1, the sharpness is that of a fixed part of the examples, which is cheaper and "
-        "reads higher: by 1-3 % with a quarter of the data, by up to 16 % with a tenth.",
-        low=0,
-        open_low=True,
-        high=1,
-    ),
-    Field(
-        "top_k",
-        "int",
-        1,
-        "Eigenvalues",
-        "How many leading Hessian eigenvalues are measured, and the dimension of the leading "
-        "subspace that the alignments refer to; each costs about one more product.",
-        low=1,
-        high=10,
-    ),
-    Field(
-        "steps",
-        "int",
-        1300,
-        "Step cap",
-        "The run stops after this many steps.",
-        unit="steps",
-        low=1,
-        high=10_000_000,
-    ),
-    Field(
-        "dtype",
-        "choice",
-        "float32",
-        "Precision",
-        "float64 costs about twice the time.",
-        choices=("float32", "float64"),
-    ),
-    Field(
-        "device",
-        "choice",
-        "cpu",
-        "Device",
-        "What computes the run. auto takes a GPU where there is one; small problems are faster "
-        "on the CPU.",
-        choices=("cpu", "cuda", "mps", "auto"),
-        titles=("CPU", "NVIDIA GPU (cuda)", "Apple GPU (mps)", "auto"),
-    ),
+    _choice("rule", "sam", "Update rule", {r.name: r.title for r in RULES.values()}, live=True),
+    _number("eta", 1.0, "Step size η", 0, 1e6, open_low=True, suggested=(1e-3, 10), **_SCALE),
+    _number("rho", 0.05, "SAM radius ρ", 0, 1e3, suggested=(1e-3, 1), **_SCALE),
+    _number("beta", 0.9, "Momentum β", 0, 0.9999, live=True, suggested=(0, 0.99)),
+    _number("batch_size", 0, "Batch size", 0, 1_000_000, unit="examples"),
+    _number("seed", 0, "Seed", 0, 2**31 - 1),
+    _choice("cadence", "every", "Measure", _ADAPTIVE),
+    _number("measure_every", 1, "Measure every", 1, 100_000, unit="steps"),
+    _choice("measure_on", "step", "Measured batch", _MEASURED_ON),
+    _number("hessian_share", 1.0, "Share of the data in the Hessian", 0, 1, open_low=True),
+    _number("top_k", 1, "Eigenvalues", 1, 10),
+    _number("steps", 1300, "Step cap", 1, 10_000_000, unit="steps"),
+    _choice("dtype", "float32", "Precision", {"float32": "float32", "float64": "float64"}),
+    _choice("device", "cpu", "Device", _DEVICES),
 )
 
 FIELDS: Mapping[str, Field] = MappingProxyType({field.name: field for field in _FIELDS})
@@ -186,7 +89,7 @@ class RunConfig:
 
     Attributes: see `FIELDS` (label, help, unit and range of each); `options` are the problem's own
     (`PROBLEMS[problem].options`), filled up with their defaults. `problem` may also be
-    "own-problem": that of the History of a run that was handed a Problem.
+    "own-problem", in the History of a run whose Problem was passed to `samedge_core.run`.
 
     Raises:
         ConfigError (a ValueError): names the setting, the value received and what is allowed.
@@ -230,7 +133,7 @@ class RunConfig:
 
     @property
     def spec(self) -> ProblemSpec:
-        """What is known of the problem by its name."""
+        """The ProblemSpec of `problem`: title, options, data size."""
         return spec_of(self.problem)
 
     def _check_held_out(self) -> None:
@@ -254,7 +157,7 @@ class RunConfig:
 
     @property
     def measured_part(self) -> str:
-        """What is measured where it is not the whole of a step's batch, in words; else empty."""
+        """The part of the data that is measured, in words; empty if it is a step's whole batch."""
         parts = []
         if self.measure_on == "fixed" and self.batch_size:
             parts.append(f"a fixed batch of {self.batch_size:,}")
@@ -264,7 +167,7 @@ class RunConfig:
 
     @property
     def longest_gap(self) -> int:
-        """At least one of so many steps in a row is measured."""
+        """The largest distance between two measured steps."""
         return self.measure_every if self.cadence == "every" else LONGEST_GAP
 
     @property
@@ -283,7 +186,7 @@ class RunConfig:
         return {"schema": SCHEMA, **asdict(self)}
 
     def to_json(self) -> str:
-        """The same as text."""
+        """All settings as JSON text."""
         return json.dumps(self.to_values())
 
     @classmethod
@@ -324,7 +227,7 @@ class Frozen(dict):
 class Changes(Frozen):
     """New values of eta, rho, beta or rule, in their fields' own types; immutable.
 
-    Made by `of`, which checks them; whoever makes one directly has them from there.
+    `Changes.of` checks them; the constructor takes values that were checked already.
     """
 
     @classmethod

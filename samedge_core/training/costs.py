@@ -1,4 +1,4 @@
-"""Costs: what measuring the curvature costs beside the training; importable without torch."""
+"""Costs: the time that measuring the curvature adds to training; importable without torch."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Cost:
 
 
 class Costs:
-    """Averages of the time that steps take, without the pauses between them.
+    """Averages of the time of steps, without pauses of the run.
 
-    A stretch is a measured step and the unmeasured ones that follow it. Averages are over whole
-    stretches: the ratio within one depends on how far it has come. The first is left out, since its
+    An interval is a measured step and the unmeasured ones that follow it. Averages are over whole
+    intervals: in an unfinished one, training steps are missing. The first is left out, since its
     measurement starts from noise and torch warms up in it.
 
     >>> costs = Costs()
@@ -53,8 +53,8 @@ class Costs:
     """
 
     def __init__(self) -> None:
-        self._stretches: deque[_Stretch] = deque(maxlen=RECENT)
-        self._now: _Stretch | None = None
+        self._intervals: deque[_Interval] = deque(maxlen=RECENT)
+        self._now: _Interval | None = None
         self._first = True
 
     def add(self, seconds: float, measuring: float, hvps: int) -> None:
@@ -62,25 +62,25 @@ class Costs:
         products were for curvature."""
         if hvps:
             if self._now and not self._first:
-                self._stretches.append(self._now)
+                self._intervals.append(self._now)
             self._first = self._now is None
-            self._now = _Stretch(measuring, hvps)
+            self._now = _Interval(measuring, hvps)
         if self._now:
             self._now.training += seconds - measuring
 
     def recent(self) -> Cost:
-        """Return the cost over the last whole stretches; at first, of the newest measurement."""
-        if self._stretches:
-            measuring = sum(stretch.measuring for stretch in self._stretches)
-            training = sum(stretch.training for stretch in self._stretches)
-            count, hvps = len(self._stretches), sum(stretch.hvps for stretch in self._stretches)
+        """Return the cost over the last whole intervals; at first, of the newest measurement."""
+        if self._intervals:
+            measuring = sum(part.measuring for part in self._intervals)
+            training = sum(part.training for part in self._intervals)
+            count, hvps = len(self._intervals), sum(part.hvps for part in self._intervals)
             ratio = measuring / training if training > 0 else math.nan
             return Cost(measuring / count, hvps / count, ratio)
         return Cost(self._now.measuring, float(self._now.hvps)) if self._now else Cost()
 
 
 @dataclass
-class _Stretch:
+class _Interval:
     measuring: float
     hvps: int
     training: float = 0.0

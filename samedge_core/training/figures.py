@@ -146,7 +146,7 @@ def _eigenvalues(history: History, columns: Columns, *, gd_edge: bool = True) ->
 
 
 def _edges(columns: Columns, gd_edge: bool) -> list[_Line]:
-    """The edge in force, named by the rules that it was the edge of, and 2/eta beside it."""
+    """The edge in force, named after the rules in force on the way, and 2/eta."""
     names = [RULES[rule].edge_name for rule in dict.fromkeys(columns["rule"].tolist())]
     lines = [_Line("edge", ", then ".join(names), *_EDGE_STYLE)]
     if gd_edge and names != [RULES["gd"].edge_name]:
@@ -213,15 +213,10 @@ def _unconverged(columns: Columns) -> list[go.Scatter]:
     lower_bounds = np.isfinite(columns["sharpness"]) & ~columns["converged"]
     if not lower_bounds.any():
         return []
-    return [
-        go.Scatter(
-            x=columns["step"][lower_bounds],
-            y=columns["sharpness"][lower_bounds],
-            name="not converged: a lower bound",
-            mode="markers",
-            marker={"symbol": "circle-open", "size": 7, "color": _SHARPNESS.colour},
-        )
-    ]
+    steps, values = (columns[name][lower_bounds] for name in ("step", "sharpness"))
+    look = {"symbol": "circle-open", "size": 7, "color": _SHARPNESS.colour}
+    name = "not converged: a lower bound"
+    return [go.Scatter(x=steps, y=values, name=name, mode="markers", marker=look)]
 
 
 def _marks(history: History, charts: Sequence[_Chart]) -> dict[str, Any]:
@@ -242,14 +237,7 @@ def _marks(history: History, charts: Sequence[_Chart]) -> dict[str, Any]:
 
 
 def _layout() -> dict[str, Any]:
-    return {
-        "template": "none",
-        "paper_bgcolor": CLEAR,
-        "plot_bgcolor": CLEAR,
-        "font": {"color": INK, "size": 14},
-        "showlegend": True,
-        "margin": {"l": 70, "r": 20, "t": 50, "b": 60},
-        "height": 420,
-        "hovermode": "x unified",
-        "hoverlabel": {"bgcolor": "#333", "font": {"color": "#fff"}},
-    }
+    layout = {"template": "none", "paper_bgcolor": CLEAR, "plot_bgcolor": CLEAR, "height": 420}
+    layout |= {"font": {"color": INK, "size": 14}, "showlegend": True}
+    layout |= {"margin": {"l": 70, "r": 20, "t": 50, "b": 60}, "hovermode": "x unified"}
+    return layout | {"hoverlabel": {"bgcolor": "#333", "font": {"color": "#fff"}}}

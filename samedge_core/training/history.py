@@ -29,23 +29,8 @@ if TYPE_CHECKING:
 SYMBOLS = {"eta": "η", "rho": "ρ", "beta": "β"}
 
 COLUMNS = (
-    "step",
-    "loss",
-    "accuracy",
-    "grad_norm",
-    "sharpness",
-    "lambda_max",
-    "residual",
-    "converged",
-    "eta",
-    "rho",
-    "gd_edge",
-    "sam_edge",
-    "edge",
-    "ratio",
-    "align_grad",
-    "align_sam",
-    "hvps",
+    *("step", "loss", "accuracy", "grad_norm", "sharpness", "lambda_max", "residual", "converged"),
+    *("eta", "rho", "gd_edge", "sam_edge", "edge", "ratio", "align_grad", "align_sam", "hvps"),
 )
 """The columns of `to_frame()` that every run has, in this order; more follow them."""
 
@@ -80,9 +65,9 @@ class Measurement:
 
     NaN stands where a quantity was not measured at this step. With mini-batches, loss, grad_norm
     and curvature belong to the current batch, or to a fixed one (`RunConfig.measure_on`); accuracy
-    is over all the data, or over the part that `Problem.evaluate` looks at. `seconds`, what
-    measuring took beyond the step itself, and `evaluation_seconds`, what accuracy and held-out data
-    took, are for status lines and not recorded: no replay repeats them.
+    is over all the data, or over the part that `Problem.evaluate` takes. `seconds` (of measuring,
+    beyond the step itself) and `evaluation_seconds` (of accuracy and held-out data) are for status
+    lines and not recorded, since no replay reproduces them.
     """
 
     step: int
@@ -111,10 +96,10 @@ class Measurement:
 
 
 class Intervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something done to the run from outside, in force from `step` on.
+    """A change of settings during a run, in force from `step` on.
 
     `changes` maps eta, rho, beta or rule to the new value, `before` to the old one. Without changes
-    it marks that the run went on in a new worker, which changes nothing in the dynamics.
+    it marks where a new worker took the run over, which alters nothing in the dynamics.
 
     Raises:
         ConfigError: a value outside its range.
@@ -133,7 +118,7 @@ class Intervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def effective(
         cls, step: int, changes: Mapping[str, Any], in_force: Hyperparameters
     ) -> Intervention | None:
-        """What `changes` change of what is in force; None when that is nothing.
+        """Return the Intervention of those `changes` that differ from what is in force, or None.
 
         Raises:
             ConfigError: a value outside its range, where they are not `Changes` already.
@@ -230,7 +215,7 @@ class History:
         return self._rows[first : self._used].copy()
 
     def before(self, step: int) -> History:
-        """The record of what was done before `step`, as if the run had come so far only."""
+        """Return a copy of the record up to `step`, exclusive: rows and interventions, no stop."""
         past = History(self.config, self.arithmetic)
         past.parameters = self.parameters
         past.extend(self._rows[: np.searchsorted(self._rows["step"][: self._used], step)])

@@ -1,4 +1,4 @@
-"""The inspection of one step of a run, made by taking its steps again. Needs torch."""
+"""The inspection of one step of a run, from a replay of its steps. Needs torch."""
 
 from __future__ import annotations
 
@@ -70,21 +70,24 @@ def inspection_at(
     now = TrainState.unpack(state.pack(), config, problem)
     batch = now.batches.next() if now.batches else problem.full_batch()
     seen = now.fixed or batch
-    slope, operator, estimate = _measure(config, problem, now, seen, step)
-    taken = slope if seen is batch else LossAndGrad.of(*problem.loss_and_gradient(now.w, batch))
+    here, operator, estimate = _measure(config, problem, now, seen, step)
+    taken = here if seen is batch else LossAndGrad.of(*problem.loss_and_gradient(now.w, batch))
     points = _points(problem, now, batch, taken.g)
-    unit = slope.g / slope.g.norm()  # NaN at g = 0
-    lines = _lines(estimate.vectors[0], slope, unit)
-    slices = _slices(problem, now.w, seen, slope, operator, lines, points, on_progress)
+    unit = here.g / here.g.norm()  # NaN at g = 0
+    v1 = estimate.vectors[0]
+    lines: dict[Along, Tensor] = {"v1": v1 if torch.dot(v1, here.g) >= 0 else -v1}
+    if here.norm:
+        lines["g"] = unit
+    slices = _slices(problem, now.w, seen, here, operator, lines, points, on_progress)
     density = None
     if with_spectrum:
-        told = partial(on_progress, "spectrum")
-        density = spectrum(operator, seed=config.seed, seconds=seconds, on_progress=told)
+        report = partial(on_progress, "spectrum")
+        density = spectrum(operator, seed=config.seed, seconds=seconds, on_progress=report)
     return Inspection(
         step=step,
         hyper=now.hyper,
-        loss=slope.loss,
-        grad_norm=slope.norm,
+        loss=here.loss,
+        grad_norm=here.norm,
         eigenvalues=estimate.values,
         residuals=estimate.residuals,
         converged=estimate.converged,
@@ -92,7 +95,7 @@ def inspection_at(
         slices=slices,
         inputs=_inputs(config, problem, now.w),
         spectrum=density,
-        fit=_fit(problem, now.w, points["next"], estimate.vectors[0]),
+        fit=_fit(problem, now.w, points["next"], v1),
     )
 
 
@@ -100,25 +103,19 @@ def _measure(
     config: RunConfig, problem: Problem, state: TrainState, batch: Batch | None, step: int
 ) -> tuple[LossAndGrad, LinearOperator, EigenEstimate]:
     """Loss, gradient and curvature at the weights; advances the tracker."""
-    slope, operator = observe(problem, state.w, batch, config.hessian_share)
-    if not slope.finite:
+    here, operator = observe(problem, state.w, batch, config.hessian_share)
+    if not here.finite:
         raise FloatingPointError(f"the loss has left the finite range at step {step:,}")
     estimate = state.tracker.measure(operator, step=step)
     if not len(estimate.vectors):
         raise FloatingPointError(f"the curvature is not finite at step {step:,}")
-    return slope, operator, estimate
-
-
-def _lines(v1: Tensor, slope: LossAndGrad, unit: Tensor) -> dict[Along, Tensor]:
-    """The slices' directions: v1 with <g, v1> >= 0 and, unless g = 0, `unit`, that of g."""
-    v1 = v1 if torch.dot(v1, slope.g) >= 0 else -v1
-    return {"v1": v1, "g": unit} if slope.norm else {"v1": v1}
+    return here, operator, estimate
 
 
 def _points(
     problem: Problem, state: TrainState, batch: Batch | None, g: Tensor
 ) -> dict[Place, Tensor]:
-    """The update's perturbed point, if the rule has one, and the next iterate."""
+    """The perturbed point of the rule, if it has one, and the next iterate, (P,) each."""
     points: dict[Place, Tensor] = {}
 
     def gradient(w: Tensor) -> Tensor:
@@ -133,7 +130,7 @@ def _slices(
     problem: Problem,
     w: Tensor,
     batch: Batch | None,
-    slope: LossAndGrad,
+    here: LossAndGrad,
     operator: LinearOperator,
     lines: dict[Along, Tensor],
     points: dict[Place, Tensor],
@@ -156,8 +153,8 @@ def _slices(
             direction,
             w=w,
             loss=loss,
-            value=slope.loss,
-            g=slope.g,
+            value=here.loss,
+            g=here.g,
             operator=operator,
             points=points,
             on_progress=progress,
@@ -201,19 +198,9 @@ def _inputs(config: RunConfig, problem: Problem, w: Tensor) -> Inputs | None:
     predicted = scores.argmax(1)
     wrong = predicted != labels
     chosen = np.argsort(~wrong, kind="stable")[:SHOWN]
-    return Inputs(
-        "probability" if likely else "output",
-        len(shown),
-        int(wrong.sum()),
-        tuple(
-            Input(
-                int(i),
-                shown[i],
-                int(labels[i]),
-                int(predicted[i]),
-                float(scores[i, predicted[i]]),
-                float(scores[i, labels[i]]),
-            )
-            for i in chosen
-        ),
-    )
+    classes = labels[chosen], predicted[chosen]
+    parts = (chosen, *classes, *(scores[chosen, of] for of in reversed(classes)))
+    examples = zip(*(part.tolist() for part in parts), strict=True)
+    kind = "probability" if likely else "output"
+    found = tuple(Input(i, shown[i], *rest) for i, *rest in examples)
+    return Inputs(kind, len(shown), int(wrong.sum()), found)

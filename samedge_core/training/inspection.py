@@ -148,7 +148,7 @@ class Inspection:
         slices: along v1 and along g; without the latter at g = 0.
         inputs: of an image problem, else None.
         fit: of a network of one input and one output, else None.
-        spectrum: where it was asked for.
+        spectrum: unless the inspection was made without.
     """
 
     step: int
@@ -181,7 +181,7 @@ class Inspection:
 
 @dataclass(frozen=True)
 class SpectrumAtStep:
-    """What of an Inspection its spectrum is shown with, as the server keeps it: no pictures."""
+    """The parts of an Inspection that its spectrum is drawn with; small, so the server keeps it."""
 
     step: int
     hyper: Hyperparameters
@@ -191,7 +191,7 @@ class SpectrumAtStep:
 
     @classmethod
     def of(cls, made: Inspection) -> SpectrumAtStep | None:
-        """That of an inspection; None without a spectrum."""
+        """Return it for an inspection; None if that has no spectrum."""
         if made.spectrum is None:
             return None
         return cls(made.step, made.hyper, made.edge, made.eigenvalues, made.spectrum)

@@ -31,12 +31,11 @@ CONVERGED_FACTOR = 1e-12
 
 
 def build_problem(config: RunConfig, arithmetic: kernels.Arithmetic | None = None) -> Problem:
-    """The problem that `config` names; in compiled arithmetic, as by default, once the kernels are
-    compiled.
+    """Return the problem that `config` names; waits for the kernels unless `arithmetic` is "plain".
 
     Raises:
         ConfigError, DataError: as `registry.build`.
-        RuntimeError: they can't be compiled.
+        RuntimeError: the kernels can't be compiled.
     """
     arithmetic = arithmetic or ("compiled" if kernels.FOLDER else "plain")
     if arithmetic == "compiled":
@@ -57,7 +56,7 @@ def measurements(
 ) -> Generator[Measurement | Intervention, None, Stop]:
     """Train from `state` (advanced in place) and yield what happens, in order.
 
-    Before each step, `changes(step)` is asked for changes of eta, rho, beta or rule; each is in
+    Before each step, `changes(step)` gives changes of eta, rho, beta or rule; each is in
     force from that step on and is yielded as an Intervention. Then the step's Measurement follows.
     The caller paces and pauses the run by when it asks for the next item. Returns the Stop.
 
@@ -101,7 +100,7 @@ def run(
     Raises:
         ConfigError: this machine lacks the device; or precision or device are set to another one
             than that of `problem`.
-        DataError: the data can't be had or can't be used.
+        DataError: the data can't be downloaded or can't be used.
     """
     if problem is None:
         problem = build_problem(config, arithmetic)
@@ -130,7 +129,7 @@ def run(
 
 
 def _config_of(problem: Problem, config: RunConfig) -> RunConfig:
-    """`config` as it holds for a problem that was handed in."""
+    """`config` as it holds for a problem passed to `run`, with its precision and device."""
     named = config.problem != OWN_PROBLEM and problem.made_from == made_from(
         config.problem, config.options, seed=config.seed, dtype=config.dtype, device=config.device
     )
@@ -157,22 +156,22 @@ def _advance(
 ) -> tuple[Measurement, Stop | None]:
     """Measure at w_t, then take the step to w_t+1."""
     batch = state.batches.next() if state.batches else problem.full_batch()
-    seen = state.fixed or batch  # what is measured need not be what the step is taken on
-    shown = operator = None
+    measured = state.fixed or batch  # the step may be on another batch
+    here = operator = None
     watch = _Stopwatch()
     if state.cadence.due(state.step):
-        shown, operator = observe(problem, state.w, seen, config.hessian_share)
+        here, operator = observe(problem, state.w, measured, config.hessian_share)
     apart = watch.lap()
-    taken = shown if seen is batch else None
+    taken = here if measured is batch else None
     taken = taken or LossAndGrad.of(*problem.loss_and_gradient(state.w, batch))
-    shown = taken if seen is batch else shown
-    row = Measurement(state.step, *((shown.loss, shown.norm) if shown else (math.nan, math.nan)))
+    here = taken if measured is batch else here
+    row = Measurement(state.step, *((here.loss, here.norm) if here else (math.nan, math.nan)))
     if state.first_loss is None:
         state.first_loss, state.first_grad_norm = taken.loss, taken.norm
     stop = _stop(state, taken)
     if not taken.finite:
         return row, stop
-    if operator is None or shown is None:
+    if operator is None or here is None:
         state.cadence.saw(state.step, taken.norm)
         _step(problem, state, batch, taken.g)
         return row, stop
@@ -180,17 +179,17 @@ def _advance(
     estimate = state.tracker.measure(operator, step=state.step)
     state.cadence.measured(state.step, estimate.sharpness, taken.norm)
     # SAM's gradient on the measured batch; where that is the step's own, the step has it
-    uphill = None if shown is taken else _updated(problem, state, seen, shown.g).perturbed_gradient
+    sam_g = None if here is taken else _updated(problem, state, measured, here.g).perturbed_gradient
     row.seconds = watch.lap()
     whole = not config.batch_size and config.hessian_share == 1
     _evaluate(row, problem, state.w, operator if whole else None)
     row.evaluation_seconds = watch.lap()
     step = _step(problem, state, batch, taken.g)
     watch.lap()
-    uphill = step.perturbed_gradient if shown is taken else uphill
-    _record(row, estimate, config.top_k, shown, uphill)
+    sam_g = step.perturbed_gradient if here is taken else sam_g
+    _record(row, estimate, config.top_k, here, sam_g)
     # where the step needs the gradient that came with it, the operator is no cost of measuring
-    row.seconds += watch.lap() + (0.0 if shown is taken else apart)
+    row.seconds += watch.lap() + (0.0 if here is taken else apart)
     return row, stop
 
 
@@ -217,13 +216,13 @@ def _step(problem: Problem, state: TrainState, batch: Batch | None, g: Tensor) -
 
 def _evaluate(row: Measurement, problem: Problem, w: Tensor, whole: Operator | None) -> None:
     if problem.classes:
-        seen = whole if isinstance(whole, ExplicitOperator) else None
-        row.accuracy = problem.evaluate(w, seen).accuracy
+        explicit = whole if isinstance(whole, ExplicitOperator) else None
+        row.accuracy = problem.evaluate(w, explicit).accuracy
     row.held_out_loss, row.held_out_accuracy = problem.evaluate_held_out(w)
 
 
 def _record(
-    row: Measurement, estimate: EigenEstimate, top_k: int, seen: LossAndGrad, uphill: Tensor | None
+    row: Measurement, estimate: EigenEstimate, top_k: int, here: LossAndGrad, sam_g: Tensor | None
 ) -> None:
     row.lambda_max = estimate.value
     row.residual = estimate.residual
@@ -231,10 +230,10 @@ def _record(
     row.hvps = estimate.products
     row.others = tuple(float(v) for v in estimate.values[1:])
     vectors = estimate.vectors
-    row.align_grad, row.align_grad_k = _alignments(seen.g, seen.norm, vectors, top_k)
-    if uphill is not None:
-        norm = float(vector_norm(uphill))
-        row.align_sam, row.align_sam_k = _alignments(uphill, norm, vectors, top_k)
+    row.align_grad, row.align_grad_k = _alignments(here.g, here.norm, vectors, top_k)
+    if sam_g is not None:
+        norm = float(vector_norm(sam_g))
+        row.align_sam, row.align_sam_k = _alignments(sam_g, norm, vectors, top_k)
 
 
 def _alignments(g: Tensor, norm: float, vectors: Tensor, top_k: int) -> tuple[float, float]:
@@ -246,17 +245,17 @@ def _alignments(g: Tensor, norm: float, vectors: Tensor, top_k: int) -> tuple[fl
     return abs(shares[0]), math.hypot(*shares[:top_k]) if top_k > 1 else math.nan
 
 
-def _stop(state: TrainState, slope: LossAndGrad) -> Stop | None:
-    """Whether the step that is taken now is the last."""
+def _stop(state: TrainState, taken: LossAndGrad) -> Stop | None:
+    """The Stop if this step diverged or converged, else None."""
     assert state.first_loss is not None
     assert state.first_grad_norm is not None
-    if not slope.finite:
+    if not taken.finite:
         what = f"diverged: the loss left the finite range at step {state.step:,}"
         return Stop(StopReason.DIVERGED, state.step, what)
-    if slope.loss > DIVERGED_FACTOR * max(1.0, state.first_loss):
-        what = f"diverged: the loss is {slope.loss:.3g} at step {state.step:,}"
+    if taken.loss > DIVERGED_FACTOR * max(1.0, state.first_loss):
+        what = f"diverged: the loss is {taken.loss:.3g} at step {state.step:,}"
         return Stop(StopReason.DIVERGED, state.step, what)
-    if slope.norm <= CONVERGED_FACTOR * state.first_grad_norm:
-        what = f"converged: the gradient norm is {slope.norm:.3g} at step {state.step:,}"
+    if taken.norm <= CONVERGED_FACTOR * state.first_grad_norm:
+        what = f"converged: the gradient norm is {taken.norm:.3g} at step {state.step:,}"
         return Stop(StopReason.CONVERGED, state.step, what)
     return None

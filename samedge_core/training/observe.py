@@ -1,4 +1,4 @@
-"""Loss and gradient at one w and, where the sharpness is measured, the Hessian."""
+"""Loss, gradient and Hessian at one w."""
 
 from __future__ import annotations
 

@@ -78,15 +78,11 @@ def _usam(
 
 
 def _perturbed(
-    w: Tensor,
-    g: Tensor,
-    velocity: Tensor,
-    hyper: Hyperparameters,
-    gradient: Gradient,
-    direction: Tensor,
+    w: Tensor, g: Tensor, velocity: Tensor, hyper: Hyperparameters, gradient: Gradient, u: Tensor
 ) -> Step:
-    # at rho = 0 that point is w: taking g itself makes SAM equal GD bit for bit, at GD's price
-    perturbed = g if hyper.rho == 0 else gradient(w + hyper.rho * direction)
+    """The step against the gradient at w + rho u."""
+    # at rho = 0 that point is w: taking g itself makes SAM equal GD bit for bit, at GD's cost
+    perturbed = g if hyper.rho == 0 else gradient(w + hyper.rho * u)
     return Step(w - hyper.eta * perturbed, velocity, perturbed)
 
 

@@ -13,8 +13,8 @@ from samedge_core.training.history import Intervention
 
 @dataclass(frozen=True)
 class Replay:
-    """What it takes to replay a run: `samedge_core.run(config, interventions=interventions,
-    arithmetic=arithmetic)`. Arithmetic None: a replay may use either."""
+    """The arguments that replay a run: `samedge_core.run(config, interventions=interventions,
+    arithmetic=arithmetic)`; arithmetic None takes the one that is ready."""
 
     config: RunConfig
     interventions: tuple[Intervention, ...] = ()
@@ -24,10 +24,10 @@ class Replay:
 def as_recorded(
     config: RunConfig, interventions: Iterable[Intervention]
 ) -> tuple[Intervention, ...]:
-    """The interventions as a run of `config` records them.
+    """Return the interventions as a run of `config` records them.
 
-    Sorted by step, with `before` filled in; without changes to what is in force anyway, and without
-    what lies at or after the step cap, which never happens.
+    Sorted by step, with `before` filled in; without values that are in force already, and without
+    those at or after the step cap, which the run never reaches.
     """
     current = config.hyperparameters
     recorded = []
@@ -42,7 +42,7 @@ def as_recorded(
 def changes_at(
     interventions: Iterable[Intervention],
 ) -> Callable[[int], Sequence[Mapping[str, Any]]]:
-    """The function from a step to what is to change at it."""
+    """Return the function from a step to the changes planned for it."""
     planned: dict[int, list[Mapping[str, Any]]] = {}
     for item in interventions:
         planned.setdefault(item.step, []).append(item.changes)

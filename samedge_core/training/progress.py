@@ -1,4 +1,4 @@
-"""How far a run is: a bar for terminals and notebooks, and its newest figures in words."""
+"""Progress of a run: a bar for terminals and notebooks, and its newest figures in words."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ End = TypeVar("End")
 
 @contextmanager
 def bar(history: History, costs: Costs | None = None) -> Iterator[OnRow]:
-    """A tqdm bar up to the step cap; yields the function that each row is handed to, after it was
-    appended to `history`. A notebook with ipywidgets draws it as a widget."""
+    """Show a tqdm bar up to the step cap; yields the function to call with each row once it is in
+    `history`. A notebook with ipywidgets draws the bar as a widget."""
     from tqdm.auto import tqdm  # on first use: only where a bar is drawn
 
     done, cap, due = history.last_step + 1, history.config.steps, every(BAR_SECONDS)
@@ -49,7 +49,7 @@ def with_bar(items: Generator[Item, None, End], history: History) -> Generator[I
 
 
 def every(seconds: float) -> Callable[[], bool]:
-    """A function that says whether `seconds` have passed since it last said so; true at first."""
+    """Return a function that is true at first, then whenever `seconds` have passed since then."""
     last = -seconds
 
     def due() -> bool:

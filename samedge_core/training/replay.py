@@ -15,7 +15,7 @@ from samedge_core.training.stop import Stop
 
 
 class _Reached(Exception):
-    """The step is next, and the changes at it are made."""
+    """Raised before the update of the wanted step, after its changes."""
 
 
 def replay_to(
@@ -29,7 +29,7 @@ def replay_to(
 ) -> Stop | None:
     """Advance `state` in place to `step`, before its update, with the changes made there in force.
 
-    Returns the Stop if the run ends with the step before, else None; it can go on from `state`.
+    Returns the Stop if the run ends with the step before, else None: the run continues from there.
 
     Args:
         interventions: of the whole run; those before the state are left out.

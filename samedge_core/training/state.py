@@ -64,23 +64,12 @@ class TrainState:
 
     def pack(self) -> bytes:
         """Return the state as bytes that hold no code, for `unpack`."""
-        return packing.pack(
-            _mapped(
-                {
-                    "step": self.step,
-                    "w": self.w,
-                    "velocity": self.velocity,
-                    "hyper": asdict(self.hyper),
-                    "batches": self.batches.state() if self.batches else None,
-                    "tracker": self.tracker.state(),
-                    "cadence": self.cadence.state(),
-                    "first_loss": self.first_loss,
-                    "first_grad_norm": self.first_grad_norm,
-                },
-                Tensor,
-                lambda tensor: tensor.detach().cpu().numpy(),
-            )
-        )
+        state = {name: getattr(self, name) for name in ("step", "w", "velocity")}
+        state["hyper"] = asdict(self.hyper)
+        state["batches"] = self.batches.state() if self.batches else None
+        state |= {"tracker": self.tracker.state(), "cadence": self.cadence.state()}
+        state |= {"first_loss": self.first_loss, "first_grad_norm": self.first_grad_norm}
+        return packing.pack(_mapped(state, Tensor, lambda tensor: tensor.detach().cpu().numpy()))
 
     @classmethod
     def unpack(cls, packed: bytes, config: RunConfig, problem: Problem) -> TrainState:

@@ -1,4 +1,4 @@
-"""Why a run is not going on: a name for code, a sentence with a remedy for people."""
+"""Why a run stopped: a name for code, a sentence with a remedy for people."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StopReason(Enum):
     @property
     def remedy(self) -> str:
         """What a person can do to go on."""
-        return _REMEDIES[self]
+        return _REMEDIES.get(self, _RESUME)
 
     @property
     def resumable(self) -> bool:
@@ -32,16 +32,12 @@ class StopReason(Enum):
         return self not in _FINAL
 
 
-# of a run on a page as of one in a script: they have neither buttons nor commands in common
+# of a run on a page and in a script alike, so neither buttons nor commands are named
 _RESUME = "resume it from the last snapshot; nothing recorded is lost"
-_REMEDIES = {
+_REMEDIES = {  # other than that
     StopReason.DIVERGED: "lower the step size η (or ρ) and start again",
     StopReason.CONVERGED: "start again with another η, ρ or initial point",
     StopReason.STEP_CAP: "raise the step cap or resume, or change a setting and start again",
-    StopReason.STOPPED: _RESUME,
-    StopReason.WORKER_LOST: _RESUME,
-    StopReason.UNWATCHED: _RESUME,
-    StopReason.INTERRUPTED: _RESUME,
     StopReason.ELSEWHERE: "fork it here, or wait until it has stopped there",
     StopReason.FAILED: "change the setting that the message names and start again",
 }

@@ -13,9 +13,9 @@ def thin(
 ) -> NDArray[np.int64]:
     """Return the indices, growing, of at most `most` rows of the `watched` columns, each (n,).
 
-    These are both ends and, in every bucket of rows, the least and the greatest finite value of
-    each column: plain striding aliases the oscillation at the edge of stability, the very thing to
-    be seen. Rows `around` a change stay too; of more than half of `most` can hold, the newest.
+    Kept are both ends and, in every bucket of rows, the least and the greatest finite value of each
+    column: plain striding would alias the oscillation at the edge of stability. Rows `around` a
+    change are kept too, the newest of them up to half of `most`.
     """
     rows, per_bucket = len(watched[0]), 2 * len(watched)
     if rows <= most:

@@ -8,16 +8,14 @@ from __future__ import annotations
 from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.lessons import observations
 from samedge_core.experiments.lessons.lesson import Knob, Lesson
-from samedge_core.experiments.presets import PRESETS
+from samedge_core.experiments.presets import PRESETS, settings
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.plan import Replay
 
 HALVED_AT = 500
-_BOWL = RunConfig(
-    problem="quadratic", options={"eigenvalues": (5.0, 2.0, 0.6)}, rule="gd", eta=0.42, steps=200
-)
-_STEPPED = RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.4, seed=15, steps=1500)
+_BOWL = settings("quadratic", "gd", eta=0.42, steps=200, eigenvalues=(5.0, 2.0, 0.6))
+_STEPPED = settings("chebyshev-mlp", "gd", eta=0.4, seed=15, steps=1500)
 
 
 def _one(config: RunConfig) -> tuple[Replay, ...]:

@@ -29,8 +29,7 @@ class Knob:
 
 @dataclass(frozen=True)
 class Lesson:
-    """A question with its answers. Which one is right is not written down: it is observed in the
-    runs.
+    """A question with its answers. The right one is not stored: it is read off the runs.
 
     Attributes:
         name: slug, for links.

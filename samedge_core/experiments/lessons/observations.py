@@ -21,11 +21,11 @@ VANISHED, ARRIVED = 0.01, 0.05  # of what a loss or gradient norm began with
 
 @dataclass(frozen=True)
 class Outcome:
-    """What runs have shown.
+    """The result of a lesson's runs.
 
     Attributes:
-        answer: place of the answer that is true of them; None where none is.
-        words: what was measured.
+        answer: index of the answer that the runs confirm, or None.
+        words: the measured numbers.
     """
 
     answer: int | None
