@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from samedge_core import __version__
 from samedge_core.cli.common import PROGRAM, Exit, add_command, say
 from samedge_core.cli.serve import LOCAL
+from samedge_core.curvature import kernels
 from samedge_core.store.settings import HOME, StoreSettings
 from samedge_core.worker.settings import Settings
 
@@ -99,9 +100,17 @@ def _device() -> _Finding:
 
 
 def _compiled() -> _Finding:
-    kept = _ROOT / "samedge_core" / "curvature" / "__pycache__"  # by numba, as its index files
-    later = f"not yet: `{sys.executable} -m samedge_core.training.warmup` does it, or the first run"
-    return _Finding("compiled", "yes" if any(kept.glob("*.nbi")) else later)
+    if kernels.FOLDER is None:
+        remedy = "set NUMBA_CACHE_DIR to a folder that you can write to; runs are slower without"
+        return _Finding("compiled", kernels.why_plain(), remedy)
+    try:
+        missing = [dtype for dtype in kernels.DTYPES if not kernels.ready(dtype)]
+    except metadata.PackageNotFoundError as error:  # said above, with its remedy
+        return _Finding("compiled", f"not known without {error.name}")
+    if not missing:
+        return _Finding("compiled", f"yes, in {kernels.FOLDER}")
+    warmup = f"`{sys.executable} -m samedge_core.training.warmup` does it, or the first run"
+    return _Finding("compiled", f"not yet for {' and '.join(missing)}: {warmup}")
 
 
 def _home() -> _Finding:

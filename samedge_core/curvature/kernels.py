@@ -88,6 +88,13 @@ def why_plain() -> str:
     return "the fast kernels were still compiling when it started"
 
 
+def outlook(dtype: str) -> str:
+    """What becomes of the kernels while such a run goes on, for its page."""
+    if ready(dtype):
+        return "a new run takes the fast kernels"
+    return "compiling takes about two minutes, once" if FOLDER and not _failed else ""
+
+
 # --- compiling ------------------------------------------------------------------------------
 
 _process: subprocess.Popen[bytes] | None = None
@@ -95,9 +102,9 @@ _failed = False
 
 
 def compile_in_background() -> None:
-    """Start a process that compiles what is not ready; at most one for this process."""
+    """Start a process that compiles what is not ready, unless one does so or has failed to."""
     global _process
-    if FOLDER and _process is None and not all(map(ready, DTYPES)):
+    if FOLDER and _process is None and not _failed and not all(map(ready, DTYPES)):
         _process = subprocess.Popen(_command(), env=_environ(), stdin=subprocess.DEVNULL)
         # what it has compiled by then is kept; whoever reads this process's output sees its end
         atexit.register(_process.terminate)
@@ -123,7 +130,8 @@ def require(dtype: str) -> None:
     if ready(dtype):
         return
     if FOLDER:
-        _log.warning("compiling the fast kernels for %s; this takes a minute or two, once", dtype)
+        # without a handler, as in a script, a warning is what Python shows on standard error
+        _log.warning("compiling the fast kernels for %s: about two minutes, once", dtype)
         subprocess.run(_command(dtype), env=_environ(), stdin=subprocess.DEVNULL, check=False)
     if not ready(dtype):
         reason = "the log says why" if FOLDER else "there is no folder to keep compiled code in"
