@@ -102,14 +102,15 @@ def _device() -> _Finding:
 def _compiled() -> _Finding:
     if kernels.FOLDER is None:
         remedy = "set NUMBA_CACHE_DIR to a folder that you can write to; runs are slower without"
-        return _Finding("compiled", f"no: {kernels.why_plain()}", remedy)
+        return _Finding("compiled", kernels.why_plain(), remedy)
     try:
         missing = [dtype for dtype in kernels.DTYPES if not kernels.ready(dtype)]
-    except metadata.PackageNotFoundError as error:
-        return _Finding("compiled", f"not known: {error}")
-    command = f"`{sys.executable} -m samedge_core.training.warmup`"
-    later = f"not yet for {', '.join(missing)}: {command} does it, or the first start"
-    return _Finding("compiled", later if missing else f"yes, in {kernels.FOLDER}")
+    except metadata.PackageNotFoundError as error:  # said above, with its remedy
+        return _Finding("compiled", f"not known without {error.name}")
+    if not missing:
+        return _Finding("compiled", f"yes, in {kernels.FOLDER}")
+    warmup = f"`{sys.executable} -m samedge_core.training.warmup` does it, or the first run"
+    return _Finding("compiled", f"not yet for {' and '.join(missing)}: {warmup}")
 
 
 def _home() -> _Finding:

@@ -82,6 +82,13 @@ def why_plain() -> str:
     return "the fast kernels were still compiling when it started"
 
 
+def outlook(dtype: str) -> str:
+    """What becomes of the kernels while such a run goes on, for its page."""
+    if ready(dtype):
+        return "a new run takes the fast kernels"
+    return "compiling takes about two minutes, once" if FOLDER and not _failed else ""
+
+
 # --- compiling ------------------------------------------------------------------------------
 
 _process: subprocess.Popen[bytes] | None = None
@@ -89,9 +96,9 @@ _failed = False
 
 
 def compile_in_background() -> None:
-    """Start a process that compiles what is not ready, unless this process has started one."""
+    """Start a process that compiles what is not ready, unless one does so or has failed to."""
     global _process
-    if FOLDER and _process is None and not all(map(ready, DTYPES)):
+    if FOLDER and _process is None and not _failed and not all(map(ready, DTYPES)):
         _process = _start()
         # numba keeps what is compiled by then; the output pipe that it inherits closes with it
         atexit.register(_process.terminate)
@@ -117,7 +124,8 @@ def require(dtype: str) -> None:
     if ready(dtype):
         return
     if FOLDER:
-        _log.warning("compiling the fast kernels for %s; this takes a minute or two, once", dtype)
+        # without a handler, as in a script, a warning is what Python shows on standard error
+        _log.warning("compiling the fast kernels for %s: about two minutes, once", dtype)
         _start(dtype).wait()
     if not ready(dtype):
         reason = "the log says why" if FOLDER else "there is no folder to keep compiled code in"

@@ -66,9 +66,11 @@ class LiveRun:
     @property
     def arithmetic(self) -> str:
         """What there is to say of its arithmetic; empty where all is as usual."""
+        dtype = self.config.dtype
         if self.record.arithmetic == "plain":
-            return f"plain arithmetic: {self.record.machine.get(PLAIN_BECAUSE, 'its own choice')}"
-        waits = self.phase is Phase.STARTING and not kernels.ready(self.config.dtype)
+            why = self.record.machine.get(PLAIN_BECAUSE, "its own choice")
+            return "; ".join(filter(None, [f"plain arithmetic: {why}", kernels.outlook(dtype)]))
+        waits = self.phase is Phase.STARTING and not kernels.ready(dtype)
         return "the fast kernels, with which it began, are compiled first" if waits else ""
 
     def seen_for(self, seconds: float) -> bool:

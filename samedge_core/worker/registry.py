@@ -52,7 +52,8 @@ class RunRegistry:
         self._sessions = itertools.count(1)  # never repeated: workers go from run to run
         self._gradient_seconds: float | None = None
         self._closed = threading.Event()
-        kernels.compile_in_background()
+        if not self.settings.spares:  # else once the first is ready: both would load torch at once
+            kernels.compile_in_background()
         self._pool = WorkerPool(self.settings.spares, self._on_report, self._on_lost)
         self._pool.fill(all_of_them=True)
         threading.Thread(target=self._keep_house, daemon=True).start()
@@ -408,6 +409,7 @@ class RunRegistry:
             if isinstance(report, messages.Ready):
                 known = self._gradient_seconds or report.gradient_seconds
                 self._gradient_seconds = min(known, report.gradient_seconds)
+                kernels.compile_in_background()
             run = next((r for r in self._runs.values() if r.worker is worker), None)
             if run is None or getattr(report, "session", None) != run.session:
                 return

@@ -9,6 +9,7 @@ import pytest
 
 import samedge_core as se
 from samedge_core.cli import doctor, main
+from samedge_core.curvature import kernels
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +56,46 @@ def test_packages_that_are_missing_or_of_another_version(capsys, monkeypatch):
     assert re.search(r'^wrong +streamlit +1\.68\.0\n +-> .* "streamlit==1\.67\.\*"$', said, re.M)
     assert re.search(r'^wrong +tqdm +not installed\n +-> .* install "tqdm<', said, re.M)
     assert said.endswith("\n2 to mend.\n")
+
+
+def test_what_is_compiled(capsys, monkeypatch, tmp_path):
+    def said() -> str:
+        main(["doctor"])
+        return found(capsys)["compiled"]
+
+    monkeypatch.setattr(kernels, "FOLDER", tmp_path)  # of which the note tells, not numba's files
+    (tmp_path / "tracker.go_on-100.py311.nbi").touch()
+    assert said().startswith("ok: not yet for float32 and float64: `")
+    with kernels.compiling():
+        kernels.compiled("float32")
+    assert said().startswith("ok: not yet for float64: `")
+    assert said().endswith("samedge_core.training.warmup` does it, or the first run")
+    kernels.compiled("float64")
+    assert said() == f"ok: yes, in {tmp_path}"
+
+
+def test_where_nothing_compiled_can_be_kept(capsys, monkeypatch):
+    monkeypatch.setattr(kernels, "FOLDER", None)
+    assert main(["doctor"]) == 1
+    text = "there is no folder to keep compiled code in"
+    pattern = rf"^wrong +compiled +{text}\n +-> set NUMBA_CACHE_DIR to a folder"
+    assert re.search(pattern, capsys.readouterr().out, re.M)
+
+
+def test_what_is_compiled_is_not_known_without_the_compiler(capsys, monkeypatch, tmp_path):
+    def version(name: str) -> str:
+        if name == "numba":
+            raise metadata.PackageNotFoundError(name)
+        return installed(name)
+
+    monkeypatch.setattr(kernels, "FOLDER", tmp_path)
+    with kernels.compiling():
+        kernels.compiled("float32")
+    installed = metadata.version
+    monkeypatch.setattr(metadata, "version", version)
+    kernels._key.cache_clear()
+    assert main(["doctor"]) == 1
+    assert found(capsys)["compiled"] == "ok: not known without numba"
 
 
 def test_what_is_installed_knows_what_it_needs(monkeypatch, tmp_path):

@@ -106,6 +106,25 @@ def test_that_they_cannot_be_compiled_is_said(folder, monkeypatch):
     assert kernels.compiled_in_background()
     assert not kernels.compiled_in_background()
     assert "could not be compiled" in kernels.why_plain()
+    kernels.compile_in_background()  # asked again with each worker: what failed is not repeated
+    assert kernels._process is None
+    assert kernels.outlook("float32") == ""
+
+
+def test_a_script_that_waits_says_so_where_a_person_sees_it(tmp_path):
+    script = """
+import sys
+from samedge_core.curvature import kernels
+code = "from samedge_core.curvature import kernels as k; k._note([]); k.compiled('float32')"
+kernels._command = lambda *dtypes: [sys.executable, "-c", code]
+kernels.require("float32")
+kernels.require("float32")
+"""
+    environ = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environ, check=True, capture_output=True, text=True)
+    assert done.stderr == "compiling the fast kernels for float32: about two minutes, once\n"
+    assert done.stdout == ""
 
 
 def test_one_process_compiles_in_the_background_and_gives_way(folder, monkeypatch):
@@ -119,6 +138,7 @@ def test_one_process_compiles_in_the_background_and_gives_way(folder, monkeypatc
         assert not kernels.compiled_in_background()
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == kernels.NICENESS
         assert "still compiling" in kernels.why_plain()
+        assert kernels.outlook("float32") == "compiling takes about two minutes, once"
     finally:
         process.kill()
         process.wait()
@@ -131,6 +151,7 @@ def test_nothing_is_started_where_all_is_ready(folder, monkeypatch):
     command(monkeypatch, "")
     kernels.compile_in_background()
     assert kernels._process is None
+    assert kernels.outlook("float32") == "a new run takes the fast kernels"
 
 
 def test_without_a_folder_all_is_plain(monkeypatch):
@@ -138,6 +159,7 @@ def test_without_a_folder_all_is_plain(monkeypatch):
     assert not kernels.ready("float32")
     assert kernels.at_hand("float32") == "plain"
     assert "no folder" in kernels.why_plain()
+    assert kernels.outlook("float32") == ""
     with pytest.raises(RuntimeError, match="there is no folder to keep compiled code in"):
         kernels.require("float32")
     kernels.compile_in_background()

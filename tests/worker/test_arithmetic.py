@@ -1,5 +1,6 @@
 """A run keeps the arithmetic that it began with, whatever is compiled by then."""
 
+import threading
 from contextlib import closing
 
 import numpy as np
@@ -80,16 +81,30 @@ def test_the_two_have_other_digits_of_the_same_numbers(plain, compiled):
 def test_a_run_that_starts_before_is_plain_and_stays_so(registry, state, plain, compiled):
     first = registry.start(CONFIG)
     assert registry.view(first).arithmetic == (
-        "plain arithmetic: the fast kernels were still compiling when it started"
+        "plain arithmetic: the fast kernels were still compiling when it started; "
+        "compiling takes about two minutes, once"
     )
     assert bits(ended(registry, first)) == plain
     state.compiled = True
     fork = registry.fork(first, FORKED)
     assert bits(ended(registry, fork)) == plain
     assert "still compiling" in registry.view(fork).arithmetic
+    assert registry.view(fork).arithmetic.endswith("; a new run takes the fast kernels")
     later = registry.start(CONFIG)
     assert registry.view(later).arithmetic == ""
     assert bits(ended(registry, later)) == compiled
+
+
+@pytest.mark.parametrize("spares", [0, 1])
+def test_compiling_begins_when_it_delays_no_worker(state, monkeypatch, spares):
+    """Both would load torch at once; without spares, none is loading before the first run."""
+    begun = []
+    here = threading.current_thread
+    monkeypatch.setattr(kernels, "compile_in_background", lambda: begun.append(here()))
+    with closing(RunRegistry(Settings(spares=spares))) as registry:
+        assert (here() in begun) == (spares == 0)
+        ended(registry, registry.start(CONFIG))
+        assert {*begun} - {here()}  # on the thread that hears of a worker
 
 
 def test_what_is_recorded_says_so(registry, state, plain):
