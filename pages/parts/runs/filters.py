@@ -1,4 +1,4 @@
-"""What is asked for: the boxes over the table, as a Query."""
+"""The search box and the filters over the table, as a Query."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -42,17 +42,11 @@ def draw(removed: int) -> Query:
         "the beginning of the id.",
     )
     with problem:
-        chosen_problem = _choice(
-            "Problem",
-            {n: s.title for n, s in PROBLEMS.items()},
-            "Only runs of this model and data.",
-        )
+        problems = {name: spec.title for name, spec in PROBLEMS.items()}
+        chosen_problem = _choice("Problem", problems, "Only runs of this model and data.")
     with rule:
-        chosen_rule = _choice(
-            "Rule",
-            {name: name.upper() for name in RULES},
-            "Only runs with this update rule at the end.",
-        )
+        rules = {name: rule.short for name, rule in RULES.items()}
+        chosen_rule = _choice("Rule", rules, "Only runs with this update rule at the end.")
     with status:
         chosen_status = _choice("Status", STATUSES, "Interrupted: its server is gone.")
     known = source.opened().catalogue.known_tags()
@@ -89,7 +83,7 @@ def _choice(label: str, titles: Mapping[Name, str], help: str) -> Name | None:
         label,
         list(titles),
         index=None,
-        format_func=lambda name: titles[name],
+        format_func=titles.__getitem__,
         key=f"runs:{label.lower()}",
         placeholder="any",
         on_change=to_first_page,
