@@ -55,7 +55,7 @@ def main() -> None:
     if not navigation.embedded():
         _sidebar()
     config, complaint = _config()
-    # read once: the buttons and what the fragment compares with must tell of the same moment
+    # read once: the buttons and what the fragment compares with must describe the same moment
     views = session.glances()
     _head(config, views)
     # messages come and go in a container of their own: what changes its place on the page is
@@ -95,8 +95,8 @@ def _sidebar() -> None:
 
 
 def _config() -> tuple[RunConfig | None, str]:
-    """The settings as entered; or None while one of them can't be used, be it for one run of a
-    comparison only, and why."""
+    """The settings as entered and an empty text; or None, and why one of them can't be used, for
+    one run of a comparison at least."""
     try:
         config = controls.current()
         if comparison := session.comparison():

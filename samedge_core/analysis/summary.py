@@ -9,6 +9,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from samedge_core.theory.rules import RULES
 from samedge_core.training.history import History
 
 EDGE_PHASE = 0.95
@@ -110,7 +111,7 @@ def in_words(summary: Summary) -> list[tuple[str, str]]:
 
 def as_html(history: History) -> str:
     """The run as notebooks show it: its name, why it ended, and its summary; all text escaped."""
-    name = f"{history.config.rule.upper()} on {history.config.problem}"
+    name = f"{RULES[history.config.rule].short} on {history.config.problem}"
     stop = history.stop._repr_html_() if history.stop else "<p>The run has not ended.</p>"
     rows = "".join(
         f"<tr><td>{escape(label)}</td><td>{escape(value)}</td></tr>"

@@ -141,17 +141,17 @@ def sort_by(column: str) -> None:
 
 
 def page() -> int:
-    """From 1."""
+    """The page of the table, from 1."""
     return st.session_state.get(PAGE, 1)
 
 
 def to_first_page() -> None:
-    """What is listed has changed."""
+    """Show the first page of the table: other runs are listed now."""
     st.session_state[PAGE] = 1
 
 
 def draw_pages(total: int) -> None:
-    """How many runs there are, and the way to the others."""
+    """The number of runs, and buttons for the other pages of the table."""
     first = (page() - 1) * PAGE_ROWS
     count = f"{total:,} run{'s' if total != 1 else ''}"
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -29,7 +29,7 @@ Drawn = tuple[Group, Mapping[str, Line]]
 
 
 def draw(runs: Sequence[Compared], selected: int) -> None:
-    """The choices, and the charts; `selected` runs were asked for."""
+    """The choices, and the charts of `runs`, out of `selected` ones."""
     by, over, log_y, edges = _choices(runs)
     with st.container():  # messages come and go in here, so that the charts keep their place
         if selected > len(runs):
@@ -109,7 +109,7 @@ def _means(over: Axis) -> str:
 
 
 def _read(groups: Sequence[Group], over: Axis) -> list[Drawn]:
-    """What can be read, and a message for each group that can't."""
+    """The lines of the groups, and a message for each that can't be read."""
     found = []
     for group in groups:
         try:
