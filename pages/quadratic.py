@@ -1,4 +1,6 @@
-"""SAMEdge, quadratic intuition: rediscover the SAM-edge by hand, without waiting."""
+"""SAMEdge, quadratic intuition: find the SAM-edge by hand, on losses of one or two weights."""
+
+from typing import Any
 
 import streamlit as st
 
@@ -59,33 +61,22 @@ def _body(preset: str | None) -> None:
         on_move=state.change,
         font=font,
     )
-    simulated = SIMULATED.get(values["part"])
-    runs = simulated.runs(values) if simulated else {}
+    part = values["part"]
+    runs = SIMULATED[part].runs(values) if part in SIMULATED else {}
     with st.container():  # sentences come and go in here, so that the figures keep their place
         for remark in remarks(values, runs):
             st.markdown(f":orange-badge[:material/lightbulb:] {remark}")
-    if values["part"] == "derivation":
-        figures.figures(
-            derivation.figures(values),
-            scene="derivation",
-            key=FIGURES_KEY,
-            font=font,
-            on_click=_clicked,
-        )
-        _derivation(values, runs)
-        return
-    if values["part"] == "map":
+    scrub = None
+    if part == "map":
         _map_choices(values)
-    part = DESCENTS.get(values["part"])
-    shown = part.figures(values, runs) if part else stability_map.figures(values)
-    figures.figures(
-        shown,
-        scene=values["part"],
-        key=FIGURES_KEY,
-        scrub=draw.scrub(runs),
-        font=font,
-        on_click=_clicked,
-    )
+        shown = stability_map.figures(values)
+    elif part == "derivation":
+        shown = derivation.figures(values)
+    else:
+        shown, scrub = DESCENTS[part].figures(values, runs), draw.scrub(runs)
+    figures.figures(shown, scene=part, key=FIGURES_KEY, scrub=scrub, font=font, on_click=_clicked)
+    if part == "derivation":
+        _derivation(values, runs)
 
 
 def _head(values: Values, preset: str | None) -> None:
@@ -106,13 +97,16 @@ def _head(values: Values, preset: str | None) -> None:
     look = PRESETS[preset].look if preset else LOOK[values["part"]]
     right.markdown(f"**What to look at.** {look}")
     with st.container(horizontal=True, vertical_alignment="center"):
-        _choice("part", list(PARTS), PARTS)
+        part = _bound("part") | {"help": None, "label_visibility": "collapsed"}
+        st.segmented_control(
+            options=list(PARTS), format_func=PARTS.__getitem__, required=True, **part
+        )
         if values["part"] in DESCENTS:
             st.session_state["quadratic:rules"] = [rule for rule in RULE_NAMES if values[rule]]
             st.pills(
                 "Rules",
                 list(RULE_NAMES),
-                format_func=lambda rule: RULE_NAMES[rule],
+                format_func=RULE_NAMES.__getitem__,
                 selection_mode="multi",
                 key="quadratic:rules",
                 on_change=_rules_chosen,
@@ -121,51 +115,25 @@ def _head(values: Values, preset: str | None) -> None:
         with st.popover(
             "View", icon=":material/tune:", help="Log scale, and text for a projector."
         ):
-            _toggle("log")
-            _toggle("large")
+            st.toggle(**_bound("log"))
+            st.toggle(**_bound("large"))
 
 
-def _choice(name: str, options: list[str], titles) -> None:
+def _bound(name: str) -> dict[str, Any]:
+    """The arguments that tie a widget to a setting, whose value it shows."""
     key = f"quadratic:{name}"
     st.session_state[key] = state.values()[name]
-    st.segmented_control(
-        FIELDS[name].label,
-        options,
-        format_func=lambda option: titles[option],
-        key=key,
-        required=True,
-        on_change=_widget_changed,
-        args=(name,),
-        label_visibility="collapsed",
-    )
-
-
-def _toggle(name: str) -> None:
-    key = f"quadratic:{name}"
-    st.session_state[key] = state.values()[name]
-    st.toggle(
-        FIELDS[name].label, key=key, help=FIELDS[name].help, on_change=_widget_changed, args=(name,)
-    )
+    label = {"label": FIELDS[name].label, "help": FIELDS[name].help}
+    return label | {"key": key, "on_change": _widget_changed, "args": (name,)}
 
 
 def _map_choices(values: Values) -> None:
     columns = st.columns([0.9, 1.5, 1.5, 1.4], vertical_alignment="bottom")
     for column, name in zip(columns, ("map_rule", "map_x", "map_y"), strict=False):
-        field = FIELDS[name]
-        key = f"quadratic:{name}"
-        st.session_state[key] = values[name]
-        titles = dict(zip(field.choices, field.titles, strict=True))
+        titles = dict(zip(FIELDS[name].choices, FIELDS[name].titles, strict=True))
         taken = {"map_x": values["map_y"], "map_y": values["map_x"]}.get(name)
-        options = [choice for choice in field.choices if choice != taken]
-        column.selectbox(
-            field.label,
-            options,
-            format_func=lambda v, t=titles: t[v],
-            key=key,
-            help=field.help,
-            on_change=_widget_changed,
-            args=(name,),
-        )
+        options = [choice for choice in titles if choice != taken]
+        column.selectbox(options=options, format_func=titles.__getitem__, **_bound(name))
     columns[-1].caption("Click on the map to set both quantities, on the other chart to set ‖g‖.")
 
 

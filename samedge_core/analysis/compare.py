@@ -204,7 +204,7 @@ def _name(run: Run, named: Sequence[str], fields: Mapping[str, Field]) -> str:
         text = " → ".join(_brief(fields[name], value) for value in values)
         alone = name == "problem" or fields[name].kind == "path"
         parts.append(text if alone else f"{SYMBOLS.get(name, fields[name].label.lower())} {text}")
-    rule = " → ".join(rule.upper() for rule in course(*run, "rule"))
+    rule = " → ".join(RULES[rule].short for rule in course(*run, "rule"))
     return " ".join([rule, ", ".join(parts)]).rstrip()
 
 

@@ -231,7 +231,7 @@ class StoredRun:
         entry = self.entry
         uses = (f"{SYMBOLS[name]} {getattr(entry, name):g}" for name in RULES[entry.rule].uses)
         parts = [
-            f"{entry.rule.upper()} on {entry.problem}",
+            f"{RULES[entry.rule].short} on {entry.problem}",
             *uses,
             f"seed {entry.seed}",
             f"{entry.last_step + 1:,} of {entry.steps:,} steps",

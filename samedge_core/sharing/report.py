@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from samedge_core.analysis.summary import in_words, summarise
+from samedge_core.theory.rules import RULES
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.figures import paper_figures
 from samedge_core.training.history import History
@@ -28,7 +29,7 @@ def report_html(history: History) -> str:
         text, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
     )
     return template.render(
-        title=f"{config.rule.upper()} on {config.problem}, seed {config.seed}",
+        title=f"{RULES[config.rule].short} on {config.problem}, seed {config.seed}",
         ending=_ending(history),
         settings=_settings(config),
         summary=in_words(summarise(history)),

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 SYMBOLS = {"eta": r"\eta", "rho": r"\rho", "beta": r"\beta", "grad_norm": r"\|g\|"}
+SYMBOLS |= {"curvature": r"\lambda"}
 
 
 def number(value: float) -> str:
@@ -35,12 +36,14 @@ def in_symbols(template: str) -> str:
 
 
 def with_numbers(template: str, values: Mapping[str, float]) -> str:
-    r"""Return a template with the number in `values` for each <name>; `*` is a centred dot.
+    r"""Return a template with the number in `values` for each <name>, a negative one in
+    parentheses; `*` is a centred dot.
 
-    >>> with_numbers(r"\frac{2+2*<beta>}{<eta>}", {"eta": 0.1, "beta": 0.9})
-    '\\frac{2+2 \\cdot 0.9}{0.1}'
+    >>> with_numbers(r"\frac{2+2*<beta>}{<eta>}", {"eta": 0.1, "beta": -0.9})
+    '\\frac{2+2 \\cdot (-0.9)}{0.1}'
     """
-    return _filled(template.replace("*", r" \cdot "), {n: number(values[n]) for n in values})
+    texts = {name: f"({number(v)})" if v < 0 else number(v) for name, v in values.items()}
+    return _filled(template.replace("*", r" \cdot "), texts)
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

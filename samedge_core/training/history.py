@@ -146,7 +146,7 @@ class Intervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _short(value: Any) -> str:
     if value is None:
         return "?"
-    return f"{value:.4g}" if isinstance(value, float) else str(value).upper()
+    return f"{value:.4g}" if isinstance(value, float) else RULES[value].short
 
 
 class History:

@@ -73,7 +73,7 @@ def measurements(
         yield row
         if stop:
             return stop
-    return Stop(StopReason.STEP_CAP, state.step, f"the step cap of {config.steps:,} is reached")
+    return Stop(StopReason.STEP_CAP, state.step, f"all {config.steps:,} steps are taken")
 
 
 def run(

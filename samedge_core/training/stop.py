@@ -37,7 +37,7 @@ _RESUME = "resume it from the last snapshot; nothing recorded is lost"
 _REMEDIES = {  # other than that
     StopReason.DIVERGED: "lower the step size η (or ρ) and start again",
     StopReason.CONVERGED: "start again with another η, ρ or initial point",
-    StopReason.STEP_CAP: "raise the step cap or resume, or change a setting and start again",
+    StopReason.STEP_CAP: "resume with more steps, or change a setting and start again",
     StopReason.ELSEWHERE: "fork it here, or wait until it has stopped there",
     StopReason.FAILED: "change the setting that the message names and start again",
 }

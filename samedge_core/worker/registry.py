@@ -286,7 +286,7 @@ class RunRegistry:
         if not kept or kept.step > step:
             kept = self._stored.state(run.record, step)
         with self._lock:
-            if self._has_room():
+            if self._has_room(examiner=True):
                 made, config = run.history.interventions, run.config
                 run.inspection.ask(
                     config,
@@ -356,9 +356,12 @@ class RunRegistry:
             self._begin(run, self._pool.take())
         self._pool.fill()
 
-    def _has_room(self) -> bool:
-        """Whether one more run may have a worker; takes one from a run that nobody watches."""
-        if self.live_workers() < self.settings.max_workers:
+    def _has_room(self, *, examiner: bool = False) -> bool:
+        """Whether one more run may have a worker, or one more step be examined; takes a worker from
+        a run that nobody watches. One examiner stands beside the workers, so that where there is a
+        single one, the run that holds it can be examined."""
+        beside = examiner or any(run.inspection.pending for run in self._runs.values())
+        if self.live_workers() < self.settings.max_workers + beside:
             return True
         latest = time.monotonic() - self.settings.pause_after
         unseen = [r for r in self._runs.values() if r.worker and r.attended and r.seen_at < latest]

@@ -112,7 +112,8 @@ def test_a_step_of_the_run_with_its_own_numbers(page):
     assert made is not None
     words = " · ".join(inspection.multiplier_words(made))
     assert words in text
-    assert re.match(r"λ₁ = [\d.]+ is multiplied by −?[\d.]+: (un)?stable, (grows|shrinks)", words)
+    factor = r"λ₁ = [\d.]+: the distance along v₁ is multiplied by −?[\d.]+"
+    assert re.match(rf"{factor}: (un)?stable, (grows|shrinks)", words)
     assert "w + ρu: where the update takes its gradient" in text
     assert re.search(
         r"Spectrum at \*\*step 17\*\* · P = \d+ · exact: \d+ Hessian-vector products", text

@@ -50,7 +50,7 @@ def test_the_derivation_has_the_numbers_in_force_and_checks_them(page):
     page.query_params["steps"] = "300"
     page.run()
     latex = "\n".join(item.value for item in page.latex)
-    assert r"5 \cdot (1.5 + 0.2) = 8.5" in latex
+    assert r"5 \cdot (1.5 + 0.2 \cdot 1) = 8.5" in latex
     assert "= 3," in latex  # ||g*|| = 0.3 * 0.2 * 25 / (2 - 1.5)
     assert texts(page).count(":green[agrees]") == 4
     table = next(item.value for item in page.markdown if "predicted" in item.value)

@@ -75,7 +75,7 @@ def test_a_run_is_that_of_the_library(runs, capsys, tmp_path):
     assert_same(recorded.history, se.run(small(steps=10)))
     said = capsys.readouterr()
     assert said.err.startswith(f"run {recorded.id} in {tmp_path / 'home'}\n")
-    assert said.out.startswith("digits-mlp: the step cap of 10 is reached.\n")
+    assert said.out.startswith("digits-mlp: all 10 steps are taken.\n")
     assert f"run --resume {recorded.id} --set steps=N" in said.out
     assert re.search(r"^  Parameters +682$", said.out, re.MULTILINE)
     loss = recorded.history.columns()["loss"][-1]
@@ -425,7 +425,7 @@ def test_a_run_is_shown(some, capsys):
     fork, sam, _ = some
     assert main(["show", fork.id[:8]]) == 0
     said = capsys.readouterr().out
-    assert said.startswith(f"{fork.id}\nThe step cap of 6 is reached.\n")
+    assert said.startswith(f"{fork.id}\nAll 6 steps are taken.\n")
     sections = {part.splitlines()[0]: part.splitlines()[1:] for part in said.split("\n\n")[1:]}
     assert list(sections) == ["Settings", "Changes on the way", "Summary", "Family"]
     assert "  eta            0.5" in sections["Settings"]

@@ -73,7 +73,7 @@ def test_configuration_and_summary_are_shown(page, history):
 
 
 def test_the_stop_is_named(page):
-    assert "40 steps are recorded; the step cap of 40 is reached." in page.text
+    assert "40 steps are recorded; all 40 steps are taken." in page.text
 
 
 def test_what_is_unknown_is_a_dash(page):

@@ -61,7 +61,7 @@ def test_the_command_line_lists_it(found):
 def test_comparisons_figures_and_hints_know_it(found):
     assert found["edges"] == [4 / eta for eta in found["etas"]]
     assert found["etas"] == [0.1, 0.2, 0.4]
-    assert found["names"] == ["HALF η 0.1", "HALF η 0.2", "HALF η 0.4"]
+    assert found["names"] == ["Half η 0.1", "Half η 0.2", "Half η 0.4"]
     assert {"Half-edge", "2/η"} <= set(found["drawn"])
     (hint,) = found["hints"]
     assert "the top eigenvalue, 6, is not below Half-edge = 4, " in hint

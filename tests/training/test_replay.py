@@ -44,7 +44,7 @@ def test_what_changes_at_the_step_is_in_force_and_it_is_not_taken():
 def test_steps_that_are_none_are_refused():
     with pytest.raises(ValueError, match="step must be 4 at least, where the state is, got 3"):
         replayed(CONFIG, 4, 3)
-    message = "the run ends with step 12, before step 13: the step cap of 12 is reached"
+    message = "the run ends with step 12, before step 13: all 12 steps are taken"
     with pytest.raises(ValueError, match=message):
         replayed(CONFIG, 13)
 

@@ -261,16 +261,46 @@ def test_what_fails_says_why_in_words(registry):
     assert view.inspection.made is None
 
 
-def test_every_worker_busy_and_a_lost_process():
+def test_one_examiner_beside_the_workers_and_no_second_one():
+    """Where one run holds the only worker, it can be examined; so can no other meanwhile."""
     registry = RunRegistry(Settings(max_workers=1, spares=0))
     try:
-        run_id = registry.start(ENDLESS, paused=True)
+        other = ended(registry, ENDLESS.replace(steps=10))
+        run_id = registry.start(LARGE, paused=True)
         registry.advance(run_id, 3)
         until(registry, run_id, lambda v: v.last_step == 2)
         registry.examine(run_id, 1)
-        assert "every worker is busy" in registry.view(run_id).inspection.failure
-        registry.stop(run_id)
-        until(registry, run_id, lambda v: v.phase is Phase.ENDED)
+        assert registry.view(run_id).inspection.failure == ""
+        assert registry.live_workers() == 2
+        registry.examine(other, 1)
+        assert "every worker is busy" in registry.view(other).inspection.failure
+        assert registry.live_workers() == 2
+        view = until(registry, run_id, lambda v: not v.inspection.pending)
+        assert view.inspection.made is not None
+        registry.examine(other, 1)
+        assert registry.view(other).inspection.failure == ""
+    finally:
+        registry.close()
+
+
+def test_a_run_starts_beside_an_examiner():
+    """The examiner leaves the only worker to runs; a second run waits, as ever."""
+    registry = RunRegistry(Settings(max_workers=1, spares=0))
+    try:
+        done = ended(registry, ENDLESS.replace(steps=4_000))
+        registry.examine(done, 3_900)
+        first, second = (registry.start(ENDLESS) for _ in range(2))
+        assert registry.view(done).inspection.pending
+        assert registry.view(first).phase is Phase.STARTING
+        assert registry.view(second).phase is Phase.WAITING
+    finally:
+        registry.close()
+
+
+def test_a_lost_process():
+    registry = RunRegistry(Settings(max_workers=1, spares=0))
+    try:
+        run_id = ended(registry, ENDLESS.replace(steps=10))
         known = set(psutil.Process().children(recursive=True))
         registry.examine(run_id, 1)
         assert registry.view(run_id).inspection.failure == ""

@@ -39,8 +39,8 @@ def sliders(
             try:
                 good[item.name] = values[item.name] if text is None else item.check(text)
             except ConfigError as error:
-                told = str(error).replace(item.name, item.label, 1)  # the name that is on the page
-                memory["refused"][item.name] = (text, told)
+                wrong = str(error).replace(item.name, item.label, 1)  # the name that is on the page
+                memory["refused"][item.name] = (text, wrong)
         changed = {name: value for name, value in good.items() if value != values[name]}
         on_move(changed, message["settled"])
 

@@ -14,17 +14,17 @@ from samedge_core.worker.view import RunView
 BRISK, SLOW = 0.5, 2.0  # seconds
 STILL_AFTER = 5.0  # seconds without a click, or anything new of a run
 _MOVED = "moved"  # in the session: how the runs stood, and since when
-_SETTLED = "settled"  # in the session: this run of the page was not asked for by a reader
+_SETTLED = "settled"  # in the session: no click has caused this run of the page
 
 
 def begin() -> None:
-    """Call it first in a page's run: whoever clicked waits for an answer."""
+    """Call it first in a page's run: after a click, ticks are brisk again."""
     if not st.session_state.pop(_SETTLED, False):
         st.session_state.pop(_MOVED, None)
 
 
 def seconds(views: Sequence[RunView]) -> float:
-    """Until the next tick."""
+    """The seconds until the next tick."""
     now = [(view.id, view.phase, view.last_step) for view in views]
     before, since = st.session_state.get(_MOVED, (None, 0.0))
     if now != before:
@@ -35,5 +35,5 @@ def seconds(views: Sequence[RunView]) -> float:
 
 
 def settle() -> None:
-    """Call it before a rerun that no reader has asked for."""
+    """Call it before a rerun that no click has caused."""
     st.session_state[_SETTLED] = True

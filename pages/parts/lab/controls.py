@@ -131,8 +131,8 @@ def put(key: str, value: Any) -> None:
 
 
 def outdated(key: str) -> bool:
-    """Whether a widget has come back with the very value that was replaced a moment ago: the
-    browser had sent it before it heard of the new one, which is put back."""
+    """Whether a widget has the value that was replaced a moment ago: the browser sent it before the
+    new one had arrived, which is put back."""
     old, new, at = st.session_state.get(_REPLACED, {}).get(key, (None, None, -math.inf))
     if time.monotonic() - at > ON_ITS_WAY or st.session_state[key] != old:
         return False
@@ -247,8 +247,8 @@ def _upload(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:
     )
     if st.session_state[key]:
         with contextlib.suppress(ConfigError):  # its message stands below
-            told = uploads.check(_entered_options())
-            st.caption(plain(f"{Path(st.session_state[key]).name}: {told}."))
+            content = uploads.check(_entered_options())
+            st.caption(plain(f"{Path(st.session_state[key]).name}: {content}."))
 
 
 def _slider_and_text(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:

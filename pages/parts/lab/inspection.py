@@ -25,25 +25,20 @@ from samedge_core.worker.view import Phase, RunView
 BOX = "inspection"  # the expander's key: whether it is open
 WITH_SPECTRUM = "inspection-spectrum"
 NAMES: dict[Along, str] = {"v1": "v₁", "g": "g"}
+_GRADIENT = "where the update takes its gradient"
 MARKS: dict[Place, tuple[str, str, str, int, str]] = {
     # symbol, meaning, shape, size (where they coincide, each shows under the next), label's place
     "iterate": ("w", "the iterate", "circle", 16, "top center"),
-    "perturbed": (
-        "w + ρu",
-        "where the update takes its gradient",
-        "triangle-up",
-        13,
-        "middle right",
-    ),
+    "perturbed": ("w + ρu", _GRADIENT, "triangle-up", 13, "middle right"),
     "next": ("w′", "the next iterate", "diamond", 9, "bottom center"),
 }
 
 HELP = (
     "Takes the steps up to this one again, beside the run, and measures there: the loss along the "
-    "leading eigenvector v₁ and along the gradient g, what the step multiplies each leading "
-    "direction by, the Hessian's spectrum, and what the network computes: a function of one number "
-    "with what the step changes in it, or predictions for some images. A run that is going on is "
-    "not disturbed. Drag the scrubber to choose a step. Key: x"
+    "leading eigenvector v₁ and along the gradient g, the multiplier of the step along each "
+    "leading eigenvector, the Hessian's spectrum, and what the network computes: a function of one "
+    "number with what the step changes in it, or predictions for some images. A run that is going "
+    "on is not disturbed. Drag the scrubber to choose a step. Key: x"
 )
 PHASES = {
     "replay": "taking the steps again: {done:,} of {total:,}",
@@ -99,16 +94,8 @@ def _follow(stage: object) -> None:
 
 def _stage(views: Sequence[RunView]) -> list[object]:
     """What the buttons and the figures depend on."""
-    return [
-        (
-            v.id,
-            v.last_step >= 0,
-            v.inspection.asked,
-            v.inspection.failure,
-            v.inspection.made and v.inspection.made.step,
-        )
-        for v in views
-    ]
+    found = [(view, view.inspection, view.inspection.made) for view in views]
+    return [(v.id, v.last_step >= 0, i.asked, i.failure, m and m.step) for v, i, m in found]
 
 
 def _buttons(views: list[RunView], step: int | None) -> None:
@@ -245,7 +232,7 @@ def _facts(view: RunView, made: Inspection, name: str) -> list[str]:
     sharpness = abs(made.eigenvalues[0])
     parts = [
         f"**{name + ': step' if name else 'Step'} {made.step:,}**",
-        f"{hyper.rule.upper()} with {settings}",
+        f"{rule.short} with {settings}",
         f"loss = {made.loss:.5g}",
         f"‖g‖ = {made.grad_norm:.4g}",
         f"sharpness = {sharpness:.4g}",
@@ -269,11 +256,10 @@ def _slice_figure(made: Inspection, line: Slice, whose: str) -> Figure:
         *(_point(mark, made.hyper.rule) for mark in line.marks),
     ]
     layout = {
-        "xaxis": {
-            "title": {"text": f"distance t from w along {along}{whose}"},
-            "range": [line.offsets[0], line.offsets[-1]],
-        },
-        "yaxis": {"title": {"text": "loss"}, "automargin": True},
+        "xaxis": drawing.axis(
+            f"distance t from w along {along}{whose}", range=[line.offsets[0], line.offsets[-1]]
+        ),
+        "yaxis": drawing.axis("loss", automargin=True),
         "hovermode": "closest",
     }
     return Figure(f"Loss along {along}{whose}", traces, layout, columns=3, height=320)
@@ -300,7 +286,7 @@ def _point(mark: Mark, rule: str) -> Trace:
         hovertext=[hover],
         hoverinfo="text",
         cliponaxis=False,
-        marker={"line": {"color": "@background", "width": 1.5}},
+        marker=drawing.rim(1.5),
     )
 
 
@@ -365,36 +351,36 @@ def _multiplier_figure(made: Inspection, whose: str, *, columns: int) -> Figure:
     ]
     top = 1.25 * max(1.0, float(np.nanmax(np.abs(values), initial=1.0)))
     layout = {
-        "xaxis": {
-            "title": {"text": f"leading eigenvalues{whose}"},
-            "range": ends,
-            "tickvals": places.tolist(),
-            "ticktext": [f"λ<sub>{i}</sub>" for i in places],
-        },
+        "xaxis": drawing.axis(
+            f"leading eigenvalues{whose}",
+            range=ends,
+            tickvals=places.tolist(),
+            ticktext=[f"λ<sub>{i}</sub>" for i in places],
+        ),
         "shapes": [drawing.level("y", at, width=1.5) for at in (1, -1)],
-        "yaxis": {"title": {"text": "multiplier of a step"}, "range": [-top, top]},
+        "yaxis": drawing.axis("multiplier of a step", range=[-top, top]),
         "hovermode": "closest",
     }
     return Figure(f"Multipliers{whose}", traces, layout, columns=columns, height=300)
 
 
 def multiplier_words(made: Inspection) -> list[str]:
-    """A sentence for each leading eigenvalue: what a step multiplies its direction by."""
+    """A sentence for each leading eigenvalue: the factor of a step along its eigenvector."""
     return [
-        f"λ{subscript(i)}{_multiplied(value, multiplier)}"
+        _multiplied(subscript(i), value, multiplier)
         for i, (value, multiplier) in enumerate(
             zip(made.eigenvalues, made.multipliers, strict=True), start=1
         )
     ]
 
 
-def _multiplied(value: float, multiplier: float) -> str:
+def _multiplied(i: str, value: float, multiplier: float) -> str:
     if math.isnan(multiplier):
-        return " was not found"
-    size = abs(multiplier)
+        return f"λ{i} was not found"
+    growth = 100 * (abs(multiplier) - 1)
+    what = "unstable, grows" if growth > 0 else "stable, shrinks"
     turns = ", changing sign" if multiplier < 0 else ""
-    if size > 1:
-        what = f"unstable, grows by {100 * (size - 1):.3g} % a step{turns}"
-    else:
-        what = f"stable, shrinks by {100 * (1 - size):.3g} % a step{turns}"
-    return f" = {number(value)} is multiplied by {number(multiplier)}: {what}"
+    return (
+        f"λ{i} = {number(value)}: the distance along v{i} is multiplied by {number(multiplier)}: "
+        f"{what} by {abs(growth):.3g} % a step{turns}"
+    )

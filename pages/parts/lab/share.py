@@ -1,4 +1,4 @@
-"""Links, files and embedding: what it takes to show a run elsewhere, or to bring one here."""
+"""Links, files and embedding: to show a run elsewhere, or to import one."""
 
 from collections.abc import Callable
 from html import escape
@@ -54,8 +54,7 @@ FRAME = 900  # height of an embedded page, in pixels
 
 
 def arrive() -> bool:
-    """Take up the setting that the link holds, if it holds one; with what could not be taken as it
-    stands as a notice."""
+    """Whether the link holds a setting, which is loaded; a notice lists what could not be used."""
     query = st.query_params.to_dict()
     if not links.is_link(query):
         return False
@@ -63,21 +62,21 @@ def arrive() -> bool:
     _take(found.config, found.interventions)
     if found.complaints:
         listed = "\n".join(f"- {plain(text)}" for text in found.complaints)
-        st.session_state["notice"] = f"Not all of this link could be used as it stands:\n{listed}"
+        st.session_state["notice"] = f"Parts of this link could not be used:\n{listed}"
     return True
 
 
 def drop_planned() -> None:
-    """New runs do what the sidebar says."""
+    """Forget the plan: new runs start from the sidebar's settings."""
     st.session_state[session.PLANNED] = None
 
 
 def note() -> None:
-    """What a new run repeats, and how to be rid of it."""
+    """What a new run repeats, and a button that drops that plan."""
     if not (replay := session.planned()):
         return
     config = replay.config
-    used = [config.rule.upper()]
+    used = [RULES[config.rule].short]
     used += [f"{SYMBOLS[name]} = {getattr(config, name):g}" for name in RULES[config.rule].uses]
     changes = [f"step {item.step:,}: {item.label}" for item in replay.interventions]
     if replay.arithmetic == "plain":
@@ -88,7 +87,7 @@ def note() -> None:
             "Without this plan",
             key="unplanned",
             on_click=drop_planned,
-            help="New runs then do what the sidebar says.",
+            help="New runs then start from the sidebar's settings.",
         )
 
 
@@ -248,10 +247,10 @@ def _replay(file: UploadedFile) -> None:
 def _bring_in(file: UploadedFile) -> None:
     store = server.registry().store
     if store is None:
-        raise ArchiveError("there is no store on this server that could take it in")
+        raise ArchiveError("this server has no store to import it into")
     run_id = bring_in(store, file)
     session.leave()
     st.session_state[session.COMPARISON] = None
     session.show([run_id])
     controls.load(session.glances()[0].in_force)
-    st.session_state["notice"] = f"{plain(file.name)} is taken in; this is what it has recorded."
+    st.session_state["notice"] = f"{plain(file.name)} is imported; the charts show its record."

@@ -1,4 +1,4 @@
-"""Files that readers bring: kept in a folder of the server while it runs, and checked at once."""
+"""Uploaded files: kept in a folder of the server while it runs, and checked at once."""
 
 import hashlib
 import os
@@ -56,15 +56,15 @@ def check(options: Mapping[str, Any], batch_size: int = 0) -> str:
     file = Path(path).expanduser()
     if not file.is_file():
         raise ConfigError("path", f"{file.name} is not on the server: choose the file again")
-    told, found, problem = _look(path, options["n"], options["n_test"], options.get("length"))
+    content, examples, problem = _look(path, options["n"], options["n_test"], options.get("length"))
     if problem:
-        # where the server keeps it is no business of the reader
+        # a reader need not know where the server keeps it
         problem = problem.replace(f"{file.parent}{os.sep}", "")
         raise ConfigError("path", problem)
-    if batch_size > found:
-        allowed = f"at most the {found:,} examples that are trained on, of {file.name}"
+    if batch_size > examples:
+        allowed = f"at most the {examples:,} examples that are trained on, of {file.name}"
         raise ConfigError("batch_size", f"batch_size must be {allowed}, got {batch_size:,}")
-    return told
+    return content
 
 
 @st.cache_data(show_spinner="Checking the file …", max_entries=50)

@@ -78,8 +78,9 @@ def _buttons(task: Task, watched: Sequence[Watched]) -> None:
 
 def _settings(name: str) -> str:
     config = ALL_PRESETS[name].config
-    rho = f", ρ {config.rho:g}" if "rho" in RULES[config.rule].uses else ""
-    return f"{config.rule.upper()} η {config.eta:g}{rho}, {config.steps:,} steps"
+    rule = RULES[config.rule]
+    rho = f", ρ {config.rho:g}" if "rho" in rule.uses else ""
+    return f"{rule.short} η {config.eta:g}{rho}, {config.steps:,} steps"
 
 
 def _expected(task: Task) -> str:

@@ -38,8 +38,8 @@ class Entry:
     def name(self) -> str:
         """What tells this run from the others of its task."""
         config, task = ALL_PRESETS[self.preset].config, TASKS[self.task]
-        rule = config.rule.upper()
-        name = f"{rule} ρ {config.rho:g}" if "rho" in RULES[config.rule].uses else rule
+        rule = RULES[config.rule]
+        name = f"{rule.short} ρ {config.rho:g}" if "rho" in rule.uses else rule.short
         kinds = {", full size": task.full, ", digits": task.offline}
         name += "".join(kind for kind, presets in kinds.items() if self.preset in presets)
         return f"{name}, seed {self.seed}" if self.seed else name

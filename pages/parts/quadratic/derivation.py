@@ -1,5 +1,6 @@
 """Part 5: the SAM-edge in five short steps, with the current numbers in each line."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isclose
 from typing import Any
@@ -10,10 +11,10 @@ from pages.parts.components.figures import Figure
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.draw import Descents
 from pages.parts.quadratic.settings import Values
-from pages.parts.views.drawing import level
+from pages.parts.views.drawing import axis, level
 from samedge_core.theory.descent import descend
 from samedge_core.theory.edges import gd_edge, gd_multiplier, sam_edge, sam_multiplier
-from samedge_core.theory.latex import in_symbols, number
+from samedge_core.theory.latex import in_symbols, number, with_numbers
 from samedge_core.theory.quadratics import Quadratic, orbit_grad_norm, orbit_radius
 from samedge_core.theory.rules import RULES
 
@@ -46,91 +47,73 @@ class Check:
         return "0" if abs(value) <= self.slack else f"{value:.6g}"
 
 
+FACTOR = r"1-<eta>*<curvature>*\left(1+\frac{<rho>*<curvature>}{<grad_norm>}\right)"
+ORBIT = r"\frac{<eta>*<rho>*<curvature>*<curvature>}{2-<eta>*<curvature>}"
+
+
 def lines(values: Values) -> list[Line]:
     """The five steps, at the first iterate w_0 and, at the end, on the orbit."""
     eta, rho, curvature, w0 = (values[name] for name in ("eta", "rho", "curvature", "w0"))
-    g = curvature * w0
-    norm = abs(g)
-    u = float(np.sign(g))
-    uphill = curvature * (w0 + rho * u)
-    m = float(sam_multiplier(curvature, eta, rho, norm))
-    edge = float(sam_edge(eta, rho, norm))
-    n = number
+    norm, u = abs(curvature * w0), float(np.sign(w0))
+    row = {"eta": eta, "rho": rho, "curvature": curvature, "grad_norm": norm, "w": w0, "u": u}
+    factor = float(sam_multiplier(curvature, eta, rho, norm))
+    step = f"{with_numbers(FACTOR, row)} = {number(factor)}"
+    gradient = number(curvature * (w0 + rho * u))
     return [
         Line(
             "**Near the iterate the loss is a quadratic.** Along a direction of curvature λ the "
             "gradient is λ times the distance w from the minimum.",
             r"L(w) = \tfrac12 \lambda w^2, \qquad g = \lambda w",
-            rf"g = {n(curvature)} \cdot {_signed(w0)} = {n(g)}",
+            rf"g = {with_numbers('<curvature>*<w>', row)} = {number(curvature * w0)}",
         ),
         Line(
-            "**SAM looks uphill first.** It goes the distance ρ along the unit vector u = g/‖g‖ "
-            "and takes the gradient there: longer by ρλ/‖g‖.",
+            "**SAM takes its gradient at the perturbed point.** It goes the distance ρ along the "
+            "unit vector u = g/‖g‖, uphill; the gradient there is longer by ρλ/‖g‖.",
             r"\nabla L(w + \rho u) = \lambda (w + \rho u)"
             r" = g\left(1 + \frac{\rho\lambda}{\|g\|}\right)",
-            rf"{n(curvature)} \cdot ({n(w0)} {_plus(rho * u)}) = {n(uphill)}",
+            rf"{with_numbers('<curvature>*(<w> + <rho>*<u>)', row)} = {gradient}",
         ),
         Line(
             "**A step multiplies w.** The factor is that of GD, 1 − ηλ, with the longer gradient.",
-            r"w \leftarrow w\left(1 - \eta\lambda\left(1 +"
-            r" \frac{\rho\lambda}{\|g\|}\right)\right)",
-            rf"1 - {n(eta)} \cdot {n(curvature)} \cdot \left(1 + \frac{{{n(rho)} \cdot "
-            rf"{n(curvature)}}}{{{n(norm)}}}\right) = {n(m)}"
-            if norm
-            else r"\text{at } g = 0 \text{ there is no uphill: the step is } 0",
+            rf"w \leftarrow w\left({in_symbols(FACTOR)}\right)",
+            step if norm else r"\text{at } g = 0 \text{ there is no direction: the step is } 0",
         ),
         Line(
             "**The edge is where that factor is −1:** a hop to the other side, just as far. "
             "That is a quadratic equation for λ, and its positive root is the SAM-edge.",
             r"\eta\lambda + \frac{\eta\rho}{\|g\|}\lambda^2 = 2 \;\Rightarrow\; \lambda = "
             + in_symbols(RULES["sam"].formula),
-            _edge_numbers(eta, rho, norm, edge),
+            _edge_numbers(row),
         ),
-        _last_line(values),
+        Line(
+            "**On a quadratic λ can't move, so ‖g‖ does,** until the edge is at λ. Put λ into the "
+            "equation of the edge and solve it for ‖g‖: that is the hop that stays.",
+            r"\|g^*\| = \frac{\eta\rho\lambda^2}{2-\eta\lambda}",
+            _orbit_numbers(row, _orbit_norm(values)),
+        ),
     ]
 
 
-def _edge_numbers(eta: float, rho: float, norm: float, edge: float) -> str:
-    if norm == 0 and rho > 0:
+def _edge_numbers(row: Mapping[str, float]) -> str:
+    if row["grad_norm"] == 0 and row["rho"] > 0:
         return r"\|g\| = 0:\quad \lambda = 0"
-    row = {"eta": eta, "rho": rho, "grad_norm": norm}
+    edge = float(sam_edge(row["eta"], row["rho"], row["grad_norm"]))
     return f"{RULES['sam'].latex_with_numbers(row)} = {number(edge)}"
 
 
-def _last_line(values: Values) -> Line:
-    eta, rho, curvature = values["eta"], values["rho"], values["curvature"]
-    n = number
-    norm = _orbit_norm(values)
-    words = (
-        "**On a quadratic λ can't move, so ‖g‖ does,** until the edge is at λ. Put "
-        "λ into the equation of the edge and solve it for ‖g‖: that is the hop that stays."
-    )
-    symbols = r"\|g^*\| = \frac{\eta\rho\lambda^2}{2 - \eta\lambda}"
-    stretch = eta * curvature
+def _orbit_numbers(row: Mapping[str, float], norm: float) -> str:
+    """The gradient norm of the hop that stays, or why there is none."""
+    eta, rho, stretch = row["eta"], row["rho"], row["eta"] * row["curvature"]
     if stretch == 2 and rho == 0:
-        return Line(
-            words,
-            symbols,
-            r"\eta\lambda = 2, \; \rho = 0:"
-            r"\quad \text{SAM is GD, and every hop stays}",
-        )
+        return r"\eta\lambda = 2, \; \rho = 0: \quad \text{SAM is GD, and every hop stays}"
     if stretch >= 2:
-        return Line(
-            words,
-            symbols,
-            rf"\eta\lambda = {n(stretch)} \ge 2:"
-            r"\quad \text{no such hop, SAM diverges}",
-        )
+        gone = r"\text{no such hop, SAM diverges}"
+        return rf"\eta\lambda = {number(stretch)} \ge 2: \quad {gone}"
     if rho == 0:
-        return Line(words, symbols, r"\rho = 0:\quad \|g^*\| = 0, \text{ SAM is GD and converges}")
-    square = n(curvature) if n(curvature).isdigit() else f"({n(curvature)})"
-    return Line(
-        words,
-        symbols,
-        rf"\|g^*\| = \frac{{{n(eta)} \cdot {n(rho)} \cdot {square}^2}}"
-        rf"{{2 - {n(eta)} \cdot {n(curvature)}}} = {n(norm)}, \qquad"
-        rf"\text{{SAM-edge}} = {n(float(sam_edge(eta, rho, norm)))} = \lambda",
-    )
+        return r"\rho = 0:\quad \|g^*\| = 0, \text{ SAM is GD and converges}"
+    edge = number(float(sam_edge(eta, rho, norm)))
+    numbers = rf"{with_numbers(ORBIT, row)} = {number(norm)}"
+    return rf"\|g^*\| = {numbers}, \qquad \text{{SAM-edge}} = {edge} = \lambda"
 
 
 def runs(values: Values) -> Descents:
@@ -176,12 +159,11 @@ def figures(values: Values) -> list[Figure]:
             traces.append(draw.dots(name, [edge], [-1], "sam", **at_edge, hovertemplate=hover))
     hover, edge = "2/η = %{x:.4~g}", [gd_edge(eta)]
     traces.append(draw.dots("2/η", edge, [-1], "gd", **at_edge, hovertemplate=hover))
-    traces.append(
-        draw.line("λ", [curvature] * 2, [-3, 1], "sharpness", "longdash", hoverinfo="skip")
-    )
+    upright = ([curvature] * 2, [-3, 1])
+    traces.append(draw.line("λ", *upright, "sharpness", "longdash", hoverinfo="skip"))
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": "curvature"}, "range": [0, reach]},
-        "yaxis": {"title": {"text": "factor of a step"}, "range": [-2, 1.05]},
+        "xaxis": axis("curvature", range=[0, reach]),
+        "yaxis": axis("factor of a step", range=[-2, 1.05]),
         "shapes": [level("y", -1)],
         "hovermode": "closest",
     }
@@ -190,11 +172,3 @@ def figures(values: Values) -> list[Figure]:
 
 def _orbit_norm(values: Values) -> float:
     return float(orbit_grad_norm(values["curvature"], values["eta"], values["rho"]))
-
-
-def _signed(value: float) -> str:
-    return f"({number(value)})" if value < 0 else number(value)
-
-
-def _plus(value: float) -> str:
-    return f"- {number(-value)}" if value < 0 else f"+ {number(value)}"

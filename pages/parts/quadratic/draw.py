@@ -8,7 +8,7 @@ import numpy as np
 
 from pages.parts.components.figures import Figure, Scrub, Trace
 from pages.parts.quadratic.settings import RULE_NAMES, Values
-from pages.parts.views.drawing import line, markers
+from pages.parts.views.drawing import UNLISTED, axis, line, markers, note, rim
 from samedge_core.theory.descent import PLAIN_RULES, Landscape, Trajectory, descend, sampled_steps
 from samedge_core.theory.edges import gd_edge
 from samedge_core.theory.rules import RULES
@@ -57,43 +57,17 @@ def path(
     shown = sampled_steps(run.steps)
     near = (np.abs(x[shown]) < far) & (np.abs(y[shown]) < far)
     x, y = np.where(near, x[shown], np.nan), np.where(near, y[shown], np.nan)
-    name = RULE_NAMES[rule]
-    hops = line(
-        name,
-        x,
-        y,
-        f"{rule}/0.55",
-        DASHES[rule],
-        width=1.5,
-        legendgroup=rule,
-        hoverinfo="skip",
-        meta={"step": shown, "trail": trail},
-    )
-    places = dots(
-        name,
-        x,
-        y,
-        rule,
-        size=6,
-        showlegend=False,
-        legendgroup=rule,
-        hovertemplate="(%{x:.4~g}, %{y:.4~g})",
-        meta={"step": shown, "trail": TRAIL},
-    )
-    rim = {"line": {"color": "@background", "width": 2}}
-    now = dots(
-        f"{name} now",
-        x,
-        y,
-        rule,
-        size=13,
-        showlegend=False,
-        legendgroup=rule,
-        hoverinfo="skip",
-        marker=rim,
-        meta={"step": shown, "trail": 1},
-    )
-    return [hops, places, now]
+    name, look = RULE_NAMES[rule], {"width": 1.5, "hoverinfo": "skip"}
+    hover = {"hovertemplate": "(%{x:.4~g}, %{y:.4~g})", "showlegend": False}
+    traces = [
+        (line(name, x, y, f"{rule}/0.55", DASHES[rule], **look), trail),
+        (dots(name, x, y, rule, size=6, **hover), TRAIL),
+        (dots(f"{name} now", x, y, rule, size=13, marker=rim(2), **UNLISTED), 1),
+    ]
+    return [
+        trace | {"legendgroup": rule, "meta": {"step": shown, "trail": length}}
+        for trace, length in traces
+    ]
 
 
 @dataclass(frozen=True)
@@ -130,33 +104,25 @@ def over_steps(name: str, values: Values, panels: Sequence[Panel], **place: Any)
     every = [run for panel in panels for series in panel.series for run in series.runs.values()]
     most = max((run.steps for run in every), default=1)
     layout: dict[str, Any] = {
-        "xaxis": {
-            "title": {"text": "step"},
-            "range": [0, most],
-            "exponentformat": "SI",
-            "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
-        },
+        "xaxis": axis("step", range=[0, most], exponentformat="SI", anchor=f"y{len(panels)}"),
         "annotations": [],
         "hovermode": "x unified",
     }
     height = (1 - GAP * (len(panels) - 1)) / len(panels)
     traces, named = [], set()
     for k, panel in enumerate(panels):
-        axis = f"y{k + 1}" if k else "y"
+        y_axis = f"y{k + 1}" if k else "y"
         y_range = _range(panel, values["log"])
         bottom = max(0.0, 1 - (k + 1) * height - k * GAP)
-        layout[axis.replace("y", "yaxis")] = {
-            "title": {"text": panel.title},
-            "type": "log" if values["log"] else "linear",
-            "range": np.log10(y_range).tolist() if values["log"] else y_range,
-            "nticks": 5,
-            **(log_ticks(*y_range) if values["log"] else {}),
-            "domain": [bottom, min(1.0, bottom + height)],
-        }
+        scale = {"type": "linear", "range": y_range}
+        if values["log"]:
+            scale = {"type": "log", "range": np.log10(y_range).tolist(), **log_ticks(*y_range)}
+        domain = [bottom, min(1.0, bottom + height)]
+        layout[f"yaxis{y_axis[1:]}"] = axis(panel.title, nticks=5, domain=domain, **scale)
         for trace in _lines(panel, values["log"], y_range[1], most):
-            traces.append(trace | {"yaxis": axis, "showlegend": trace["name"] not in named})
+            traces.append(trace | {"yaxis": y_axis, "showlegend": trace["name"] not in named})
             named.add(trace["name"])
-        layout["annotations"] += _arrows(panel, values["log"], y_range[1], axis)
+        layout["annotations"] += _arrows(panel, values["log"], y_range[1], y_axis)
     return Figure(name, traces, layout, cursor=True, **place)
 
 
@@ -185,18 +151,9 @@ def _lines(panel: Panel, log: bool, ceiling: float, most: int) -> list[Trace]:
             drawable = (y[shown] < 100 * ceiling) & ((y[shown] > GONE) | (not log))
             edge = series.quantity == "edge"
             label = RULES[rule].edge_name if edge else RULE_NAMES[rule] + series.suffix
-            color = series.colors.get(rule, rule)
-            traces.append(
-                line(
-                    label,
-                    shown,
-                    np.where(drawable, y[shown], np.nan),
-                    color,
-                    EDGE_DASH if edge else DASHES[rule],
-                    legendgroup=label,
-                    meta={"step": shown},
-                )
-            )
+            color, dash = series.colors.get(rule, rule), EDGE_DASH if edge else DASHES[rule]
+            drawn = line(label, shown, np.where(drawable, y[shown], np.nan), color, dash)
+            traces.append(drawn | {"legendgroup": label, "meta": {"step": shown}})
     return traces
 
 
@@ -219,9 +176,9 @@ def _ceiling(panel: Panel, found: Sequence[np.ndarray]) -> float:
     return 1.15 * max([base, *stays]) if stays or not found else 2.5 * base
 
 
-def _arrows(panel: Panel, log: bool, ceiling: float, axis: str) -> list[dict[str, Any]]:
+def _arrows(panel: Panel, log: bool, ceiling: float, y_axis: str) -> list[Trace]:
     """An arrow at the top of a panel for each run that leaves it."""
-    arrows = []
+    arrows, top = [], np.log10(ceiling) if log else ceiling
     for series in panel.series:
         for rule, run in series.runs.items():
             y = column(run, series.quantity)
@@ -230,25 +187,20 @@ def _arrows(panel: Panel, log: bool, ceiling: float, axis: str) -> list[dict[str
                 continue
             step = int(np.argmax(over))
             how = "grows on" if over[-1] or run.escaped else f"goes up to {y.max():.3g}"
-            arrows.append(
-                {
-                    "text": f"{RULE_NAMES[rule]} {how}",
-                    "x": step,
-                    "xref": "x",
-                    "yref": axis,
-                    "y": np.log10(ceiling) if log else ceiling,
-                    "ax": 0,
-                    "ay": 30 + 18 * len(arrows),
-                    "showarrow": True,
-                    "arrowhead": 2,
-                    "arrowwidth": 2,
-                    "arrowcolor": f"@{rule}",
-                    "font": {"color": f"@{rule}"},
-                    "bgcolor": "@background/0.8",
-                    "xanchor": "left" if step < run.steps / 2 else "right",
-                }
-            )
+            side = "left" if step < run.steps / 2 else "right"
+            place = {"x": step, "xref": "x", "y": top, "yref": y_axis, "xanchor": side}
+            tail = (0, 30 + 18 * len(arrows))
+            arrows.append(arrow(f"{RULE_NAMES[rule]} {how}", rule, tail, **place))
     return arrows
+
+
+def arrow(text: str, rule: str, tail: tuple[int, int], **place: Any) -> Trace:
+    """A note with an arrow in a rule's colour; `tail` lies so many pixels right of and below its
+    head, which is at `place`."""
+    color = f"@{rule}"
+    line = {"ax": tail[0], "ay": tail[1], "arrowhead": 2, "arrowwidth": 2, "arrowcolor": color}
+    style = {"font": {"color": color}, "bgcolor": "@background/0.8", "showarrow": True}
+    return {"text": text, **line, **style, **place}
 
 
 def column(run: Trajectory, quantity: str) -> np.ndarray:
@@ -258,28 +210,28 @@ def column(run: Trajectory, quantity: str) -> np.ndarray:
     return getattr(run, quantity)
 
 
-def edge_levels(values: Values) -> list[Level]:
-    """The sharpness λ of a quadratic, and 2/η, as levels of a chart of edges."""
-    return [
-        ("sharpness λ", values["curvature"], "sharpness", "solid"),
-        ("2/η", float(gd_edge(values["eta"])), "gd", "dash"),
-    ]
+def moving_edges(runs: Descents) -> Series:
+    """The edges of the rules but GD, whose 2/η is a level."""
+    return Series({rule: run for rule, run in runs.items() if rule != "gd"}, "edge")
 
 
-def corner_notes(texts: Mapping[str, str]) -> list[dict[str, Any]]:
+def edges_panel(values: Values, runs: Descents) -> Panel:
+    """The edges on a quadratic at each step, with its sharpness λ and 2/η as levels."""
+    curvature, edge = values["curvature"], float(gd_edge(values["eta"]))
+    levels = [("sharpness λ", curvature, "sharpness", "solid"), ("2/η", edge, "gd", "dash")]
+    return Panel("curvature", [moving_edges(runs)], levels, 1.25 * max(curvature, edge))
+
+
+def predicted(name: str, value: float) -> Level:
+    """The value of ‖g‖ or |w| where hops stay, as a level."""
+    return (f"{name}, predicted", value, "text", "dot")
+
+
+def corner_notes(texts: Mapping[str, str]) -> list[Trace]:
     """A sentence on each rule, one under the other in the upper right corner of a picture."""
+    style = {"xref": "paper", "xanchor": "right", "bgcolor": "@background/0.8"}
     return [
-        {
-            "text": text,
-            "xref": "paper",
-            "yref": "paper",
-            "x": 0.99,
-            "y": 0.98 - 0.08 * k,
-            "xanchor": "right",
-            "showarrow": False,
-            "font": {"color": f"@{rule}"},
-            "bgcolor": "@background/0.8",
-        }
+        note(text, 0.99, 0.98 - 0.08 * k, font={"color": f"@{rule}"}, **style)
         for k, (rule, text) in enumerate(texts.items())
     ]
 
@@ -291,17 +243,14 @@ def scrub(runs: Descents) -> Scrub | None:
     steps = sampled_steps(max(run.steps for run in runs.values()))
     rows = []
     for rule, run in runs.items():
+        numbers = np.full((5, len(steps)), np.nan)  # a run that has escaped ends before the others
         inside = steps[steps <= run.steps]
-        numbers = [_padded(column(run, q)[inside], len(steps)) for q in _READ]
-        ratio = np.divide(
-            numbers[1], numbers[3], out=np.full(len(steps), np.nan), where=numbers[3] > 0
-        )
-        rows.append((RULE_NAMES[rule], f"@{rule}", [*numbers, ratio]))
+        for row, quantity in zip(numbers, _READ, strict=False):
+            row[: len(inside)] = column(run, quantity)[inside]
+        _, sharpness, _, edge, ratio = numbers
+        np.divide(sharpness, edge, out=ratio, where=edge > 0)
+        rows.append((RULE_NAMES[rule], f"@{rule}", list(numbers)))
     return Scrub(steps, ("loss", "sharpness", "‖g‖", "edge", "sharpness / edge"), rows)
 
 
 _READ = ("loss", "sharpness", "grad_norm", "edge")
-
-
-def _padded(values: np.ndarray, length: int) -> np.ndarray:
-    return np.concatenate([values, np.full(length - len(values), np.nan)])

@@ -8,7 +8,7 @@ import numpy as np
 from pages.parts.components.figures import Figure, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import RULE_NAMES, Values
-from pages.parts.views.drawing import level, note
+from pages.parts.views.drawing import UNLISTED, axis, level, note
 from samedge_core.theory.descent import Trajectory, sampled_steps
 from samedge_core.theory.quadratics import Quadratic, orbit_grad_norm, orbit_radius
 from samedge_core.theory.rules import RULES
@@ -32,15 +32,13 @@ def figures(values: Values, shown: draw.Descents) -> list[Figure]:
     curvature, eta, rho = values["curvature"], values["eta"], values["rho"]
     radius = float(orbit_radius(curvature, eta, rho))
     norm = float(orbit_grad_norm(curvature, eta, rho))
-    orbit = [("|w*|, predicted", radius, "text", "dot")] if _hops(values, radius) else []
-    orbit_norm = [("‖g*‖, predicted", norm, "text", "dot")] if _hops(values, radius) else []
-    edges = draw.edge_levels(values)
-    moving = {rule: run for rule, run in shown.items() if rule != "gd"}
-    top = 1.25 * max(level[1] for level in edges)
+    hops = _hops(values, radius)
+    orbit = [draw.predicted("|w*|", radius)] if hops else []
+    orbit_norm = [draw.predicted("‖g*‖", norm)] if hops else []
     panels = [
         draw.Panel("|w|", [draw.Series(shown, "distance")], orbit),
         draw.Panel("‖g‖", [draw.Series(shown, "grad_norm")], orbit_norm),
-        draw.Panel("curvature", [draw.Series(moving, "edge")], edges, top),
+        draw.edges_panel(values, shown),
     ]
     beside = draw.over_steps("Distance, gradient norm, edges", values, panels, height=HEIGHT)
     return [_parabola(values, shown, radius), beside]
@@ -51,10 +49,9 @@ def _hops(values: Values, radius: float) -> bool:
 
 
 def _half_width(values: Values, shown: draw.Descents, radius: float) -> float:
-    """Half of the parabola that is drawn: start, orbit and uphill points, not what escapes."""
-    reach = (
-        values["rho"] if any(values[rule] for rule in RULE_NAMES if RULES[rule].perturbed) else 0
-    )
+    """Half of the width that is drawn: start, orbit and perturbed points, not what escapes."""
+    perturbs = any(values[rule] for rule in RULE_NAMES if RULES[rule].perturbed)
+    reach = values["rho"] if perturbs else 0
     wanted = [abs(values["w0"]), abs(values["w0"]) + reach, 1e-3]
     if _hops(values, radius):
         wanted.append(min(radius + reach, 20 * max(wanted)))
@@ -65,70 +62,45 @@ def _parabola(values: Values, shown: draw.Descents, radius: float) -> Figure:
     half = _half_width(values, shown, radius)
     landscape = Quadratic([values["curvature"]])
     w = np.linspace(-half, half, 201)
-    top = max(half, float(landscape.loss([half])))
-    traces: list[Trace] = [
-        draw.line(
-            "loss", w, landscape.loss([w]), "muted", width=2, hoverinfo="skip", showlegend=False
-        )
-    ]
+    highest = float(landscape.loss([half]))
+    traces = [draw.line("loss", w, landscape.loss([w]), "muted", **UNLISTED)]
     for rule, run in shown.items():
         if RULES[rule].perturbed and values["rho"] > 0:
-            traces += _uphill(rule, run, 10 * half)
-        traces += draw.path(rule, run, run.w[:, 0], run.loss, far=10 * top)
-    orbit = [level("x", x, width=1.4, layer="below") for x in (-radius, radius)]
+            traces += _perturbed(rule, run, 10 * half)
+        traces += draw.path(rule, run, run.w[:, 0], run.loss, far=10 * max(half, highest))
+    orbit, labels = [], _leaving(shown, half)
+    if _hops(values, radius):
+        orbit = [level("x", x, width=1.4, layer="below") for x in (-radius, radius)]
+        labels += _orbit_labels(radius, half)
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": "w"}, "range": [-half, half]},
-        "yaxis": {
-            "title": {"text": "loss"},
-            "range": [-0.04 * float(landscape.loss([half])), 1.02 * float(landscape.loss([half]))],
-        },
+        "xaxis": axis("w", range=[-half, half]),
+        "yaxis": axis("loss", range=[-0.04 * highest, 1.02 * highest]),
         "hovermode": "closest",
-        "shapes": orbit if _hops(values, radius) else [],
-        "annotations": [
-            *_leaving(shown, half),
-            *(_orbit_labels(radius, half) if _hops(values, radius) else []),
-        ],
+        "shapes": orbit,
+        "annotations": labels,
     }
     return Figure(LOSS, traces, layout, height=HEIGHT, click=True)
 
 
-def _uphill(rule: str, run: Trajectory, far: float) -> list[Trace]:
-    """SAM's look uphill: from each iterate to the point where the gradient is taken."""
+def _perturbed(rule: str, run: Trajectory, far: float) -> list[Trace]:
+    """SAM's ascent steps: from each iterate to the perturbed point, which has the gradient."""
     shown = sampled_steps(run.steps)
     here, there = run.w[shown, 0], run.perturbed[shown, 0]
     here, there = (np.where(np.abs(there) < far, x, np.nan) for x in (here, there))
-    gap = np.full(len(shown), np.nan)
-    x = np.stack([here, there, gap], axis=1).ravel()
-    y = run.landscape.loss([x])
-    name = f"{RULE_NAMES[rule]} looks at {RULES[rule].perturbed}"
-    steps = np.repeat(shown, 3)
-    trace = draw.line(
-        name,
-        x,
-        y,
-        rule,
-        "dot",
-        width=1.2,
-        hoverinfo="skip",
-        legendgroup=name,
-        meta={"step": steps, "trail": 12},
-    )
-    points = draw.dots(
-        name,
-        there,
-        run.landscape.loss([there]),
-        rule,
-        size=8,
-        legendgroup=name,
-        showlegend=False,
-        hovertemplate="uphill point %{x:.4~g}",
-        meta={"step": shown, "trail": 12},
-        marker={"symbol": f"{draw.MARKERS[rule]}-open"},
-    )
-    return [trace, points]
+    x = np.stack([here, there, np.full(len(shown), np.nan)], axis=1).ravel()  # NaN: a gap
+    name = f"{RULE_NAMES[rule]}: gradient at {RULES[rule].perturbed}"
+    ascent = draw.line(name, x, run.landscape.loss([x]), rule, "dot", width=1.2, hoverinfo="skip")
+    hover = {"hovertemplate": "perturbed point %{x:.4~g}", "showlegend": False}
+    hollow = {"symbol": f"{draw.MARKERS[rule]}-open"}
+    heights = run.landscape.loss([there])
+    points = draw.dots(name, there, heights, rule, size=8, marker=hollow, **hover)
+    return [
+        trace | {"legendgroup": name, "meta": {"step": steps, "trail": 12}}
+        for trace, steps in ((ascent, np.repeat(shown, 3)), (points, shown))
+    ]
 
 
-def _orbit_labels(radius: float, half: float) -> list[dict[str, Any]]:
+def _orbit_labels(radius: float, half: float) -> list[Trace]:
     if radius > half:
         return []
     style = {"yanchor": "top", "bgcolor": "@background/0.7"}
@@ -138,7 +110,7 @@ def _orbit_labels(radius: float, half: float) -> list[dict[str, Any]]:
     ]
 
 
-def _leaving(shown: draw.Descents, half: float) -> list[dict[str, Any]]:
+def _leaving(shown: draw.Descents, half: float) -> list[Trace]:
     """An arrow for each run that leaves the picture, at the side where it leaves."""
     arrows = []
     for rule, run in shown.items():
@@ -147,22 +119,8 @@ def _leaving(shown: draw.Descents, half: float) -> list[dict[str, Any]]:
             continue
         first = int(np.argmax(outside))
         right = run.w[first, 0] > 0
-        arrows.append(
-            {
-                "text": f"{RULE_NAMES[rule]} leaves at step {first:,}",
-                "xref": "paper",
-                "yref": "paper",
-                "x": 1 if right else 0,
-                "y": 0.93 - 0.09 * len(arrows),
-                "ax": -30 if right else 30,
-                "ay": 26,
-                "showarrow": True,
-                "arrowhead": 2,
-                "arrowwidth": 2.5,
-                "arrowcolor": f"@{rule}",
-                "font": {"color": f"@{rule}"},
-                "xanchor": "right" if right else "left",
-                "bgcolor": "@background/0.8",
-            }
-        )
+        place = {"xref": "paper", "yref": "paper", "xanchor": "right" if right else "left"}
+        place |= {"x": int(right), "y": 0.93 - 0.09 * len(arrows)}
+        text = f"{RULE_NAMES[rule]} leaves at step {first:,}"
+        arrows.append(draw.arrow(text, rule, (-30 if right else 30, 26), **place))
     return arrows

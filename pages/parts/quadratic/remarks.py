@@ -96,6 +96,6 @@ def _end(rule: str, run: Trajectory) -> Iterator[str]:
     elif RULES[rule].follows_norm and run.rho > 0 and run.grad_norm[0] > run.grad_norm[-1] == 0:
         landed = int((run.grad_norm == 0).argmax())
         yield (
-            f"Step {landed:,} takes {name} exactly to g = 0, where no direction is uphill: it "
+            f"Step {landed:,} takes {name} exactly to g = 0, where SAM has no direction: it "
             "stays there. From almost every other start it hops on."
         )

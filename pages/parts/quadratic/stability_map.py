@@ -8,6 +8,7 @@ import numpy as np
 from pages.parts.components.figures import Figure, Raster, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import AXES, FIELDS, Values
+from pages.parts.views.drawing import markers, rim
 from samedge_core.theory.edges import gd_edge, sam_edge
 from samedge_core.theory.rules import RULES
 from samedge_core.theory.stability import CONTRACTS, GROWS, OSCILLATES, edge_in, multiplier, regions
@@ -47,44 +48,26 @@ def _map(values: Values) -> Figure:
     x_name, y_name, rule = values["map_x"], values["map_y"], values["map_rule"]
     xs, ys = np.geomspace(*span(x_name), GRID), np.geomspace(*span(y_name), GRID)
     now = float(multiplier(rule, **{name: values[name] for name in AXES}))
-    traces: list[Trace] = [
-        *_key(),
-        _boundary(values, xs, ys),
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "x": [values[x_name]],
-            "y": [values[y_name]],
-            "name": f"now: multiplier {now:.4g}",
-            "marker": {
-                "size": 15,
-                "color": "@sharpness",
-                "symbol": "circle",
-                "line": {"color": "@background", "width": 2.5},
-            },
-            "hovertemplate": "%{x:.4~g}, %{y:.4~g}",
-        },
-    ]
-    layout: dict[str, Any] = {
-        "xaxis": _axis(x_name),
-        "yaxis": _axis(y_name),
-        "hovermode": "closest",
-    }
-    x_range, y_range = np.log10(span(x_name)).tolist(), np.log10(span(y_name)).tolist()
-    raster = Raster(
-        region_map(values, xs, ys),
-        x_range,
-        y_range,
-        ((CONTRACTS, "@grad/0.18"), (OSCILLATES, "@usam/0.16"), (GROWS, "@bad/0.28")),
-    )
+    name, x, y = f"now: multiplier {now:.4g}", [values[x_name]], [values[y_name]]
+    hover = {"hovertemplate": "%{x:.4~g}, %{y:.4~g}", "marker": rim(2.5)}
+    dot = markers(name, x, y, "sharpness", "circle", 15, **hover)
+    traces = [*_key(), _boundary(values, xs, ys), dot]
+    layout = {"xaxis": _axis(x_name), "yaxis": _axis(y_name), "hovermode": "closest"}
+    colors = ((CONTRACTS, "@grad/0.18"), (OSCILLATES, "@usam/0.16"), (GROWS, "@bad/0.28"))
+    raster = Raster(region_map(values, xs, ys), _exponents(x_name), _exponents(y_name), colors)
     return Figure(MAP, traces, layout, height=560, rasters=[raster], click=True)
+
+
+def _exponents(name: str) -> list[float]:
+    """Where an axis begins and ends, as powers of ten."""
+    return np.log10(span(name)).tolist()
 
 
 def _axis(name: str) -> dict[str, Any]:
     return {
         "title": {"text": AXES[name], "standoff": 14},
         "type": "log",
-        "range": np.log10(span(name)).tolist(),
+        "range": _exponents(name),
         "exponentformat": "power",
         "dtick": 1,
         "minor": {"ticks": "outside"},
@@ -98,17 +81,7 @@ def _key() -> list[Trace]:
         ("flips sign, shrinks", "usam/0.5", "diamond"),
         ("grows", "bad/0.6", "square"),
     )
-    return [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "x": [None],
-            "y": [None],
-            "name": name,
-            "marker": {"symbol": symbol, "size": 12, "color": f"@{color}"},
-        }
-        for name, color, symbol in named
-    ]
+    return [markers(name, [None], [None], color, symbol, 12) for name, color, symbol in named]
 
 
 def _boundary(values: Values, xs: np.ndarray, ys: np.ndarray) -> Trace:
@@ -127,45 +100,24 @@ def _edge_over_norm(values: Values) -> Figure:
     eta, rho, norm = values["eta"], values["rho"], values["grad_norm"]
     norms = np.geomspace(*span("grad_norm"), 160)
     plain = float(gd_edge(eta))
-    traces = [draw.line(f"2/η = {plain:.4g}", norms, np.full(len(norms), plain), "gd", "dash")]
+    flat = np.ones(len(norms))
+    traces = [draw.line(f"2/η = {plain:.4g}", norms, plain * flat, "gd", "dash")]
     around = [rho / 4, rho, 4 * rho] if rho else []
     for value, dash, width in zip(around, ("dot", "solid", "dashdot"), (2, 3.2, 2), strict=False):
-        color = "sam" if value == rho else "sam/0.65"
-        traces.append(
-            draw.line(
-                f"ρ = {value:.3g}", norms, sam_edge(eta, value, norms), color, dash, width=width
-            )
-        )
+        color, edge = "sam" if value == rho else "sam/0.65", sam_edge(eta, value, norms)
+        traces.append(draw.line(f"ρ = {value:.3g}", norms, edge, color, dash, width=width))
     if rho:
         limit = np.sqrt(2 * norms / (eta * rho))
         traces.append(draw.line("√(2‖g‖/(ηρ))", norms, limit, "text", "2px,4px", width=1.6))
     now = sam_edge(eta, rho, norm)
+    curvature = values["curvature"]
+    hover = {"hovertemplate": "‖g‖ %{x:.4~g}, SAM-edge %{y:.4~g}", "marker": rim(2.5)}
     traces += [
-        draw.line(
-            "curvature λ",
-            norms,
-            np.full(len(norms), values["curvature"]),
-            "sharpness",
-            "longdash",
-            width=1.6,
-        ),
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "x": [norm],
-            "y": [now],
-            "name": f"now: SAM-edge {now:.4g}",
-            "marker": {
-                "size": 15,
-                "color": "@sam",
-                "symbol": "diamond",
-                "line": {"color": "@background", "width": 2.5},
-            },
-            "hovertemplate": "‖g‖ %{x:.4~g}, SAM-edge %{y:.4~g}",
-        },
+        draw.line("curvature λ", norms, curvature * flat, "sharpness", "longdash", width=1.6),
+        markers(f"now: SAM-edge {now:.4g}", [norm], [now], "sam", "diamond", 15, **hover),
     ]
-    low = 0.7 * min(float(np.min(sam_edge(eta, 4 * rho, norms))), plain, values["curvature"])
-    top = 2.2 * max(plain, values["curvature"])
+    low = 0.7 * min(float(np.min(sam_edge(eta, 4 * rho, norms))), plain, curvature)
+    top = 2.2 * max(plain, curvature)
     layout: dict[str, Any] = {
         "xaxis": _axis("grad_norm"),
         "yaxis": _axis("curvature")

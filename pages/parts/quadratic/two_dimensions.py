@@ -8,7 +8,7 @@ import numpy as np
 from pages.parts.components.figures import Figure, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import RULE_NAMES, Values
-from pages.parts.views.drawing import band, level, note
+from pages.parts.views.drawing import UNLISTED, axis, band, level, note
 from samedge_core.theory.descent import Trajectory, sampled_steps
 from samedge_core.theory.quadratics import Quadratic, orbit_grad_norm, orbit_radius, rotation
 from samedge_core.theory.stability import multiplier
@@ -51,17 +51,10 @@ def figures(values: Values, shown: draw.Descents) -> list[Figure]:
     levels = []
     if values["sam"] and values["rho"] > 0 and (curvature := steepest(values)):
         norm = float(orbit_grad_norm(curvature, values["eta"], values["rho"]))
-        levels.append(("‖g*‖, predicted", norm, "text", "dot"))
-    edges = draw.edge_levels(values)
-    moving = {rule: run for rule, run in shown.items() if rule != "gd"}
-    top = 1.25 * max(level[1] for level in edges)
-    panels = [
-        draw.Panel("‖g‖", [draw.Series(shown, "grad_norm")], levels),
-        draw.Panel("curvature", [draw.Series(moving, "edge")], edges, top),
-    ]
-    beside = draw.over_steps(
-        "Gradient norm and edges", values, panels, height=HEIGHT - GAUGE_HEIGHT - 8
-    )
+        levels.append(draw.predicted("‖g*‖", norm))
+    norms = draw.Panel("‖g‖", [draw.Series(shown, "grad_norm")], levels)
+    panels, height = [norms, draw.edges_panel(values, shown)], HEIGHT - GAUGE_HEIGHT - 8
+    beside = draw.over_steps("Gradient norm and edges", values, panels, height=height)
     return [_plane(values, shown), _gauge(values, shown), beside]
 
 
@@ -73,8 +66,8 @@ def _plane(values: Values, shown: draw.Descents) -> Figure:
         x, y = turn @ run.w.T
         traces += [*draw.path(rule, run, x, y, far=100 * half), _last_hops(rule, run, x, y)]
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": "x"}, "range": [-half, half]},
-        "yaxis": {"title": {"text": "y"}, "range": [-half, half], "scaleanchor": "x"},
+        "xaxis": axis("x", range=[-half, half]),
+        "yaxis": axis("y", range=[-half, half], scaleanchor="x"),
         "hovermode": "closest",
         "annotations": _leaving(shown, half),
     }
@@ -89,9 +82,7 @@ def _contours(values: Values, turn: np.ndarray, half: float) -> Trace:
     # along v1 the ellipses are half/LEVELS * 2 apart, along v2 wider by the root of the ratio
     circle = np.stack([np.cos(around), steepest / flattest * np.sin(around)])
     x, y = np.einsum("ij,jn,k->ikn", turn, circle, sizes.ravel())
-    return draw.line(
-        "loss", *draw.joined(x, y), "muted", width=1, hoverinfo="skip", showlegend=False
-    )
+    return draw.line("loss", *draw.joined(x, y), "muted", width=1, **UNLISTED)
 
 
 def _half_width(values: Values) -> float:
@@ -103,81 +94,45 @@ def _half_width(values: Values) -> float:
 
 
 def _eigenvectors(values: Values, turn: np.ndarray, half: float) -> list[Trace]:
-    lines = []
-    for k, (eigenvalue, dash) in enumerate(
-        zip(_landscape(values).eigenvalues, ("dash", "dot"), strict=True)
-    ):
-        end = 3 * half * turn[:, k]
-        lines.append(
-            draw.line(
-                f"v{'₁₂'[k]}: λ = {eigenvalue:.3g}",
-                [-end[0], end[0]],
-                [-end[1], end[1]],
-                "sharpness/0.7",
-                dash,
-                width=1.3,
-                hoverinfo="skip",
-            )
+    look = {"color": "sharpness/0.7", "width": 1.3, "hoverinfo": "skip"}
+    eigenvalues, ends = _landscape(values).eigenvalues, 3 * half * turn.T
+    return [
+        draw.line(f"{name}: λ = {eigenvalue:.3g}", [-x, x], [-y, y], dash=dash, **look)
+        for name, eigenvalue, dash, (x, y) in zip(
+            ("v₁", "v₂"), eigenvalues, ("dash", "dot"), ends, strict=True
         )
-    return lines
+    ]
 
 
 def _last_hops(rule: str, run: Trajectory, x: np.ndarray, y: np.ndarray) -> Trace:
     """The last two hops, heavy: where they lie along v1 the run has found its orbit."""
     shown = sampled_steps(run.steps)
-    trace = draw.line(
-        f"{RULE_NAMES[rule]}, last hops",
-        x[shown],
-        y[shown],
-        rule,
-        width=5,
-        showlegend=False,
-        hoverinfo="skip",
-        legendgroup=rule,
-        opacity=0.45,
-    )
-    return trace | {"meta": {"step": shown, "trail": 3}}
+    name, look = f"{RULE_NAMES[rule]}, last hops", {"width": 5, "opacity": 0.45, **UNLISTED}
+    hops = draw.line(name, x[shown], y[shown], rule, legendgroup=rule, **look)
+    return hops | {"meta": {"step": shown, "trail": 3}}
 
 
-def _leaving(shown: draw.Descents, half: float) -> list[dict[str, Any]]:
-    far = {rule: np.hypot(*run.w.T) > 2 * half for rule, run in shown.items()}
+def _leaving(shown: draw.Descents, half: float) -> list[Trace]:
+    far = {rule: np.flatnonzero(np.hypot(*run.w.T) > 2 * half) for rule, run in shown.items()}
     return draw.corner_notes(
-        {
-            rule: f"{RULE_NAMES[rule]} leaves at step {int(np.argmax(outside)):,} ↗"
-            for rule, outside in far.items()
-            if outside.any()
-        }
+        {r: f"{RULE_NAMES[r]} leaves at step {at[0]:,} ↗" for r, at in far.items() if len(at)}
     )
 
 
 def _gauge(values: Values, shown: draw.Descents) -> Figure:
     """Multipliers of both directions at the step shown; at -1 a direction is on the edge."""
     traces, rows = [], []
-    eigenvalues = np.array(_landscape(values).eigenvalues)
+    curvature = np.array(_landscape(values).eigenvalues)
     for rule, run in shown.items():
         steps = sampled_steps(run.steps)
-        m = multiplier(
-            rule,
-            eta=run.eta,
-            rho=run.rho,
-            curvature=eigenvalues,
-            grad_norm=run.grad_norm[steps][:, None],
-        )
-        m = np.broadcast_to(m, (len(steps), 2)).ravel()
-        labels = [f"{RULE_NAMES[rule]} v₁", f"{RULE_NAMES[rule]} v₂"]
+        norms, name = run.grad_norm[steps][:, None], RULE_NAMES[rule]
+        m = multiplier(rule, eta=run.eta, rho=run.rho, curvature=curvature, grad_norm=norms)
+        m = np.clip(np.broadcast_to(m, (len(steps), 2)).ravel(), *GAUGE)
+        labels = [f"{name} v₁", f"{name} v₂"]
         rows += labels
-        traces.append(
-            draw.dots(
-                RULE_NAMES[rule],
-                np.clip(m, *GAUGE),
-                labels * len(steps),
-                rule,
-                size=14,
-                meta={"step": np.repeat(steps, 2), "trail": 1},
-                showlegend=False,
-                hovertemplate="multiplier %{x:.4~g}",
-            )
-        )
+        hover = {"hovertemplate": "multiplier %{x:.4~g}", "showlegend": False}
+        now = draw.dots(name, m, labels * len(steps), rule, size=14, **hover)
+        traces.append(now | {"meta": {"step": np.repeat(steps, 2), "trail": 1}})
     shapes = [
         band("x", GAUGE[0], -1, "bad/0.16"),
         band("x", -1, 0, "usam/0.10"),
@@ -186,12 +141,12 @@ def _gauge(values: Values, shown: draw.Descents) -> Figure:
     ]
     words = (("grows", -1.5), ("flips sign, shrinks", -0.5), ("shrinks", 0.5))
     layout: dict[str, Any] = {
-        "xaxis": {
-            "title": {"text": "multiplier of a step; −1 is the edge"},
-            "range": list(GAUGE),
-            "tickvals": [-2, -1.5, -1, -0.5, 0, 0.5, 1],
-            "fixedrange": True,
-        },
+        "xaxis": axis(
+            "multiplier of a step; −1 is the edge",
+            range=list(GAUGE),
+            tickvals=[-2, -1.5, -1, -0.5, 0, 0.5, 1],
+            fixedrange=True,
+        ),
         "yaxis": {
             "type": "category",
             "dtick": 1,

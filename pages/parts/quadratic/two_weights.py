@@ -8,7 +8,7 @@ import numpy as np
 from pages.parts.components.figures import Figure, Raster, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import RULE_NAMES, Values
-from pages.parts.views.drawing import markers
+from pages.parts.views.drawing import UNLISTED, axis, markers, rim
 from samedge_core.theory.edges import gd_edge
 from samedge_core.theory.two_weight import (
     TwoWeightLandscape,
@@ -41,14 +41,10 @@ def figures(values: Values, shown: draw.Descents) -> list[Figure]:
         ("2/η", float(gd_edge(values["eta"])), "gd/0.6", "dash"),
         ("flattest minimum: 2", 2.0, "text/0.6", "dot"),
     ]
-    moving = {rule: run for rule, run in shown.items() if rule != "gd"}
     colors = {"sam": "sharpness", "usam": "loss"}
+    sharpness = draw.Series(shown, "sharpness", colors, " sharpness")
     panels = [
-        draw.Panel(
-            "sharpness and edge",
-            [draw.Series(shown, "sharpness", colors, " sharpness"), draw.Series(moving, "edge")],
-            levels,
-        ),
+        draw.Panel("sharpness and edge", [sharpness, draw.moving_edges(shown)], levels),
         draw.Panel("‖g‖", [draw.Series(shown, "grad_norm", suffix=" ‖g‖")]),
     ]
     beside = draw.over_steps("Sharpness, edges, gradient norm", values, panels, height=528)
@@ -71,16 +67,12 @@ def _landscape(values: Values, shown: draw.Descents) -> Figure:
     a, b = (np.linspace(low, high, GRID) for low, high in (a_range, b_range))
     grid = list(np.meshgrid(a, b))
     raster = Raster(LANDSCAPE.sharpness(grid), a_range, b_range, STOPS)
-    traces: list[Trace] = [
-        _color_bar(),
-        *_levels(values, a_range),
-        *_valley(values, a_range, b_range),
-    ]
+    traces = [_color_bar(), *_levels(values, a_range), *_valley(values, a_range, b_range)]
     for rule, run in shown.items():
         traces += draw.path(rule, run, run.w[:, 0], run.w[:, 1], far=100, trail=0)
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": "a"}, "range": a_range},
-        "yaxis": {"title": {"text": "b"}, "range": b_range},
+        "xaxis": axis("a", range=a_range),
+        "yaxis": axis("b", range=b_range),
         "hovermode": "closest",
         "annotations": _leaving(shown),
         "margin": {"r": 86},
@@ -90,31 +82,12 @@ def _landscape(values: Values, shown: draw.Descents) -> Figure:
 
 def _color_bar() -> Trace:
     """A trace without points that carries the colour bar of the raster."""
-    top = STOPS[-1][0]
-    marker = {
-        "color": [0],
-        "cmin": 0,
-        "cmax": top,
-        "showscale": True,
-        "colorscale": [[value / top, color] for value, color in STOPS],
-        "colorbar": {
-            "title": {"text": "sharpness"},
-            "thickness": 12,
-            "len": 0.9,
-            "outlinewidth": 0,
-            "tickvals": [0, 2, 4, 6, 8, 10, 12],
-            "ticktext": ["0", "2", "4", "6", "8", "10", "≥ 12"],
-        },
-    }
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [None],
-        "y": [None],
-        "marker": marker,
-        "showlegend": False,
-        "hoverinfo": "skip",
-    }
+    top, ticks = STOPS[-1][0], [0, 2, 4, 6, 8, 10, 12]
+    bar = axis("sharpness", thickness=12, len=0.9, outlinewidth=0, tickvals=ticks)
+    bar["ticktext"] = [*map(str, ticks[:-1]), f"≥ {top}"]
+    scale = {"colorscale": [[value / top, color] for value, color in STOPS], "showscale": True}
+    marker = {"color": [0], "cmin": 0, "cmax": top, "colorbar": bar, **scale}
+    return markers("", [None], [None], "text", "circle", 0, marker=marker, **UNLISTED)
 
 
 def _levels(values: Values, a_range: list[float]) -> list[Trace]:
@@ -124,18 +97,11 @@ def _levels(values: Values, a_range: list[float]) -> list[Trace]:
     loss = np.stack([loss_level(level, a) for level in LOSS_LEVELS])  # (levels, 2, n)
     x, y = draw.joined(np.broadcast_to(a, loss.shape).reshape(-1, len(a)), loss.reshape(-1, len(a)))
     far = 10 * max(map(abs, a_range))
+    y = np.where(np.abs(y) < far, y, np.nan)
     curves = sharpness_level(float(gd_edge(values["eta"])))
     edge = draw.joined(*np.array(curves).transpose(1, 0, 2)) if curves else ([], [])
     return [
-        draw.line(
-            "loss",
-            x,
-            np.where(np.abs(y) < far, y, np.nan),
-            "text/0.35",
-            width=1,
-            hoverinfo="skip",
-            showlegend=False,
-        ),
+        draw.line("loss", x, y, "text/0.35", width=1, **UNLISTED),
         draw.line("sharpness 2/η", *edge, "gd", "dash", width=2.2, hoverinfo="skip"),
     ]
 
@@ -148,28 +114,18 @@ def _valley(values: Values, a_range: list[float], b_range: list[float]) -> list[
         "hovertemplate": "minimum (%{x:.3~g}, %{y:.3~g}), sharpness %{text}",
         "text": [f"{x * x + 1 / (x * x):.3g}" for x in a],
     }
-    rim = {"line": {"color": "@background", "width": 1.5}}
+    about = {"showlegend": False, "hovertemplate": "sharpness 2, the flattest minimum"}
+    label = {"mode": "markers+text", "text": ["a = b"], "textposition": "bottom left"}
     flattest = markers(
-        "flattest",
-        [1.0],
-        [1.0],
-        "sharpness",
-        "star",
-        13,
-        mode="markers+text",
-        text=["a = b"],
-        textposition="bottom left",
-        showlegend=False,
-        marker=rim,
-        hovertemplate="sharpness 2, the flattest minimum",
+        "flattest", [1.0], [1.0], "sharpness", "star", 13, marker=rim(1.5), **about, **label
     )
     x, y = valley_at(float(gd_edge(values["eta"])))
-    about = {"showlegend": False, "hovertemplate": "minimum with sharpness 2/η"}
+    about["hovertemplate"] = "minimum with sharpness 2/η"
     on_edge = markers("minima at 2/η", [x, y], [y, x], "gd", "x", 10, **about)
     return [valley, flattest, *([on_edge] if np.isfinite(x) else [])]
 
 
-def _leaving(shown: draw.Descents) -> list[dict[str, Any]]:
+def _leaving(shown: draw.Descents) -> list[Trace]:
     return draw.corner_notes(
         {
             rule: f"{RULE_NAMES[rule]} diverges: beyond 1e30 at step {run.steps + 1} ↗"

@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.parts.markdown import plain
 from pages.parts.runs import deleting, selection, source, table
-from pages.parts.runs.columns import megabytes
+from pages.parts.runs.columns import COLUMNS, megabytes
 from samedge_core.store import Entry
 from samedge_core.store.catalogue import checked_tags
 
@@ -18,8 +18,8 @@ def draw(entries: Sequence[Entry]) -> None:
     size = megabytes(sum(entry.row_bytes + entry.snapshot_bytes for entry in entries))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{count} selected** :gray[· {size}]", width="content")
-        _toggle(entries, "starred", "Star", "Unstar", "star")
-        _toggle(entries, "pinned", "Pin", "Unpin", "keep")
+        _toggle(entries, "starred", "Star", "star")
+        _toggle(entries, "pinned", "Pin", "keep")
         with st.popover("Tags", icon=":material/label:", help="Add or remove tags."):
             _tags(entries)
         _open(entries)
@@ -42,20 +42,16 @@ def draw(entries: Sequence[Entry]) -> None:
         )
 
 
-def _toggle(entries: Sequence[Entry], name: str, do: str, undo: str, icon: str) -> None:
+def _toggle(entries: Sequence[Entry], name: str, do: str, icon: str) -> None:
     """One button that sets a label on all of them, or takes it away when all have it."""
     on = not all(getattr(entry, name) for entry in entries)
-    means = {
-        "starred": "Starred runs are never removed by the quota.",
-        "pinned": "Pinned runs are neither removed by the quota nor deleted.",
-    }
     st.button(
-        do if on else undo,
+        do if on else f"Un{do.lower()}",
         key=f"runs:{name}-all",
         icon=f":material/{icon}:",
         on_click=_label,
         args=(entries, name, on),
-        help=means[name],
+        help=COLUMNS[name].help,
     )
 
 
@@ -130,16 +126,13 @@ def _refused(entries: Sequence[Entry], added: Sequence[str]) -> str:
 
 def _add(entries: Sequence[Entry]) -> None:
     added = st.session_state["runs:tags-to-add"]
-    if not _refused(entries, added):  # else it stays in the box, under which stands why
-        _tag(entries, lambda tags: {*tags, *added})
+    if not _refused(entries, added):  # else they stay in the box, and the reason above it
         del st.session_state["runs:tags-to-add"]
+        for entry in entries:
+            source.opened().catalogue.label(entry.id, tags={*entry.tags, *added})
 
 
 def _remove(entries: Sequence[Entry]) -> None:
     gone = st.session_state.pop("runs:tags-to-remove", [])
-    _tag(entries, lambda tags: set(tags) - set(gone))
-
-
-def _tag(entries: Sequence[Entry], change) -> None:
     for entry in entries:
-        source.opened().catalogue.label(entry.id, tags=change(entry.tags))
+        source.opened().catalogue.label(entry.id, tags={*entry.tags} - {*gone})

@@ -102,7 +102,7 @@ def _problem(entry: Entry) -> str:
 
 
 def _rule(entry: Entry) -> str:
-    return " → ".join(rule.upper() for rule in _course(entry, "rule"))
+    return " → ".join(RULES[rule].short for rule in _course(entry, "rule"))
 
 
 def _number(label: str, name: str, title: str, digits: int = 4, help: str = "") -> Column:
@@ -123,36 +123,30 @@ def _of_step(what: str) -> str:
     return f"{what}, at the newest measured step."
 
 
+def _own(label: str, name: str, help: str, kind: Kind = "text", **rest: Any) -> Column:
+    """An attribute of an entry as it is."""
+    return Column(label, help, kind, lambda entry: getattr(entry, name), **rest)
+
+
+def _size(label: str, name: str, help: str) -> Column:
+    return Column(label, help, "number", lambda entry: megabytes(getattr(entry, name)), name)
+
+
+STARRED = "Starred runs are never removed by the quota."
+TITLE = "Its title, or else the beginning of its id. Opens it in the live lab."
+SNAPSHOTS = "Size of the states that the run can go on from."
+STATUS = (
+    "Recorded right now, interrupted (its server is gone), removed by the quota, or why it stopped."
+)
+SPARK = "Over the steps, from 0 to 1.5; the dashed line is the edge."
+DEVIATION = "Median of |sharpness / edge − 1| over the edge phase, once it ended."
+RATIO_END = "Sharpness / edge at the end"
+
 COLUMNS: Mapping[str, Column] = {
-    "starred": Column(
-        "★",
-        "Starred runs are never removed by the quota.",
-        "toggle",
-        lambda entry: entry.starred,
-        title="Star",
-    ),
-    "pinned": Column(
-        "Pin",
-        "Pinned runs are neither removed nor deleted.",
-        "toggle",
-        lambda entry: entry.pinned,
-        title="Pin",
-    ),
-    "title": Column(
-        "Run",
-        "Its title, or else the beginning of its id. Opens it in the live lab.",
-        "title",
-        _title,
-        "title",
-    ),
-    "status": Column(
-        "Status",
-        "Recorded right now, interrupted (its server is gone), removed by "
-        "the quota, or why it stopped.",
-        "status",
-        _status,
-        "stop_reason",
-    ),
+    "starred": _own("★", "starred", STARRED, "toggle", title="Star"),
+    "pinned": _own("Pin", "pinned", "Pinned runs are neither removed nor deleted.", "toggle"),
+    "title": Column("Run", TITLE, "title", _title, "title"),
+    "status": Column("Status", STATUS, "status", _status, "stop_reason"),
     "problem": Column("Problem", "Model and data.", "text", _problem, "problem"),
     "rule": Column("Rule", f"The update rule. {CHANGED}", "text", _rule, "rule"),
     "eta": _setting("η", "eta"),
@@ -160,23 +154,10 @@ COLUMNS: Mapping[str, Column] = {
     "beta": _setting("β", "beta"),
     "batch_size": _setting("Batch", "batch_size"),
     "seed": _setting("Seed", "seed"),
-    "last_step": Column("Steps", "Steps recorded, of those asked.", "steps", _steps, "last_step"),
-    "spark": Column(
-        "Sharpness / edge",
-        "Over the steps, from 0 to 1.5; the dashed line is the edge.",
-        "spark",
-        _spark,
-    ),
-    "ratio": _number(
-        "Ratio", "ratio", "Sharpness / edge at the end", 3, _of_step("Sharpness / edge")
-    ),
-    "deviation": _number(
-        "Deviation",
-        "deviation",
-        "|sharpness / edge − 1|",
-        3,
-        "Median of |sharpness / edge − 1| over the edge phase, once it ended.",
-    ),
+    "last_step": Column("Steps", "Steps recorded, of those planned.", "steps", _steps, "last_step"),
+    "spark": Column("Sharpness / edge", SPARK, "spark", _spark),
+    "ratio": _number("Ratio", "ratio", RATIO_END, 3, _of_step("Sharpness / edge")),
+    "deviation": _number("Deviation", "deviation", "|sharpness / edge − 1|", 3, DEVIATION),
     "sharpness": _number("Sharpness", "sharpness", "Sharpness", 4, _of_step("|λ₁|")),
     "edge": _number("Edge", "edge", "Edge", 4, _of_step("The edge of the rule in force")),
     "grad_norm": _number("‖g‖", "grad_norm", "Gradient norm", 3, _of_step("Gradient norm")),
@@ -184,43 +165,13 @@ COLUMNS: Mapping[str, Column] = {
     "accuracy": _number("Accuracy", "accuracy", "Accuracy", 3, _of_step("Accuracy, 0 to 1")),
     "parameters": _number("P", "parameters", "Parameters"),
     "tags": Column("Tags", "Words to find it by.", "tags", lambda entry: list(entry.tags)),
-    "note": Column("Note", "What was noted.", "text", lambda entry: entry.note),
-    "created": Column(
-        "Started", "In your time zone.", "time", lambda entry: entry.created, "created"
-    ),
-    "updated": Column(
-        "Last change", "In your time zone.", "time", lambda entry: entry.updated, "updated"
-    ),
-    "row_bytes": Column(
-        "Rows on disk",
-        "Bytes of the recorded steps.",
-        "number",
-        lambda entry: megabytes(entry.row_bytes),
-        "row_bytes",
-    ),
-    "snapshot_bytes": Column(
-        "Snapshots",
-        "Bytes of the states that the run can go on from.",
-        "number",
-        lambda entry: megabytes(entry.snapshot_bytes),
-        "snapshot_bytes",
-    ),
-    "id": Column("Id", "As in links and folders.", "text", lambda entry: entry.id),
+    "note": _own("Note", "note", "What was noted."),
+    "created": _own("Started", "created", "In your time zone.", "time", sort="created"),
+    "updated": _own("Last change", "updated", "In your time zone.", "time", sort="updated"),
+    "row_bytes": _size("Rows on disk", "row_bytes", "Size of the recorded steps."),
+    "snapshot_bytes": _size("Snapshots", "snapshot_bytes", SNAPSHOTS),
+    "id": _own("Id", "id", "As in links and folders."),
 }
 
-FIRST = (
-    "starred",
-    "title",
-    "status",
-    "problem",
-    "rule",
-    "eta",
-    "rho",
-    "seed",
-    "last_step",
-    "spark",
-    "ratio",
-    "loss",
-    "tags",
-    "created",
-)
+_FIRST = "starred title status problem rule eta rho seed last_step spark ratio loss tags created"
+FIRST = tuple(_FIRST.split())

@@ -10,19 +10,19 @@ from pages.parts.server import registry
 from samedge_core.store import Entry, Query
 
 ASKED = "runs:deleting"
-TOLD = "runs:deleted"
+DONE = "runs:deleted"
 
 
 def ask(ids: Sequence[str]) -> None:
     """Ask before these runs are deleted."""
     st.session_state[ASKED] = list(ids)
-    st.session_state.pop(TOLD, None)
+    st.session_state.pop(DONE, None)
 
 
 def draw() -> None:
     """The question, while it is open; else what the last deletion did."""
-    if told := st.session_state.pop(TOLD, None):
-        st.info(told, icon=":material/delete:")
+    if done := st.session_state.pop(DONE, None):
+        st.info(done, icon=":material/delete:")
     if not (asked := st.session_state.get(ASKED)):
         return
     entries = source.opened().find(Query(ids=asked, removed=True, limit=None)).entries
@@ -83,7 +83,7 @@ def _delete(ids: Sequence[str]) -> None:
     selection.drop(gone)
     left = len(ids) - len(gone)
     refused = f"; {_count(left)} could not be deleted: pinned or being recorded" if left else ""
-    st.session_state[TOLD] = f"{_count(len(gone))} deleted{refused}."
+    st.session_state[DONE] = f"{_count(len(gone))} deleted{refused}."
     _forget()
 
 

@@ -18,7 +18,7 @@ def draw(entry: Entry) -> None:
             "Title",
             entry.title,
             key=_key(entry, "title"),
-            help="At most 200 characters. Names the run.",
+            help="The run's name in tables and charts, at most 200 characters.",
         )
         _complain(complaints, "title")
         known = source.opened().catalogue.known_tags()
@@ -29,7 +29,7 @@ def draw(entry: Entry) -> None:
             accept_new_options=True,
             key=_key(entry, "tags"),
             placeholder="choose, or type a new one",
-            help="At most 30 tags of at most 64 characters each.",
+            help="Words to find the run by: at most 30, of at most 64 characters each.",
         )
         _complain(complaints, "tags")
         # below the tags, whose list of choices would cover the button
@@ -38,7 +38,7 @@ def draw(entry: Entry) -> None:
             entry.note,
             key=_key(entry, "note"),
             height=110,
-            help="At most 10,000 characters.",
+            help="Anything worth keeping about the run, at most 10,000 characters.",
         )
         _complain(complaints, "note")
         st.form_submit_button("Save", key=f"runs:save:{entry.id}", on_click=_save, args=(entry,))

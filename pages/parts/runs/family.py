@@ -9,7 +9,7 @@ import streamlit as st
 from pages.parts.components.figures import Figure, Trace, figures
 from pages.parts.runs import records, source
 from pages.parts.runs.columns import name_of
-from pages.parts.views.drawing import line, markers
+from pages.parts.views.drawing import axis, line, markers
 from samedge_core.store import Entry, Query
 from samedge_core.theory.rules import RULES
 from samedge_core.training.history import SYMBOLS
@@ -82,7 +82,7 @@ def figure(selected: Collection[str], family: Sequence[Entry]) -> Figure:
         "automargin": True,
     }
     layout = {
-        "xaxis": {"title": {"text": "step"}, "rangemode": "tozero"},
+        "xaxis": axis("step", rangemode="tozero"),
         "yaxis": labels,
         "showlegend": False,
         "hovermode": "closest",
@@ -130,12 +130,10 @@ def _tip(entry: Entry) -> Trace:
 def _hover(entry: Entry) -> str:
     uses = RULES[entry.rule].uses
     values = " ".join(f"{SYMBOLS[name]} {getattr(entry, name):.4g}" for name in uses)
-    came = ""
-    if entry.parent:
-        came = f"<br>{records.came(entry)}"
+    came = f"<br>{records.came(entry)}" if entry.parent else ""
     end = entry.stop_reason or entry.status
     name = html.escape(name_of(entry), quote=False)
     return (
-        f"<b>{name}</b><br>{entry.rule.upper()} {values} at the end{came}"
+        f"<b>{name}</b><br>{RULES[entry.rule].short} {values} at the end{came}"
         f"<br>to step {entry.last_step:,}: {end}"
     )

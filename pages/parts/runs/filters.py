@@ -1,4 +1,4 @@
-"""What is asked for: the boxes over the table, as a Query."""
+"""The search box and the filters over the table, as a Query."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -42,17 +42,11 @@ def draw(removed: int) -> Query:
         "the beginning of the id.",
     )
     with problem:
-        chosen_problem = _choice(
-            "Problem",
-            {n: s.title for n, s in PROBLEMS.items()},
-            "Only runs of this model and data.",
-        )
+        problems = {name: spec.title for name, spec in PROBLEMS.items()}
+        chosen_problem = _choice("Problem", problems, "Only runs of this model and data.")
     with rule:
-        chosen_rule = _choice(
-            "Rule",
-            {name: name.upper() for name in RULES},
-            "Only runs with this update rule at the end.",
-        )
+        rules = {name: rule.short for name, rule in RULES.items()}
+        chosen_rule = _choice("Rule", rules, "Only runs with this update rule at the end.")
     with status:
         chosen_status = _choice("Status", STATUSES, "Interrupted: its server is gone.")
     known = source.opened().catalogue.known_tags()
@@ -89,7 +83,7 @@ def _choice(label: str, titles: Mapping[Name, str], help: str) -> Name | None:
         label,
         list(titles),
         index=None,
-        format_func=lambda name: titles[name],
+        format_func=titles.__getitem__,
         key=f"runs:{label.lower()}",
         placeholder="any",
         on_change=to_first_page,
@@ -147,17 +141,17 @@ def sort_by(column: str) -> None:
 
 
 def page() -> int:
-    """From 1."""
+    """The page of the table, from 1."""
     return st.session_state.get(PAGE, 1)
 
 
 def to_first_page() -> None:
-    """What is listed has changed."""
+    """Show the first page of the table: other runs are listed now."""
     st.session_state[PAGE] = 1
 
 
 def draw_pages(total: int) -> None:
-    """How many runs there are, and the way to the others."""
+    """The number of runs, and buttons for the other pages of the table."""
     first = (page() - 1) * PAGE_ROWS
     count = f"{total:,} run{'s' if total != 1 else ''}"
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -31,7 +31,7 @@ def choices(runs: Sequence[Compared]) -> dict[str, str]:
 
 
 def groups(runs: Sequence[Compared], by: str) -> list[Group]:
-    """In the order of their first runs."""
+    """The groups by `by`, in the order of their first runs."""
     if by == EACH:
         return [Group(one.name, (one,)) for one in runs]
     if by == SEEDS:

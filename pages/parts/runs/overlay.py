@@ -12,8 +12,8 @@ from pages.parts.markdown import plain
 from pages.parts.runs import grouping, records
 from pages.parts.runs.grouping import Group
 from pages.parts.runs.records import Compared
-from pages.parts.views.drawing import level, line
-from samedge_core.analysis.compare import AXES, QUANTITIES, Line
+from pages.parts.views.drawing import axis, level, line
+from samedge_core.analysis.compare import AXES, QUANTITIES, Axis, Line
 from samedge_core.sharing.files import SavedError
 
 KEY = "runs:charts"
@@ -29,25 +29,21 @@ Drawn = tuple[Group, Mapping[str, Line]]
 
 
 def draw(runs: Sequence[Compared], selected: int) -> None:
-    """The choices, and the charts; `selected` runs were asked for."""
-    by, axis, log_y, edges = _choices(runs)
+    """The choices, and the charts of `runs`, out of `selected` ones."""
+    by, over, log_y, edges = _choices(runs)
     with st.container():  # messages come and go in here, so that the charts keep their place
         if selected > len(runs):
             st.info(_left_out(runs, selected))
-        drawn = _read(grouping.groups(runs, by), axis)
+        drawn = _read(grouping.groups(runs, by), over)
         if any(len(group.runs) > 1 for group, _ in drawn):
-            st.caption(_means(axis))
+            st.caption(_means(over))
         if not log_y and any(_ceiling(drawn, name) for name in QUANTITIES):
             st.caption("A line leaves its chart: on the log scale all of it is seen.")
-    figures(
-        _figures(drawn, axis, log_y=log_y, edges=edges),
-        scene=f"{axis}",
-        key=KEY,
-        on_click=lambda: None,
-    )
+    shown = _figures(drawn, over, log_y=log_y, edges=edges)
+    figures(shown, scene=over, key=KEY, on_click=lambda: None)
 
 
-def _choices(runs: Sequence[Compared]) -> tuple[str, str, bool, bool]:
+def _choices(runs: Sequence[Compared]) -> tuple[str, Axis, bool, bool]:
     """How to group, the horizontal axis, and whether with logarithms and with edges."""
     ways = grouping.choices(runs)
     if st.session_state.get("runs:group") not in ways:
@@ -56,7 +52,7 @@ def _choices(runs: Sequence[Compared]) -> tuple[str, str, bool, bool]:
         by = st.selectbox(
             "Lines",
             list(ways),
-            format_func=lambda name: ways[name],
+            format_func=ways.__getitem__,
             key="runs:group",
             width=300,
             persist_state="session",
@@ -103,8 +99,8 @@ def _left_out(runs: Sequence[Compared], selected: int) -> str:
     )
 
 
-def _means(axis: str) -> str:
-    if axis == "step":
+def _means(over: Axis) -> str:
+    if over == "step":
         return "Means are taken at the steps that all runs of a group have measured."
     return (
         "Means are taken where all runs of a group have values; between their measured points, "
@@ -112,20 +108,20 @@ def _means(axis: str) -> str:
     )
 
 
-def _read(groups: Sequence[Group], axis) -> list[Drawn]:
-    """What can be read, and a message for each group that can't."""
+def _read(groups: Sequence[Group], over: Axis) -> list[Drawn]:
+    """The lines of the groups, and a message for each that can't be read."""
     found = []
     for group in groups:
         try:
-            found.append((group, records.lines(group.runs, axis)))
+            found.append((group, records.lines(group.runs, over)))
         except SavedError as error:
             st.error(f"{plain(group.name)} can't be drawn: {plain(str(error))}")
     return found
 
 
-def _figures(drawn: Sequence[Drawn], axis: str, *, log_y: bool, edges: bool) -> list[Figure]:
+def _figures(drawn: Sequence[Drawn], over: Axis, *, log_y: bool, edges: bool) -> list[Figure]:
     """Sharpness / edge large and with the legend, the rest small."""
-    title = next(name for name, value in AXES.items() if value == axis).lower()
+    title = next(name for name, value in AXES.items() if value == over).lower()
 
     def figure(name: str, quantity: str, label: str, **rest: Any) -> Figure:
         traces = [t for i, one in enumerate(drawn) for t in _traces(i, one, quantity, log_y)]
@@ -160,8 +156,8 @@ def _layout(title: str, label: str, *, log_y: bool, legend: bool) -> dict[str, A
     # small charts have no room for the digits between the powers of ten
     kind = {"type": "log", "minorloglabels": "small digits" if legend else "none"} if log_y else {}
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": title}},
-        "yaxis": {"title": {"text": label}, "automargin": True, **kind},
+        "xaxis": axis(title),
+        "yaxis": axis(label, automargin=True, **kind),
         "showlegend": legend,
         "hovermode": "x" if legend else "closest",
     }

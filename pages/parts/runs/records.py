@@ -51,34 +51,23 @@ def course_text(field: Field, values: Sequence[Any]) -> str:
 
 def compared(entries: Sequence[Entry]) -> list[Compared]:
     """The first MOST of the entries whose settings can be read and whose rows are there."""
-    readable = []
-    for entry in entries:
-        config = config_of(entry.config)
-        if config and entry.status != "removed":
-            readable.append((entry, config))
-    readable = readable[:MOST]
-    names = _names(readable)
-    return [
-        Compared(entry, config, name) for (entry, config), name in zip(readable, names, strict=True)
-    ]
+    kept = [(entry, config_of(entry.config)) for entry in entries if entry.status != "removed"]
+    readable = [(entry, config) for entry, config in kept if config][:MOST]
+    return [Compared(*run, name) for run, name in zip(readable, _names(readable), strict=True)]
 
 
 def _names(runs: Sequence[tuple[Entry, RunConfig]]) -> list[str]:
     """Titles, where people gave one; what tells equal ones apart is added."""
     own = compare.names([config for _, config in runs], [end(entry) for entry, _ in runs])
-    titles = [entry.title or name for (entry, _), name in zip(runs, own, strict=True)]
-    fuller = [
-        f"{title} ({name})" if titles.count(title) > 1 and title != name else title
-        for title, name in zip(titles, own, strict=True)
-    ]
-    related = [
-        f"{name} · {came(entry)}" if fuller.count(name) > 1 and entry.parent else name
-        for (entry, _), name in zip(runs, fuller, strict=True)
-    ]
-    return [
-        f"{name} · {entry.id[:6]}" if related.count(name) > 1 else name
-        for (entry, _), name in zip(runs, related, strict=True)
-    ]
+    entries = [entry for entry, _ in runs]
+    names = [entry.title or name for entry, name in zip(entries, own, strict=True)]
+    for more in (
+        [f" ({name})" if entry.title else "" for entry, name in zip(entries, own, strict=True)],
+        [f" · {came(entry)}" if entry.parent else "" for entry in entries],
+        [f" · {entry.id[:6]}" for entry in entries],
+    ):
+        names = [n + m if names.count(n) > 1 else n for n, m in zip(names, more, strict=True)]
+    return names
 
 
 def came(entry: Entry) -> str:

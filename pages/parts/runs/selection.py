@@ -1,6 +1,7 @@
 """Which runs are selected: kept for the session and in the link, over pages and filters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -28,18 +29,18 @@ def put(ids: Iterable[str]) -> None:
 
 
 def version() -> int:
-    """Goes up whenever the server, not the reader, changes the selection."""
+    """The number of times that the server, not the reader, has changed the selection."""
     return st.session_state.get(VERSION, 0)
 
 
-def heard(message: dict) -> None:
-    """Take in what the reader has ticked, unless the server has changed it meanwhile."""
+def ticked(message: Mapping[str, Any]) -> None:
+    """Select what the reader has ticked, unless the server has changed the selection meanwhile."""
     if message["version"] == version():
         _keep(message["ids"])
 
 
 def ids() -> list[str]:
-    """In the order in which they were selected."""
+    """The selected ids, in the order in which they were selected."""
     return st.session_state.get(IDS, [])
 
 
@@ -53,7 +54,7 @@ def entries() -> list[Entry]:
 
 
 def drop(gone: Sequence[str]) -> None:
-    """These runs are no more."""
+    """Select these deleted runs no longer."""
     put(run for run in ids() if run not in gone)
 
 

@@ -1,4 +1,4 @@
-"""Where the page has its runs from."""
+"""The store that the page reads its runs from."""
 
 from pages.parts.server import registry
 from samedge_core.store import Store
@@ -10,7 +10,7 @@ def store() -> Store | None:
 
 
 def opened() -> Store:
-    """The store, which the page has found to be there."""
+    """The store; the page has checked that there is one."""
     found = store()
     assert found is not None
     return found

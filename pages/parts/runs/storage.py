@@ -1,4 +1,4 @@
-"""What the store holds: how full it is, and what is wrong in it."""
+"""How full the store is, and which of its folders are damaged."""
 
 import streamlit as st
 

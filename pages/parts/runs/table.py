@@ -1,4 +1,4 @@
-"""The table of runs: static/runs.js draws it, and tells what was pressed."""
+"""The table of runs: static/runs.js draws it, and reports clicks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -56,31 +56,23 @@ def _head(name: str) -> dict[str, Any]:
 
 def _row(entry: Entry, shown: Sequence[str]) -> dict[str, Any]:
     cells = [COLUMNS[name].cell(entry) for name in shown]
-    return {
-        "id": entry.id,
-        "name": name_of(entry),
-        "faint": entry.status == "removed",
-        "cells": cells,
-    }
-
-
-def _said(what: str) -> Any:
-    return st.session_state[KEY][what]
+    faint = entry.status == "removed"
+    return {"id": entry.id, "name": name_of(entry), "faint": faint, "cells": cells}
 
 
 def _selected() -> None:
-    selection.heard(_said("selected"))
+    selection.ticked(st.session_state[KEY]["selected"])
 
 
 def _sorted() -> None:
-    filters.sort_by(_said("sorted"))
+    filters.sort_by(st.session_state[KEY]["sorted"])
 
 
 def _labelled() -> None:
-    said = _said("labelled")
-    if said["name"] in _TOGGLES:
-        source.opened().catalogue.label(said["run"], **{said["name"]: bool(said["value"])})
+    label = st.session_state[KEY]["labelled"]
+    if label["name"] in _TOGGLES:
+        source.opened().catalogue.label(label["run"], **{label["name"]: bool(label["value"])})
 
 
 def _opened() -> None:
-    st.session_state[OPEN] = _said("opened")
+    st.session_state[OPEN] = st.session_state[KEY]["opened"]

@@ -1,5 +1,5 @@
 """What the network computes at an examined step: the function, where its input is one number, or
-what it says of some pictures."""
+its predictions for some images."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from pages.parts.components.figures import Figure, Trace
-from pages.parts.views.drawing import line, markers
+from pages.parts.views.drawing import axis, line, markers
 from pages.parts.views.numerals import number
 from samedge_core.training.inspection import Fit, Input, Inputs
 
@@ -40,8 +40,8 @@ def fit_figures(fit: Fit, rule: str, whose: str) -> list[Figure]:
 
 def _over_input(name: str, title: str, traces: list[Trace]) -> Figure:
     layout = {
-        "xaxis": {"title": {"text": "input x"}},
-        "yaxis": {"title": {"text": title}, "automargin": True},
+        "xaxis": axis("input x"),
+        "yaxis": axis(title, automargin=True),
         "hovermode": "x unified",
     }
     return Figure(name, traces, layout, columns=3, height=320)
@@ -64,7 +64,7 @@ def about_fit(fit: Fit) -> str:
 
 
 def show_inputs(inputs: Inputs) -> None:
-    """Pictures of some training examples, with what the network says of each."""
+    """Images of some training examples, with the prediction for each."""
     some = len(inputs.shown)
     wrong = min(inputs.wrong, some)
     which = {0: f"here are {some}", some: f"here are {some} of those"}.get(
@@ -90,9 +90,9 @@ def _cell(item: Input, scores: str) -> str:
     verdict = f"✓ {item.label}" if item.right else f"✗ {item.predicted}, is {item.label}"
     said = f"the network says {item.predicted}"
     alt = f"Example {item.index:,}, of class {item.label}: {said}"
-    told = [f"{sign}({item.predicted}) {number(round(item.score, 3))}"]
+    lines = [f"{sign}({item.predicted}) {number(round(item.score, 3))}"]
     if not item.right:
-        told.append(f"{sign}({item.label}) {number(round(item.label_score, 3))}")
+        lines.append(f"{sign}({item.label}) {number(round(item.label_score, 3))}")
     edge = "1px solid transparent" if item.right else "2px dashed currentColor"
     return (
         f'<figure style="margin:0;width:{PICTURE + 24}px">'
@@ -100,7 +100,7 @@ def _cell(item: Input, scores: str) -> str:
         f'height="{PICTURE}" style="image-rendering:pixelated;object-fit:contain;border:{edge};'
         f'padding:1px;box-sizing:border-box">'
         f'<figcaption style="font-size:0.8rem;line-height:1.25">'
-        f"<strong>{verdict}</strong><br>{'<br>'.join(told)}</figcaption></figure>"
+        f"<strong>{verdict}</strong><br>{'<br>'.join(lines)}</figcaption></figure>"
     )
 
 

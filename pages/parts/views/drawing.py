@@ -4,35 +4,34 @@ from typing import Any
 
 from pages.parts.components.figures import Trace
 
+UNLISTED: Trace = {"hoverinfo": "skip", "showlegend": False}  # neither a tooltip nor a legend entry
+
 
 def line(name: str, x: Any, y: Any, color: str, dash: str = "solid", **rest: Any) -> Trace:
     """A line without markers, 2 pixels wide unless `width` says otherwise."""
     style = {"color": f"@{color}", "dash": dash, "width": rest.pop("width", 2)}
     hover = {"hovertemplate": "%{y:.5~g}"} if "hoverinfo" not in rest else {}
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": name,
-        "x": x,
-        "y": y,
-        "line": style,
-        **hover,
-        **rest,
-    }
+    return _scatter("lines", name, x, y) | {"line": style} | hover | rest
 
 
 def markers(name: str, x: Any, y: Any, color: str, symbol: str, size: int, **rest: Any) -> Trace:
     """Markers without a line; `marker` holds more of their style."""
     marker = {"color": f"@{color}", "symbol": symbol, "size": size, **rest.pop("marker", {})}
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": name,
-        "x": x,
-        "y": y,
-        "marker": marker,
-        **rest,
-    }
+    return _scatter("markers", name, x, y) | {"marker": marker} | rest
+
+
+def _scatter(mode: str, name: str, x: Any, y: Any) -> Trace:
+    return {"type": "scatter", "mode": mode, "name": name, "x": x, "y": y}
+
+
+def rim(width: float) -> Trace:
+    """For `marker`: a rim in the colour of the page, which sets markers apart from lines."""
+    return {"line": {"color": "@background", "width": width}}
+
+
+def axis(title: str, **rest: Any) -> Trace:
+    """An axis of a layout, with its title."""
+    return {"title": {"text": title}, **rest}
 
 
 def level(axis: str, at: float, color: str = "text", dash: str = "dash", **rest: Any) -> Trace:

@@ -24,12 +24,12 @@ def poll(run_ids: Sequence[str], charts: str) -> list[RunView]:
     A message is lost when a click makes Streamlit run the page again before it was delivered, so
     each one repeats the rows of the one before; the browser drops those it has.
     """
-    views, told = [], _told(charts)
+    views, sent = [], _sent(charts)
     for run_id in run_ids:
-        start, newest = told.get(run_id, (-1, -1))
+        start, newest = sent.get(run_id, (-1, -1))
         most = ROWS_AN_UPDATE if start >= 0 else ROWS_AT_FIRST
         if view := seen(run_id, start=start, most=most):
-            told[run_id] = (newest, view.last_step)
+            sent[run_id] = (newest, view.last_step)
             views.append(view)
     return views
 
@@ -38,14 +38,14 @@ def abandoned(views: Sequence[RunView], charts: str) -> list[RunUpdate]:
     """What the runs that these have left by rewinding did after that."""
     updates = []
     for view in views:
-        left, told = view.origin, _told(charts)
+        left, sent = view.origin, _sent(charts)
         while left and left.branch == "rewind":
-            start, newest = told.get(left.parent, (left.step - 1, left.step - 1))
-            first = left.parent not in told
+            start, newest = sent.get(left.parent, (left.step - 1, left.step - 1))
+            first = left.parent not in sent
             parent = seen(left.parent, start=start, most=ROWS_AT_FIRST)
             if parent is None:
                 break
-            told[left.parent] = newest, parent.last_step
+            sent[left.parent] = newest, parent.last_step
             updates.append(replace(update(parent), abandoned=True, full=first))
             left = parent.origin
     return updates
@@ -53,10 +53,10 @@ def abandoned(views: Sequence[RunView], charts: str) -> list[RunUpdate]:
 
 def forget_sent(charts: str) -> None:
     """The browser lacks rows in these charts: send everything again."""
-    _told(charts).clear()
+    _sent(charts).clear()
 
 
-def _told(charts: str) -> dict[str, tuple[int, int]]:
+def _sent(charts: str) -> dict[str, tuple[int, int]]:
     """By run: the newest step at the poll before the last one, and at the last one."""
     return st.session_state.setdefault(f"sent:{charts}", {})
 
@@ -65,7 +65,7 @@ def update(view: RunView, label: str = "", cursor: int | None = None) -> RunUpda
     """The rows of a view as the charts want them; with the whole row at the cursor."""
     return RunUpdate(
         id=view.id,
-        label=label or view.config.rule.upper(),
+        label=label or RULES[view.config.rule].short,
         rule=view.hyper.rule,
         start=view.start,
         stop=view.last_step,

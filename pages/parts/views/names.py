@@ -11,10 +11,10 @@ def names(views: Sequence[RunView]) -> list[str]:
     """A name for each run, by what is in force in it, no two alike; empty for one that is alone."""
     if len(views) < 2:
         return ["" for _ in views]
-    told = compare.names([view.in_force for view in views])
+    called = compare.names([view.in_force for view in views])
     seen: Counter[str] = Counter()
-    for i, name in enumerate(told):
+    for i, name in enumerate(called):
         seen[name] += 1
         if seen[name] > 1:
-            told[i] = f"{name} #{seen[name]}"
-    return told
+            called[i] = f"{name} #{seen[name]}"
+    return called

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.server import registry
+from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import RunView
 
 ROWS = 200
@@ -12,7 +13,7 @@ ROWS = 200
 def show(views: list[RunView]) -> None:
     """A table of each run (thinned) and a download of all its rows."""
     for view in views:
-        name = view.hyper.rule.upper()
+        name = RULES[view.hyper.rule].short
         left, right = st.columns([4, 1], vertical_alignment="bottom")
         thinned = registry().view(view.id, most=ROWS)
         left.caption(

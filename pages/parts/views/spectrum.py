@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pages.parts.components.figures import Figure, Trace
+from pages.parts.views import drawing
 from pages.parts.views.drawing import line, markers
 from pages.parts.views.status import duration
 from samedge_core.curvature.spectral_density import NEGATIVE, SpectrumAxis, in_words
@@ -105,16 +106,15 @@ def figure(spectra: Sequence[SpectrumAtStep], axis: SpectrumAxis, whose: str) ->
     if newest.spectrum.exact:
         traces.append(_rug(newest))
     layout: dict[str, Any] = {
-        "xaxis": {
-            "title": {"text": f"eigenvalue λ of the Hessian{whose}"},
-            "range": [axis.grid[0], axis.grid[-1]],
-        },
-        "yaxis": {
-            "title": {"text": "eigenvalues (one alone: 1)"},
-            "type": "log",
-            "dtick": 1,
-            "range": [math.log10(FLOOR), math.log10(top)],
-        },
+        "xaxis": drawing.axis(
+            f"eigenvalue λ of the Hessian{whose}", range=[axis.grid[0], axis.grid[-1]]
+        ),
+        "yaxis": drawing.axis(
+            "eigenvalues (one alone: 1)",
+            type="log",
+            dtick=1,
+            range=[math.log10(FLOOR), math.log10(top)],
+        ),
         "hovermode": "x",
     }
     return Figure(f"Spectrum{whose}", traces, layout, columns=4, height=300)
