@@ -27,30 +27,11 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 Status = Literal["recording", "interrupted", "ended", "removed"]
 
+MEASURED = ("loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio")  # at a step
 SORTABLE = (
-    "created",
-    "updated",
-    "problem",
-    "rule",
-    "eta",
-    "rho",
-    "beta",
-    "batch_size",
-    "seed",
-    "steps",
-    "last_step",
-    "parameters",
-    "loss",
-    "accuracy",
-    "grad_norm",
-    "sharpness",
-    "edge",
-    "ratio",
-    "deviation",
-    "title",
-    "stop_reason",
-    "row_bytes",
-    "snapshot_bytes",
+    *("created", "updated", "problem", "rule", "eta", "rho", "beta", "batch_size", "seed"),
+    *("steps", "last_step", "parameters", *MEASURED, "deviation"),
+    *("title", "stop_reason", "row_bytes", "snapshot_bytes"),
 )
 _LABELS = ("title", "note", "starred", "pinned")
 
@@ -253,9 +234,7 @@ class Catalogue:
 
     def servers(self, host: str) -> list[str]:
         """Those of a host that have not left."""
-        there = sa.select(servers.c.id).where(servers.c.host == host, servers.c.seen > 0)
-        with self._engine.connect() as connection:
-            return list(connection.execute(there).scalars())
+        return self._all(sa.select(servers.c.id).where(servers.c.host == host, servers.c.seen > 0))
 
     def claim(self, run: str, server: str) -> bool:
         """Make `server` the one that records the run; False while another live one does."""
@@ -285,7 +264,7 @@ class Catalogue:
         order = column.desc() if query.descending else column.asc()
         joined = runs.outerjoin(servers, runs.c.server == servers.c.id)
         chosen = (
-            sa.select(runs, servers.c.seen)
+            sa.select(runs, _status().label("status"))
             .select_from(joined)
             .where(*conditions)
             .order_by(order.nulls_last(), runs.c.created.desc(), runs.c.id)
@@ -301,14 +280,11 @@ class Catalogue:
 
     def known_tags(self) -> list[str]:
         """Every tag in use, in order."""
-        with self._engine.connect() as connection:
-            found = connection.execute(sa.select(tags.c.tag).distinct().order_by(tags.c.tag))
-            return list(found.scalars())
+        return self._all(sa.select(tags.c.tag).distinct().order_by(tags.c.tag))
 
     def ids(self) -> set[str]:
         """Of all runs, the removed ones included."""
-        with self._engine.connect() as connection:
-            return set(connection.execute(sa.select(runs.c.id)).scalars())
+        return set(self._all(sa.select(runs.c.id)))
 
     def bytes_used(self) -> tuple[int, int]:
         """By the rows and by the snapshots of all runs."""
@@ -316,6 +292,10 @@ class Catalogue:
         with self._engine.connect() as connection:
             rows, snapshots = connection.execute(sums).one()
         return int(rows or 0), int(snapshots or 0)
+
+    def _all(self, one_column: sa.Select[tuple[str]]) -> list[str]:
+        with self._engine.connect() as connection:
+            return list(connection.execute(one_column).scalars())
 
     @staticmethod
     def _tags(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -419,38 +399,28 @@ def _conditions(query: Query) -> Iterator[sa.ColumnElement[bool]]:
     if query.ids is not None:
         yield runs.c.id.in_(list(query.ids))
     if query.status:
-        yield _having(query.status)
+        yield _status() == query.status
     elif not query.removed:
         yield runs.c.removed.is_(None)
 
 
-def _having(status: Status) -> sa.ColumnElement[bool]:
+def _status() -> sa.ColumnElement[str]:
+    """A run's Status, computed by the database from the runs joined with their servers."""
     alive = servers.c.seen >= time.time() - ALIVE_SECONDS
-    kept, free = runs.c.removed.is_(None), runs.c.server.is_(None)
-    return {
-        "removed": runs.c.removed.is_not(None),
-        "recording": sa.and_(kept, sa.not_(free), alive),
-        "interrupted": sa.and_(
-            kept,
-            sa.or_(sa.and_(free, runs.c.stop_reason.is_(None)), sa.and_(~free, sa.not_(alive))),
-        ),
-        "ended": sa.and_(kept, free, runs.c.stop_reason.is_not(None)),
-    }[status]
+    return sa.case(
+        (runs.c.removed.is_not(None), "removed"),
+        (sa.and_(runs.c.server.is_(None), runs.c.stop_reason.is_not(None)), "ended"),
+        (alive, "recording"),
+        else_="interrupted",
+    )
 
 
 def _entry(row: sa.RowMapping, words: tuple[str, ...]) -> Entry:
     values = {item.name: row[item.name] for item in fields(Entry) if item.name in row}
-    for name in ("loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio", "deviation"):
+    for name in (*MEASURED, "deviation"):
         values[name] = math.nan if values[name] is None else values[name]
     values["spark"] = np.frombuffer(values["spark"] or b"", dtype="<f4")
-    if row["removed"] is not None:
-        status: Status = "removed"
-    elif row["server"] is None:
-        status = "ended" if row["stop_reason"] else "interrupted"
-    else:
-        alive = row["seen"] >= time.time() - ALIVE_SECONDS
-        status = "recording" if alive else "interrupted"
-    return Entry(**values, status=status, tags=words)
+    return Entry(**values, tags=words)
 
 
 def _storable(value: Any) -> Any:
