@@ -1,6 +1,6 @@
-"""The command line: the live lab, runs without a page, and what there is to run and to see.
+"""The command line: the live lab, training, and lists of presets, problems and recorded runs.
 
-Loads torch only once there is something to train.
+Loads torch only for commands that train.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, the store, what is said and how settings are given."""
+"""Shared by all commands: exit codes, the store, output, and how settings are given."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class UsageError(ValueError):
 def add_command(
     commands: argparse._SubParsersAction, name: str, help: str, *, about: str = "", examples: str
 ) -> argparse.ArgumentParser:
-    """A command with its help; `examples` are the arguments of the program, a line each."""
+    """The parser of a command; `examples` are arguments of the program, a line each."""
     lines = "".join(f"  {PROGRAM} {line}\n" for line in examples.splitlines())
     about = textwrap.fill(about or f"{help[:1].upper()}{help[1:]}.", WIDTH)
     return commands.add_parser(
@@ -61,7 +61,7 @@ def add_command(
 
 @contextmanager
 def opened() -> Iterator[Runs]:
-    """The recorded runs."""
+    """The recorded runs; a UsageError for a wrong setting in the environment."""
     try:
         runs = open_runs()
     except ValueError as error:  # of the environment
@@ -71,7 +71,7 @@ def opened() -> Iterator[Runs]:
 
 
 def assigned(assignments: Iterable[str]) -> dict[str, str]:
-    """What `--set NAME=VALUE` says, by name."""
+    """The values of `--set NAME=VALUE`, by name; a UsageError where "=" is missing."""
     values = {}
     for text in assignments:
         name, separator, value = text.partition("=")
@@ -82,7 +82,7 @@ def assigned(assignments: Iterable[str]) -> dict[str, str]:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ConfigError:
-    """The error for an unknown name, with the names that there are."""
+    """The error for an unknown name, with the closest known one."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     guess = f" (did you mean {close[0]}?)" if close else ""
@@ -90,19 +90,19 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> ConfigError:
 
 
 def say(text: str) -> None:
-    """On standard output."""
+    """Print a text on standard output."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # the reader (head, say) has seen enough; what Python flushes at its end goes nowhere
+        # the reader, such as head, has closed; Python flushes into nothing at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:
-    """On standard error."""
+    """Print a text on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def quoted(path: Path) -> str:
-    """As a shell takes it."""
+    """The path as an argument of a shell."""
     return shlex.quote(str(path))

@@ -1,4 +1,4 @@
-"""The command doctor: what an installation consists of, and what is wrong with it."""
+"""The command doctor: the parts of an installation, and remedies for faults."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PORT = 8501  # Streamlit's
 
 
 class _Finding(NamedTuple):
-    """How one thing is and, where that is wrong, what to do about it."""
+    """The state of one part and, where that is a fault, a remedy."""
 
     about: str
     found: str
@@ -39,12 +39,9 @@ class _Finding(NamedTuple):
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """doctor."""
     about = "Show versions, device, folders and limits, and what to do where one of them is wrong; "
+    about += "the exit code then is 1."
     doctor = add_command(
-        commands,
-        "doctor",
-        "check this installation",
-        about=f"{about}the exit code then is 1.",
-        examples="doctor",
+        commands, "doctor", "check this installation", about=about, examples="doctor"
     )
     doctor.set_defaults(command=_doctor)
 
@@ -68,7 +65,7 @@ def _findings() -> Iterator[_Finding]:
 
 
 def _requirements() -> list[Requirement]:
-    """What pyproject.toml asks for, in a checkout; else what was asked for at the installation."""
+    """The dependencies in pyproject.toml, in a checkout; else those of the installed package."""
     project = _ROOT / "pyproject.toml"
     if project.is_file():
         lines = tomllib.loads(project.read_text("utf-8"))["project"]["dependencies"]

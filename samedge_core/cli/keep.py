@@ -1,4 +1,4 @@
-"""Commands for what is recorded: export, import, log, delete."""
+"""Commands for recorded runs: export, import, log, delete."""
 
 from __future__ import annotations
 

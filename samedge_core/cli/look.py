@@ -1,4 +1,4 @@
-"""Commands that show what there is: list, runs, show."""
+"""Commands that list and show: list, runs, show."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 
 from samedge_core.analysis import compare
 from samedge_core.analysis.summary import in_words, summarise
-from samedge_core.cli import train
 from samedge_core.cli.common import PROGRAM, RUN_ID, Exit, UsageError, add_command, opened, say
 from samedge_core.cli.tables import (
     aligned,
@@ -16,6 +15,7 @@ from samedge_core.cli.tables import (
     runs_text,
     sentence,
 )
+from samedge_core.experiments.paper import ALL_PRESETS
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.runs import Runs, StoredRun, short_length
 from samedge_core.sharing.files import SavedError
@@ -63,12 +63,7 @@ def _add_runs(commands: argparse._SubParsersAction) -> None:
         "--problem", choices=tuple(PROBLEMS), metavar="NAME", help=f"one of {', '.join(PROBLEMS)}"
     )
     runs.add_argument(
-        "--tag",
-        metavar="WORD",
-        action="append",
-        default=[],
-        dest="tags",
-        help="repeatable: all of them",
+        "--tag", metavar="WORD", action="append", dest="tags", help="repeatable: all of them"
     )
     runs.add_argument(
         "--sort",
@@ -85,7 +80,7 @@ def _add_runs(commands: argparse._SubParsersAction) -> None:
 
 def _list(options: argparse.Namespace) -> Exit:
     texts = {
-        "presets": presets_text(train.presets().values()),
+        "presets": presets_text(ALL_PRESETS.values()),
         "problems": problems_text(PROBLEMS.values()),
     }
     say("\n\n".join(text for what, text in texts.items() if options.what in (None, what)))
@@ -96,7 +91,7 @@ def _runs(options: argparse.Namespace) -> Exit:
     query = Query(
         text=options.text,
         problem=options.problem,
-        tags=options.tags,
+        tags=options.tags or (),
         sort=options.sort,
         limit=_limit(options.limit),
     )
@@ -164,7 +159,7 @@ def _settings(run: StoredRun) -> list[tuple[str, str]]:
 
 
 def _recorded(run: StoredRun) -> list[str]:
-    """What only the run's folder knows."""
+    """Changes and summary, from the run's folder."""
     parts = []
     if changes := [i for i in run.interventions if i.changes]:
         rows = [(f"step {item.step:,}", item.label) for item in changes]

@@ -1,4 +1,4 @@
-"""The live lab: Streamlit with app.py, for this machine alone unless a network is asked for."""
+"""The live lab: Streamlit with app.py, for this machine alone unless --network is given."""
 
 from __future__ import annotations
 

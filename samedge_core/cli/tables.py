@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 
 from samedge_core.analysis.summary import shown
 from samedge_core.experiments.presets import Preset
-from samedge_core.fields import Field
 from samedge_core.problems.registry import ProblemSpec
 from samedge_core.store import Entry
 from samedge_core.theory.rules import RULES
@@ -29,7 +28,11 @@ def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> str:
 
 def presets_text(presets: Iterable[Preset]) -> str:
     """A line a preset; rho only where the rule uses it."""
-    return _table([_preset_row(preset) for preset in presets])
+    rows = []
+    for preset in presets:
+        config, names = preset.config, {"name": preset.name, "title": preset.title}
+        rows.append({**names, **_setting_cells(config), "steps": str(config.steps)})
+    return _table(rows)
 
 
 def problems_text(problems: Iterable[ProblemSpec]) -> str:
@@ -42,16 +45,6 @@ def _table(rows: Sequence[dict[str, str]]) -> str:
     return aligned([tuple(rows[0]), *(tuple(row.values()) for row in rows)])
 
 
-def _preset_row(preset: Preset) -> dict[str, str]:
-    config = preset.config
-    return {
-        "name": preset.name,
-        "title": preset.title,
-        **_setting_cells(config),
-        "steps": str(config.steps),
-    }
-
-
 def _setting_cells(of: RunConfig | Entry) -> dict[str, str]:
     """Problem and rule, eta, and rho where the rule uses it."""
     rho = f"{of.rho:g}" if "rho" in RULES[of.rule].uses else "-"
@@ -59,14 +52,12 @@ def _setting_cells(of: RunConfig | Entry) -> dict[str, str]:
 
 
 def _problem_text(spec: ProblemSpec) -> str:
-    rows = [_option_row(field) for field in spec.options]
+    rows = [
+        (field.name, f"default {field.text(field.default) or '(none)'}", field.allowed())
+        for field in spec.options
+    ]
     about = textwrap.fill(f"{spec.name}: {spec.summary}", WIDTH)
     return "\n".join([about, aligned(rows, indent="    ")])
-
-
-def _option_row(field: Field) -> tuple[str, ...]:
-    default = f"default {field.text(field.default) or '(none)'}"
-    return field.name, default, field.allowed()
 
 
 def runs_text(entries: Iterable[Entry], length: int) -> str:

@@ -26,7 +26,6 @@ from samedge_core.cli.progress import progress
 from samedge_core.cli.tables import aligned
 from samedge_core.experiments.hints import hints
 from samedge_core.experiments.paper import ALL_PRESETS
-from samedge_core.experiments.presets import Preset
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.runs import Runs
 from samedge_core.sharing import export, files, links, replay_file
@@ -39,18 +38,13 @@ if TYPE_CHECKING:
     from samedge_core.runs.restore import OnReplay
 
 
-LONG = 100  # steps to be taken again that are worth a word
+LONG = 100  # repeated steps that deserve a note
 
 _EXIT_OF = {
     StopReason.STOPPED: Exit.INTERRUPTED,
     StopReason.DIVERGED: Exit.DIVERGED,
     StopReason.FAILED: Exit.CANNOT,
 }
-
-
-def presets() -> Mapping[str, Preset]:
-    """All presets by name."""
-    return ALL_PRESETS
 
 
 # --- arguments ------------------------------------------------------------------------------
@@ -143,12 +137,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--title", metavar="TEXT", help="what the run is listed as")
     parser.add_argument(
-        "--tag",
-        metavar="WORD",
-        action="append",
-        default=[],
-        dest="tags",
-        help="a tag to find the run by, repeatable",
+        "--tag", metavar="WORD", action="append", dest="tags", help="to find the run by, repeatable"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
     parser.add_argument(
@@ -246,7 +235,7 @@ def _local() -> type[LocalRun]:
 
 
 def _train(runs: Runs, run: LocalRun, options: argparse.Namespace) -> Exit:
-    """Train, record, label, write the results and tell how it went."""
+    """Train, record, label, write the results and print a summary."""
     record = run.record
     if options.out is not None:
         export.set_run(options.out, record.id)
@@ -267,7 +256,7 @@ def _train(runs: Runs, run: LocalRun, options: argparse.Namespace) -> Exit:
 
 
 def _finished(runs: Runs, run: str, options: argparse.Namespace) -> list[str]:
-    labels: dict[str, Any] = {"title": options.title, "tags": options.tags or None}
+    labels: dict[str, Any] = {"title": options.title, "tags": options.tags}
     recorded = runs[run]
     recorded.label(**{name: value for name, value in labels.items() if value is not None})
     parts = [f"Recorded as {run}: see {PROGRAM} show {run[:8]}"]
@@ -301,8 +290,10 @@ def _tell_replay(options: argparse.Namespace) -> OnReplay:
 
 
 def _config(preset: str | None, values: Mapping[str, str]) -> RunConfig:
-    """The preset's settings, or the defaults, with what was assigned."""
-    start = _preset(preset).config if preset is not None else RunConfig()
+    """The preset's settings, or the defaults, with the assigned `values`."""
+    if preset is not None and preset not in ALL_PRESETS:
+        raise unknown("preset", preset, ALL_PRESETS)
+    start = RunConfig() if preset is None else ALL_PRESETS[preset].config
     problem = FIELDS["problem"].check(values.get("problem", start.problem))
     known = [field.name for field in PROBLEMS[problem].options]
     for name in values:
@@ -314,15 +305,8 @@ def _config(preset: str | None, values: Mapping[str, str]) -> RunConfig:
     return start.replace(**settings, options=options)
 
 
-def _preset(name: str) -> Preset:
-    known = presets()
-    if name not in known:
-        raise unknown("preset", name, known)
-    return known[name]
-
-
 def _changes(command: str, values: Mapping[str, str]) -> tuple[Changes, int | None]:
-    """What may change in a run that there is already, and its step cap."""
+    """The assigned changes of a recorded run, and its new step cap or None."""
     changeable = ("steps", *LIVE_FIELDS)
     for name in values:
         if name not in changeable:
@@ -336,7 +320,7 @@ def _changes(command: str, values: Mapping[str, str]) -> tuple[Changes, int | No
 
 
 def _check_out(out: Path | None, run: str | None = None) -> None:
-    """Whether results of `run` (None: of a new one) may go there."""
+    """Raise a UsageError where `out` holds results of a run other than `run` (None: a new one)."""
     if out is None:
         return
     there = export.run_of(out)

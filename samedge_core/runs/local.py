@@ -1,11 +1,11 @@
-"""Runs without a page: trained in this process, recorded as they go, and taken up again exactly."""
+"""LocalRun: a run trained and recorded in this process; new, resumed or forked."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -13,45 +13,38 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.problems.problem import Problem
-from samedge_core.runs.process import (
-    interruptions,
-    on_threads,
-    signs_of_life,
-    threads_of,
-    using_threads,
-)
+from samedge_core.runs.process import heartbeat, interruptions, threads_of, using_threads
 from samedge_core.runs.restore import OnReplay, caught_up
 from samedge_core.sharing.export import ResumeError
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
-from samedge_core.store.record import ARITHMETIC, THREADS, machine
+from samedge_core.store.record import ARITHMETIC, THREADS
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.config import NOTHING, Changes, RunConfig
 from samedge_core.training.costs import Costs
 from samedge_core.training.history import History, Intervention, Measurement
 from samedge_core.training.loop import build_problem, measurements
 from samedge_core.training.plan import changes_at
+from samedge_core.training.progress import OnRow
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 
 SAVE_SECONDS = 1.0  # what a kill can cost, and a step
 SNAPSHOT_SHARE = 0.05  # of the time, at most, goes into states; large models pack slowly
 
-OnRow = Callable[[Measurement], None]
-
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class LocalRun:
-    """A run that is about to start, or to go on from where its record ends.
+    """A run before its first step in this process, at the end of its record.
 
     Attributes:
-        history: all of its record.
-        state: after the newest row, with what was changed since then in force.
-        planned: interventions to make on the way.
-        written: last step whose row the store has; -1 for a run that is new to it.
-        costs: what measuring takes.
+        history: every recorded row and intervention.
+        state: after the newest row, with later changes in force.
+        planned: interventions to make at their steps.
+        written: last step whose row the store has; -1 for a new run.
+        costs: of the measurements.
     """
 
     record: RunRecord
@@ -83,21 +76,13 @@ class LocalRun:
             RuntimeError: the kernels can't be compiled.
         """
         problem = build_problem(config, arithmetic)
-        used = {
-            **machine(),
-            THREADS: threads or torch.get_num_threads(),
-            ARITHMETIC: problem.arithmetic,
-        }
+        planned = tuple(interventions)
         record = RunRecord(
-            Store.new_id(),
-            config,
-            config.steps,
-            parameters=problem.size,
-            machine=used,
-            planned=tuple(interventions),
+            Store.new_id(), config, config.steps, parameters=problem.size, planned=planned
         )
-        state = TrainState.initial(config, problem)
-        return cls(record, record.empty_history(), problem, state, list(record.planned))
+        used = {THREADS: threads or torch.get_num_threads(), ARITHMETIC: problem.arithmetic}
+        state, record = TrainState.initial(config, problem), record.on(**used)
+        return cls(record, record.empty_history(), problem, state, list(planned))
 
     @classmethod
     def resumed(
@@ -110,30 +95,30 @@ class LocalRun:
         threads: int | None = None,
         on_replay: OnReplay = lambda done, total: None,
     ) -> LocalRun:
-        """The run that the store has under the id `run`, from its newest row on.
+        """The stored run with the id `run`, from its newest row on.
 
-        The steps since the last kept state are taken again, so that the run goes on to the very
-        same bits (on the same machine, with the same versions and as many threads).
+        The steps since the last kept state are repeated, so that the run continues bit for bit
+        (on the same machine, with the same versions and as many threads).
 
         Args:
             steps: a new step cap.
             changes: of eta, rho, beta or rule, in force from the first step that is not recorded.
             threads: of torch; by default as many as the run began with.
-            on_replay: called with how many of how many steps have been taken again.
+            on_replay: called with the number of steps repeated so far and their total.
 
         Raises:
             SavedError: a file is missing or damaged.
-            ResumeError: the run has come to its end, or is recorded by another process.
+            ResumeError: the run has ended for good, or another process records it.
             ConfigError: a cap outside its range.
         """
         record, history = store.load(run)
-        record = on_threads(record, threads)
+        record = record.on(threads=threads) if threads else record
         config = history.config if steps is None else history.config.replace(steps=steps)
         _check_resumable(history, config)
         until = history.last_step + 1
         history.config, history.stop = config, None
         problem, state, end = caught_up(store, record, history, history, until, on_replay)
-        if end:  # killed before it could say so
+        if end:  # its process was killed before the stop was recorded
             raise ResumeError(f"the run can't go on: {end.what}")
         planned = [*record.ahead(history), Intervention(until, changes)]
         return cls(record, history, problem, state, planned, until - 1)
@@ -154,15 +139,14 @@ class LocalRun:
 
         Raises:
             SavedError: a file is missing or damaged.
-            StepError: a step that is not recorded, or that the run did not come to.
+            StepError: a step that is not recorded, or that the run did not reach.
             ConfigError: a cap that is not beyond the step.
         """
         record, history = store.load(run)
         branched = branch_off(record, history, step, steps=steps, changes=changes)
-        new = on_threads(branched.record, threads or threads_of(record))
-        new = replace(new, parameters=history.parameters)
-        past = branched.past
-        # before what the parent changes at this step, which may not be what is wanted
+        new = branched.record.on(threads=threads or threads_of(record))
+        new, past = replace(new, parameters=history.parameters), branched.past
+        # without the parent's change at this step, which is not the fork's
         problem, state, _ = caught_up(store, new, history, past, step, on_replay)
         return cls(new, past, problem, state, list(new.planned))
 
@@ -183,7 +167,7 @@ class LocalRun:
         try:
             with (
                 using_threads(threads_of(self.record)),
-                signs_of_life(store),
+                heartbeat(store),
                 interruptions() as interrupted,
             ):
                 self.history.stop = self._train(recording, on_row, interrupted)
@@ -223,12 +207,12 @@ class LocalRun:
             if interrupted.is_set() and self.state.step < self.history.config.steps:
                 what = f"stopped by hand after step {item.step:,}"
                 return Stop(StopReason.STOPPED, self.state.step, what)
-            recording.keep_up()
+            recording.save_if_due()
 
     def _next(
         self, loop: Generator[Measurement | Intervention, None, Stop]
     ) -> Measurement | Intervention | Stop:
-        """What happens next; a failure is an end too."""
+        """The next measurement, intervention or Stop; a failure is a Stop, too."""
         began = time.perf_counter()
         try:
             item = next(loop)
@@ -244,7 +228,7 @@ class LocalRun:
 
 
 class _Recording:
-    """Brings the store up to what has happened, now and then."""
+    """Writes a run to the store every SAVE_SECONDS."""
 
     def __init__(self, writer: RunWriter, run: LocalRun) -> None:
         self._writer, self._run = writer, run
@@ -252,11 +236,11 @@ class _Recording:
         self._begun = False
         self.finished = False
 
-    def keep_up(self) -> None:
-        """Write, if it is time to.
+    def save_if_due(self) -> None:
+        """Write, where the last write is long enough ago.
 
         Raises:
-            OSError, SQLAlchemyError: the very first time, it can't be done.
+            OSError, SQLAlchemyError: the first write failed.
         """
         began = time.monotonic()
         if began < self._due:
@@ -276,11 +260,7 @@ class _Recording:
         self._begun = True
 
     def finish(self) -> None:
-        """Write all there is, the stop included.
-
-        Raises:
-            OSError, SQLAlchemyError: it can't be done.
-        """
+        """Write the rest, the stop included."""
         # a step that failed may have left half of its changes in the state
         self._write(with_state=self._run.history.stop_reason is not StopReason.FAILED)
         self.finished = True
@@ -309,8 +289,8 @@ def _check_resumable(recorded: History, config: RunConfig) -> None:
 
 
 def _release(store: Store, run: str) -> None:
-    """Nobody records the run any more."""
+    """Enter in the catalogue that this process no longer records the run."""
     try:
         store.catalogue.put(run, {"server": None})
     except SQLAlchemyError as error:
-        _log.warning("the catalogue still takes the run %s for one that goes on: %s", run, error)
+        _log.warning("the catalogue still lists the run %s as being recorded: %s", run, error)

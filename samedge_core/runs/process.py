@@ -1,4 +1,4 @@
-"""What a run without a page has around it: torch's threads, signs of life for the store, Ctrl-C."""
+"""Threads of torch, heartbeat and signals of a run in this process."""
 
 from __future__ import annotations
 
@@ -13,27 +13,21 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.record import THREADS
-
-BEAT_SECONDS = 3.0
-QUOTA_BEATS = 20  # the quota is looked after at every so many of these
+from samedge_core.store.store import BEAT_SECONDS, QUOTA_SECONDS
+from samedge_core.training.progress import every
 
 _log = logging.getLogger(__name__)
 
 
 def threads_of(record: RunRecord) -> int:
-    """Of torch; the workers of the pages have one."""
+    """The number of torch's threads that a run is computed with; one in the pages' workers."""
     threads = record.machine.get(THREADS, 1)
     return threads if isinstance(threads, int) and threads > 0 else 1
 
 
-def on_threads(record: RunRecord, threads: int | None) -> RunRecord:
-    """The record with so many threads, where any are asked for."""
-    return record if threads is None else record.on(threads=threads)
-
-
 @contextmanager
 def using_threads(threads: int) -> Iterator[None]:
-    """With as many threads of torch."""
+    """Set the number of torch's threads for a `with` block."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -43,21 +37,20 @@ def using_threads(threads: int) -> Iterator[None]:
 
 
 @contextmanager
-def signs_of_life(store: Store) -> Iterator[None]:
-    """The store knows that this process goes on, however long a step takes; its quota is kept."""
+def heartbeat(store: Store) -> Iterator[None]:
+    """Heartbeats for the store, however long a step takes, and its quota kept, on a thread."""
     ended = threading.Event()
 
-    def keep_house() -> None:
-        beats = 0
-        while True:
+    def keep_alive() -> None:
+        quota_due = every(QUOTA_SECONDS)
+        quota_due()  # not at once
+        _try(store.beat)
+        while not ended.wait(BEAT_SECONDS):
             _try(store.beat)
-            if ended.wait(BEAT_SECONDS):
-                return
-            beats += 1
-            if beats % QUOTA_BEATS == 0:
+            if quota_due():
                 _try(store.keep_quota)
 
-    thread = threading.Thread(target=keep_house, daemon=True)
+    thread = threading.Thread(target=keep_alive, daemon=True)
     thread.start()
     try:
         yield
@@ -71,7 +64,7 @@ def _try(act: Callable[[], object]) -> None:
     try:
         act()
     except (OSError, SQLAlchemyError) as error:
-        _log.warning("the store can't be looked after: %s", error)
+        _log.warning("the heartbeat or the quota of the store failed: %s", error)
 
 
 @contextmanager

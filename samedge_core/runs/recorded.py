@@ -1,4 +1,4 @@
-"""Runs: what is recorded on this machine, for scripts and notebooks and the command line.
+"""Runs: the recorded runs of this machine, for scripts, notebooks and the command line.
 
     with se.open_runs() as runs:
         run = runs.run(se.RunConfig(problem="digits-mlp", rule="gd", eta=0.5, steps=300))
@@ -13,9 +13,8 @@ Importing this loads no torch; `Runs.run` and a StoredRun's `snapshot`, `fork` a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from samedge_core.sharing import export, files
@@ -24,7 +23,8 @@ from samedge_core.store import Entry, Origin, Query, RunRecord, Store, open_stor
 from samedge_core.store.archive import bring_in, take_out
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import Changes, RunConfig
-from samedge_core.training.history import SYMBOLS, History, Intervention, Measurement
+from samedge_core.training.history import SYMBOLS, History, Intervention
+from samedge_core.training.progress import OnRow
 
 if TYPE_CHECKING:
     from samedge_core.runs.local import LocalRun
@@ -35,8 +35,6 @@ ARCHIVE = ".zip"
 FORMATS = (*export.EXPORTS, ARCHIVE)
 SHORT = 8  # characters of an id, as long as they tell one run from another
 NAMED = 5  # ids that a message lists
-
-OnRow = Callable[[Measurement], None]
 
 
 class RunKeyError(KeyError):
@@ -101,16 +99,11 @@ class Runs:
     def __enter__(self) -> Runs:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Let go of the catalogue; a second time does nothing."""
+        """Close the catalogue; a second call does nothing."""
         if not self._closed:
             self._closed = True
             self.store.close()
@@ -200,9 +193,7 @@ class Runs:
         """
         from samedge_core.runs.local import LocalRun
 
-        run = LocalRun.new(config, interventions)
-        run.run(self.store, on_row=on_row or _ignore)
-        return _made(self.store, run)
+        return _trained(self.store, LocalRun.new(config, interventions), on_row)
 
     def bring_in(self, file: Path | str) -> StoredRun:
         """Take in the .zip of another store, under a new id where its own is taken here.
@@ -216,10 +207,10 @@ class Runs:
 
 
 class StoredRun:
-    """One recorded run, its rows read when they are first asked for.
+    """One recorded run, its rows read on first use.
 
     Attributes:
-        entry: what the catalogue knows, as of when this was made; `runs[id]` looks again.
+        entry: the run's entry in the catalogue when this was made; `runs[id]` reads it again.
     """
 
     def __init__(self, store: Store, entry: Entry) -> None:
@@ -252,11 +243,7 @@ class StoredRun:
 
     @property
     def record(self) -> RunRecord:
-        """Versions and machine, too.
-
-        Raises:
-            SavedError: as `history`.
-        """
+        """Configuration, interventions, versions, machine and more; raises as `history` does."""
         return self._read()[0]
 
     @property
@@ -270,11 +257,7 @@ class StoredRun:
 
     @property
     def interventions(self) -> tuple[Intervention, ...]:
-        """What was changed on the way.
-
-        Raises:
-            SavedError: as `history`.
-        """
+        """The changes of settings during the run; raises as `history` does."""
         return tuple(self.history.interventions)
 
     @property
@@ -296,8 +279,8 @@ class StoredRun:
     def snapshot(self, step: int) -> TrainState:
         """The state before the update of `step`, with what was changed at that step in force.
 
-        It is the one that the run had, to the bit (on the same machine, with the same versions):
-        the steps since the last kept state are taken again, with the recorded interventions.
+        It equals the run's own bit for bit (on the same machine, with the same versions): the
+        steps since the last kept state are repeated, with the recorded interventions.
 
         Raises:
             StepError (a ValueError): the run has no such step; the message says which it has.
@@ -328,11 +311,9 @@ class StoredRun:
         """
         from samedge_core.runs.local import LocalRun
 
-        run = LocalRun.forked(
-            self._store, self.there().id, step, steps=steps, changes=Changes.of(changes)
-        )
-        run.run(self._store, on_row=on_row or _ignore)
-        return _made(self._store, run)
+        made, store = Changes.of(changes), self._store
+        run = LocalRun.forked(store, self.there().id, step, steps=steps, changes=made)
+        return _trained(store, run, on_row)
 
     def resume(
         self, *, steps: int | None = None, on_row: OnRow | None = None, **changes: Any
@@ -345,21 +326,19 @@ class StoredRun:
             changes: of eta, rho, beta or rule, from the first step that is not recorded.
 
         Raises:
-            ResumeError: it has come to its end, or another process records it.
+            ResumeError: the run has ended for good, or another process records it.
             ConfigError: a value outside its range.
             SavedError: a file is missing or damaged.
             OSError: the run can't be recorded.
         """
         from samedge_core.runs.local import LocalRun
 
-        run = LocalRun.resumed(
-            self._store, self.there().id, steps=steps, changes=Changes.of(changes)
-        )
-        run.run(self._store, on_row=on_row or _ignore)
-        return self._other(self.id)
+        made, store = Changes.of(changes), self._store
+        run = LocalRun.resumed(store, self.there().id, steps=steps, changes=made)
+        return _trained(store, run, on_row)
 
     def label(self, **labels: Any) -> None:
-        """Change what people say about the run: title, note, tags, starred, pinned.
+        """Change the labels of the run: title, note, tags, starred, pinned.
 
         Raises:
             ValueError: there is no such label, or it is too long.
@@ -386,22 +365,13 @@ class StoredRun:
             export.export(self.history, file, self.about())
 
     def about(self) -> dict[str, Any]:
-        """What exported files say of it to people: id, title, note, versions and machine."""
+        """Id, title, note, versions and machine, for readers of exported files."""
         record, entry = self.record, self.entry
-        return {
-            "id": self.id,
-            "title": entry.title,
-            "note": entry.note,
-            "versions": dict(record.versions),
-            "machine": dict(record.machine),
-        }
+        labels = {"id": self.id, "title": entry.title, "note": entry.note}
+        return {**labels, "versions": dict(record.versions), "machine": dict(record.machine)}
 
     def there(self) -> StoredRun:
-        """The run itself, if its rows are still there.
-
-        Raises:
-            SavedError: the quota has taken them.
-        """
+        """The run itself; raises a SavedError where the quota has removed its rows."""
         if self.entry.status == "removed":
             raise SavedError(
                 f"the rows of the run {self.id} are gone: the quota has taken them; its settings "
@@ -410,11 +380,7 @@ class StoredRun:
         return self
 
     def check_deletable(self) -> None:
-        """Whether `delete` would do it.
-
-        Raises:
-            DeleteError: it is pinned, or being recorded.
-        """
+        """Raise a DeleteError where the run is pinned or being recorded."""
         if self.entry.pinned:
             raise DeleteError(f"the run {self.id} is pinned: unpin it first")
         if self.entry.status == "recording":
@@ -441,8 +407,9 @@ class StoredRun:
         return StoredRun(self._store, entry)
 
 
-def _made(store: Store, run: LocalRun) -> StoredRun:
-    """What was recorded of the run; one that failed at its first step is not."""
+def _trained(store: Store, run: LocalRun, on_row: OnRow | None) -> StoredRun:
+    """The run as recorded, after training; one that failed at its first step is not recorded."""
+    run.run(store, on_row=on_row or (lambda row: None))
     entry = store.catalogue.entry(run.record.id)
     if entry is None:
         raise RuntimeError(run.history.stop.what if run.history.stop else "nothing is recorded")
@@ -455,15 +422,10 @@ def short_length(ids: Iterable[str]) -> int:
     >>> short_length(["0123456789ab", "01234567ffff", "ff"])
     9
     """
-    ids = sorted(ids)
-    shared = (_shared(one, other) for one, other in itertools.pairwise(ids))
-    return max([SHORT, *(length + 1 for length in shared)])
+    neighbours = itertools.pairwise(sorted(ids))
+    return max([SHORT, *(_shared(one, other) + 1 for one, other in neighbours)])
 
 
 def _shared(one: str, other: str) -> int:
     pairs = zip(one, other, strict=False)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
-
-
-def _ignore(row: Measurement) -> None:
-    pass

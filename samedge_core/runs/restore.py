@@ -1,5 +1,5 @@
-"""The state of a recorded run before any of its steps, exactly: from the last one that is kept, by
-taking the steps since again."""
+"""The state of a recorded run before any of its steps, bit for bit: the last kept state, and the
+steps since then repeated."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _log = logging.getLogger(__name__)
 def state_at(
     store: Store, run: str, step: int, *, on_replay: OnReplay = lambda done, total: None
 ) -> tuple[RunConfig, Problem, TrainState]:
-    """The state of a recorded run before the update of `step`, with what was changed at that step
-    in force, and what it takes to go on from there.
+    """The configuration, problem and state of a recorded run before the update of `step`, with the
+    changes at that step in force.
 
     Raises:
         SavedError: a file is missing or damaged.
-        StepError: a step that is not recorded, or that the run did not come to.
+        StepError: a step that is not recorded, or that the run did not reach.
     """
     record, history = store.load(run)
     check_step(history, step)
@@ -53,11 +53,11 @@ def caught_up(
     """The problem, the state before the update of `step`, and the Stop if the run ends there.
 
     Args:
-        recorded: what the rows must come out as.
-        made: whose interventions and step cap count.
+        recorded: the rows that the repeated steps must equal.
+        made: gives the interventions and the step cap.
 
     Raises:
-        SavedError: a kept state is not this run's.
+        SavedError: a kept state does not belong to this run.
         StepError: the run ends before `step`.
     """
     config = made.config

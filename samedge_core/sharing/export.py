@@ -39,7 +39,7 @@ SCHEMA = 1
 
 
 class ResumeError(ValueError):
-    """A saved run that can't go on in the way that was asked for."""
+    """A recorded run that can't be resumed with these settings; the message says why."""
 
 
 def export(history: History, file: Path, about: Mapping[str, Any]) -> None:
@@ -50,8 +50,8 @@ def export(history: History, file: Path, about: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: another suffix.
-        ExchangeError: a replay can't hold this run, since it is trained on a file of one's own; or
-            neither can a script, since it is trained on a problem of one's own.
+        ExchangeError: for .json, a run trained on a file or problem of one's own; for .py, one
+            trained on a problem of one's own.
         OSError: the file can't be written.
     """
     make = EXPORTS.get(file.suffix.lower())
@@ -64,9 +64,9 @@ def export(history: History, file: Path, about: Mapping[str, Any]) -> None:
 
 
 def write_results(folder: Path, history: History, about: Mapping[str, Any]) -> list[str]:
-    """Write all of the results but the run's id, making `folder` where needed; returns the names.
+    """Write RESULTS except RUN into `folder`, made where needed; returns the names written.
 
-    A replay of a run that is trained on a file or problem of one's own can't be: there is none.
+    A run that is trained on a file or problem of one's own has no replay.json.
 
     Raises:
         OSError: the folder can't be written to.
@@ -86,7 +86,7 @@ def write_results(folder: Path, history: History, about: Mapping[str, Any]) -> l
 
 
 def set_run(folder: Path, run: str) -> None:
-    """Say whose results the folder holds, or will hold; it is made where needed.
+    """Write the id of the run whose results the folder is for; it is made where needed.
 
     Raises:
         OSError: the folder can't be written to.
@@ -96,10 +96,10 @@ def set_run(folder: Path, run: str) -> None:
 
 
 def run_of(folder: Path) -> str | None:
-    """The id of the run whose results the folder is for; None when it is for none.
+    """The id of the run whose results the folder is for, or None.
 
     Raises:
-        SavedError: the file that says so is damaged.
+        SavedError: RUN is damaged.
     """
     if not (folder / RUN).exists():
         return None
@@ -128,7 +128,7 @@ def _parquet(history: History, about: Mapping[str, Any]) -> bytes:
 
 
 def _csv(history: History, about: Mapping[str, Any]) -> bytes:
-    """Every digit that it takes to get the numbers back; empty for NaN."""
+    """Numbers with every digit needed to read them back exactly; empty for NaN."""
     columns = history.columns().items()
     table = pa.table({name: pa.array(column, from_pandas=True) for name, column in columns})
     buffer = io.BytesIO()

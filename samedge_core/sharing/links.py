@@ -50,7 +50,7 @@ class Shared:
     Attributes:
         config: valid, as near to the link as can be.
         interventions: as a run of `config` records them.
-        complaints: what could not be taken as it stands, in words. They quote the link, so that a
+        complaints: each text that was changed or dropped, in words. They quote the link, so that a
             page must escape them.
     """
 
@@ -96,7 +96,7 @@ def to_url(base: str, config: RunConfig, interventions: Iterable[Intervention] =
 
 
 def from_query(query: Mapping[str, str], *, ignore: Collection[str] = ()) -> Shared:
-    """The nearest valid configuration, and a complaint for each thing that was not taken as it is.
+    """The nearest valid configuration, and a complaint for each text that was changed or dropped.
 
     Never raises, whatever the texts are. A number out of range becomes the nearest allowed one, a
     choice that doesn't exist the one most like it; where there is no such value, the default
@@ -106,14 +106,14 @@ def from_query(query: Mapping[str, str], *, ignore: Collection[str] = ()) -> Sha
     Args:
         ignore: parameters that belong to the page.
     """
-    complaints = _Complaints()
+    complaints: list[str] = []
     ours = {name: text for name, text in query.items() if name not in ignore}
     texts = _within_limit(ours, complaints)
     _check_version(texts.pop(_VERSION, str(VERSION)), complaints)
     at = texts.pop(_AT, "")
     config = _config(texts, complaints)
     interventions = _interventions(at, config, complaints) if at else ()
-    return Shared(config, interventions, complaints.listed())
+    return Shared(config, interventions, _listed(complaints))
 
 
 # --- any settings ---------------------------------------------------------------------------
@@ -137,7 +137,9 @@ def nearest(field: Field, text: str, default: Any) -> tuple[Any, str]:
     except ConfigError:
         value = _closest(field, spaced)
     value = default if value is None else value
-    taken = "it stays as it is" if value is None else f"{_abridged(field, value)} is taken"
+    named = "" if value is None else _text(field, value)
+    named = named if len(named) <= 60 else f"{named[:57]}..."
+    taken = f"{named} is taken" if value is not None else "it stays as it is"
     return value, f"{field.name} must be {field.allowed()}, got {shown(text)}; {taken}"
 
 
@@ -179,24 +181,13 @@ def _check_limits(interventions: int, characters: int) -> None:
 # --- reading --------------------------------------------------------------------------------
 
 
-class _Complaints:
-    """Collects them, up to a limit: a link must not flood the page."""
-
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._more = 0
-
-    def add(self, text: str) -> None:
-        if len(self._texts) < MOST_COMPLAINTS:
-            self._texts.append(text)
-        else:
-            self._more += 1
-
-    def listed(self) -> tuple[str, ...]:
-        return (*self._texts, f"and {self._more:,} more") if self._more else tuple(self._texts)
+def _listed(complaints: list[str]) -> tuple[str, ...]:
+    """At most MOST_COMPLAINTS of them: a link must not flood the page."""
+    more = len(complaints) - MOST_COMPLAINTS
+    return (*complaints[:MOST_COMPLAINTS], *([f"and {more:,} more"] if more > 0 else []))
 
 
-def _within_limit(query: Mapping[str, str], complaints: _Complaints) -> dict[str, str]:
+def _within_limit(query: Mapping[str, str], complaints: list[str]) -> dict[str, str]:
     """The parameters that fit into the limit; half of a number would be another number."""
     taken, used = {}, 0
     for name, text in query.items():
@@ -205,22 +196,22 @@ def _within_limit(query: Mapping[str, str], complaints: _Complaints) -> dict[str
             taken[name] = text
             used += size
         else:
-            complaints.add(
+            complaints.append(
                 f"a link has at most {MOST_CHARACTERS:,} characters; {shown(name)}, of {size:,}, "
                 "is left out"
             )
     return taken
 
 
-def _check_version(text: str, complaints: _Complaints) -> None:
+def _check_version(text: str, complaints: list[str]) -> None:
     if text == str(VERSION):
         return
     newer = text.isdecimal() and int(text[:100]) > VERSION
     hint = "a newer version of this program made the link" if newer else "it is read as that"
-    complaints.add(f"{_VERSION} must be {VERSION}, got {shown(text)}: {hint}")
+    complaints.append(f"{_VERSION} must be {VERSION}, got {shown(text)}: {hint}")
 
 
-def _config(texts: dict[str, str], complaints: _Complaints) -> RunConfig:
+def _config(texts: dict[str, str], complaints: list[str]) -> RunConfig:
     problem = FIELDS["problem"].default
     if "problem" in texts:
         problem = _nearest(FIELDS["problem"], texts["problem"], complaints, default=problem)
@@ -228,10 +219,12 @@ def _config(texts: dict[str, str], complaints: _Complaints) -> RunConfig:
     values = {"problem": problem}
     for name, text in texts.items():
         if name in _PATHS:
-            complaints.add(f"{name} is never taken from a link, got {shown(text)}: choose the file")
+            complaints.append(
+                f"{name} is never taken from a link, got {shown(text)}: choose the file"
+            )
         elif name not in fields:
             known = [n for n in fields if n not in _PATHS]
-            complaints.add(_unknown(f"no setting or option of {problem}", name, known))
+            complaints.append(_unknown(f"no setting or option of {problem}", name, known))
         elif name != "problem":
             field = fields[name]
             values[name] = _nearest(field, text, complaints, default=field.default)
@@ -245,7 +238,7 @@ _PATHS = {f.name for spec in PROBLEMS.values() for f in spec.options if f.kind =
 
 
 def _config_with_room(
-    settings: dict[str, Any], options: dict[str, Any], complaints: _Complaints
+    settings: dict[str, Any], options: dict[str, Any], complaints: list[str]
 ) -> RunConfig:
     """With as much held out as is not trained on, at most; each value is allowed by itself."""
     try:
@@ -255,15 +248,15 @@ def _config_with_room(
             raise
         config = RunConfig(**settings, options={**options, "n_test": 0})
         left = config.spec.left(config.options["n"])
-        complaints.add(f"{error}; {left} is taken")
+        complaints.append(f"{error}; {left} is taken")
         return config.replace(options={**config.options, "n_test": left})
 
 
-def _batch_size(values: Mapping[str, Any], config: RunConfig, complaints: _Complaints) -> int:
+def _batch_size(values: Mapping[str, Any], config: RunConfig, complaints: list[str]) -> int:
     wanted, size = values.get("batch_size", 0), config.spec.data_size
     most = config.options[size] if size else 0
     if wanted > most:
-        complaints.add(
+        complaints.append(
             f"batch_size must be at most the data size, {most:,}, got {wanted:,}; {most} is taken"
             if size
             else f"batch_size must be 0, since {config.problem} has no data, got {wanted:,}"
@@ -271,12 +264,10 @@ def _batch_size(values: Mapping[str, Any], config: RunConfig, complaints: _Compl
     return min(wanted, most)
 
 
-def _interventions(
-    text: str, config: RunConfig, complaints: _Complaints
-) -> tuple[Intervention, ...]:
+def _interventions(text: str, config: RunConfig, complaints: list[str]) -> tuple[Intervention, ...]:
     items = text.split(_BETWEEN)
     if len(items) > MOST_INTERVENTIONS:
-        complaints.add(
+        complaints.append(
             f"{_AT} holds at most {MOST_INTERVENTIONS} interventions, got {len(items):,}; the "
             "others are left out"
         )
@@ -284,16 +275,18 @@ def _interventions(
     return as_recorded(config, [item for item in found if item])
 
 
-def _intervention(text: str, config: RunConfig, complaints: _Complaints) -> Intervention | None:
+def _intervention(text: str, config: RunConfig, complaints: list[str]) -> Intervention | None:
     step, *parts = text.split(_WITHIN)
     if len(parts) < 2 or len(parts) % 2:
-        complaints.add(f"an intervention in {_AT} is {_EXAMPLE}, got {shown(text)}; it is left out")
+        complaints.append(
+            f"an intervention in {_AT} is {_EXAMPLE}, got {shown(text)}; it is left out"
+        )
         return None
     at = _step(step, config, complaints)
     changes = {}
     for name, value in zip(parts[::2], parts[1::2], strict=True):
         if name not in LIVE_FIELDS:
-            complaints.add(_unknown("nothing that changes mid-run", name, LIVE_FIELDS))
+            complaints.append(_unknown("nothing that changes mid-run", name, LIVE_FIELDS))
             continue
         change = _nearest(FIELDS[name], value, complaints, default=None)
         if change is not None:
@@ -301,14 +294,14 @@ def _intervention(text: str, config: RunConfig, complaints: _Complaints) -> Inte
     return None if at is None else Intervention(at, Changes(changes))
 
 
-def _step(text: str, config: RunConfig, complaints: _Complaints) -> int | None:
+def _step(text: str, config: RunConfig, complaints: list[str]) -> int | None:
     """None for a step that the run doesn't reach: its intervention would be in force too early."""
     last = config.steps - 1
     field = Field("step", "int", 0, "", "", low=0, high=last)
     number = _number(text)
     if number is not None and number <= last:
         return _nearest(field, text, complaints, default=0)
-    complaints.add(
+    complaints.append(
         f"a step in {_AT} must be a whole number from 0 to {last:,}, got {shown(text)}; what it "
         "changes is left out"
     )
@@ -321,16 +314,11 @@ def _unknown(kind: str, name: str, known: Collection[str]) -> str:
     return f"{kind} is called {shown(name)}{guess}; there are: {', '.join(known)}"
 
 
-def _nearest(field: Field, text: str, complaints: _Complaints, *, default: Any) -> Any:
+def _nearest(field: Field, text: str, complaints: list[str], *, default: Any) -> Any:
     value, complaint = nearest(field, text, default)
     if complaint:
-        complaints.add(complaint)
+        complaints.append(complaint)
     return value
-
-
-def _abridged(field: Field, value: Any) -> str:
-    text = _text(field, value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _closest(field: Field, text: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from samedge_core.curvature.kernels import Arithmetic
-from samedge_core.fields import ConfigError, Field
+from samedge_core.fields import ConfigError
 from samedge_core.problems.registry import OWN_PROBLEM
 from samedge_core.training import codec
 from samedge_core.training.codec import shown
@@ -78,7 +78,8 @@ def to_json(
 
 def has_own_file(config: RunConfig) -> bool:
     """Whether it names a file of one's own (`path`), which neither a replay nor a link can hold."""
-    return any(_names_file(field, config) for field in config.spec.options)
+    paths = [field.name for field in config.spec.options if field.kind == "path"]
+    return any(config.options[name] for name in paths)
 
 
 def from_json(text: str | bytes) -> Replay:
@@ -161,7 +162,3 @@ def refuse_own_problem(config: RunConfig, what: str) -> None:
             f"{what} can't contain a problem of one's own, which only the program that made it "
             f"has, got problem {config.problem}"
         )
-
-
-def _names_file(field: Field, config: RunConfig) -> bool:
-    return field.kind == "path" and bool(config.options[field.name])

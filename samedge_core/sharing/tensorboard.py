@@ -16,20 +16,8 @@ from samedge_core.training.history import History
 
 PACKAGE = "tensorboard==2.21.0"  # as in requirements-tensorboard.txt
 SCALARS = (
-    "loss",
-    "accuracy",
-    "grad_norm",
-    "sharpness",
-    "edge",
-    "ratio",
-    "gd_edge",
-    "align_grad",
-    "align_sam",
-    "eta",
-    "rho",
-    "beta",
-    "held_out_loss",
-    "held_out_accuracy",
+    *("loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio", "gd_edge", "align_grad"),
+    *("align_sam", "eta", "rho", "beta", "held_out_loss", "held_out_accuracy"),
 )
 """The columns of a History that are logged, each as a scalar of that name."""
 
@@ -46,26 +34,21 @@ def log(history: History, folder: Path | str) -> None:
         FileExistsError: there is a log in `folder`; TensorBoard would mix the two.
         OSError: the folder can't be written to.
     """
-    writer_of = _event_file_writer()
-    folder = Path(folder)
-    if any(folder.glob("*tfevents*")):
-        raise FileExistsError(f"{folder} holds a TensorBoard log already: choose another folder")
-    writer = writer_of(str(folder))
-    try:
-        for event in _events(history):
-            writer.add_event(event)
-    finally:
-        writer.close()
-
-
-def _event_file_writer() -> Any:
     try:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
     except ImportError as error:
         raise ImportError(
             f"a TensorBoard log needs the package tensorboard ({error}): pip install {PACKAGE}"
         ) from error
-    return EventFileWriter
+    folder = Path(folder)
+    if any(folder.glob("*tfevents*")):
+        raise FileExistsError(f"{folder} holds a TensorBoard log already: choose another folder")
+    writer = EventFileWriter(str(folder))
+    try:
+        for event in _events(history):
+            writer.add_event(event)
+    finally:
+        writer.close()
 
 
 def _events(history: History) -> Iterator[Any]:

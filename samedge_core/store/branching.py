@@ -1,4 +1,4 @@
-"""Branching: what a run has in common with the one that it leaves at a step, wherever it is made.
+"""Branching: the record and shared past of a run that leaves another one at a step.
 
 Importable without torch.
 """
@@ -30,12 +30,12 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class Branched:
-    """A run that has left another one, before its first own step.
+    """A fork before its first own step.
 
     Attributes:
-        record: with what has to change at that step as planned.
+        record: with the changes at that step as planned.
         past: the rows and interventions before that step, which both share.
-        wanted: what is to be in force from that step on.
+        wanted: the settings in force from that step on.
     """
 
     record: RunRecord
@@ -52,7 +52,7 @@ def branch_off(
     steps: int | None = None,
     changes: Changes = NOTHING,
 ) -> Branched:
-    """Leave a run before the update of `step`, with what is in force there and `changes` of it.
+    """A fork of a run before the update of `step`, with the settings in force there and `changes`.
 
     Changes that the run makes later are its own. Where `step` is its cap, the new one may take as
     many steps again as it was first allowed.
@@ -90,7 +90,7 @@ def branch_off(
 
 
 def check_step(history: History, step: int) -> None:
-    """Whether there is a state before the update of `step`.
+    """Check that the run has a state before the update of `step`.
 
     Raises:
         StepError: it is neither a recorded step nor the one after the last.

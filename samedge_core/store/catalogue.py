@@ -27,30 +27,11 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 Status = Literal["recording", "interrupted", "ended", "removed"]
 
+MEASURED = ("loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio")  # at a step
 SORTABLE = (
-    "created",
-    "updated",
-    "problem",
-    "rule",
-    "eta",
-    "rho",
-    "beta",
-    "batch_size",
-    "seed",
-    "steps",
-    "last_step",
-    "parameters",
-    "loss",
-    "accuracy",
-    "grad_norm",
-    "sharpness",
-    "edge",
-    "ratio",
-    "deviation",
-    "title",
-    "stop_reason",
-    "row_bytes",
-    "snapshot_bytes",
+    *("created", "updated", "problem", "rule", "eta", "rho", "beta", "batch_size", "seed"),
+    *("steps", "last_step", "parameters", *MEASURED, "deviation"),
+    *("title", "stop_reason", "row_bytes", "snapshot_bytes"),
 )
 _LABELS = ("title", "note", "starred", "pinned")
 
@@ -130,7 +111,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Query:
-    """What to list. Every condition that is given must hold.
+    """The conditions, all of which a listed run meets, and the order.
 
     Attributes:
         text: each of its words must occur in the title, note, problem, rule or a tag, or begin the
@@ -161,7 +142,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Listing:
-    """The entries asked for, and how many there are without offset and limit."""
+    """The entries of a Query, and the number without offset and limit."""
 
     entries: tuple[Entry, ...]
     total: int
@@ -185,13 +166,13 @@ class Catalogue:
             raise CatalogueError(f"the catalogue {self._where} can't be used: {error}") from error
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._engine.dispose()
 
     # --- writing
 
     def put(self, run: str, values: Mapping[str, Any]) -> None:
-        """Add the run or change what is known of it; numbers that are not finite become unknown."""
+        """Add or update the entry of a run; numbers that are not finite become unknown."""
         known = {name: _storable(value) for name, value in values.items()}
         update = runs.update().where(runs.c.id == run).values(**known)
         unsaid = {"title": "", "note": "", "starred": False, "pinned": False}
@@ -207,8 +188,8 @@ class Catalogue:
                     raise
 
     def label(self, run: str, **labels: Any) -> bool:
-        """Change what people say about a run: title, note, starred, pinned, tags. False when there
-        is no such run (any more).
+        """Change the labels of a run: title, note, starred, pinned, tags. False when there is no
+        such run (any more).
 
         Raises:
             ValueError: a text too long, or no such label; nothing has changed then.
@@ -232,14 +213,14 @@ class Catalogue:
         return True
 
     def delete(self, ids: Iterable[str]) -> None:
-        """Forget these runs."""
+        """Delete the entries of these runs."""
         with self._engine.begin() as connection:
             connection.execute(runs.delete().where(runs.c.id.in_(list(ids))))
 
     # --- servers
 
     def beat(self, server: str, host: str, pid: int) -> None:
-        """This server is alive."""
+        """Update the heartbeat of a server."""
         alive = {"host": host, "pid": pid, "seen": time.time()}
         with self._engine.begin() as connection:
             update = servers.update().where(servers.c.id == server).values(**alive)
@@ -247,15 +228,13 @@ class Catalogue:
                 connection.execute(servers.insert().values(id=server, **alive))
 
     def leave(self, server: str) -> None:
-        """This server ends; what it still records counts as interrupted at once."""
+        """Remove a server; runs that it still records are interrupted at once."""
         with self._engine.begin() as connection:
             connection.execute(servers.delete().where(servers.c.id == server))
 
     def servers(self, host: str) -> list[str]:
-        """Those of a host that have not left."""
-        there = sa.select(servers.c.id).where(servers.c.host == host, servers.c.seen > 0)
-        with self._engine.connect() as connection:
-            return list(connection.execute(there).scalars())
+        """The ids of a host's servers that have not left."""
+        return self._all(sa.select(servers.c.id).where(servers.c.host == host, servers.c.seen > 0))
 
     def claim(self, run: str, server: str) -> bool:
         """Make `server` the one that records the run; False while another live one does."""
@@ -268,7 +247,7 @@ class Catalogue:
     # --- reading
 
     def entry(self, run: str) -> Entry | None:
-        """What is known of a run, or None."""
+        """The entry of a run, or None."""
         listing = self.find(Query(ids=[run], removed=True))
         return listing.entries[0] if listing.entries else None
 
@@ -285,7 +264,7 @@ class Catalogue:
         order = column.desc() if query.descending else column.asc()
         joined = runs.outerjoin(servers, runs.c.server == servers.c.id)
         chosen = (
-            sa.select(runs, servers.c.seen)
+            sa.select(runs, _status().label("status"))
             .select_from(joined)
             .where(*conditions)
             .order_by(order.nulls_last(), runs.c.created.desc(), runs.c.id)
@@ -301,21 +280,22 @@ class Catalogue:
 
     def known_tags(self) -> list[str]:
         """Every tag in use, in order."""
-        with self._engine.connect() as connection:
-            found = connection.execute(sa.select(tags.c.tag).distinct().order_by(tags.c.tag))
-            return list(found.scalars())
+        return self._all(sa.select(tags.c.tag).distinct().order_by(tags.c.tag))
 
     def ids(self) -> set[str]:
-        """Of all runs, the removed ones included."""
-        with self._engine.connect() as connection:
-            return set(connection.execute(sa.select(runs.c.id)).scalars())
+        """The ids of all runs, the removed ones included."""
+        return set(self._all(sa.select(runs.c.id)))
 
     def bytes_used(self) -> tuple[int, int]:
-        """By the rows and by the snapshots of all runs."""
+        """Bytes of the rows and of the snapshots of all runs."""
         sums = sa.select(sa.func.sum(runs.c.row_bytes), sa.func.sum(runs.c.snapshot_bytes))
         with self._engine.connect() as connection:
             rows, snapshots = connection.execute(sums).one()
         return int(rows or 0), int(snapshots or 0)
+
+    def _all(self, one_column: sa.Select[Any]) -> list[str]:
+        with self._engine.connect() as connection:
+            return list(connection.execute(one_column).scalars())
 
     @staticmethod
     def _tags(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -355,7 +335,7 @@ class Catalogue:
 
     @contextmanager
     def _alone(self) -> Iterator[sa.Connection]:
-        """A transaction that no second server is in at the same time."""
+        """A transaction that excludes those of other servers."""
         with self._engine.begin() as connection:
             if self._engine.dialect.name == "postgresql":
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(2309124880)"))
@@ -375,7 +355,9 @@ def _engine(url: str) -> sa.Engine:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
             # SQLite's own knows no letters beyond ASCII
-            connection.create_function("lower", 1, _lower, deterministic=True)
+            connection.create_function(
+                "lower", 1, lambda text: text and text.lower(), deterministic=True
+            )
 
     return engine
 
@@ -392,10 +374,6 @@ def write_ahead(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                 raise
         time.sleep(0.01)
-
-
-def _lower(text: str | None) -> str | None:
-    return text and text.lower()
 
 
 def _sorted_by(name: str) -> sa.ColumnElement[Any]:
@@ -419,38 +397,28 @@ def _conditions(query: Query) -> Iterator[sa.ColumnElement[bool]]:
     if query.ids is not None:
         yield runs.c.id.in_(list(query.ids))
     if query.status:
-        yield _having(query.status)
+        yield _status() == query.status
     elif not query.removed:
         yield runs.c.removed.is_(None)
 
 
-def _having(status: Status) -> sa.ColumnElement[bool]:
+def _status() -> sa.ColumnElement[str]:
+    """A run's Status, computed by the database from the runs joined with their servers."""
     alive = servers.c.seen >= time.time() - ALIVE_SECONDS
-    kept, free = runs.c.removed.is_(None), runs.c.server.is_(None)
-    return {
-        "removed": runs.c.removed.is_not(None),
-        "recording": sa.and_(kept, sa.not_(free), alive),
-        "interrupted": sa.and_(
-            kept,
-            sa.or_(sa.and_(free, runs.c.stop_reason.is_(None)), sa.and_(~free, sa.not_(alive))),
-        ),
-        "ended": sa.and_(kept, free, runs.c.stop_reason.is_not(None)),
-    }[status]
+    return sa.case(
+        (runs.c.removed.is_not(None), "removed"),
+        (sa.and_(runs.c.server.is_(None), runs.c.stop_reason.is_not(None)), "ended"),
+        (alive, "recording"),
+        else_="interrupted",
+    )
 
 
 def _entry(row: sa.RowMapping, words: tuple[str, ...]) -> Entry:
     values = {item.name: row[item.name] for item in fields(Entry) if item.name in row}
-    for name in ("loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio", "deviation"):
+    for name in (*MEASURED, "deviation"):
         values[name] = math.nan if values[name] is None else values[name]
     values["spark"] = np.frombuffer(values["spark"] or b"", dtype="<f4")
-    if row["removed"] is not None:
-        status: Status = "removed"
-    elif row["server"] is None:
-        status = "ended" if row["stop_reason"] else "interrupted"
-    else:
-        alive = row["seen"] >= time.time() - ALIVE_SECONDS
-        status = "recording" if alive else "interrupted"
-    return Entry(**values, status=status, tags=words)
+    return Entry(**values, tags=words)
 
 
 def _storable(value: Any) -> Any:

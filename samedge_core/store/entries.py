@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from samedge_core.analysis.summary import summarise
+from samedge_core.store.catalogue import MEASURED
 from samedge_core.store.folder import RunFolder
 from samedge_core.store.record import RunRecord
 from samedge_core.training.history import History
@@ -25,16 +26,13 @@ def on_disk(folder: RunFolder) -> dict[str, Any]:
 
 def about(record: RunRecord, history: History, *, ended: bool) -> dict[str, Any]:
     """The catalogue's columns about a run and its newest row."""
-    config, hyper, origin = record.config, history.hyperparameters, record.origin
+    config, origin, stop = record.config, record.origin, record.stop
     row = history.latest()
     return {
         "created": record.created,
         "updated": time.time(),
         "problem": config.problem,
-        "rule": hyper.rule,
-        "eta": hyper.eta,
-        "rho": hyper.rho,
-        "beta": hyper.beta,
+        **vars(history.hyperparameters),
         "batch_size": config.batch_size,
         "seed": config.seed,
         "config": config.to_json(),
@@ -43,15 +41,12 @@ def about(record: RunRecord, history: History, *, ended: bool) -> dict[str, Any]
         "parent": origin and origin.parent,
         "parent_step": origin and origin.step,
         "branch": origin and origin.branch,
-        "stop_reason": record.stop and record.stop.reason.value,
-        "stop_what": record.stop and record.stop.what,
+        "stop_reason": stop and stop.reason.value,
+        "stop_what": stop and stop.what,
         "steps": config.steps,
         "last_step": history.last_step,
         "parameters": record.parameters,
-        **{
-            name: row.get(name)
-            for name in ("loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio")
-        },
+        **{name: row.get(name) for name in MEASURED},
         "deviation": summarise(history).deviation if ended else None,
     }
 

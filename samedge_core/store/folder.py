@@ -1,4 +1,4 @@
-"""RunFolder: one run on disk, written while it goes on so that a kill at any moment does no harm.
+"""RunFolder: one run on disk, written so that a kill at any moment loses no earlier row.
 
     run.json              the RunRecord, written anew whenever it changes
     rows/A-B.parquet      rows of the steps A to B; parts are merged as they grow in number
@@ -64,7 +64,7 @@ class RunFolder:
     # --- writing
 
     def create(self) -> None:
-        """Make the folder, or clear away what a kill has left of a write.
+        """Make the folder, or delete unfinished files that a kill has left.
 
         Raises:
             OSError: it can't be made.
@@ -77,7 +77,7 @@ class RunFolder:
             file.unlink()
 
     def write_record(self, record: RunRecord) -> None:
-        """Replace what is known of the run."""
+        """Replace the record."""
         files.replace(self.path / RECORD, record.to_json().encode())
 
     def append(self, rows: NDArray[np.void]) -> None:
@@ -121,7 +121,7 @@ class RunFolder:
     # --- reading
 
     def record(self) -> RunRecord:
-        """What is known of the run.
+        """The record of the run.
 
         Raises:
             SavedError: the file is missing, damaged or of a newer version.
@@ -130,9 +130,9 @@ class RunFolder:
             return RunRecord.from_json(file.read_text(encoding="utf-8"))
 
     def history(self, record: RunRecord) -> History:
-        """The rows that were written, bit for bit, and what else `record` knows.
+        """The rows bit for bit, with the interventions and the stop of `record`.
 
-        A change that no row has come to yet has not happened.
+        An intervention after the newest row is left out: it has not taken effect.
 
         Raises:
             SavedError: a file is damaged.
@@ -148,7 +148,7 @@ class RunFolder:
         return history
 
     def recorded(self) -> tuple[RunRecord, History]:
-        """The run's record and its history, in agreement even while the run is being written.
+        """The record and the history of the run at one moment, even while it is written.
 
         Raises:
             SavedError: a file is missing, damaged or of a newer version.
@@ -173,11 +173,11 @@ class RunFolder:
         return parts[-1].last if parts else -1
 
     def parts(self) -> list[Part]:
-        """In the order of their steps; what a kill between two steps of a merge has left twice
-        comes once."""
-        found = sorted((Part.of(f) for f in _files(self._rows, PART)), key=_longest_first)
+        """The parts in the order of their steps, without those that a kill during a merge has left
+        beside the merged one."""
+        found = map(Part.of, _files(self._rows, PART))
         kept: list[Part] = []
-        for part in found:
+        for part in sorted(found, key=lambda part: (part.first, -part.last)):
             if not kept or part.last > kept[-1].last:
                 kept.append(part)
         return kept
@@ -257,10 +257,6 @@ def _files(folder: Path, name: str) -> list[Path]:
     return [file for file in folder.glob("*") if re.fullmatch(name, file.name)]
 
 
-def _longest_first(part: Part) -> tuple[int, int]:
-    return part.first, -part.last
-
-
 def _read_all(parts: Iterable[Part], dtype: np.dtype) -> list[NDArray[np.void]]:
     read, due = [], 0
     for part in parts:
@@ -286,7 +282,8 @@ def _read(part: Part, dtype: np.dtype) -> NDArray[np.void]:
             raise ValueError("its rows are not those of its name")
         rows = np.zeros(len(found), dtype)
         for name in dtype.names or ():
-            rows[name] = found[name] if name in names else _unmeasured(dtype[name])
+            unmeasured = np.nan if dtype[name].kind == "f" else 0
+            rows[name] = found[name] if name in names else unmeasured
         return rows
 
 
@@ -299,10 +296,6 @@ def _rows(table: pa.Table, dtype: np.dtype) -> NDArray[np.void]:
             raise TypeError(f"column {name} must be {dtype[name]}, got {column.dtype}")
         rows[name] = column
     return rows
-
-
-def _unmeasured(dtype: np.dtype) -> float:
-    return np.nan if dtype.kind == "f" else 0
 
 
 def _checksums(rows: NDArray[np.void]) -> dict[str, int]:

@@ -1,8 +1,7 @@
-"""Presence: which servers of this machine still run, known at once and not by their silence.
+"""Presence: which servers of this machine still run, without waiting for a missing heartbeat.
 
-A server holds the lock of a file of its own in home/servers for as long as its process lives; the
-operating system releases it however that ends. For other machines, the heartbeat in the catalogue
-has to do.
+A server holds a lock on a file of its own in home/servers while its process lives; the operating
+system releases it however the process ends. Other machines are known by their heartbeat alone.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from filelock import FileLock, Timeout
 
 
 class Presence:
-    """That of this server, in the folder `home`."""
+    """The lock of this server in the folder `home`, and a test of the others'."""
 
     def __init__(self, home: Path, server: str) -> None:
         """Raises:

@@ -1,4 +1,4 @@
-"""RunRecord: what a run's folder says about the run, its rows and states apart."""
+"""RunRecord: everything of a run that is stored, except its rows and states."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """What computes the run."""
+    """The system and processor that compute the run."""
     return {"system": platform.platform(), "processor": platform.machine(), "cpus": os.cpu_count()}
 
 
@@ -85,7 +85,7 @@ class RunRecord:
 
     @property
     def arithmetic(self) -> Arithmetic:
-        """Of the run from its first step to its last; those of the first versions were compiled."""
+        """The arithmetic from first step to last; runs of the first versions were compiled."""
         return self.machine.get(ARITHMETIC, "compiled")
 
     def on(self, **machine: Any) -> RunRecord:
@@ -99,7 +99,7 @@ class RunRecord:
         return history
 
     def ahead(self, history: History) -> list[Intervention]:
-        """What is planned and has not been made yet."""
+        """The planned interventions that are not recorded yet."""
         made = [item.what for item in history.interventions]
         coming = [item for item in self.planned if item.step > history.last_step]
         return [item for item in coming if item.what not in made]
@@ -132,7 +132,7 @@ def _checksum(values: Mapping[str, Any]) -> int:
 
 
 def _check_id(value: str) -> None:
-    """It becomes the name of a folder, so it is nothing that could lead out of one."""
+    """Refuse an id that could name a path outside of a folder, whose name it becomes."""
     if not value.isascii() or not value.isalnum() or len(value) > 64:
         raise ValueError(
             f"a run's id must be up to 64 letters and digits, got {codec.shown(value)}"

@@ -22,6 +22,8 @@ from samedge_core.store.settings import StoreSettings
 from samedge_core.training.history import History
 from samedge_core.training.stop import Stop, StopReason
 
+BEAT_SECONDS = 3.0  # between two calls of `beat`
+QUOTA_SECONDS = 60.0  # between two calls of `keep_quota`
 PIECE = 200  # entries looked at together
 
 _log = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ class Store:
         self._adopt()
 
     def close(self) -> None:
-        """This process records nothing any more."""
+        """Leave the catalogue: this process records no run any more."""
         if not self._closed:
             self._closed = True
             self.catalogue.leave(self.server)
@@ -60,8 +62,8 @@ class Store:
             self._presence.leave()
 
     def beat(self) -> None:
-        """This process is alive: what it records is not interrupted, unlike what a server of this
-        machine had recorded that is gone."""
+        """Update this process's heartbeat, and remove this machine's servers that have ended: their
+        runs are then interrupted."""
         host = socket.gethostname()[:255]
         self.catalogue.beat(self.server, host, os.getpid())
         for other in self.catalogue.servers(host):
@@ -70,11 +72,11 @@ class Store:
 
     @staticmethod
     def new_id() -> str:
-        """Not to be guessed, and fit for the name of a folder."""
+        """A random id of 22 hexadecimal digits, also the name of the run's folder."""
         return secrets.token_hex(11)
 
     def folder(self, run: str) -> RunFolder:
-        """Where a run is; it need not exist."""
+        """The folder of a run, which need not exist."""
         if not run.isalnum():
             raise ValueError(f"a run's id must be letters and digits, got {run!r:.80}")
         return RunFolder(self._runs / run)
@@ -87,7 +89,7 @@ class Store:
         return run.isalnum() and (self._runs / run).is_dir()
 
     def load(self, run: str) -> tuple[RunRecord, History]:
-        """A run as it was recorded; one without a stop that nobody records was interrupted.
+        """The record and history of a run; without a stop and a live recorder it was interrupted.
 
         Raises:
             SavedError: its folder is missing or damaged.
@@ -102,10 +104,7 @@ class Store:
         return record, history
 
     def state_before(self, run: str, step: int) -> tuple[int, bytes] | None:
-        """The last kept state after at most `step` steps; None: begin at step 0.
-
-        A damaged one is passed over for the one before it.
-        """
+        """The last kept state after at most `step` steps that is not damaged; None: begin at 0."""
         folder = self.folder(run)
         for taken in reversed([s for s in folder.snapshots() if s <= step]):
             try:
@@ -115,14 +114,14 @@ class Store:
         return None
 
     def take_in(self, record: RunRecord, history: History) -> None:
-        """Enter a run into the catalogue whose folder is there already."""
+        """Enter a run into the catalogue whose folder exists already."""
         values = about(record, history, ended=True) | on_disk(self.folder(record.id))
         ratio = history.columns(history.select(most=64))["ratio"]
         root = self.root(record)
         self.catalogue.put(record.id, {**values, "spark": ratio, "root": root, "server": None})
 
     def delete(self, runs: Iterable[str]) -> list[str]:
-        """Delete runs for good, pinned ones and those still recorded apart; returns the deleted."""
+        """Delete runs, except pinned ones and those being recorded; returns the deleted ids."""
         gone = []
         for run in runs:
             entry = self.catalogue.entry(run)
@@ -135,9 +134,9 @@ class Store:
         return gone
 
     def keep_quota(self) -> list[Entry]:
-        """Delete the oldest runs until the rest fits; returns them. Their entries stay, as removed.
+        """Delete the rows of the oldest runs until the rest fits into the quota; returns them.
 
-        Never a pinned or starred one, nor one that is still recorded.
+        Their entries stay, as removed. Pinned, starred and recording runs are never deleted.
         """
         excess = sum(self.catalogue.bytes_used()) - self.settings.quota
         oldest = Query(pinned=False, starred=False, sort="updated", descending=False, limit=PIECE)
@@ -167,7 +166,7 @@ class Store:
         return not path.exists()
 
     def root(self, record: RunRecord) -> str:
-        """The run that the whole family goes back to."""
+        """The id of the run from which all runs of the family descend."""
         if record.origin is None:
             return record.id
         parent = self.catalogue.entry(record.origin.parent)

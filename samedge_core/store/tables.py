@@ -2,82 +2,70 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Float,
-    ForeignKey,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-)
+import sqlalchemy as sa
 
-metadata = MetaData()
+metadata = sa.MetaData()
 
-servers = Table(
+servers = sa.Table(
     "servers",
     metadata,
-    Column("id", String(32), primary_key=True),
-    Column("host", String(255), nullable=False),
-    Column("pid", Integer, nullable=False),
-    Column("seen", Float, nullable=False),  # heartbeat, seconds since 1970
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("seen", sa.Float, nullable=False),  # heartbeat, seconds since 1970
 )
 
-runs = Table(
+runs = sa.Table(
     "runs",
     metadata,
-    Column("id", String(64), primary_key=True),
-    Column("created", Float, nullable=False, index=True),
-    Column("updated", Float, nullable=False),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("created", sa.Float, nullable=False, index=True),
+    sa.Column("updated", sa.Float, nullable=False),
     # what it is
-    Column("problem", String(64), nullable=False, index=True),
-    Column("rule", String(16), nullable=False),
-    Column("eta", Float, nullable=False),
-    Column("rho", Float, nullable=False),
-    Column("beta", Float, nullable=False),
-    Column("batch_size", Integer, nullable=False),
-    Column("seed", Integer, nullable=False),
-    Column("config", Text, nullable=False),
-    Column("group_key", String(64), nullable=False, index=True),  # equal but for the seed
-    Column("interventions", Integer, nullable=False),
+    sa.Column("problem", sa.String(64), nullable=False, index=True),
+    sa.Column("rule", sa.String(16), nullable=False),
+    sa.Column("eta", sa.Float, nullable=False),
+    sa.Column("rho", sa.Float, nullable=False),
+    sa.Column("beta", sa.Float, nullable=False),
+    sa.Column("batch_size", sa.Integer, nullable=False),
+    sa.Column("seed", sa.Integer, nullable=False),
+    sa.Column("config", sa.Text, nullable=False),
+    sa.Column("group_key", sa.String(64), nullable=False, index=True),  # equal but for the seed
+    sa.Column("interventions", sa.Integer, nullable=False),
     # where it comes from
-    Column("root", String(64), nullable=False, index=True),
-    Column("parent", String(64), index=True),
-    Column("parent_step", Integer),
-    Column("branch", String(8)),
+    sa.Column("root", sa.String(64), nullable=False, index=True),
+    sa.Column("parent", sa.String(64), index=True),
+    sa.Column("parent_step", sa.Integer),
+    sa.Column("branch", sa.String(8)),
     # how it goes; `server` records it, none once it has stopped
-    Column("server", String(32), ForeignKey("servers.id", ondelete="SET NULL")),
-    Column("stop_reason", String(16), index=True),
-    Column("stop_what", Text),
-    Column("steps", Integer, nullable=False),
-    Column("last_step", Integer, nullable=False),
-    Column("parameters", Integer),
-    Column("loss", Float),
-    Column("accuracy", Float),
-    Column("grad_norm", Float),
-    Column("sharpness", Float),
-    Column("edge", Float),
-    Column("ratio", Float),
-    Column("deviation", Float),
-    Column("spark", LargeBinary),  # float32: sharpness / edge, thinned
-    Column("row_bytes", BigInteger, nullable=False),
-    Column("snapshot_bytes", BigInteger, nullable=False),
-    Column("snapshots", Integer, nullable=False),
+    sa.Column("server", sa.String(32), sa.ForeignKey("servers.id", ondelete="SET NULL")),
+    sa.Column("stop_reason", sa.String(16), index=True),
+    sa.Column("stop_what", sa.Text),
+    sa.Column("steps", sa.Integer, nullable=False),
+    sa.Column("last_step", sa.Integer, nullable=False),
+    sa.Column("parameters", sa.Integer),
+    sa.Column("loss", sa.Float),
+    sa.Column("accuracy", sa.Float),
+    sa.Column("grad_norm", sa.Float),
+    sa.Column("sharpness", sa.Float),
+    sa.Column("edge", sa.Float),
+    sa.Column("ratio", sa.Float),
+    sa.Column("deviation", sa.Float),
+    sa.Column("spark", sa.LargeBinary),  # float32: sharpness / edge, thinned
+    sa.Column("row_bytes", sa.BigInteger, nullable=False),
+    sa.Column("snapshot_bytes", sa.BigInteger, nullable=False),
+    sa.Column("snapshots", sa.Integer, nullable=False),
     # what people say about it
-    Column("title", String(200), nullable=False),
-    Column("note", Text, nullable=False),
-    Column("starred", Boolean, nullable=False),
-    Column("pinned", Boolean, nullable=False),
-    Column("removed", Float),  # when the quota took its folder, seconds since 1970
+    sa.Column("title", sa.String(200), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("starred", sa.Boolean, nullable=False),
+    sa.Column("pinned", sa.Boolean, nullable=False),
+    sa.Column("removed", sa.Float),  # when the quota took its folder, seconds since 1970
 )
 
-tags = Table(
+tags = sa.Table(
     "tags",
     metadata,
-    Column("run", String(64), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    Column("tag", String(64), primary_key=True, index=True),
+    sa.Column("run", sa.String(64), sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("tag", sa.String(64), primary_key=True, index=True),
 )

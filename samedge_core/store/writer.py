@@ -1,4 +1,4 @@
-"""RunWriter: brings a run's folder and its catalogue row up to what has happened by now."""
+"""RunWriter: brings a run's folder and its catalogue row up to date."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SPARK_GROWTH = 1.1  # a picture of a few dozen points changes slowly
 
 
 class FolderGoneError(OSError):
-    """What was written of a run is there no more: it was deleted."""
+    """The folder of a run that is being written was deleted."""
 
 
 @dataclass(frozen=True)
 class News:
-    """What is not on disk yet: copies, so that the run can go on while they are written.
+    """What is not on disk yet, copied, so that the run can take steps while it is written.
 
     Attributes:
         rows: (n,), of the History's dtype.
@@ -42,7 +42,7 @@ class News:
 
 
 class RunWriter:
-    """Of one run; the only one that writes into its folder."""
+    """The only writer of one run's folder."""
 
     def __init__(self, store: Store, record: RunRecord, *, written: int = -1) -> None:
         """`written` is the last step whose row is on disk already."""
@@ -68,11 +68,11 @@ class RunWriter:
 
     @property
     def gone(self) -> bool:
-        """Whether that has been deleted since."""
+        """Whether it has been deleted since."""
         return self.begun and not self._folder.path.is_dir()
 
     def take(self, history: History, state: tuple[int, bytes] | None = None) -> News | None:
-        """What has happened since the last time; None when nothing has. Quick: the run waits."""
+        """The changes since the last call, or None. Quick, since the run waits."""
         record = replace(
             self._record,
             config=history.config,
@@ -93,8 +93,8 @@ class RunWriter:
         return News(record, rows, state, values)
 
     def save(self, news: News) -> None:
-        """Write it. Interventions come before the rows they led to, which would be told and
-        repeated without them otherwise; the stop and the state come after the rows.
+        """Write `news`: interventions before the rows that they led to, which a replay would
+        otherwise repeat without them; the stop and the state after the rows.
 
         Raises:
             FolderGoneError: it was deleted meanwhile.

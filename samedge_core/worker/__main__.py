@@ -24,12 +24,12 @@ def _read_commands(channel: Channel, commands: queue.SimpleQueue[Command]) -> No
         while True:
             commands.put(channel.receive())
     except EOFError:
-        # the server is gone; nobody is left to report to, whatever the main thread is doing
+        # the server has ended: no report of the main thread can be read any more
         os._exit(0)
 
 
 def main(gradient_seconds: float | None = None) -> None:
-    """Serve until standard input ends; of a copy that is warm, with what `warm_up` had returned."""
+    """Serve until standard input ends; a copy of a warm process passes the result of `warm_up`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # keep the pipe for messages alone: whatever prints goes to the server's log
     outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")

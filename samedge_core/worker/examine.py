@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import time
-
 from samedge_core.training.inspect_step import inspection_at
 from samedge_core.training.loop import build_problem
+from samedge_core.training.progress import every
 from samedge_core.training.state import TrainState
 from samedge_core.worker.channel import Channel
-from samedge_core.worker.messages import (
-    InspectionFailed,
-    InspectionMade,
-    InspectionProgress,
-    InspectStep,
-)
+from samedge_core.worker.messages import InspectionDone, InspectionProgress, InspectStep
 
-SECONDS = 4.0  # what a spectrum may take, about
+SECONDS = 4.0  # that a spectrum may take, about
 REPORT_SECONDS = 0.2
 
 
-def _first_line(error: Exception) -> str:
-    # torch adds pages of advice for programmers
-    return str(error).partition("\n")[0].rstrip(".")
-
-
 def examine(channel: Channel, task: InspectStep) -> None:
-    """Report the inspection that the task names. The server ends this process to cancel."""
-    due = 0.0
+    """Measure and report the inspection `task`. The server ends this process to cancel it."""
+    due = every(REPORT_SECONDS)
 
     def progress(what: str, done: int, total: int) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            due = time.monotonic() + REPORT_SECONDS
+        if due():
             channel.send(InspectionProgress(what, done, total))
 
     try:
@@ -51,9 +38,10 @@ def examine(channel: Channel, task: InspectStep) -> None:
             seconds=SECONDS,
             on_progress=progress,
         )
-    except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
-        plain = isinstance(error, FloatingPointError | ValueError)
-        what = _first_line(error) if plain else f"{type(error).__name__}: {_first_line(error)}"
-        channel.send(InspectionFailed(what))
+    except Exception as error:  # noqa: BLE001 - the server waits for an answer
+        what = str(error).partition("\n")[0].rstrip(".")  # torch adds pages for programmers
+        if not isinstance(error, FloatingPointError | ValueError):
+            what = f"{type(error).__name__}: {what}"
+        channel.send(InspectionDone(None, what))
         return
-    channel.send(InspectionMade(inspection))
+    channel.send(InspectionDone(inspection))

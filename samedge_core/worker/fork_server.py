@@ -1,6 +1,6 @@
 """The program that workers are copies of, `python -m samedge_core.worker.fork_server`.
 
-It loads torch, then forks whenever it is told to. Its standard input is a socket: a message is the
+It loads torch, then forks on request. Its standard input is a socket: a message is the
 pid of a worker to end, or, with the ends of two pipes, the environment for a new one, or WARM. It
 has one thread when it forks, and has computed with one: what others held would stay locked in a
 copy. Like a worker it ends as soon as its standard input does, and ignores Ctrl-C.
@@ -31,7 +31,7 @@ LOOK_SECONDS = 0.2
 def _listening(requests: socket.socket) -> Iterator[None]:
     """End the program when the server ends meanwhile."""
     done, over = threading.Event(), select.poll()
-    over.register(requests, 0)  # a hang-up is told always, and nothing else is asked for
+    over.register(requests, 0)  # hang-ups alone, which are always reported
 
     def listen() -> None:
         while not done.wait(LOOK_SECONDS):
@@ -87,7 +87,7 @@ def _fork(
                 del os.environ[name]
             os.environ.update(environ)
             worker.main(gradient_seconds)
-        except BaseException:  # noqa: BLE001 - whatever it is, two programs must not go on
+        except BaseException:  # noqa: BLE001 - a failed child must not run the server's loop
             traceback.print_exc()
         finally:
             os._exit(1)

@@ -1,23 +1,13 @@
-"""RunInspection: the inspections that were asked for of one run, as the server keeps them."""
+"""RunInspection: the step inspections of one run, as the server keeps them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from samedge_core.curvature.kernels import Arithmetic
-from samedge_core.training.config import RunConfig
-from samedge_core.training.history import Intervention
+from samedge_core.training.history import History
 from samedge_core.training.inspection import Inspection, SpectrumAtStep
-from samedge_core.worker.messages import (
-    InspectionFailed,
-    InspectionMade,
-    InspectionProgress,
-    InspectStep,
-    Report,
-    Snapshot,
-)
+from samedge_core.worker import messages
 from samedge_core.worker.process import WorkerProcess
 
 SPECTRA = 3  # kept; more lines in one chart can't be told apart
@@ -30,20 +20,20 @@ class InspectionView:
     Attributes:
         made: the last one.
         spectra: those of the last inspections, at most SPECTRA, the newest last.
-        asked: the step that is being examined, or None.
-        progress: of that; None while its process starts.
-        failure: why there is none for the last request, in words, or empty.
+        asked: the step whose inspection is being measured, or None.
+        progress: of that one; None while its process starts.
+        failure: why the last one failed, in words, or empty.
     """
 
     made: Inspection | None = None
     spectra: tuple[SpectrumAtStep, ...] = ()
     asked: int | None = None
-    progress: InspectionProgress | None = None
+    progress: messages.InspectionProgress | None = None
     failure: str = ""
 
     @property
     def pending(self) -> bool:
-        """Whether one is on its way."""
+        """Whether one is being measured."""
         return self.asked is not None
 
 
@@ -56,8 +46,8 @@ class RunInspection:
 
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
-        self._task: InspectStep | None = None
-        self._progress: InspectionProgress | None = None
+        self._task: messages.InspectStep | None = None
+        self._progress: messages.InspectionProgress | None = None
         self._failure = ""
         self._examiner: WorkerProcess | None = None
         self._made: Inspection | None = None
@@ -65,45 +55,39 @@ class RunInspection:
 
     @property
     def pending(self) -> bool:
-        """Whether one is on its way; a process of its own is then at work."""
+        """Whether one is being measured; it then has a process of its own."""
         return self._task is not None
 
     def view(self) -> InspectionView:
-        """As of now."""
+        """The inspections as of now."""
         asked = self._task.step if self._task else None
         return InspectionView(
             self._made, tuple(self._spectra), asked, self._progress, self._failure
         )
 
     def ask(
-        self,
-        config: RunConfig,
-        before: Snapshot | None,
-        interventions: Iterable[Intervention],
-        step: int,
-        *,
-        with_spectrum: bool,
-        arithmetic: Arithmetic,
+        self, history: History, before: messages.Snapshot | None, step: int, *, with_spectrum: bool
     ) -> None:
-        """Have the inspection at a step measured, from a state before it (None: from step 0)."""
+        """Start measuring at a step, from a state before it (None: from step 0)."""
         if self.pending:
             return
-        first = before.step if before else 0
-        replay = tuple(i for i in interventions if first <= i.step <= step and i.changes)
-        self._task = InspectStep(
-            config, before.packed if before else None, replay, step, with_spectrum, arithmetic
+        first, packed = (before.step, before.packed) if before else (0, None)
+        made = history.interventions
+        replay = tuple(i for i in made if first <= i.step <= step and i.changes)
+        self._task = messages.InspectStep(
+            history.config, packed, replay, step, with_spectrum, history.arithmetic
         )
         self._progress, self._failure = None, ""
         self._examiner = WorkerProcess(self._on_report, self._on_lost)
         self._examiner.send(self._task)
 
     def refuse(self, why: str) -> None:
-        """No inspection can be made now."""
+        """Show why no inspection can be measured now."""
         if not self.pending:
             self._failure = why
 
     def cancel(self) -> None:
-        """Drop the pending one; what was examined before stays."""
+        """Drop the pending one; those measured before stay."""
         self._finish()
 
     def clear(self) -> None:
@@ -125,18 +109,17 @@ class RunInspection:
             others = [kept for kept in self._spectra if kept.step != made.step]
             self._spectra = [*others, spectrum][-SPECTRA:]
 
-    def _on_report(self, examiner: WorkerProcess, report: Report) -> None:
+    def _on_report(self, examiner: WorkerProcess, report: messages.Report) -> None:
         with self._lock:
             if examiner is not self._examiner:
                 return  # its request was cancelled
             match report:
-                case InspectionProgress():
+                case messages.InspectionProgress():
                     self._progress = report
-                case InspectionMade(inspection):
-                    self._keep(inspection)
-                    self._finish()
-                case InspectionFailed(what):
-                    self._finish(what)
+                case messages.InspectionDone(inspection, failure):
+                    if inspection:
+                        self._keep(inspection)
+                    self._finish(failure)
 
     def _on_lost(self, examiner: WorkerProcess) -> None:
         with self._lock:

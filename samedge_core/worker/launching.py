@@ -1,6 +1,6 @@
-"""How a worker process comes to be: as a copy of one that has loaded torch, or from nothing.
+"""Launching of worker processes: copies of one that has loaded torch, or new programs.
 
-From nothing, each takes four to five seconds of a processor and some 300 MB. The process that is
+A new program takes four to five seconds of a processor and some 300 MB. The process that is
 copied, `fork_server`, is started with the first worker. It forks on Linux alone: elsewhere a copy
 of a process that has loaded such libraries is not safe.
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FORKS = sys.platform == "linux"
-WARM = "warm"  # what tells the process that is copied to load what is compiled by now
+WARM = "warm"  # the request to load the kernels compiled by now
 OWN = "SAMEDGE_"  # of the environment, what may have changed since the first worker was launched
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +80,7 @@ class _ForkServer:
             self._process = _program("samedge_core.worker.fork_server", stdin=theirs.fileno())
 
     def fork(self) -> Launched:
-        """Ask for a copy, with what the environment has of ours now.
+        """Launch a copy, with the SAMEDGE_ variables of the environment as they are now.
 
         Raises:
             OSError: it is lost.
@@ -100,7 +100,7 @@ class _ForkServer:
         return Launched(os.fdopen(incoming, "rb"), os.fdopen(outgoing, "wb"), self._end)
 
     def warm_again(self) -> None:
-        """Before the next copy. One that is lost is replaced at that."""
+        """Warm up before the next copy; a lost server is replaced at the next `fork`."""
         with suppress(OSError):
             self._socket.send(pickle.dumps(WARM))
 
@@ -109,14 +109,14 @@ class _ForkServer:
             return
         try:
             self._socket.send(pickle.dumps(pid))
-        except OSError:  # it is lost, and so is what kept the pid
+        except OSError:  # the server is lost, and the pid no longer reserved
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 return
 
     def close(self) -> None:
-        """Its workers end with their pipes."""
+        """End the server; its workers end with their pipes."""
         self._socket.close()
         self._process.kill()
         self._process.wait()
@@ -141,7 +141,7 @@ def _fork() -> Launched:
 
 
 def warm_again() -> None:
-    """Have new workers begin with what is compiled by now, loaded; it takes a second or two."""
+    """Load the kernels compiled by now into the process that is copied; takes a second or two."""
     with _lock:
         if _server:
             _server.warm_again()

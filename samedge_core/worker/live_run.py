@@ -25,10 +25,10 @@ class LiveRun:
 
     Attributes:
         record: what the store's record begins with.
-        wanted: eta, rho, beta and rule as last asked for.
-        attended: it pauses when nobody looks.
-        owed: steps to take and pause after, asked for while it had no worker.
-        snapshot: the last one, from which a new worker would go on.
+        wanted: eta, rho, beta and rule as last requested.
+        attended: it pauses while no page polls.
+        owed: steps to take before a pause, requested while it had no worker.
+        snapshot: the last one, from which a new worker would continue.
     """
 
     record: RunRecord
@@ -59,13 +59,8 @@ class LiveRun:
         return self.history.config
 
     @property
-    def elsewhere(self) -> bool:
-        """Whether another server goes on with it."""
-        return self.history.stop_reason is StopReason.ELSEWHERE
-
-    @property
     def arithmetic(self) -> str:
-        """What there is to say of its arithmetic; empty where all is as usual."""
+        """The arithmetic in words; empty for compiled kernels that are ready."""
         dtype = self.config.dtype
         if self.record.arithmetic == "plain":
             why = self.record.machine.get(PLAIN_BECAUSE, "its own choice")
@@ -73,12 +68,8 @@ class LiveRun:
         waits = self.phase is Phase.STARTING and not kernels.ready(dtype)
         return "the fast kernels, with which it began, are compiled first" if waits else ""
 
-    def seen_for(self, seconds: float) -> bool:
-        """Whether it has been known for so long."""
-        return time.monotonic() - self.known_at > seconds
-
     def begin(self, session: int) -> Begin:
-        """What a worker needs to go on: the last snapshot, and what came after it to repeat."""
+        """The Begin of a new session: the last snapshot, and the interventions since then."""
         history, snapshot = self.history, self.snapshot
         taken, resume_at = snapshot.step if snapshot else 0, history.last_step + 1
         replay = [item for item in history.interventions if item.step >= taken and item.changes]
@@ -98,7 +89,7 @@ class LiveRun:
         )
 
     def intervened(self, intervention: Intervention) -> None:
-        """A worker reports a change that has taken effect; a replay repeats what is recorded."""
+        """Record a change that a worker reports, unless a replay repeats a recorded one."""
         if intervention.what in [item.what for item in self.history.interventions]:
             return
         self.history.intervene(intervention)
@@ -106,16 +97,12 @@ class LiveRun:
             self.wanted = self.history.hyperparameters
 
     def end(self, reason: StopReason, what: str) -> None:
-        """The run stops here, by the server's doing."""
+        """End the run here, with a Stop made by the server."""
         self.history.stop = Stop(reason, max(0, self.history.last_step), what)
         self.phase = Phase.ENDED
 
-    def raise_cap(self, steps: int) -> None:
-        """Allow so many steps."""
-        self.history.config = self.config.replace(steps=steps)
-
     def view(self, start: int, most: int | None, ahead: int, failure: str) -> RunView:
-        """As a page sees it."""
+        """The RunView of this moment."""
         history = self.history
         return RunView(
             id=self.id,

@@ -1,4 +1,4 @@
-"""What the server and a worker say to each other; importable without torch.
+"""Messages between the server and a worker; importable without torch.
 
 Every message belongs to a `session`, one stretch of a run in one worker; a message of an earlier
 session that is still in the pipe is recognised by its number and dropped.
@@ -6,6 +6,7 @@ session that is still in the pipe is recognised by its number and dropped.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,20 +40,13 @@ class Begin:
 
 
 @dataclass(frozen=True)
-class Pause:
-    """Stop stepping; keep everything."""
-
-
-@dataclass(frozen=True)
-class Resume:
-    """Go on stepping."""
-
-
-@dataclass(frozen=True)
 class Advance:
-    """Take n steps, then pause."""
+    """Take so many steps, then pause; infinity takes all of them."""
 
-    steps: int
+    steps: float
+
+
+PAUSE, RESUME = Advance(0), Advance(math.inf)
 
 
 @dataclass(frozen=True)
@@ -148,8 +142,8 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class InspectionProgress:
-    """So much is done of what comes first: "replay" (steps taken again), "slices" (points of the
-    curves), "spectrum" (Hessian-vector products)."""
+    """Units done of a part: "replay" (steps taken again), "slices" (points of the curves),
+    "spectrum" (Hessian-vector products)."""
 
     what: str
     done: int
@@ -157,17 +151,11 @@ class InspectionProgress:
 
 
 @dataclass(frozen=True)
-class InspectionMade:
-    """The inspection that was asked for."""
+class InspectionDone:
+    """The inspection of the last InspectStep, or None and why it failed, in words."""
 
-    inspection: Inspection
-
-
-@dataclass(frozen=True)
-class InspectionFailed:
-    """There is no inspection, and why, in words."""
-
-    what: str
+    inspection: Inspection | None
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,15 +166,5 @@ class Ended:
     stop: Stop
 
 
-Command = Begin | Pause | Resume | Advance | Change | Pace | InspectStep | End
-Report = (
-    Ready
-    | Rows
-    | Intervened
-    | Status
-    | Snapshot
-    | InspectionProgress
-    | InspectionMade
-    | InspectionFailed
-    | Ended
-)
+Command = Begin | Advance | Change | Pace | InspectStep | End
+Report = Ready | Rows | Intervened | Status | Snapshot | InspectionProgress | InspectionDone | Ended

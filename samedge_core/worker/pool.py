@@ -26,10 +26,9 @@ class WorkerPool:
 
     def take(self) -> WorkerProcess:
         """A worker for a run; one that has loaded torch already where there is one."""
-        ready = [worker for worker in self._idle if worker.pid is not None]
-        if not self._idle:
-            return self._spawn()
-        chosen = ready[0] if ready else self._idle[0]
+        chosen = next((worker for worker in self._idle if worker.pid is not None), None)
+        if chosen is None:
+            return self._idle.pop(0) if self._idle else self._spawn()
         self._idle.remove(chosen)
         return chosen
 
@@ -46,23 +45,24 @@ class WorkerPool:
             self._idle.remove(worker)
 
     def fill(self, *, all_of_them: bool = False) -> None:
-        """Start the spares that are missing. One less will do while runs hold workers: these come
-        back, and would otherwise find their place taken by one that took seconds to load."""
+        """Start missing spares. One fewer is enough while runs hold workers: a worker that a run
+        gives back takes the last place, without seconds of loading."""
         wanted = self._spares if all_of_them else self._fewest
         while not self._closed and len(self._idle) < wanted:
             self._idle.append(self._spawn())
 
     def renew(self) -> None:
-        """Idle workers from now on have loaded what is compiled by now."""
+        """Replace the idle workers by ones that have loaded the kernels compiled by now."""
         warm_again()
-        for worker in self._idle:
-            worker.close()
-        self._idle.clear()
+        self._close_idle()
         self.fill()
 
     def close(self) -> None:
         """End the idle workers; none is kept from now on."""
         self._closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
         for worker in self._idle:
             worker.close()
         self._idle.clear()

@@ -1,21 +1,24 @@
-"""Recorder: writes what the registry's runs do to the store, on a thread of its own."""
+"""Recorder: the store of a registry: what its runs do is written on a thread of its own."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from samedge_core.store import RunRecord, Store
+from samedge_core.store.branching import state_before
 from samedge_core.store.folder import warm_up
+from samedge_core.store.store import BEAT_SECONDS, QUOTA_SECONDS
 from samedge_core.store.writer import FolderGoneError, RunWriter
 from samedge_core.training.history import History
+from samedge_core.training.progress import every
+from samedge_core.training.stop import Stop, StopReason
+from samedge_core.worker.messages import Snapshot
 
-WRITE_SECONDS = 0.5  # a killed server loses what came since, and what it takes to write
-BEAT_SECONDS = 3.0
-QUOTA_SECONDS = 60.0
+WRITE_SECONDS = 0.5  # a killed server loses the rows since the last write
 
 _log = logging.getLogger(__name__)
 
@@ -31,53 +34,73 @@ class _Followed:
 
 
 class Recorder:
-    """Follows histories that grow elsewhere. The caller holds `lock` while it changes them."""
+    """Writes histories that grow elsewhere, and reads what was recorded; without a store, neither.
 
-    def __init__(self, store: Store, lock: threading.RLock) -> None:
+    The caller holds `lock` while it changes a history. `load`, `state`, `delete` and `write` wait
+    for a write in progress, which needs the lock: their caller does not hold it.
+    """
+
+    def __init__(self, store: Store | None, lock: threading.RLock) -> None:
         self._store = store
         self._lock = lock
         self._followed: dict[str, _Followed] = {}
         self._closed = threading.Event()
         self._writing = threading.Lock()  # one thread writes at a time
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
+        if store:
+            self._thread = threading.Thread(target=self._work, args=(store,), daemon=True)
+            self._thread.start()
 
-    def follow(self, record: RunRecord, history: History, *, written: int = -1) -> None:
-        """Record a run from now on; rows up to the step `written` are on disk already.
+    # --- writing
+
+    def follow(self, record: RunRecord, history: History) -> None:
+        """Record a new run from now on."""
+        if self._store:
+            self._follow(RunWriter(self._store, record), history)
+
+    def follow_again(self, record: RunRecord, history: History) -> None:
+        """Record a run that was opened and goes on.
 
         Raises:
-            ValueError: later rows are, too: another server has gone on with it meanwhile.
+            ValueError: another server records it or has gone on with it, or it was deleted.
         """
-        last = self._store.folder(record.id).last_step
-        if last > written:
-            self._store.catalogue.put(record.id, {"server": None})
+        store, run, last = self._store, record.id, history.last_step
+        if not store or self.follows(run):
+            return
+        if self.deleted(run):
+            raise ValueError("it was deleted")
+        if not store.catalogue.entry(run):
+            store.take_in(record, history)
+        if not store.catalogue.claim(run, store.server):
+            raise ValueError("another server goes on with this run; it can be forked here")
+        folder = store.folder(run)
+        if folder.last_step > last:
+            store.catalogue.put(run, {"server": None})
             raise ValueError(
-                f"another server has gone on with this run, to step {last:,}; it can be forked here"
+                f"another server has gone on with this run, to step {folder.last_step:,}; it can "
+                "be forked here"
             )
-        writer = RunWriter(self._store, record, written=written)
-        with self._lock:
-            self._followed[record.id] = _Followed(writer, history)
+        self._follow(RunWriter(store, record, written=last), history)
+        folder.drop_from(last + 2)
 
-    def keep(self, run: str, step: int, packed: bytes) -> None:
-        """A newer state of the run, after `step` steps."""
+    def _follow(self, writer: RunWriter, history: History) -> None:
+        with self._lock:
+            self._followed[writer.id] = _Followed(writer, history)
+
+    def keep(self, run: str, snapshot: Snapshot) -> None:
+        """Write a newer state of the run with its next rows."""
         with self._lock:
             if run in self._followed:
-                self._followed[run].state = step, packed
+                self._followed[run].state = snapshot.step, snapshot.packed
 
     def follows(self, run: str) -> bool:
         """Whether it is being recorded."""
         followed = self._followed.get(run)
         return followed is not None and not followed.leaving and not followed.writer.gone
 
-    def awaits(self, run: str) -> bool:
-        """Whether it is to be recorded, and nothing of it has been written yet."""
-        followed = self._followed.get(run)
-        return followed is not None and not followed.writer.begun
-
     def failure(self, run: str) -> str:
-        """Why the run is not being recorded, in words; empty while all is well."""
+        """Why the run is not being recorded, in words; empty while it is."""
         followed = self._followed.get(run)
-        return followed.failure if followed else ""
+        return followed.failure if followed else "" if self._store else "there is no store"
 
     def forget(self, run: str) -> None:
         """Stop following, once all is written."""
@@ -85,36 +108,73 @@ class Recorder:
             if run in self._followed:
                 self._followed[run].leaving = True
 
-    def delete(self, delete: Callable[[], Sequence[str]]) -> Sequence[str]:
-        """Delete runs, whose ids `delete` returns, while nothing is written; follow them no more.
-        Not while holding the lock."""
-        with self._writing:
-            gone = delete()
-            with self._lock:
-                for followed in filter(None, map(self._followed.get, gone)):
-                    followed.leaving = followed.over = True
-        return gone
-
     def write(self, run: str) -> None:
-        """Write now what there is. Not while holding the lock: what is being written needs it."""
+        """Write now what is not on disk yet."""
         with self._lock:
             followed = self._followed.get(run)
         if followed:
             with self._writing:
                 self._write(followed)
 
-    def close(self) -> None:
-        """Write what is left, and end."""
-        self._closed.set()
-        self._thread.join()
-        for run in list(self._followed):
-            self.write(run)
+    def delete(self, runs: Iterable[str]) -> Sequence[str]:
+        """Delete runs as `Store.delete` does, and follow them no more."""
+        if not self._store:
+            return []
+        with self._writing:
+            gone = self._store.delete(runs)
+            with self._lock:
+                for followed in filter(None, map(self._followed.get, gone)):
+                    followed.leaving = followed.over = True
+        return gone
 
-    def _work(self) -> None:
+    def close(self) -> None:
+        """Write what is left, and close the store."""
+        if self._store:
+            self._closed.set()
+            self._thread.join()
+            for run in list(self._followed):
+                self.write(run)
+            self._store.close()
+
+    # --- reading
+
+    def load(self, run: str) -> tuple[RunRecord, History] | None:
+        """A run as it was recorded; None where there is none of this id.
+
+        Raises:
+            SavedError: it is damaged.
+        """
+        self.write(run)  # one that has just been forgotten may not be on disk yet
+        if self._store is None or run not in self._store:
+            return None
+        record, history = self._store.load(run)
+        if history.stop is None:
+            what = "another server goes on with this run; this is what it had recorded"
+            history.stop = Stop(StopReason.ELSEWHERE, max(0, history.last_step), what)
+        return record, history
+
+    def state(self, record: RunRecord, step: int) -> Snapshot | None:
+        """The last kept state after at most `step` steps, of a run or of one that it comes from."""
+        self.write(record.id)
+        kept = state_before(self._store, record, step) if self._store else None
+        return Snapshot(0, kept.step, kept.packed) if kept else None
+
+    def deleted(self, run: str) -> bool:
+        """Whether a run that the server knows has been deleted; the catalogue still has an entry
+        for one that the quota removed."""
+        followed = self._followed.get(run)
+        if not self._store or (followed and not followed.writer.begun):
+            return False
+        return run not in self._store and self._store.catalogue.entry(run) is None
+
+    # --- the thread
+
+    def _work(self, store: Store) -> None:
         warm_up()
-        now = beat_due = quota_due = time.monotonic()
+        now = time.monotonic()
+        beat_due, quota_due = every(BEAT_SECONDS), every(QUOTA_SECONDS)
         beating = keeping = ""
-        # from beginning to beginning: what writing takes must not come on top
+        # from start to start: the duration of a write must not be added
         while not self._closed.wait(max(0.0, now + WRITE_SECONDS - time.monotonic())):
             now = time.monotonic()
             with self._lock:
@@ -125,12 +185,10 @@ class Recorder:
                     self._write(one)
                 if leaving and (one.over or not one.failure):
                     self._drop(run, one)
-            if now >= beat_due:
-                beat_due = now + BEAT_SECONDS
-                beating = self._try(self._store.beat, beating)
-            if now >= quota_due:
-                quota_due = now + QUOTA_SECONDS
-                keeping = self._try(self._store.keep_quota, keeping)
+            if beat_due():
+                beating = self._try(store.beat, beating)
+            if quota_due():
+                keeping = self._try(store.keep_quota, keeping)
 
     def _drop(self, run: str, left: _Followed) -> None:
         with self._lock:
@@ -154,21 +212,16 @@ class Recorder:
 
     @staticmethod
     def _try(act: Callable[[], object], before: str) -> str:
-        """What went wrong, or nothing: a full disk must not end the runs, nor stop the next try.
-        The log has it once, not at every try: `before` went wrong at the last one."""
+        """The failure of `act` in words, or "": a full disk must end neither the runs nor the
+        tries. The log has it once: not where the last try failed in the same way, `before`."""
         try:
             act()
         except FolderGoneError:
             raise
-        except Exception as error:  # noqa: BLE001 - told on the page and in the log, tried again
-            failure = _in_words(error)
+        except Exception as error:  # noqa: BLE001 - shown on the page and logged, tried again
+            what = error.strerror if isinstance(error, OSError) else None  # without a path
+            failure = f"{type(error).__name__}: {what or error}"
             if failure != before:
                 _log.exception("the store can't be written to")
             return failure
         return ""
-
-
-def _in_words(error: Exception) -> str:
-    """For readers of the page, whom the server's paths do not concern."""
-    what = error.strerror if isinstance(error, OSError) else None
-    return f"{type(error).__name__}: {what or error}"

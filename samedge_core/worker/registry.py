@@ -25,11 +25,12 @@ from samedge_core.worker.inspections import RunInspection
 from samedge_core.worker.live_run import LiveRun
 from samedge_core.worker.pool import WorkerPool
 from samedge_core.worker.process import WorkerProcess
+from samedge_core.worker.recording import Recorder
 from samedge_core.worker.settings import Settings
-from samedge_core.worker.stored import StoredRuns
 from samedge_core.worker.view import Phase, RunView
 
-RELOAD_SECONDS = 2.0  # a run that another server goes on with is read again so often
+RELOAD_SECONDS = 2.0  # between two readings of a run that another server goes on with
+THREADS = 1  # of torch in a worker; the last bits of a run depend on it
 EVERY_WORKER_BUSY = "every worker is busy; try again when another run has ended"
 LOST_WORKER = (StopReason.WORKER_LOST, StopReason.UNWATCHED, StopReason.INTERRUPTED)
 
@@ -38,6 +39,10 @@ class RunRegistry:
     """Starts runs in worker processes, hands out views, passes commands on.
 
     Thread-safe. A method given an id that is not (or no longer) known raises KeyError.
+
+    Attributes:
+        gradient_seconds: what a gradient of the default problem takes on this machine, on one
+            thread; the least that any worker has measured, None before the first one is ready.
     """
 
     def __init__(self, settings: Settings | None = None, store: Store | None = None) -> None:
@@ -46,11 +51,11 @@ class RunRegistry:
         self.store = store
         self._lock = threading.RLock()
         self._news = threading.Condition(self._lock)
-        self._stored = StoredRuns(store, self._lock)
+        self._recorder = Recorder(store, self._lock)
         self._runs: dict[str, LiveRun] = {}
         self._queue: deque[str] = deque()
         self._sessions = itertools.count(1)  # never repeated: workers go from run to run
-        self._gradient_seconds: float | None = None
+        self.gradient_seconds: float | None = None
         self._closed = threading.Event()
         if not self.settings.spares:  # else once the first is ready: both would load torch at once
             kernels.compile_in_background()
@@ -74,12 +79,12 @@ class RunRegistry:
 
         Args:
             planned: interventions to make at their steps.
-            watched: False lets it go on when nobody looks.
+            watched: False lets it run while no page polls.
             arithmetic: that of the run that it repeats. By default the compiled one, or the plain
                 one where that would have to be compiled first.
         """
         record = RunRecord(Store.new_id(), config, config.steps, planned=tuple(planned))
-        record = _on_one_thread(record).on(**_arithmetic(arithmetic, config.dtype))
+        record = record.on(threads=THREADS, **_arithmetic(arithmetic, config.dtype))
         run = self._live(
             record,
             record.empty_history(),
@@ -111,9 +116,9 @@ class RunRegistry:
             new = branch_off(source.record, source.history, step, branch=branch, changes=changes)
             kept = source.snapshot
         if not kept or kept.step > step:
-            kept = self._stored.state(source.record, step)
+            kept = self._recorder.state(source.record, step)
         run = self._live(
-            _on_one_thread(new.record),
+            new.record.on(threads=THREADS),
             new.past,
             new.wanted,
             paused=paused,
@@ -123,21 +128,21 @@ class RunRegistry:
         return self._add(run)
 
     def open(self, run_id: str) -> bool:
-        """Take up a run of the store, as it was recorded; False if the store does not have it.
-
-        A run that a server has deleted, this one or another, is forgotten.
+        """Load a run of the store, as it was recorded; False when none has this id. A run that was
+        deleted, here or by another server, is forgotten.
 
         Raises:
             SavedError: it is damaged.
         """
         with self._lock:
             known = self._runs.get(run_id)
-        if known and self._stored.deleted(run_id):
+        if known and self._recorder.deleted(run_id):
             self._drop([run_id])
             return False
-        if known and not (known.elsewhere and known.seen_for(RELOAD_SECONDS)):
+        elsewhere = known and known.history.stop_reason is StopReason.ELSEWHERE
+        if known and not (elsewhere and time.monotonic() - known.known_at > RELOAD_SECONDS):
             return True
-        found = self._stored.load(run_id)
+        found = self._recorder.load(run_id)
         if found is None:
             return known is not None
         record, history = found
@@ -146,7 +151,7 @@ class RunRegistry:
             history,
             history.hyperparameters,
             phase=Phase.ENDED,
-            snapshot=self._stored.state(record, history.last_step + 1),
+            snapshot=self._recorder.state(record, history.last_step + 1),
         )
         with self._lock:
             if self._runs.get(run_id) is known:
@@ -156,7 +161,7 @@ class RunRegistry:
     def delete(self, run_ids: Iterable[str]) -> Sequence[str]:
         """Delete runs for good, here and in the store; returns those that are gone. As
         `Store.delete`, it leaves pinned ones and those that are being recorded."""
-        gone = self._stored.delete(run_ids)
+        gone = self._recorder.delete(run_ids)
         self._drop(gone)
         return gone
 
@@ -167,7 +172,7 @@ class RunRegistry:
     def view(self, run_id: str, *, start: int = -1, most: int | None = 100) -> RunView:
         """The run as of now, with the rows after step `start`; see `open`.
 
-        Looking renews the lease; a run that had paused because nobody looked goes on.
+        A call renews the lease; a run that had paused because no page polled is resumed.
 
         Raises:
             KeyError: there is no such run (any more).
@@ -180,16 +185,10 @@ class RunRegistry:
             if run.unwatched:
                 run.unwatched = False
                 if not run.paused and run.worker:
-                    run.worker.send(messages.Resume())
+                    run.worker.send(messages.RESUME)
                     run.phase = Phase.RUNNING
             ahead = self._queue.index(run.id) if run.phase is Phase.WAITING else 0
-            return run.view(start, most, ahead, self._stored.failure(run_id))
-
-    @property
-    def gradient_seconds(self) -> float | None:
-        """Seconds that a gradient of the default problem takes on this machine, on one thread: the
-        least that any worker has seen, None before the first one is ready."""
-        return self._gradient_seconds
+            return run.view(start, most, ahead, self._recorder.failure(run_id))
 
     def history(self, run_id: str) -> History:
         """The live record, for reading; it grows while the run goes on."""
@@ -212,7 +211,7 @@ class RunRegistry:
                 self._queue.remove(run.id)
                 run.phase = Phase.PAUSED
             elif run.worker:
-                run.worker.send(messages.Pause())
+                run.worker.send(messages.PAUSE)
                 run.phase = Phase.PAUSED
 
     def resume(self, run_id: str) -> None:
@@ -227,9 +226,9 @@ class RunRegistry:
             stop = run.history.stop
             if stop and not stop.reason.resumable:
                 raise ValueError(f"this run can't be resumed: {stop.message}")
-            self._stored.follow_again(run.record, run.history)
+            self._recorder.follow_again(run.record, run.history)
             if stop and stop.reason is StopReason.STEP_CAP:
-                run.raise_cap(stop.step + run.record.stretch)
+                run.history.config = run.config.replace(steps=stop.step + run.record.stretch)
             run.paused, run.owed = False, 0
             if stop:
                 run.history.stop = None
@@ -237,7 +236,7 @@ class RunRegistry:
                     run.history.intervene(Intervention(run.history.last_step + 1))
                 self._enqueue(run)
             elif run.worker:
-                run.worker.send(messages.Resume())
+                run.worker.send(messages.RESUME)
                 run.phase = Phase.RUNNING
             elif run.phase is Phase.PAUSED:  # paused while it waited for a worker
                 self._enqueue(run)
@@ -270,8 +269,8 @@ class RunRegistry:
                 run.worker.send(messages.Pace(steps_per_second))
 
     def examine(self, run_id: str, step: int, *, with_spectrum: bool = True) -> None:
-        """Look closer at a recorded step, in a process of its own that takes the steps up to it
-        again; the view's `inspection` tells the rest. One at a time.
+        """Measure the inspection of a recorded step, in a process of its own that repeats the steps
+        up to it; the result comes in the view's `inspection`. One at a time.
 
         Raises:
             ValueError: a step that is not recorded.
@@ -284,28 +283,20 @@ class RunRegistry:
                 return
             kept = run.snapshot
         if not kept or kept.step > step:
-            kept = self._stored.state(run.record, step)
+            kept = self._recorder.state(run.record, step)
         with self._lock:
             if self._has_room(examiner=True):
-                made, config = run.history.interventions, run.config
-                run.inspection.ask(
-                    config,
-                    kept,
-                    made,
-                    step,
-                    with_spectrum=with_spectrum,
-                    arithmetic=run.record.arithmetic,
-                )
+                run.inspection.ask(run.history, kept, step, with_spectrum=with_spectrum)
             else:
                 run.inspection.refuse(EVERY_WORKER_BUSY)
 
     def cancel_inspection(self, run_id: str) -> None:
-        """Never mind the step that is being examined; what there was before stays."""
+        """Cancel the pending inspection; earlier ones stay."""
         with self._held(run_id) as run:
             run.inspection.cancel()
 
     def clear_inspection(self, run_id: str) -> None:
-        """Forget what was seen at a step, and the step that is being examined."""
+        """Forget all inspections, and cancel the pending one."""
         with self._held(run_id) as run:
             run.inspection.clear()
 
@@ -320,7 +311,7 @@ class RunRegistry:
                 run.end(StopReason.STOPPED, "stopped by hand while waiting for a worker")
 
     def live_workers(self) -> int:
-        """How many workers are held by runs, or measure what was asked for of one."""
+        """The number of processes that runs and inspections hold."""
         with self._lock:
             return sum(
                 (run.worker is not None) + run.inspection.pending for run in self._runs.values()
@@ -335,7 +326,7 @@ class RunRegistry:
                 if run.worker:
                     run.worker.close()
                 run.inspection.clear()
-        self._stored.close()
+        self._recorder.close()
 
     # --- workers and the queue
 
@@ -394,7 +385,7 @@ class RunRegistry:
     def _add(self, run: LiveRun) -> str:
         with self._lock:
             self._runs[run.id] = run
-            self._stored.follow(run.record, run.history)
+            self._recorder.follow(run.record, run.history)
             self._enqueue(run)
             return run.id
 
@@ -410,8 +401,8 @@ class RunRegistry:
             if self._closed.is_set():  # what is on its way is not recorded any more
                 return
             if isinstance(report, messages.Ready):
-                known = self._gradient_seconds or report.gradient_seconds
-                self._gradient_seconds = min(known, report.gradient_seconds)
+                known = self.gradient_seconds or report.gradient_seconds
+                self.gradient_seconds = min(known, report.gradient_seconds)
                 kernels.compile_in_background()
             run = next((r for r in self._runs.values() if r.worker is worker), None)
             if run is None or getattr(report, "session", None) != run.session:
@@ -424,11 +415,11 @@ class RunRegistry:
                 case messages.Status():
                     run.status = report
                     run.history.parameters = report.parameters
-                    # what was asked for last: this report may have crossed with a Pause or Resume
+                    # as last requested: this report may have crossed with a PAUSE or RESUME
                     run.phase = Phase.PAUSED if run.paused or run.unwatched else Phase.RUNNING
                 case messages.Snapshot():
                     run.snapshot = report
-                    self._stored.keep(run.id, report)
+                    self._recorder.keep(run.id, report)
                 case messages.Ended(_, stop):
                     run.history.stop = stop
                     run.phase = Phase.ENDED
@@ -475,7 +466,7 @@ class RunRegistry:
             run.end(StopReason.UNWATCHED, f"nobody watched for {limits.end_after:g} s")
         elif unseen > limits.pause_after and run.worker and run.phase is Phase.RUNNING:
             run.unwatched = True
-            run.worker.send(messages.Pause())
+            run.worker.send(messages.PAUSE)
             run.phase = Phase.PAUSED
 
     def _drop_oldest(self) -> None:
@@ -485,7 +476,7 @@ class RunRegistry:
             self._forget(run)
 
     def _drop(self, run_ids: Iterable[str]) -> None:
-        """These runs are no more: end what goes on of them."""
+        """Forget deleted runs, and end their workers."""
         with self._lock:
             for run in [self._runs[run_id] for run_id in run_ids if run_id in self._runs]:
                 if run.id in self._queue:
@@ -495,19 +486,14 @@ class RunRegistry:
             self._start_waiting()
 
     def _forget(self, run: LiveRun) -> None:
-        """The store keeps what is recorded; `open` brings it back."""
+        """Drop the run from memory; `open` loads it from the store again."""
         del self._runs[run.id]
         run.inspection.clear()
-        self._stored.forget(run.id)
-
-
-def _on_one_thread(record: RunRecord) -> RunRecord:
-    """Workers use one thread each, on which the last bits of a run depend."""
-    return record.on(threads=1)
+        self._recorder.forget(run.id)
 
 
 def _arithmetic(wanted: Arithmetic | None, dtype: str) -> dict[str, Any]:
-    """Of a run that starts now, and why, for its record."""
+    """The arithmetic of a run that starts now, and the reason, for its record's machine."""
     if (wanted or kernels.at_hand(dtype)) == "compiled":
         return {ARITHMETIC: "compiled"}
     why = "that of the run that it repeats" if wanted else kernels.why_plain()

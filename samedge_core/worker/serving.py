@@ -1,4 +1,4 @@
-"""What a worker does once torch is loaded: runs and looks at runs, one at a time. Needs torch."""
+"""A worker once torch is loaded: runs sessions and inspections, one at a time. Needs torch."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ TIMED = 10  # gradients, some milliseconds each
 
 
 def warm_up() -> float:
-    """Load what a first run would otherwise wait for: the digits, torch's autograd engine, and what
-    is compiled, if it is by now. Returns the least of some timings of a gradient, in seconds."""
+    """Load what a first run would wait for: the digits, torch's autograd engine, and the kernels,
+    where they are compiled. Returns the least of TIMED timings of a gradient, in seconds."""
     torch.set_num_threads(1)  # runs share the cores, and one thread keeps a replay exact
     config = RunConfig(steps=1)
     arithmetic = kernels.at_hand(config.dtype)
@@ -40,7 +40,7 @@ def warm_up() -> float:
 
 
 def serve(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
-    """Obey commands until the server is gone."""
+    """Carry out commands until the server has ended."""
     begin: Begin | None = None
     while True:
         command = begin or commands.get()
@@ -49,13 +49,13 @@ def serve(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
                 begin = _session(channel, commands, command)
             elif isinstance(command, InspectStep):
                 examine(channel, command)
-            # another one was meant for a session that has just ended
+            # any other command belongs to a session that has just ended
         except OSError:
             return
 
 
 def _session(channel: Channel, commands: queue.SimpleQueue[Command], begin: Begin) -> Begin | None:
-    """Run it; returns the next one, where that was asked for meanwhile."""
+    """Run a session; returns the Begin of the next one, where that ended it."""
     try:
         return Session(channel, commands, begin).run()
     except OSError:

@@ -17,22 +17,8 @@ from samedge_core.training.loop import build_problem, measurements
 from samedge_core.training.plan import changes_at
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
+from samedge_core.worker import messages
 from samedge_core.worker.channel import Channel
-from samedge_core.worker.messages import (
-    Advance,
-    Begin,
-    Change,
-    Command,
-    End,
-    Ended,
-    Intervened,
-    Pace,
-    Pause,
-    Resume,
-    Rows,
-    Snapshot,
-    Status,
-)
 
 FLUSH_SECONDS = 0.05  # rows wait at most this long; the page polls far less often
 SNAPSHOT_SECONDS = 1.0  # what a lost worker must compute again, at least
@@ -40,10 +26,10 @@ SNAPSHOT_SHARE = 0.05  # of the time, at most, goes into snapshots; large models
 
 
 class Session:
-    """Steps a run, obeys commands between steps, and reports."""
+    """Takes the steps of a run, carries out commands between them, and reports."""
 
     def __init__(
-        self, channel: Channel, commands: queue.SimpleQueue[Command], begin: Begin
+        self, channel: Channel, commands: queue.SimpleQueue[messages.Command], begin: messages.Begin
     ) -> None:
         self._channel = channel
         self._commands = commands
@@ -53,7 +39,7 @@ class Session:
         self._budget = 0 if begin.paused else math.inf  # steps until the next pause
         self._pace = begin.pace
         self._pending: list[Changes] = []
-        self._next: Begin | None = None
+        self._next: messages.Begin | None = None
         self._ended = False
         self._dtype = row_dtype(begin.config.top_k)
         self._rows: list[tuple] = []
@@ -63,8 +49,8 @@ class Session:
         self._due = 0.0
         self._speed = 0.0
 
-    def run(self) -> Begin | None:
-        """Until the run ends or another session is asked for; returns that one's Begin."""
+    def run(self) -> messages.Begin | None:
+        """Run until the Stop or the next Begin, which is returned."""
         begin = self._begin
         problem = build_problem(begin.config, begin.arithmetic)
         self._parameters = problem.size
@@ -88,11 +74,11 @@ class Session:
                 break
         self._flush()
         self._snapshot()
-        self._channel.send(Ended(self._id, stop))
+        self._channel.send(messages.Ended(self._id, stop))
         return self._next
 
     def _changes(self, step: int) -> Iterator[Mapping[str, Any]]:
-        """Replayed interventions at their own steps, then what the user has asked for."""
+        """Replayed interventions at their own steps, then the Changes received since."""
         yield from self._replayed(step)
         if step >= self._begin.until:
             # as one: there and back again at one step is no change at all
@@ -100,7 +86,7 @@ class Session:
             yield Changes({name: change[name] for change in pending for name in change})
 
     def _obey(self) -> None:
-        """Take every command there is; wait here while paused or ahead of the pace."""
+        """Carry out all waiting commands; wait here while paused or ahead of the pace."""
         while not (self._next or self._ended):
             waiting = self._wait_seconds()
             if waiting > FLUSH_SECONDS or math.isinf(waiting):
@@ -121,23 +107,19 @@ class Session:
             return math.inf
         return max(0.0, self._due - time.monotonic()) if self._pace else 0.0
 
-    def _take(self, command: Command) -> None:
+    def _take(self, command: messages.Command) -> None:
         match command:
-            case Begin():
+            case messages.Begin():
                 self._next = command
-            case End():
+            case messages.End():
                 self._ended = True
-            case Pause():
-                self._budget = 0
-            case Resume():
-                self._budget = math.inf
-            case Advance(steps):
+            case messages.Advance(steps):
                 self._budget = steps
                 self._due = 0.0
-                self._flush()  # that it is running again: a step may take seconds
-            case Change(changes):
+                self._flush()  # whether it is running: a step may take seconds
+            case messages.Change(changes):
                 self._pending.append(changes)
-            case Pace(steps_per_second):
+            case messages.Pace(steps_per_second):
                 self._pace = steps_per_second
                 self._due = 0.0
 
@@ -146,7 +128,7 @@ class Session:
         now = time.monotonic()
         if isinstance(item, Intervention):
             self._flush()
-            self._channel.send(Intervened(self._id, item))
+            self._channel.send(messages.Intervened(self._id, item))
             return
         if item.step >= self._begin.until:
             self._budget -= 1
@@ -162,10 +144,10 @@ class Session:
             self._snapshot()
 
     def _flush(self) -> None:
-        """Send the rows so far and how it goes."""
+        """Send the new rows and a Status."""
         now = time.monotonic()
         if self._rows:
-            self._channel.send(Rows(self._id, np.array(self._rows, dtype=self._dtype)))
+            self._channel.send(messages.Rows(self._id, np.array(self._rows, dtype=self._dtype)))
             self._rows.clear()
         elapsed = now - self._flushed_at
         if self._steps_since and elapsed > 0:
@@ -175,22 +157,15 @@ class Session:
             self._speed += weight * (current - self._speed)
         self._steps_since, self._flushed_at = 0, now
         running = self._budget > 0
-        self._channel.send(
-            Status(
-                self._id,
-                running,
-                self._state.step,
-                self._speed if running else 0.0,
-                self._costs.recent(),
-                self._parameters,
-            )
-        )
+        speed, cost = self._speed if running else 0.0, self._costs.recent()
+        step = self._state.step
+        self._channel.send(messages.Status(self._id, running, step, speed, cost, self._parameters))
 
     def _snapshot(self) -> None:
         self._flush()  # a state must not arrive before the rows that lead to it
         began = time.monotonic()
         # nothing to keep from a state that has left the finite range
         if bool(self._state.w.isfinite().all()):
-            self._channel.send(Snapshot(self._id, self._state.step, self._state.pack()))
+            self._channel.send(messages.Snapshot(self._id, self._state.step, self._state.pack()))
         now = time.monotonic()
         self._snapshot_due = now + max(SNAPSHOT_SECONDS, (now - began) / SNAPSHOT_SHARE)

@@ -42,13 +42,8 @@ class Settings:
         Raises:
             ValueError: a variable that is not a number > 0 (spares: >= 0), shown with its value.
         """
-        values: dict[str, Any] = {
-            item.name: number(
-                environ,
-                f"SAMEDGE_{item.name.upper()}",
-                getattr(cls, item.name),
-                zero=item.name == "spares",
-            )
-            for item in fields(cls)
-        }
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            name, zero = f"SAMEDGE_{item.name.upper()}", item.name == "spares"
+            values[item.name] = number(environ, name, getattr(cls, item.name), zero=zero)
         return cls(**values)

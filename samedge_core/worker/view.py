@@ -17,7 +17,7 @@ from samedge_core.worker.messages import Status
 
 
 class Phase(Enum):
-    """Where a run is."""
+    """The status of a run."""
 
     WAITING = "waiting"  # for a free worker
     STARTING = "starting"
@@ -27,7 +27,7 @@ class Phase(Enum):
 
     @property
     def active(self) -> bool:
-        """Whether the run goes on by itself."""
+        """Whether the run waits for a worker, starts or takes steps."""
         return self in (Phase.WAITING, Phase.STARTING, Phase.RUNNING)
 
 
@@ -38,21 +38,21 @@ class RunView:
     Attributes:
         ahead: runs that wait before this one.
         unwatched: paused because nobody was polling.
-        stretch: the step cap asked for; each Resume at the cap adds as many steps to the config's.
-        hyper: eta, rho, beta and rule as last asked for; in force from the next step on.
+        stretch: the initial step cap; each Resume at the cap adds as many steps to the config's.
+        hyper: eta, rho, beta and rule as last requested; in force from the next step on.
         status: the worker's last report, or None.
         stop: why it ended, or None.
         worker_pid: of the process that it runs in; None without one, and until that is ready.
         marks: (step, label) of every intervention.
-        columns: `History.columns` of the rows asked for (thinned), all after `start`.
+        columns: `History.columns` of the requested rows (thinned), all after `start`.
         latest: the columns of the newest row at which the sharpness was measured; empty before.
-        diagnoses: what is wrong with the run, in words.
+        diagnoses: faults of the run, in words.
         stable: after a divergence, the step to go back to.
-        start, last_step: the rows asked for, and the newest row.
+        start, last_step: the step before the requested rows, and that of the newest row.
         kept: steps taken at the last snapshot; None before there is one.
-        inspection: what was asked for of a step.
+        inspection: the step inspections.
         origin: the run that it left, and where; None for one from step 0.
-        arithmetic: how it is computed, in words, where that is not as usual.
+        arithmetic: in words, empty for compiled kernels that are ready.
         unrecorded: why it is not being recorded in the store; empty while it is.
     """
 
@@ -86,6 +86,6 @@ class RunView:
 
     @property
     def pausing(self) -> bool:
-        """Whether it is to pause, and its worker has not said yet that it has: rows still come."""
+        """Whether a pause was requested and the worker has not reported it yet: rows still come."""
         working = self.worker_pid is not None and self.status is not None and self.status.running
         return self.phase is Phase.PAUSED and working

@@ -137,7 +137,7 @@ def test_a_preset_with_some_settings_of_ones_own(runs):
 
 def test_a_preset_that_compares_runs_its_own_rule(runs, monkeypatch):
     preset = Preset("pair", "", "", se.RunConfig(problem="two-weight", rule="sam", steps=3), "rule")
-    monkeypatch.setattr(train, "presets", lambda: {"pair": preset})
+    monkeypatch.setattr(train, "ALL_PRESETS", {"pair": preset})
     assert main(["run", "--preset", "pair"]) == 0
     assert made(runs).config == preset.config
 

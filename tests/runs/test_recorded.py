@@ -242,7 +242,7 @@ def test_runs_of_the_pages_are_forked_and_resumed_to_the_very_same_bits(tmp_path
     registry = RunRegistry(Settings(max_workers=1, spares=0), open_store(tmp_path / "home"))
     made = registry.start(config.replace(steps=18))
     until(registry, made, lambda view: view.phase is Phase.ENDED)
-    registry._stored.recorder.write(made)  # pyright: ignore[reportOptionalMemberAccess]
+    registry._recorder.write(made)
     theirs = runs[made]
     assert bits(theirs.fork(FORKED).history) == bits(theirs.history)
     assert bits(theirs.resume(steps=STEPS).history) == bits(se.run(config))

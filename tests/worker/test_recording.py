@@ -16,7 +16,7 @@ from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.history import History
 from samedge_core.training.loop import run
 from samedge_core.training.stop import StopReason
-from samedge_core.worker.recording import WRITE_SECONDS, Recorder
+from samedge_core.worker.recording import WRITE_SECONDS
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import Phase
@@ -313,8 +313,7 @@ def test_recording_survives_a_history_that_can_not_be_told(registry, monkeypatch
 
 
 def test_a_run_that_is_forgotten_before_it_could_be_written_is_kept_until_it_is(registry):
-    recorder = registry._stored.recorder
-    assert isinstance(recorder, Recorder)
+    recorder = registry._recorder
     run_id, store = registry.start(CONFIG.replace(steps=30)), store_of(registry)
     live = ended(registry, run_id, 29)
     with pytest.MonkeyPatch.context() as patch:
