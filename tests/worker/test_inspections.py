@@ -100,7 +100,7 @@ def test_the_spectrum_is_that_of_the_row(registry, changes):
     """At the iterate, on the batch and against the edge that the row of that step tells of."""
     config = BATCHES.replace(hessian_share=0.5, steps=100_000, **changes)
     run_id = paused_after(registry, config, 5)
-    registry.change(run_id, eta=0.25)
+    registry.change(run_id, Changes.of({"eta": 0.25}))
     registry.advance(run_id)
     until(registry, run_id, lambda v: v.last_step == 5)
     made = examined(registry, run_id, 5)
