@@ -55,7 +55,7 @@ def test_it_is_stored_without_outputs():
 def test_the_run_shows_a_bar_and_itself(cells):
     shown = outputs(cells, "config =")
     (html,) = ["".join(item["data"]["text/html"]) for item in shown if "data" in item]
-    assert html.startswith("<b>SAM on digits-mlp</b><p><b>step cap</b>")
+    assert html.startswith("<b>SAM on MLP on digits</b><p><b>step cap</b>")
     assert "400/400" in printed(cells, "config =")
 
 
