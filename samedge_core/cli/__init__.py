@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from samedge_core import __version__
 from samedge_core.cli import doctor, keep, look, serve, train
 from samedge_core.cli.common import EXIT_CODES, PROGRAM, Exit, UsageError, note
+from samedge_core.curvature.kernels import KernelsError
 from samedge_core.fields import ConfigError
 from samedge_core.problems.data import DataError
 from samedge_core.runs import DeleteError, RunKeyError
@@ -29,6 +30,7 @@ __all__ = ["Exit", "main"]
 _USAGE = (ConfigError, UsageError, ResumeError, RunKeyError, StepError, ExchangeError)
 _CANNOT = (
     DataError,
+    KernelsError,
     SavedError,
     DeleteError,
     ArchiveError,

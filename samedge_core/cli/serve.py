@@ -39,7 +39,8 @@ def open_lab(options: Sequence[str]) -> int:
     where.add_argument("--network", action="store_true")
     where.add_argument("--server.address", dest="address", metavar="ADDRESS")
     own, others = parser.parse_known_args(options)
-    address = own.address or (_EVERYWHERE if own.network else LOCAL)
+    given = own.address or os.environ.get("STREAMLIT_SERVER_ADDRESS")  # as a container sets it
+    address = _EVERYWHERE if own.network else given or LOCAL
     if address not in _PRIVATE:
         note("The lab is open to the network: whoever reaches the address below can use it.")
     if own.network:  # is what Streamlit prints; it would ask a server on the internet for another

@@ -55,7 +55,10 @@ def _writable(folder: Path) -> bool:
     try:
         folder = folder.expanduser()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.access(folder, os.W_OK | os.X_OK)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return False
+        with tempfile.TemporaryFile(dir=folder):  # on Windows, rights alone do not tell
+            return True
     except (OSError, RuntimeError):  # a read-only disk; no home
         return False
 
@@ -97,9 +100,14 @@ _failed = False
 
 def compile_in_background() -> None:
     """Start a process that compiles what is not ready, unless one does so or has failed to."""
-    global _process
+    global _process, _failed
     if FOLDER and _process is None and not _failed and not all(map(ready, DTYPES)):
-        _process = _start()
+        try:
+            _process = _start()
+        except OSError as error:  # no memory, or no process more: runs stay plain
+            _log.warning("the fast kernels can't be compiled: %s", error)
+            _failed = True
+            return
         # numba keeps what is compiled by then; the output pipe that it inherits closes with it
         atexit.register(_process.terminate)
         if hasattr(os, "setpriority"):
@@ -115,11 +123,15 @@ def compiled_in_background() -> bool:
     return True
 
 
+class KernelsError(RuntimeError):
+    """The kernels that a run needs can't be compiled; the message says why."""
+
+
 def require(dtype: str) -> None:
     """Wait until the kernels are compiled for this precision, and compile them where needed.
 
     Raises:
-        RuntimeError: the kernels can't be compiled.
+        KernelsError: the kernels can't be compiled.
     """
     if ready(dtype):
         return
@@ -129,7 +141,7 @@ def require(dtype: str) -> None:
         _start(dtype).wait()
     if not ready(dtype):
         reason = "the log says why" if FOLDER else "there is no folder to keep compiled code in"
-        raise RuntimeError(f"the fast kernels, which this run needs, can't be compiled: {reason}")
+        raise KernelsError(f"the fast kernels, which this run needs, can't be compiled: {reason}")
 
 
 def _command(*dtypes: str) -> list[str]:

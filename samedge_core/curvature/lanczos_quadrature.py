@@ -126,8 +126,11 @@ def _filled(values: Array, length: int) -> Array:
 def _all(count: _Counted) -> Array:
     """Every eigenvalue (P,), from the dense matrix."""
     operator = count.operator
-    units = torch.eye(operator.size, dtype=operator.dtype, device=operator.device)
-    matrix = torch.stack([count.matvec(unit) for unit in units]).cpu().double().numpy()
+    matrix = np.empty((operator.size, operator.size))
+    for i, row in enumerate(matrix):  # a row at a time: P^2 numbers once, not five times
+        unit = torch.zeros(operator.size, dtype=operator.dtype, device=operator.device)
+        unit[i] = 1
+        row[:] = count.matvec(unit).cpu().double().numpy()
     return np.linalg.eigvalsh((matrix + matrix.T) / 2).astype(np.float64)
 
 

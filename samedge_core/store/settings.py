@@ -39,9 +39,12 @@ class StoreSettings:
         SAMEDGE_QUOTA_MB and SAMEDGE_SNAPSHOTS_MB.
 
         Raises:
-            ValueError: a size that is no number > 0, shown with its value.
+            ValueError: a size that is no number > 0, shown with its value; or there is no home.
         """
-        home = Path(environ.get(HOME) or Path.home() / ".samedge").expanduser()
+        try:
+            home = Path(environ.get(HOME) or "~/.samedge").expanduser()
+        except RuntimeError:  # a user whom the system does not know, in a container
+            raise ValueError(f"this user has no home: set {HOME} to a folder for runs") from None
         embedded = cls.at(home)
         return cls(
             home=home,

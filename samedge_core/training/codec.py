@@ -127,15 +127,10 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _in_words(error: str, value: Any, kind: Any, what: str) -> str:
     """msgspec's message with the place, the value there and what is allowed."""
     text, _, path = error.partition(" - at `$")
-    places: list[str] = []
-    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
-        if name:
-            places.append(name)
-            kind, value = get_type_hints(kind)[name], value[name]
-        else:
-            places[-1] = f"{places[-1].removesuffix('s')} {int(index) + 1}"
-            kind, value = get_args(kind)[0], value[int(index)]
-        kind = next((one for one in _kinds(kind) if hasattr(one, "__struct_fields__")), kind)
+    try:
+        places, value, kind = _followed(path, value, kind)
+    except (LookupError, TypeError):  # that was no path, but part of a name that nobody knows
+        return f"{what}: {shown(error)}"
     where = f"{what}'s {': '.join(places)}" if places else what
     if field := re.search(r"unknown field `(.*)`", text, re.DOTALL):
         known = ", ".join(kind.__struct_fields__)
@@ -147,6 +142,20 @@ def _in_words(error: str, value: Any, kind: Any, what: str) -> str:
     elif not text.startswith(("Expected", "Invalid enum")):
         return f"{where}: {text}"  # what a __post_init__ has found
     return f"{where} must be {' or '.join(map(_allowed, _kinds(kind)))}, got {shown(value)}"
+
+
+def _followed(path: str, value: Any, kind: Any) -> tuple[list[str], Any, Any]:
+    """The names along msgspec's `path`, and the value and the type at its end."""
+    places: list[str] = []
+    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        if name:
+            places.append(name)
+            kind, value = get_type_hints(kind)[name], value[name]
+        else:
+            places[-1] = f"{places[-1].removesuffix('s')} {int(index) + 1}"
+            kind, value = get_args(kind)[0], value[int(index)]
+        kind = next((one for one in _kinds(kind) if hasattr(one, "__struct_fields__")), kind)
+    return places, value, kind
 
 
 def _kinds(kind: Any) -> tuple[Any, ...]:

@@ -35,7 +35,7 @@ def build_problem(config: RunConfig, arithmetic: kernels.Arithmetic | None = Non
 
     Raises:
         ConfigError, DataError: as `registry.build`.
-        RuntimeError: the kernels can't be compiled.
+        KernelsError: the kernels can't be compiled.
     """
     arithmetic = arithmetic or ("compiled" if kernels.FOLDER else "plain")
     if arithmetic == "compiled":

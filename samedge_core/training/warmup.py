@@ -66,10 +66,10 @@ def _forget() -> None:
 
 def main(dtypes: Iterable[str]) -> None:
     """Compile what is not ready yet for these precisions."""
-    with kernels.compiling() as stale:
-        if stale:
-            _forget()
-        for dtype in dtypes:
+    for dtype in dtypes:  # who waits for the first need not wait for the second
+        with kernels.compiling() as stale:
+            if stale:
+                _forget()
             if not kernels.ready(dtype):
                 compile_all([dtype])
                 kernels.compiled(dtype)

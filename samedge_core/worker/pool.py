@@ -55,7 +55,7 @@ class WorkerPool:
         """Replace the idle workers by ones that have loaded the kernels compiled by now."""
         warm_again()
         self._close_idle()
-        self.fill()
+        self.fill(all_of_them=True)
 
     def close(self) -> None:
         """End the idle workers; none is kept from now on."""

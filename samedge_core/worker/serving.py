@@ -9,6 +9,7 @@ import traceback
 import torch
 
 from samedge_core.curvature import kernels
+from samedge_core.curvature.kernels import KernelsError
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import build_problem, run
 from samedge_core.training.stop import Stop, StopReason
@@ -60,6 +61,10 @@ def _session(channel: Channel, commands: queue.SimpleQueue[Command], begin: Begi
         return Session(channel, commands, begin).run()
     except OSError:
         raise
+    except KernelsError as error:  # of this machine, not of the run: elsewhere it can go on
+        stop = Stop(StopReason.WORKER_LOST, max(begin.until - 1, 0), str(error))
+        channel.send(Ended(begin.session, stop))
+        return None
     except Exception as error:  # noqa: BLE001 - the run failed, not the worker: say so and stay
         traceback.print_exc()
         what = f"the run failed: {type(error).__name__}: {error}"

@@ -244,7 +244,8 @@ def test_editing_says_what_cannot_be_saved_and_saves_the_rest(home):
 def test_a_repeat_takes_seeds_that_the_group_has_not(home, monkeypatch):
     started = []
 
-    def start(self, config, *, planned, watched):
+    def start(self, config, *, planned, watched, arithmetic):
+        assert arithmetic == "compiled"  # as the run that is repeated
         started.append((config, planned, watched))
         return f"run{len(started)}"
 

@@ -81,3 +81,11 @@ def test_without_its_script_the_lab_does_not_open(streamlit, capsys, monkeypatch
     assert main([]) == 1
     assert "app.py is missing: install samedge again" in capsys.readouterr().err
     assert streamlit == []
+
+
+def test_the_environment_of_a_container_may_set_the_address(streamlit, monkeypatch):
+    monkeypatch.setenv("STREAMLIT_SERVER_ADDRESS", "0.0.0.0")
+    main([])
+    main(["--server.address=localhost"])
+    addresses = [run[run.index("--server.address") + 1] for run in streamlit]
+    assert addresses == ["0.0.0.0", "localhost"]

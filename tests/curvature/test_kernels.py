@@ -225,3 +225,13 @@ def test_the_note_says_nothing_of_other_installations(folder, monkeypatch):
     assert json.loads(note.read_text())["dtypes"] == ["float32"]
     monkeypatch.setattr(kernels, "_PACKAGE", folder)
     assert not kernels.ready("float32")
+
+
+def test_a_machine_without_room_for_the_compiler_stays_plain(folder, monkeypatch, caplog):
+    def full(*dtypes: str) -> subprocess.Popen[bytes]:
+        raise OSError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(kernels, "_start", full)
+    kernels.compile_in_background()
+    assert "can't be compiled: Resource temporarily unavailable" in caplog.text
+    assert "could not be compiled" in kernels.why_plain()

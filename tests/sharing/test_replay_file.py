@@ -220,3 +220,11 @@ def test_any_value_anywhere_is_accepted_or_refused(config, made, value, data):
     place = data.draw(st.sampled_from(places))
     place[data.draw(st.sampled_from(sorted(place)) | st.text(max_size=5))] = value
     accepted_or_refused(json.dumps(record))
+
+
+@pytest.mark.parametrize("name", ["x` - at `$.b", "a - at `$.steps[0].c", "x` - at `$[7]"])
+def test_a_name_that_looks_like_a_place_is_refused_as_any_other(name):
+    inside = {"step": 1, "changes": {}, name: 1}
+    for text in (json.dumps({**GOOD, name: 1}), json.dumps({**GOOD, "interventions": [inside]})):
+        with pytest.raises(ExchangeError, match="replay"):
+            from_json(text)

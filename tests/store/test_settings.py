@@ -46,3 +46,12 @@ def test_the_embedded_catalogue_lies_in_the_home_whatever_its_name(tmp_path, nam
     assert {file.name for file in home.iterdir() if file.is_dir()} == {"runs", "servers"}
     assert (home / "catalogue.sqlite").exists()
     assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    def unknown(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", unknown)
+    with pytest.raises(ValueError, match="no home: set SAMEDGE_HOME"):
+        StoreSettings.from_env({})

@@ -68,16 +68,14 @@ def repeat(entry: Entry, n: int) -> list[str]:
         SavedError: its folder is damaged.
     """
     config = RunConfig.from_json(entry.config)
-    planned = ()
-    if entry.interventions:
-        record = source.opened().folder(entry.id).record()
-        planned = tuple(item for item in record.interventions if item.changes)
+    record = source.opened().folder(entry.id).record()
+    planned = tuple(item for item in record.interventions if item.changes)
     started: dict[str, dict[str, int]] = st.session_state.setdefault(STARTED, {})
     group = started.setdefault(entry.group_key, {})
     ids = []
     for seed in next_seeds(config.seed, n, {*_seeds(entry.group_key), *group.values()}):
         again = config.replace(seed=seed)
-        run = registry().start(again, planned=planned, watched=False)
+        run = registry().start(again, planned=planned, watched=False, arithmetic=record.arithmetic)
         group[run] = seed
         ids.append(run)
     return ids
