@@ -71,12 +71,11 @@ def test_both_of_two_quick_clicks_are_heard_to_their_end_and_none_beside_a_tick(
 
 @pytest.mark.parametrize("slow_page", [{"UNPATCHED": "1"}], indirect=True)
 def test_without_our_patches_a_click_of_a_busy_page_is_heard_more_than_once(slow_page):
-    begun = 0
-    for clicks in range(1, 4):  # how often a click is heard depends on the ticks that come due
+    begun = clicks = 0
+    while begun <= clicks < 3:  # how often a click is heard depends on the ticks that come due
+        clicks += 1
         with busy(slow_page):
             slow_page.get_by_role("button", name="One").click()
         slow_page.wait_for_timeout(2500)
         begun = int(slow_page.get_by_text(" begun").inner_text().split()[0])
-        if begun > clicks:
-            break
     assert begun > clicks
