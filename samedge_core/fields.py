@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -91,7 +92,7 @@ class Field:
             return getattr(self, f"_check_{self.kind}")(value)
         except (TypeError, ValueError, OverflowError):
             raise ConfigError(
-                self.name, f"{self.name} must be {self.allowed()}, got {_shown(value)}"
+                self.name, f"{self.name} must be {self.allowed()}, got {abridged(value)}"
             ) from None
 
     def text(self, value: Any) -> str:
@@ -152,9 +153,15 @@ def _number(value: float) -> str:
     return repr(float(value)).removesuffix(".0")
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+_short = reprlib.Repr()  # unlike repr, neither long nor deep, whatever it is given
+_short.maxstring = _short.maxother = _short.maxlong = 60
+
+
+def abridged(value: object) -> str:
+    """`value` as a message shows it: escaped, about 60 characters at most of each text in it."""
+    if isinstance(value, int) and value.bit_length() > 10_000:  # Python refuses to write its digits
+        return f"a whole number of {value.bit_length():,} bits"
+    return _short.repr(value)
 
 
 def defaults(fields: Iterable[Field]) -> dict[str, Any]:

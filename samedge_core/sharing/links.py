@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from samedge_core.fields import FALSE, TRUE, ConfigError, Field
+from samedge_core.fields import FALSE, TRUE, ConfigError, Field, abridged
 from samedge_core.problems.registry import PROBLEMS
-from samedge_core.sharing.replay_file import shown
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, Changes, RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.plan import as_recorded
@@ -140,7 +139,7 @@ def nearest(field: Field, text: str, default: Any) -> tuple[Any, str]:
     named = "" if value is None else _text(field, value)
     named = named if len(named) <= 60 else f"{named[:57]}..."
     taken = f"{named} is taken" if value is not None else "it stays as it is"
-    return value, f"{field.name} must be {field.allowed()}, got {shown(text)}; {taken}"
+    return value, f"{field.name} must be {field.allowed()}, got {abridged(text)}; {taken}"
 
 
 # --- writing --------------------------------------------------------------------------------
@@ -197,8 +196,8 @@ def _within_limit(query: Mapping[str, str], complaints: list[str]) -> dict[str, 
             used += size
         else:
             complaints.append(
-                f"a link has at most {MOST_CHARACTERS:,} characters; {shown(name)}, of {size:,}, "
-                "is left out"
+                f"a link has at most {MOST_CHARACTERS:,} characters; {abridged(name)}, of "
+                f"{size:,}, is left out"
             )
     return taken
 
@@ -208,7 +207,7 @@ def _check_version(text: str, complaints: list[str]) -> None:
         return
     newer = text.isdecimal() and int(text[:100]) > VERSION
     hint = "a newer version of this program made the link" if newer else "it is read as that"
-    complaints.append(f"{_VERSION} must be {VERSION}, got {shown(text)}: {hint}")
+    complaints.append(f"{_VERSION} must be {VERSION}, got {abridged(text)}: {hint}")
 
 
 def _config(texts: dict[str, str], complaints: list[str]) -> RunConfig:
@@ -220,7 +219,7 @@ def _config(texts: dict[str, str], complaints: list[str]) -> RunConfig:
     for name, text in texts.items():
         if name in _PATHS:
             complaints.append(
-                f"{name} is never taken from a link, got {shown(text)}: choose the file"
+                f"{name} is never taken from a link, got {abridged(text)}: choose the file"
             )
         elif name not in fields:
             known = [n for n in fields if n not in _PATHS]
@@ -279,7 +278,7 @@ def _intervention(text: str, config: RunConfig, complaints: list[str]) -> Interv
     step, *parts = text.split(_WITHIN)
     if len(parts) < 2 or len(parts) % 2:
         complaints.append(
-            f"an intervention in {_AT} is {_EXAMPLE}, got {shown(text)}; it is left out"
+            f"an intervention in {_AT} is {_EXAMPLE}, got {abridged(text)}; it is left out"
         )
         return None
     at = _step(step, config, complaints)
@@ -302,7 +301,7 @@ def _step(text: str, config: RunConfig, complaints: list[str]) -> int | None:
     if number is not None and number <= last:
         return _nearest(field, text, complaints, default=0)
     complaints.append(
-        f"a step in {_AT} must be a whole number from 0 to {last:,}, got {shown(text)}; what it "
+        f"a step in {_AT} must be a whole number from 0 to {last:,}, got {abridged(text)}; what it "
         "changes is left out"
     )
     return None
@@ -311,7 +310,7 @@ def _step(text: str, config: RunConfig, complaints: list[str]) -> int | None:
 def _unknown(kind: str, name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name[:60], known, n=1)
     guess = f" (did you mean {close[0]}?)" if close else ""
-    return f"{kind} is called {shown(name)}{guess}; there are: {', '.join(known)}"
+    return f"{kind} is called {abridged(name)}{guess}; there are: {', '.join(known)}"
 
 
 def _nearest(field: Field, text: str, complaints: list[str], *, default: Any) -> Any:

@@ -13,10 +13,9 @@ from typing import Any
 import msgspec
 
 from samedge_core.curvature.kernels import Arithmetic
-from samedge_core.fields import ConfigError
+from samedge_core.fields import ConfigError, abridged
 from samedge_core.problems.registry import OWN_PROBLEM
 from samedge_core.training import codec
-from samedge_core.training.codec import shown
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.plan import Replay, as_recorded
@@ -71,7 +70,7 @@ def to_json(
             del record["arithmetic"]
         text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError, RecursionError) as error:
-        raise ExchangeError(f"about must be JSON, got {shown(about)} ({error})") from None
+        raise ExchangeError(f"about must be JSON, got {abridged(about)} ({error})") from None
     _check_size(len(text))
     return text
 
@@ -93,7 +92,7 @@ def from_json(text: str | bytes) -> Replay:
     try:
         record = codec.parse(text)
         if isinstance(record, dict) and record.get("samedge") != KIND:
-            got = shown(record.get("samedge"))
+            got = abridged(record.get("samedge"))
             raise ExchangeError(f'not a replay: "samedge" must be "{KIND}", got {got}')
         codec.check_schema(record, SCHEMA, "a replay")
         file = codec.convert(record, _File, "a replay")
@@ -135,7 +134,7 @@ def _step(where: str, value: Any, last: int, steps: int) -> int:
     order = f" (they must be in order; the one before is at {last})" if last else ""
     raise ExchangeError(
         f"{where}: step must be a whole number from {last} to {steps - 1}{order}, got "
-        f"{shown(value)}"
+        f"{abridged(value)}"
     )
 
 

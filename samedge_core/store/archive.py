@@ -66,7 +66,7 @@ def bring_in(store: Store, file: IO[bytes]) -> str:
         _extract(file, place)
         history = _checked(folder)
         record = folder.record()
-        if record.id in store.catalogue.ids() or record.id in store:
+        if record.id in store.catalogue.ids() or store.folder(record.id).path.exists():
             record = replace(record, id=store.new_id())
             folder.write_record(record)
         place.replace(store.folder(record.id).path)

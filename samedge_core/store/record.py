@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from samedge_core.curvature.kernels import ARITHMETICS, Arithmetic
+from samedge_core.fields import abridged
 from samedge_core.training import codec
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention
@@ -134,6 +135,4 @@ def _checksum(values: Mapping[str, Any]) -> int:
 def _check_id(value: str) -> None:
     """Refuse an id that could name a path outside of a folder, whose name it becomes."""
     if not value.isascii() or not value.isalnum() or len(value) > 64:
-        raise ValueError(
-            f"a run's id must be up to 64 letters and digits, got {codec.shown(value)}"
-        )
+        raise ValueError(f"a run's id must be up to 64 letters and digits, got {abridged(value)}")

@@ -86,7 +86,7 @@ class Store:
         return self.catalogue.find(query or Query())
 
     def __contains__(self, run: str) -> bool:
-        return run.isalnum() and (self._runs / run).is_dir()
+        return run.isalnum() and RunFolder(self._runs / run).begun
 
     def load(self, run: str) -> tuple[RunRecord, History]:
         """The record and history of a run; without a stop and a live recorder it was interrupted.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import reprlib
 from collections.abc import Iterable
 from enum import Enum
 from types import NoneType, UnionType
@@ -17,7 +16,7 @@ from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin,
 
 import msgspec
 
-from samedge_core.fields import ConfigError
+from samedge_core.fields import ConfigError, abridged
 
 T = TypeVar("T")
 
@@ -30,14 +29,6 @@ _WORDS = {
     list: "a list",
     tuple: "a list",
 }
-
-_short = reprlib.Repr()  # unlike repr, neither long nor deep, whatever it is given
-_short.maxstring = _short.maxother = _short.maxlong = 60
-
-
-def shown(value: object) -> str:
-    """`value` as a message shows it: about 60 characters at most of each text in it."""
-    return _short.repr(value)
 
 
 def parse(text: str | bytes) -> Any:
@@ -58,7 +49,7 @@ def parse(text: str | bytes) -> Any:
     except ConfigError:
         raise
     except ValueError as error:  # no JSON, no UTF-8, or an integer of thousands of digits
-        raise ConfigError("json", f"not a JSON file: {error}; got {shown(text)}") from None
+        raise ConfigError("json", f"not a JSON file: {error}; got {abridged(text)}") from None
 
 
 def check_schema(values: Any, schema: int, what: str) -> None:
@@ -68,12 +59,12 @@ def check_schema(values: Any, schema: int, what: str) -> None:
         ConfigError: no object, or another schema.
     """
     if not isinstance(values, dict):
-        raise ConfigError("json", f"{what} must be a JSON object, got {shown(values)}")
+        raise ConfigError("json", f"{what} must be a JSON object, got {abridged(values)}")
     got = values.get("schema")
     if got != schema or isinstance(got, bool):
         newer = isinstance(got, int) and got > schema
         hint = ": a newer version of this program wrote it" if newer else ""
-        raise ConfigError("schema", f"schema must be {schema}, got {shown(got)}{hint}")
+        raise ConfigError("schema", f"schema must be {schema}, got {abridged(got)}{hint}")
 
 
 def convert(values: dict[str, Any], kind: type[T], what: str) -> T:
@@ -106,7 +97,7 @@ def check_names(what: str, values: Iterable[str], allowed: Iterable[str]) -> Non
         if name not in allowed:
             known = ", ".join(allowed) or "none"
             prefix = f"{what}: " if what else ""
-            message = f"{prefix}nothing is called {shown(name)}; there are: {known}"
+            message = f"{prefix}nothing is called {abridged(name)}; there are: {known}"
             raise ConfigError(name, message)
 
 
@@ -119,7 +110,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in values if names.count(name) > 1)
-        message = f"a name may stand once in an object, got {shown(twice)} twice"
+        message = f"a name may stand once in an object, got {abridged(twice)} twice"
         raise ConfigError("json", message)
     return values
 
@@ -130,18 +121,18 @@ def _in_words(error: str, value: Any, kind: Any, what: str) -> str:
     try:
         places, value, kind = _followed(path, value, kind)
     except (LookupError, TypeError):  # that was no path, but part of a name that nobody knows
-        return f"{what}: {shown(error)}"
+        return f"{what}: {abridged(error)}"
     where = f"{what}'s {': '.join(places)}" if places else what
     if field := re.search(r"unknown field `(.*)`", text, re.DOTALL):
         known = ", ".join(kind.__struct_fields__)
-        return f"{where}: nothing is called {shown(field[1])}; there are: {known}"
+        return f"{where}: nothing is called {abridged(field[1])}; there are: {known}"
     if field := re.search(r"missing required field `(\w+)`", text):
         if not places:
             return f"{what} needs {field[1]}"
         where, kind, value = f"{where}: {field[1]}", get_type_hints(kind)[field[1]], None
     elif not text.startswith(("Expected", "Invalid enum")):
         return f"{where}: {text}"  # what a __post_init__ has found
-    return f"{where} must be {' or '.join(map(_allowed, _kinds(kind)))}, got {shown(value)}"
+    return f"{where} must be {' or '.join(map(_allowed, _kinds(kind)))}, got {abridged(value)}"
 
 
 def _followed(path: str, value: Any, kind: Any) -> tuple[list[str], Any, Any]:

@@ -9,7 +9,7 @@ from dataclasses import field as dataclass_field
 from types import MappingProxyType
 from typing import Any
 
-from samedge_core.fields import ConfigError, Field, check_all
+from samedge_core.fields import ConfigError, Field, abridged, check_all
 from samedge_core.problems.registry import OWN_PROBLEM, PROBLEMS, ProblemSpec, spec_of
 from samedge_core.theory.rules import RULES, Hyperparameters
 from samedge_core.training import codec
@@ -122,9 +122,7 @@ class RunConfig:
             if name != "problem" or self.problem != OWN_PROBLEM:
                 object.__setattr__(self, name, field.check(getattr(self, name)))
         if not isinstance(self.options, Mapping):
-            message = (
-                f"options must be a mapping of names to values, got {codec.shown(self.options)}"
-            )
+            message = f"options must be a mapping of names to values, got {abridged(self.options)}"
             raise ConfigError("options", message)
         options = check_all(self.spec.options, self.options, f"problem {self.problem}")
         object.__setattr__(self, "options", Frozen(options))

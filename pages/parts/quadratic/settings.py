@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from samedge_core.fields import Field
+from samedge_core.fields import Field, abridged
 from samedge_core.sharing import links
-from samedge_core.sharing.replay_file import shown
 from samedge_core.theory.descent import PLAIN_RULES
 from samedge_core.theory.rules import RULES
 
@@ -199,7 +198,7 @@ def from_link(query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     if preset is not None and preset in PRESETS:
         values |= PRESETS[preset].values
     elif preset is not None:
-        messages.append(f"There is no preset {shown(preset)}; there are: {', '.join(PRESETS)}.")
+        messages.append(f"There is no preset {abridged(preset)}; there are: {', '.join(PRESETS)}.")
     for name, text in query.items():
         if name in FIELDS:
             values[name], complaint = links.nearest(FIELDS[name], text, values[name])
