@@ -1,7 +1,7 @@
 """The worker program, `python -m samedge_core.worker`: one run at a time, commands on its pipe.
 
-Started by the registry, never by hand, or a copy of `fork_server`. It ends as soon as its standard
-input does, however the server ended, and it ignores Ctrl-C, which a terminal sends to the whole
+Started by the registry, never by hand, or a copy of `fork_server`. It ends as soon as its pipe
+does, however the server ended, and it ignores Ctrl-C, which a terminal sends to the whole
 process group.
 """
 
@@ -14,6 +14,7 @@ import sys
 import threading
 
 from samedge_core.worker.channel import Channel
+from samedge_core.worker.launching import inherited
 from samedge_core.worker.messages import Command, Ready
 
 NICENESS = 5  # the page stays responsive when runs take every core
@@ -23,18 +24,16 @@ def _read_commands(channel: Channel, commands: queue.SimpleQueue[Command]) -> No
     try:
         while True:
             commands.put(channel.receive())
-    except EOFError:
+    except (EOFError, OSError):
         # the server has ended: no report of the main thread can be read any more
         os._exit(0)
 
 
 def main(gradient_seconds: float | None = None) -> None:
-    """Serve until standard input ends; a copy of a warm process passes the result of `warm_up`."""
+    """Serve until the pipe ends; a copy of a warm process passes the result of `warm_up`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # keep the pipe for messages alone: whatever prints goes to the server's log
-    outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    channel = Channel(sys.stdin.buffer, outgoing)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints goes to the server's log
+    channel = Channel(inherited())
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
     threading.Thread(target=_read_commands, args=(channel, commands), daemon=True).start()
     # torch takes seconds to load, in which the server may end: the thread above is listening then

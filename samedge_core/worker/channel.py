@@ -1,25 +1,22 @@
-"""Channel: whole messages over a pair of binary pipes."""
+"""Channel: messages over a connection of `multiprocessing`."""
 
 from __future__ import annotations
 
 import pickle
-import struct
 import threading
-from typing import Any, BinaryIO
-
-_LENGTH = struct.Struct("<Q")
+from multiprocessing.connection import Connection
+from typing import Any
 
 
 class Channel:
-    """Length-prefixed pickles between the server and the worker that it started itself.
+    """Pickles between the server and the worker that it started itself.
 
     Pickle is safe here because both ends are the same program; nothing from outside is unpickled.
     `send` may be called from several threads, `receive` from one.
     """
 
-    def __init__(self, incoming: BinaryIO, outgoing: BinaryIO) -> None:
-        self._incoming = incoming
-        self._outgoing = outgoing
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._lock = threading.Lock()
 
     def send(self, message: Any) -> None:
@@ -28,22 +25,19 @@ class Channel:
         Raises:
             OSError: the other side is gone.
         """
+        # not the connection's own send: torch has it share memory, which ends with its process
         body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
         with self._lock:
-            self._outgoing.write(_LENGTH.pack(len(body)) + body)
-            self._outgoing.flush()
+            self._connection.send_bytes(body)
 
     def receive(self) -> Any:
         """Read one message.
 
         Raises:
-            EOFError: the other side is gone.
+            EOFError, OSError: the other side is gone.
         """
-        (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
-        return pickle.loads(self._read(length))
+        return pickle.loads(self._connection.recv_bytes())
 
-    def _read(self, count: int) -> bytes:
-        data = self._incoming.read(count)
-        if len(data) < count:
-            raise EOFError
-        return data
+    def close(self) -> None:
+        """Close this end."""
+        self._connection.close()

@@ -1,7 +1,7 @@
 """The program that workers are copies of, `python -m samedge_core.worker.fork_server`.
 
 It loads torch, then forks on request. Its standard input is a socket: a message is the
-pid of a worker to end, or, with the ends of two pipes, the environment for a new one, or WARM. It
+pid of a worker to end, or, with the end of a pipe, the environment for a new one, or WARM. It
 has one thread when it forks, and has computed with one: what others held would stay locked in a
 copy. Like a worker it ends as soon as its standard input does, and ignores Ctrl-C.
 """
@@ -58,14 +58,14 @@ def main() -> None:
     children = set[int]()
     while True:
         gc.freeze()  # a collection would write to, and so copy, every object in every worker
-        message, handles, _, _ = socket.recv_fds(requests, LONGEST, 2)
+        message, handles, _, _ = socket.recv_fds(requests, LONGEST, 1)
         if not message:
             return
         request = pickle.loads(message)
         if request == WARM:
             gradient_seconds = serving.warm_up()
         elif isinstance(request, dict):
-            children.add(_fork(requests, handles, request, gradient_seconds))
+            children.add(_fork(requests, handles[0], request, gradient_seconds))
         elif request in children:
             children.remove(request)
             os.kill(request, signal.SIGKILL)
@@ -73,16 +73,15 @@ def main() -> None:
 
 
 def _fork(
-    requests: socket.socket, pipes: list[int], environ: dict[str, str], gradient_seconds: float
+    requests: socket.socket, pipe: int, environ: dict[str, str], gradient_seconds: float
 ) -> int:
     """The pid of a new worker."""
     pid = os.fork()
     if pid == 0:
         try:
             requests.close()
-            for standard, pipe in enumerate(pipes):
-                os.dup2(pipe, standard)
-                os.close(pipe)
+            os.dup2(pipe, sys.stdin.fileno())
+            os.close(pipe)
             for name in [name for name in os.environ if name.startswith(OWN)]:
                 del os.environ[name]
             os.environ.update(environ)
@@ -91,8 +90,7 @@ def _fork(
             traceback.print_exc()
         finally:
             os._exit(1)
-    for pipe in pipes:
-        os.close(pipe)
+    os.close(pipe)
     return pid
 
 

@@ -17,9 +17,12 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from io import BufferedReader, BufferedWriter
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import NamedTuple
+
+if sys.platform == "win32":
+    from multiprocessing.connection import PipeConnection
 
 FORKS = sys.platform == "linux"
 WARM = "warm"  # the request to load the kernels compiled by now
@@ -32,13 +35,12 @@ class Launched(NamedTuple):
     """A worker, which need not have started yet.
 
     Attributes:
-        incoming, outgoing: what it writes, and what it reads.
+        connection: the server's end of a pipe for both directions.
         end: ends the process and has it waited for, also when it has ended by itself. Takes its
             pid, which is not used again until then; None where it has ended without telling it.
     """
 
-    incoming: BufferedReader
-    outgoing: BufferedWriter
+    connection: Connection
     end: Callable[[int | None], None]
 
 
@@ -52,23 +54,35 @@ def launch() -> Launched:
 
 
 def _spawn() -> Launched:
-    process = _program("samedge_core.worker", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    incoming, outgoing = process.stdout, process.stdin
-    assert isinstance(incoming, BufferedReader)
-    assert isinstance(outgoing, BufferedWriter)
+    ours, theirs = Pipe()
+    with theirs:
+        process = _program("samedge_core.worker", theirs.fileno())
 
     def end(_: int | None) -> None:
         process.kill()
         process.wait()
 
-    return Launched(incoming, outgoing, end)
+    return Launched(ours, end)
 
 
-def _program(module: str, *, stdin: int, stdout: int | None = None) -> subprocess.Popen[bytes]:
+def _program(module: str, handle: int) -> subprocess.Popen[bytes]:
+    """A new process that inherits the handle of a pipe: as its standard input or, on Windows, as a
+    handle that its argument names."""
     path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
     environ = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-m", module]
-    return subprocess.Popen(command, env=environ, stdin=stdin, stdout=stdout)
+    if sys.platform != "win32":
+        return subprocess.Popen(command, env=environ, stdin=handle)
+    os.set_handle_inheritable(handle, True)
+    only = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})
+    return subprocess.Popen([*command, str(handle)], env=environ, startupinfo=only)
+
+
+def inherited() -> Connection:
+    """The worker's end of the pipe that `_program` passed on."""
+    if sys.platform == "win32":
+        return PipeConnection(int(sys.argv[1]))
+    return Connection(os.dup(sys.stdin.fileno()))
 
 
 class _ForkServer:
@@ -77,7 +91,7 @@ class _ForkServer:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._process = _program("samedge_core.worker.fork_server", stdin=theirs.fileno())
+            self._process = _program("samedge_core.worker.fork_server", theirs.fileno())
 
     def fork(self) -> Launched:
         """Launch a copy, with the SAMEDGE_ variables of the environment as they are now.
@@ -86,18 +100,14 @@ class _ForkServer:
             OSError: it is lost.
         """
         environ = {name: value for name, value in os.environ.items() if name.startswith(OWN)}
-        read, outgoing = os.pipe()
-        incoming, write = os.pipe()
-        try:
-            socket.send_fds(self._socket, [pickle.dumps(environ)], [read, write])
-        except OSError:
-            os.close(incoming)
-            os.close(outgoing)
-            raise
-        finally:
-            os.close(read)
-            os.close(write)
-        return Launched(os.fdopen(incoming, "rb"), os.fdopen(outgoing, "wb"), self._end)
+        ours, theirs = Pipe()
+        with theirs:
+            try:
+                socket.send_fds(self._socket, [pickle.dumps(environ)], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        return Launched(ours, self._end)
 
     def warm_again(self) -> None:
         """Warm up before the next copy; a lost server is replaced at the next `fork`."""

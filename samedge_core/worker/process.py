@@ -1,4 +1,4 @@
-"""WorkerProcess: a worker seen from the server: process, pipes, and a thread that listens."""
+"""WorkerProcess: a worker seen from the server: process, pipe, and a thread that listens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WorkerProcess:
     ) -> None:
         """`on_report` and `on_lost` are called from the listening thread."""
         self._launched = launch()
-        self._channel = Channel(self._launched.incoming, self._launched.outgoing)
+        self._channel = Channel(self._launched.connection)
         self._on_report, self._on_lost = on_report, on_lost
         self._lock = threading.Lock()
         self.pid: int | None = None
@@ -80,10 +80,6 @@ class WorkerProcess:
             pass  # the only way out: the worker is gone
         with self._lock:
             self._end()
-        for pipe in (self._launched.incoming, self._launched.outgoing):
-            try:
-                pipe.close()
-            except BrokenPipeError:
-                continue  # what was still to be written has no reader any more
+        self._channel.close()
         if not self._closing:
             self._on_lost(self)

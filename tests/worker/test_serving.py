@@ -1,7 +1,7 @@
 """What a worker says of a run that it can't take up."""
 
-import io
 import queue
+from multiprocessing.connection import Pipe
 
 from samedge_core.curvature import kernels
 from samedge_core.training.config import RunConfig
@@ -13,11 +13,11 @@ from samedge_core.worker.messages import Begin, Command, Ended
 
 def test_a_run_whose_kernels_this_machine_can_not_compile_can_go_on_elsewhere(monkeypatch):
     monkeypatch.setattr(kernels, "FOLDER", None)
-    sent = io.BytesIO()
+    ours, theirs = Pipe()
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
     begin = Begin(3, RunConfig(steps=20), until=8)
-    assert serving._session(Channel(io.BytesIO(), sent), commands, begin) is None
-    ended = Channel(io.BytesIO(sent.getvalue()), io.BytesIO()).receive()
+    assert serving._session(Channel(theirs), commands, begin) is None
+    ended = Channel(ours).receive()
     assert isinstance(ended, Ended)
     assert (ended.session, ended.stop.reason, ended.stop.step) == (3, StopReason.WORKER_LOST, 7)
     assert ended.stop.reason.resumable
