@@ -40,7 +40,7 @@ class InspectionView:
 class RunInspection:
     """One request at a time, each measured by a process of its own.
 
-    That process takes the steps up to the examined one again, leaves the run alone, and is killed
+    That process takes the steps up to the inspected one again, leaves the run alone, and is killed
     to cancel. The caller holds `lock`.
     """
 
@@ -49,7 +49,7 @@ class RunInspection:
         self._task: messages.InspectStep | None = None
         self._progress: messages.InspectionProgress | None = None
         self._failure = ""
-        self._examiner: WorkerProcess | None = None
+        self._inspector: WorkerProcess | None = None
         self._made: Inspection | None = None
         self._spectra: list[SpectrumAtStep] = []
 
@@ -78,8 +78,8 @@ class RunInspection:
             history.config, packed, replay, step, with_spectrum, history.arithmetic
         )
         self._progress, self._failure = None, ""
-        self._examiner = WorkerProcess(self._on_report, self._on_lost)
-        self._examiner.send(self._task)
+        self._inspector = WorkerProcess(self._on_report, self._on_lost)
+        self._inspector.send(self._task)
 
     def refuse(self, why: str) -> None:
         """Show why no inspection can be measured now."""
@@ -98,20 +98,20 @@ class RunInspection:
 
     def _finish(self, failure: str = "") -> None:
         self._task, self._progress, self._failure = None, None, failure
-        if self._examiner:
-            self._examiner.close()
-            self._examiner = None
+        if self._inspector:
+            self._inspector.close()
+            self._inspector = None
 
     def _keep(self, made: Inspection) -> None:
         self._made = made
         if spectrum := SpectrumAtStep.of(made):
-            # examined again, a step has the settings that are in force there now
+            # inspected again, a step has the settings that are in force there now
             others = [kept for kept in self._spectra if kept.step != made.step]
             self._spectra = [*others, spectrum][-SPECTRA:]
 
-    def _on_report(self, examiner: WorkerProcess, report: messages.Report) -> None:
+    def _on_report(self, inspector: WorkerProcess, report: messages.Report) -> None:
         with self._lock:
-            if examiner is not self._examiner:
+            if inspector is not self._inspector:
                 return  # its request was cancelled
             match report:
                 case messages.InspectionProgress():
@@ -121,7 +121,7 @@ class RunInspection:
                         self._keep(inspection)
                     self._finish(failure)
 
-    def _on_lost(self, examiner: WorkerProcess) -> None:
+    def _on_lost(self, inspector: WorkerProcess) -> None:
         with self._lock:
-            if examiner is self._examiner:
+            if inspector is self._inspector:
                 self._finish("the process that measured the inspection was lost")

@@ -268,7 +268,7 @@ class RunRegistry:
             if run.worker:
                 run.worker.send(messages.Pace(steps_per_second))
 
-    def examine(self, run_id: str, step: int, *, with_spectrum: bool = True) -> None:
+    def inspect(self, run_id: str, step: int, *, with_spectrum: bool = True) -> None:
         """Measure the inspection of a recorded step, in a process of its own that repeats the steps
         up to it; the result comes in the view's `inspection`. One at a time.
 
@@ -285,7 +285,7 @@ class RunRegistry:
         if not kept or kept.step > step:
             kept = self._recorder.state(run.record, step)
         with self._lock:
-            if self._has_room(examiner=True):
+            if self._has_room(inspector=True):
                 run.inspection.ask(run.history, kept, step, with_spectrum=with_spectrum)
             else:
                 run.inspection.refuse(EVERY_WORKER_BUSY)
@@ -347,11 +347,11 @@ class RunRegistry:
             self._begin(run, self._pool.take())
         self._pool.fill()
 
-    def _has_room(self, *, examiner: bool = False) -> bool:
-        """Whether one more run may have a worker, or one more step be examined; takes a worker from
-        a run that nobody watches. One examiner stands beside the workers, so that where there is a
-        single one, the run that holds it can be examined."""
-        beside = examiner or any(run.inspection.pending for run in self._runs.values())
+    def _has_room(self, *, inspector: bool = False) -> bool:
+        """Whether one more run may have a worker, or one more step be inspected; takes a worker
+        from a run that nobody watches. One inspector stands beside the workers, so that where there
+        is a single one, the run that holds it can be inspected."""
+        beside = inspector or any(run.inspection.pending for run in self._runs.values())
         if self.live_workers() < self.settings.max_workers + beside:
             return True
         latest = time.monotonic() - self.settings.pause_after

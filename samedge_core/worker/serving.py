@@ -11,14 +11,25 @@ import torch
 from samedge_core.curvature import kernels
 from samedge_core.curvature.kernels import KernelsError
 from samedge_core.training.config import RunConfig
+from samedge_core.training.inspect_step import inspection_at
 from samedge_core.training.loop import build_problem, run
+from samedge_core.training.progress import every
+from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.training.warmup import compile_all
 from samedge_core.worker.channel import Channel
-from samedge_core.worker.examine import examine
-from samedge_core.worker.messages import Begin, Command, Ended, InspectStep
+from samedge_core.worker.messages import (
+    Begin,
+    Command,
+    Ended,
+    InspectionDone,
+    InspectionProgress,
+    InspectStep,
+)
 from samedge_core.worker.session import Session
 
+SPECTRUM_SECONDS = 4.0  # that one of an inspection may take, about
+REPORT_SECONDS = 0.2
 TIMED = 10  # gradients, some milliseconds each
 
 
@@ -49,7 +60,7 @@ def serve(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
             if isinstance(command, Begin):
                 begin = _session(channel, commands, command)
             elif isinstance(command, InspectStep):
-                examine(channel, command)
+                _inspect(channel, command)
             # any other command belongs to a session that has just ended
         except OSError:
             return
@@ -70,3 +81,37 @@ def _session(channel: Channel, commands: queue.SimpleQueue[Command], begin: Begi
         what = f"the run failed: {type(error).__name__}: {error}"
         channel.send(Ended(begin.session, Stop(StopReason.FAILED, 0, what)))
         return None
+
+
+def _inspect(channel: Channel, task: InspectStep) -> None:
+    """Measure and report the inspection `task`. The server ends this process to cancel it."""
+    due = every(REPORT_SECONDS)
+
+    def progress(what: str, done: int, total: int) -> None:
+        if due():
+            channel.send(InspectionProgress(what, done, total))
+
+    try:
+        problem = build_problem(task.config, task.arithmetic)
+        state = (
+            TrainState.unpack(task.snapshot, task.config, problem)
+            if task.snapshot
+            else TrainState.initial(task.config, problem)
+        )
+        inspection = inspection_at(
+            task.config,
+            problem,
+            state,
+            task.step,
+            replay=task.replay,
+            with_spectrum=task.with_spectrum,
+            seconds=SPECTRUM_SECONDS,
+            on_progress=progress,
+        )
+    except Exception as error:  # noqa: BLE001 - the server waits for an answer
+        what = str(error).partition("\n")[0].rstrip(".")  # torch adds pages for programmers
+        if not isinstance(error, FloatingPointError | ValueError):
+            what = f"{type(error).__name__}: {what}"
+        channel.send(InspectionDone(None, what))
+        return
+    channel.send(InspectionDone(inspection))

@@ -54,8 +54,8 @@ def opened(runs: list[str], at: int | None) -> AppTest:
     return app.run()
 
 
-def examine(app: AppTest) -> None:
-    press(app, "examine")
+def inspect(app: AppTest) -> None:
+    press(app, "inspect")
     wait(app, lambda v: not v.inspection.pending)
     app.run()
     assert not app.exception
@@ -72,16 +72,16 @@ def html(app: AppTest) -> str:
 def test_without_a_run_the_button_is_off_and_says_why(page):
     app = page()
     assert not app.exception
-    assert button(app, "examine").disabled
+    assert button(app, "inspect").disabled
     assert "Start a run first" in texts(app)
-    assert page(TOY, at=20).button(key="examine").disabled
+    assert page(TOY, at=20).button(key="inspect").disabled
     assert "No run has a step 20." in texts(page(TOY, at=20))
 
 
 def test_the_newest_step_without_a_cursor(page):
     app = page(TOY)
-    assert buttons(app) == {"examine": "Examine the newest step"}
-    examine(app)
+    assert buttons(app) == {"inspect": "Inspect the newest step"}
+    inspect(app)
     assert "**Step 19** · GD with η = 0.3 · loss = " in texts(app)
     assert "images" not in html(app)
     assert "<img" not in html(app)
@@ -89,7 +89,7 @@ def test_the_newest_step_without_a_cursor(page):
 
 def test_a_function_of_one_number_is_told_with_what_the_step_changes(page):
     app = page(RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, steps=20))
-    examine(app)
+    inspect(app)
     (run_id,) = app.session_state["runs"]
     made = server.registry().view(run_id).inspection.made
     assert made is not None
@@ -100,8 +100,8 @@ def test_a_function_of_one_number_is_told_with_what_the_step_changes(page):
 
 def test_a_step_of_the_run_with_its_own_numbers(page):
     app = page(DIGITS, at=17)
-    assert buttons(app) == {"examine": "Examine step 17"}
-    examine(app)
+    assert buttons(app) == {"inspect": "Inspect step 17"}
+    inspect(app)
     (run_id,) = app.session_state["runs"]
     row = {n: c[17] for n, c in server.registry().history(run_id).columns().items()}
     text = texts(app)
@@ -127,8 +127,8 @@ def test_a_step_of_the_run_with_its_own_numbers(page):
     app.session_state["at"] = 3  # the cursor moves on: what is shown stays, and says its step
     app.run()
     assert "**Step 17** · " in texts(app)
-    assert buttons(app) == {"examine": "Examine step 3", "examine-clear": "Clear"}
-    press(app, "examine-clear")
+    assert buttons(app) == {"inspect": "Inspect step 3", "inspect-clear": "Clear"}
+    press(app, "inspect-clear")
     assert "**Step 17**" not in texts(app)
 
 
@@ -136,7 +136,7 @@ def test_the_spectrum_can_be_left_out_and_probabilities_are_named(page):
     options = {"n": 50, "width": 3, "loss": "cross-entropy"}
     app = page(DIGITS.replace(options=options))
     app.toggle(key="inspection-spectrum").set_value(False).run()
-    examine(app)
+    inspect(app)
     assert "Spectrum at" not in texts(app)
     assert spectrum_buttons(app) == []
     assert "softmax" in texts(app)
@@ -154,32 +154,32 @@ def spectrum_buttons(app: AppTest) -> list[str]:
 
 def test_the_last_spectra_are_told_with_their_steps_and_facts(page):
     app = page(DIGITS.replace(problem="two-weight", options={}, eta=0.3, top_k=1), at=2)
-    examine(app)
+    inspect(app)
     (text,) = facts(app)
     assert text.startswith("Spectrum at **step 2** · P = 2 · exact: ")
     assert "2/η (6.667" in text
     assert re.search(r"trace [-\d.]+ · eigenvalues above SAM-edge \([\d.]+\): [012], 2/η", text)
     assert re.search(r"negative: (0|50|100) % \(below −[\d.]+, 1 % of the largest \|λ\|\)", text)
     app.session_state["at"] = 3
-    examine(app.run())
+    inspect(app.run())
     new, old = facts(app)
     assert new.startswith("Spectrum at **step 3** (solid line)")
     assert old == text.replace("**step 2**", "**step 2** (dashed line)")
     assert spectrum_buttons(app) == ["Spectrum CSV"]
     app.toggle(key="inspection-spectrum").set_value(False).run()
     app.session_state["at"] = 4
-    examine(app.run())
+    inspect(app.run())
     assert facts(app) == []  # of another step, they would be taken for this one's
-    press(app, "examine-clear")
+    press(app, "inspect-clear")
     app.toggle(key="inspection-spectrum").set_value(True).run()
-    examine(app)
+    inspect(app)
     (text,) = facts(app)
     assert text.startswith("Spectrum at **step 4** · P = 2")
 
 
 def test_an_estimated_spectrum_tells_probes_steps_and_errors(page):
     app = page(RunConfig(problem="digits-mlp", rule="sam", eta=0.5, steps=3))
-    examine(app)
+    inspect(app)
     (text,) = facts(app)
     assert re.search(r"P = 17,610 · estimated, \d+ probes × \d+ steps: \d+ Hessian", text)
     assert re.search(r"trace [\d.]+ ± [\d.]+ ", text)
@@ -188,7 +188,7 @@ def test_an_estimated_spectrum_tells_probes_steps_and_errors(page):
 
 def test_two_runs_have_a_spectrum_each(page):
     app = page(TOY, TOY.replace(rule="sam"))
-    examine(app)
+    inspect(app)
     gd, sam = facts(app)
     assert "SAM-edge" not in gd
     assert "SAM-edge" in sam
@@ -197,7 +197,7 @@ def test_two_runs_have_a_spectrum_each(page):
 
 def test_runs_stand_one_after_the_other_and_one_may_lack_the_step(page):
     app = page(TOY, TOY.replace(rule="sam"), TOY.replace(rule="usam", steps=5), at=10)
-    examine(app)
+    inspect(app)
     text = texts(app)
     assert text.index("**GD: step 10**") < text.index("**SAM: step 10**")
     assert "**USAM: step" not in text
@@ -205,16 +205,16 @@ def test_runs_stand_one_after_the_other_and_one_may_lack_the_step(page):
 
 def test_progress_and_cancel(page):
     app = page(TOY, at=19)
-    press(app, "examine")
+    press(app, "inspect")
     (bar,) = app.get("progress")
     assert bar.proto.text.startswith("step 19: ")  # pyright: ignore[reportAttributeAccessIssue]
-    assert button(app, "examine").disabled
-    assert buttons(app)["examine-cancel"] == "Cancel"
-    press(app, "examine-cancel")
+    assert button(app, "inspect").disabled
+    assert buttons(app)["inspect-cancel"] == "Cancel"
+    press(app, "inspect-cancel")
     (run_id,) = app.session_state["runs"]
     view = server.registry().view(run_id).inspection
     assert (view.pending, view.failure) == (False, "")
-    assert not button(app, "examine").disabled
+    assert not button(app, "inspect").disabled
 
 
 def test_what_fails_is_said_below_the_button(page):
@@ -222,7 +222,7 @@ def test_what_fails_is_said_below_the_button(page):
         problem="quadratic", options={"eigenvalues": (1e6,)}, rule="usam", eta=1e6, rho=1e3
     )
     app = page(wild, at=1)
-    examine(app)
+    inspect(app)
     (message,) = [item.value for item in app.error]
     assert message == "Nothing to show: the loss has left the finite range at step 1."
 

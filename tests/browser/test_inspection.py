@@ -1,4 +1,4 @@
-"""A step examined in a real browser: what is drawn belongs to the row of that step."""
+"""A step inspected in a real browser: what is drawn belongs to the row of that step."""
 
 import pytest
 from playwright.sync_api import expect
@@ -8,12 +8,12 @@ from tests.browser.test_branches import CONFIG, link, whole_run
 STEP = 20
 
 
-def test_the_step_of_the_cursor_is_examined(open_lab):
+def test_the_step_of_the_cursor_is_inspected(open_lab):
     lab = open_lab(link(CONFIG))
     whole_run(lab)
     lab.put_cursor(STEP)
     lab.page.get_by_text("At this step", exact=True).click()
-    lab.page.get_by_role("button", name=f"Examine step {STEP}").click()
+    lab.page.get_by_role("button", name=f"Inspect step {STEP}").click()
     expect(lab.page.get_by_text(f"Step {STEP}", exact=True)).to_be_visible(timeout=60_000)
     for direction in ("Loss along v₁", "Loss along g"):
         lab.until(lambda chart=direction: "loss" in lab.traces(chart), direction)

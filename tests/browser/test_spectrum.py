@@ -1,4 +1,4 @@
-"""The spectra of examined steps as a person compares them."""
+"""The spectra of inspected steps as a person compares them."""
 
 import io
 import re
@@ -24,26 +24,26 @@ def wait_for(page: Page, count: int) -> None:
         }""",
         arg=[FIGURE, count],
     )
-    expect(page.get_by_role("button", name="Examine the newest step")).to_be_enabled(timeout=60_000)
+    expect(page.get_by_role("button", name="Inspect the newest step")).to_be_enabled(timeout=60_000)
 
 
 def step_in(text: str) -> int:
     return int(re.findall(r"[sS]tep ([\d,]+)", text)[0].replace(",", ""))
 
 
-def test_spectra_of_examined_steps_appear_are_compared_and_stay(open_lab):
+def test_spectra_of_inspected_steps_appear_are_compared_and_stay(open_lab):
     lab = open_lab(endless("sam-chebyshev"))
     page: Page = lab.page
     page.set_default_timeout(60_000)
-    assert lab.button("Examine the newest step").is_disabled()
+    assert lab.button("Inspect the newest step").is_disabled()
     lab.press("Start")
     lab.until_step(30)
-    lab.press("Examine the newest step")
+    lab.press("Inspect the newest step")
     wait_for(page, 1)
     lab.pause()
     before = lab.last_step()
     lab.press("Step")
-    # at once, both commands can arrive together, and the step before is examined
+    # at once, both commands can arrive together, and the step before is inspected
     lab.until(lambda: lab.last_step() > before, "the step")
     page.keyboard.press("x")
     wait_for(page, 2)

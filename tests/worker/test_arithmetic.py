@@ -142,7 +142,7 @@ def test_a_step_is_inspected_in_it(registry, state):
     run_id = registry.start(CONFIG)
     history = ended(registry, run_id)
     state.compiled = True
-    registry.examine(run_id, FORKED, with_spectrum=False)
+    registry.inspect(run_id, FORKED, with_spectrum=False)
     view = until(registry, run_id, lambda view: view.inspection.made or view.inspection.failure)
     assert view.inspection.failure == ""
     assert view.inspection.made is not None

@@ -42,8 +42,8 @@ def ended(registry: RunRegistry, config: RunConfig) -> str:
     return run_id
 
 
-def examined(registry: RunRegistry, run_id: str, step: int, **options) -> Inspection:
-    registry.examine(run_id, step, **options)
+def inspected(registry: RunRegistry, run_id: str, step: int, **options) -> Inspection:
+    registry.inspect(run_id, step, **options)
     assert registry.view(run_id, most=0).inspection.asked == step
     view = until(registry, run_id, lambda v: not v.inspection.pending)
     assert view.inspection.failure == ""
@@ -76,7 +76,7 @@ def test_any_recorded_step_with_the_changes_that_were_made(registry, step):
         registry.change(run_id, Changes.of(changes))
     registry.resume(run_id)
     until(registry, run_id, lambda v: v.phase is Phase.ENDED)
-    found = examined(registry, run_id, step)
+    found = inspected(registry, run_id, step)
     history = registry.history(run_id)
     row = {name: values[step] for name, values in history.columns().items()}
     assert (found.loss, found.grad_norm) == (row["loss"], row["grad_norm"])
@@ -103,7 +103,7 @@ def test_the_spectrum_is_that_of_the_row(registry, changes):
     registry.change(run_id, Changes.of({"eta": 0.25}))
     registry.advance(run_id)
     until(registry, run_id, lambda v: v.last_step == 5)
-    made = examined(registry, run_id, 5)
+    made = inspected(registry, run_id, 5)
     assert made.spectrum is not None
     assert (made.step, made.hyper.eta, made.hyper.rule) == (5, 0.25, "sam")
     problem = build_problem(config)
@@ -127,7 +127,7 @@ def test_the_spectrum_is_that_of_the_row(registry, changes):
 
 def test_the_spectrum_s_progress_is_told_and_the_last_three_are_kept(registry):
     run_id = paused_after(registry, LARGE, 2)
-    registry.examine(run_id, 1)
+    registry.inspect(run_id, 1)
 
     def counting(view):
         now = view.inspection.progress
@@ -141,7 +141,7 @@ def test_the_spectrum_s_progress_is_told_and_the_last_three_are_kept(registry):
     assert first.step == 1
     assert not first.spectrum.exact
     assert first.spectrum.products <= 10 * 80 + 5  # and what was timed
-    registry.examine(run_id, 0)
+    registry.inspect(run_id, 0)
     until(registry, run_id, counting)
     began = time.monotonic()
     registry.cancel_inspection(run_id)
@@ -150,12 +150,12 @@ def test_the_spectrum_s_progress_is_told_and_the_last_three_are_kept(registry):
     registry.stop(run_id)
     small = ended(registry, BATCHES)
     for step in range(1, SPECTRA + 2):
-        examined(registry, small, step)
-    again = examined(registry, small, 3)  # at the same step: in place of the one before
+        inspected(registry, small, step)
+    again = inspected(registry, small, 3)  # at the same step: in place of the one before
     kept = registry.view(small).inspection.spectra
     assert [made.step for made in kept] == [2, 4, 3]
     assert kept[-1].spectrum is again.spectrum
-    examined(registry, small, 7, with_spectrum=False)
+    inspected(registry, small, 7, with_spectrum=False)
     assert registry.view(small).inspection.spectra == kept
     registry.clear_inspection(small)
     assert registry.view(small).inspection.spectra == ()
@@ -168,7 +168,7 @@ def test_from_the_start_where_no_state_was_stored():
         run_id = ended(registry, BATCHES)
         view = registry.view(run_id)
         assert view.kept == view.last_step + 1
-        found = examined(registry, run_id, 40, with_spectrum=False)
+        found = inspected(registry, run_id, 40, with_spectrum=False)
         assert found.loss == registry.history(run_id).columns()["loss"][40]
         assert found.spectrum is None
     finally:
@@ -183,7 +183,7 @@ def test_the_run_goes_on_and_does_not_notice(registry, config):
     run_id = registry.start(config, pace=40)
     until(registry, run_id, lambda v: v.last_step > 10)
     before = registry.live_workers()
-    registry.examine(run_id, 7)
+    registry.inspect(run_id, 7)
     assert registry.live_workers() == before + 1
     seen = registry.view(run_id).last_step
     view = until(registry, run_id, lambda v: not v.inspection.pending)
@@ -204,7 +204,7 @@ def test_a_fork_is_replayed_from_what_it_shares(registry):
     until(registry, fork, lambda v: v.phase is Phase.ENDED)
     for step in (12, 45):
         row = registry.history(fork).columns()
-        found = examined(registry, fork, step, with_spectrum=False)
+        found = inspected(registry, fork, step, with_spectrum=False)
         assert (found.loss, found.hyper.eta) == (row["loss"][step], row["eta"][step])
 
 
@@ -213,7 +213,7 @@ def test_progress_cancel_and_one_at_a_time():
     registry = RunRegistry(Settings(max_workers=2, spares=0))
     try:
         run_id = ended(registry, ENDLESS.replace(steps=4_000))
-        registry.examine(run_id, 3_900)
+        registry.inspect(run_id, 3_900)
         view = until(
             registry, run_id, lambda v: v.inspection.progress and v.inspection.progress.done
         )
@@ -221,7 +221,7 @@ def test_progress_cancel_and_one_at_a_time():
         assert now is not None
         assert (now.what, now.total, view.inspection.asked) == ("replay", 3_900, 3_900)
         assert now.done < now.total
-        registry.examine(run_id, 5)  # no second one
+        registry.inspect(run_id, 5)  # no second one
         assert registry.view(run_id).inspection.asked == 3_900
         assert registry.live_workers() == 1
         registry.cancel_inspection(run_id)
@@ -232,9 +232,9 @@ def test_progress_cancel_and_one_at_a_time():
             "",
         )
         assert registry.live_workers() == 0
-        made = examined(registry, run_id, 5)
+        made = inspected(registry, run_id, 5)
         assert made.step == 5
-        registry.examine(run_id, 6)
+        registry.inspect(run_id, 6)
         registry.cancel_inspection(run_id)
         assert registry.view(run_id).inspection.made is made  # what there was stays
         registry.clear_inspection(run_id)
@@ -247,7 +247,7 @@ def test_a_step_without_a_row_is_refused(registry):
     run_id = ended(registry, ENDLESS.replace(steps=10))
     for step in (-1, 10):
         with pytest.raises(ValueError, match="step must be from 0 to 9, the recorded ones"):
-            registry.examine(run_id, step)
+            registry.inspect(run_id, step)
 
 
 def test_what_fails_says_why_in_words(registry):
@@ -255,40 +255,40 @@ def test_what_fails_says_why_in_words(registry):
         problem="quadratic", options={"eigenvalues": (1e6,)}, rule="usam", eta=1e6, rho=1e3
     )
     run_id = ended(registry, config)
-    registry.examine(run_id, 1)
+    registry.inspect(run_id, 1)
     view = until(registry, run_id, lambda v: not v.inspection.pending)
     assert view.inspection.failure == "the loss has left the finite range at step 1"
     assert view.inspection.made is None
 
 
-def test_one_examiner_beside_the_workers_and_no_second_one():
-    """Where one run holds the only worker, it can be examined; so can no other meanwhile."""
+def test_one_inspector_beside_the_workers_and_no_second_one():
+    """Where one run holds the only worker, it can be inspected; so can no other meanwhile."""
     registry = RunRegistry(Settings(max_workers=1, spares=0))
     try:
         other = ended(registry, ENDLESS.replace(steps=10))
         run_id = registry.start(LARGE, paused=True)
         registry.advance(run_id, 3)
         until(registry, run_id, lambda v: v.last_step == 2)
-        registry.examine(run_id, 1)
+        registry.inspect(run_id, 1)
         assert registry.view(run_id).inspection.failure == ""
         assert registry.live_workers() == 2
-        registry.examine(other, 1)
+        registry.inspect(other, 1)
         assert "every worker is busy" in registry.view(other).inspection.failure
         assert registry.live_workers() == 2
         view = until(registry, run_id, lambda v: not v.inspection.pending)
         assert view.inspection.made is not None
-        registry.examine(other, 1)
+        registry.inspect(other, 1)
         assert registry.view(other).inspection.failure == ""
     finally:
         registry.close()
 
 
-def test_a_run_starts_beside_an_examiner():
-    """The examiner leaves the only worker to runs; a second run waits, as ever."""
+def test_a_run_starts_beside_an_inspector():
+    """The inspector leaves the only worker to runs; a second run waits, as ever."""
     registry = RunRegistry(Settings(max_workers=1, spares=0))
     try:
         done = ended(registry, ENDLESS.replace(steps=4_000))
-        registry.examine(done, 3_900)
+        registry.inspect(done, 3_900)
         first, second = (registry.start(ENDLESS) for _ in range(2))
         assert registry.view(done).inspection.pending
         assert registry.view(first).phase is Phase.STARTING
@@ -302,12 +302,12 @@ def test_a_lost_process():
     try:
         run_id = ended(registry, ENDLESS.replace(steps=10))
         known = set(psutil.Process().children(recursive=True))
-        registry.examine(run_id, 1)
+        registry.inspect(run_id, 1)
         assert registry.view(run_id).inspection.failure == ""
-        (examiner,) = sooner_or_later(
+        (inspector,) = sooner_or_later(
             lambda: set(psutil.Process().children(recursive=True)) - known
         )
-        examiner.kill()
+        inspector.kill()
         view = until(registry, run_id, lambda v: not v.inspection.pending)
         assert view.inspection.failure == "the process that measured the inspection was lost"
     finally:

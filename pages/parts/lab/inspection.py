@@ -48,7 +48,7 @@ PHASES = {
 
 
 def draw(views: list[RunView], step: int | None, every: float) -> None:
-    """All of it; `step` is the one to examine, None: each run's newest. Looks again `every` so many
+    """All of it; `step` is the one to inspect, None: each run's newest. Looks again `every` so many
     seconds while something is to come."""
     # outside of the box, to be in sight while that is closed
     _buttons(views, step)
@@ -63,7 +63,7 @@ def draw(views: list[RunView], step: int | None, every: float) -> None:
 
 def _figures(views: Sequence[RunView]) -> None:
     if not any(view.inspection.made for view in views):
-        st.caption("Nothing has been examined yet.")
+        st.caption("Nothing has been inspected yet.")
     # one axis for all, so that the spectra of two runs can be compared
     spectra = [made for view in views for made in _spectra(view)]
     axis = spectrum.axis_around(spectra) if spectra else None
@@ -73,7 +73,7 @@ def _figures(views: Sequence[RunView]) -> None:
 
 
 def _spectra(view: RunView) -> Sequence[SpectrumAtStep]:
-    """Those in the run's chart, the examined step's last; none where that was examined without."""
+    """Those in the run's chart, the newest last; none where the step was inspected without."""
     made = view.inspection.made
     return view.inspection.spectra if made and made.spectrum else ()
 
@@ -103,11 +103,11 @@ def _buttons(views: list[RunView], step: int | None) -> None:
     which = "the newest step" if step is None else f"step {step:,}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            f"Examine {which}",
-            key="examine",
+            f"Inspect {which}",
+            key="inspect",
             icon=":material/center_focus_strong:",
             shortcut="x",
-            on_click=_examine,
+            on_click=_inspect,
             args=(step,),
             disabled=pending or bool(off),
             help=HELP,
@@ -115,15 +115,15 @@ def _buttons(views: list[RunView], step: int | None) -> None:
         if pending:
             st.button(
                 "Cancel",
-                key="examine-cancel",
+                key="inspect-cancel",
                 icon=":material/close:",
                 on_click=_cancel,
-                help="What was examined before stays.",
+                help="What was inspected before stays.",
             )
         elif any(view.inspection.made for view in views):
             st.button(
                 "Clear",
-                key="examine-clear",
+                key="inspect-clear",
                 icon=":material/close:",
                 on_click=_clear,
                 help="Removes what is shown here.",
@@ -155,7 +155,7 @@ def _buttons(views: list[RunView], step: int | None) -> None:
 
 
 def _off(views: list[RunView], step: int | None) -> str:
-    """Why nothing can be examined, or empty."""
+    """Why nothing can be inspected, or empty."""
     if not views:
         return "Start a run first: what is shown here belongs to one of its steps."
     if not any(_has(view, step) for view in views):
@@ -168,13 +168,13 @@ def _has(view: RunView, step: int | None) -> bool:
     return (0 if step is None else step) <= view.last_step
 
 
-def _examine(step: int | None) -> None:
+def _inspect(step: int | None) -> None:
     st.session_state[BOX] = True
     for view in session.glances():
         if _has(view, step):
             chosen = view.last_step if step is None else step
             with_spectrum = st.session_state.get(WITH_SPECTRUM, True)
-            server.registry().examine(view.id, chosen, with_spectrum=with_spectrum)
+            server.registry().inspect(view.id, chosen, with_spectrum=with_spectrum)
 
 
 def _cancel() -> None:

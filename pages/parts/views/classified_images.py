@@ -1,4 +1,4 @@
-"""What the network computes at an examined step: the function, where its input is one number, or
+"""What the network computes at an inspected step: the function, where its input is one number, or
 its predictions for some images."""
 
 import base64
