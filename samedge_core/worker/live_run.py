@@ -16,7 +16,7 @@ from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.inspections import RunInspection
 from samedge_core.worker.messages import Begin, Snapshot, Status
 from samedge_core.worker.process import WorkerProcess
-from samedge_core.worker.view import Phase, RunView
+from samedge_core.worker.view import Phase, RunView, Unfinished
 
 
 @dataclass
@@ -100,6 +100,11 @@ class LiveRun:
         """End the run here, with a Stop made by the server."""
         self.history.stop = Stop(reason, max(0, self.history.last_step), what)
         self.phase = Phase.ENDED
+
+    def unfinished(self, ahead: int) -> Unfinished:
+        """Its line in a list of the runs that have not ended."""
+        last = self.history.last_step
+        return Unfinished(self.id, self.config, self.phase, ahead, self.attended, last)
 
     def view(self, start: int, most: int | None, ahead: int, failure: str) -> RunView:
         """The RunView of this moment."""

@@ -27,12 +27,16 @@ from samedge_core.worker.pool import WorkerPool
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.recording import Recorder
 from samedge_core.worker.settings import Settings
-from samedge_core.worker.view import Phase, RunView
+from samedge_core.worker.view import Phase, RunView, Unfinished
 
 RELOAD_SECONDS = 2.0  # between two readings of a run that another server goes on with
 THREADS = 1  # of torch in a worker; the last bits of a run depend on it
 EVERY_WORKER_BUSY = "every worker is busy; try again when another run has ended"
 LOST_WORKER = (StopReason.WORKER_LOST, StopReason.UNWATCHED, StopReason.INTERRUPTED)
+
+
+class BusyError(Exception):
+    """A run that would be one too many; the message says how many there are, and may be."""
 
 
 class RunRegistry:
@@ -79,9 +83,12 @@ class RunRegistry:
 
         Args:
             planned: interventions to make at their steps.
-            watched: False lets it run while no page polls.
+            watched: False lets it run while no page polls. It gives way to runs that are watched.
             arithmetic: that of the run that it repeats. By default the compiled one, or the plain
                 one where that would have to be compiled first.
+
+        Raises:
+            BusyError: as many unwatched runs as are allowed wait or go on.
         """
         record = RunRecord(Store.new_id(), config, config.steps, planned=tuple(planned))
         record = record.on(threads=THREADS, **_arithmetic(arithmetic, config.dtype))
@@ -93,7 +100,10 @@ class RunRegistry:
             pace=pace,
             attended=watched,
         )
-        return self._add(run)
+        with self._lock:
+            if not watched:
+                self._check_unattended()
+            return self._add(run)
 
     def fork(
         self,
@@ -187,8 +197,15 @@ class RunRegistry:
                 if not run.paused and run.worker:
                     run.worker.send(messages.RESUME)
                     run.phase = Phase.RUNNING
-            ahead = self._queue.index(run.id) if run.phase is Phase.WAITING else 0
-            return run.view(start, most, ahead, self._recorder.failure(run_id))
+            return run.view(start, most, self._ahead(run), self._recorder.failure(run_id))
+
+    def unfinished(self) -> Sequence[Unfinished]:
+        """The runs that have not ended: those that hold a worker, then the waiting ones in their
+        order. Renews no lease."""
+        with self._lock:
+            runs = [run for run in self._runs.values() if run.phase is not Phase.ENDED]
+            found = [run.unfinished(self._ahead(run)) for run in runs]
+            return sorted(found, key=lambda run: (run.phase is Phase.WAITING, run.ahead))
 
     def history(self, run_id: str) -> History:
         """The live record, for reading; it grows while the run goes on."""
@@ -341,11 +358,43 @@ class RunRegistry:
         self._queue.append(run.id)
         self._start_waiting()
 
+    def _in_order(self) -> list[LiveRun]:
+        """The waiting runs, the next first: somebody is waiting for the attended ones."""
+        return sorted((self._runs[run] for run in self._queue), key=lambda run: not run.attended)
+
+    def _ahead(self, run: LiveRun) -> int:
+        return self._in_order().index(run) if run.phase is Phase.WAITING else 0
+
     def _start_waiting(self) -> None:
-        while self._queue and self._has_room():
-            run = self._runs[self._queue.popleft()]
-            self._begin(run, self._pool.take())
+        while (waiting := self._in_order()) and (
+            self._has_room() or (waiting[0].attended and self._took_from_unattended())
+        ):
+            self._queue.remove(waiting[0].id)
+            self._begin(waiting[0], self._pool.take())
         self._pool.fill()
+
+    def _took_from_unattended(self) -> bool:
+        """Whether an unattended run, the last that began, had a worker to give. It waits then, and
+        goes on from its last snapshot, to the same bits."""
+        held = [run for run in self._runs.values() if run.worker and not run.attended]
+        if not held:
+            return False
+        run = max(held, key=lambda run: run.session)
+        self._release(run, kill=True)
+        if not run.paused:
+            run.phase = Phase.WAITING
+            self._queue.appendleft(run.id)
+        return True
+
+    def _check_unattended(self) -> None:
+        runs = self._runs.values()
+        unattended = sum(not run.attended and run.phase is not Phase.ENDED for run in runs)
+        most = self.settings.max_unattended
+        if unattended >= most:
+            raise BusyError(
+                f"{unattended:,} runs that nobody has to watch wait or go on, and at most {most:,} "
+                "may: end some of them on the page Runs, or set SAMEDGE_MAX_UNATTENDED"
+            )
 
     def _has_room(self, *, inspector: bool = False) -> bool:
         """Whether one more run may have a worker, or one more step be inspected; takes a worker

@@ -22,6 +22,7 @@ class Settings:
             scarce.
         spares: idle workers kept warm, so that a start need not wait for torch to load. None
             where memory is scarce.
+        max_unattended: runs that go on or wait without a page, at most.
         pause_after: seconds without a poll after which a run pauses.
         end_after: seconds without a poll after which a run gives its worker back.
         forget_after: seconds without a poll after which its record is dropped.
@@ -30,6 +31,7 @@ class Settings:
 
     max_workers: int = _WORKERS
     spares: int = _SPARES
+    max_unattended: int = 40
     pause_after: float = 10.0
     end_after: float = 120.0
     forget_after: float = 3600.0

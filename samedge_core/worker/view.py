@@ -32,6 +32,24 @@ class Phase(Enum):
 
 
 @dataclass(frozen=True)
+class Unfinished:
+    """A run that has not ended, for a list of all of them.
+
+    Attributes:
+        ahead: runs that wait before this one.
+        attended: it pauses while no page polls, and goes before those that do not.
+        last_step: step of its newest row; -1 before the first.
+    """
+
+    id: str
+    config: RunConfig
+    phase: Phase
+    ahead: int
+    attended: bool
+    last_step: int
+
+
+@dataclass(frozen=True)
 class RunView:
     """What a page needs to show a run, as of now.
 

@@ -16,10 +16,10 @@ from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.loop import run
 from samedge_core.training.stop import StopReason
-from samedge_core.worker.registry import RunRegistry
+from samedge_core.worker.registry import BusyError, RunRegistry
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import Phase, RunView
-from tests.worker.harness import PATIENCE, same_history, until
+from tests.worker.harness import PATIENCE, same_history, sooner_or_later, until
 
 FAST = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
 SMALL = RunConfig(problem="digits-mlp", options={"n": 50, "width": 10}, steps=200, batch_size=25)
@@ -260,6 +260,56 @@ def test_a_waiting_run_gets_the_worker_of_one_that_nobody_watches(short_leases):
     np.testing.assert_array_equal(resumed["loss"], whole["loss"])
 
 
+def test_attended_runs_go_first_and_take_the_worker_of_an_unattended_one(one_worker):
+    config = SMALL.replace(steps=400)
+    alone = one_worker.start(config, watched=False)
+    until(one_worker, alone, lambda view: view.last_step > 20)
+    later = [one_worker.start(FAST, watched=False) for _ in range(2)]
+    attended = [one_worker.start(FAST) for _ in range(2)]
+    until(one_worker, attended[0], lambda view: view.last_step > 0)
+    listed = one_worker.unfinished()
+    assert [run.id for run in listed] == [attended[0], attended[1], alone, *later]
+    assert [run.ahead for run in listed] == [0, 0, 1, 2, 3]
+    assert [run.attended for run in listed] == [True, True, False, False, False]
+    assert listed[2].last_step >= 20
+    for run_id in [*attended, *later]:
+        one_worker.stop(run_id)
+    until(one_worker, alone, in_phase(Phase.ENDED))
+    assert same_history(one_worker.history(alone), run(config))
+    assert one_worker.unfinished() == []
+
+
+def test_a_paused_unattended_run_gives_its_worker_and_stays_paused(one_worker):
+    unattended = one_worker.start(FAST, watched=False)
+    until(one_worker, unattended, lambda view: view.last_step > 0)
+    one_worker.pause(unattended)
+    attended = one_worker.start(FAST)
+    until(one_worker, attended, lambda view: view.last_step > 0)
+    view = one_worker.view(unattended, most=0)
+    assert (view.phase, view.worker_pid) == (Phase.PAUSED, None)
+    one_worker.stop(attended)
+    one_worker.resume(unattended)
+    until(one_worker, unattended, lambda later: later.last_step > view.last_step)
+
+
+def test_the_number_of_unattended_runs_is_limited():
+    registry = RunRegistry(Settings(max_workers=1, spares=0, max_unattended=2))
+    runs = [registry.start(FAST, watched=False) for _ in range(2)]
+    with pytest.raises(BusyError, match=r"^2 runs .* at most 2 may: .* SAMEDGE_MAX_UNATTENDED$"):
+        registry.start(FAST, watched=False)
+    registry.stop(registry.start(FAST))  # one that is watched waits for none of them
+    registry.stop(runs[1])
+    registry.start(FAST, watched=False)
+    registry.close()
+
+
+def test_the_list_of_unfinished_runs_renews_no_lease(short_leases):
+    run_id = short_leases.start(FAST)
+    until(short_leases, run_id, lambda view: view.last_step > 0)
+    sooner_or_later(lambda: not short_leases.unfinished())
+    assert reason(short_leases.view(run_id, most=0)) is StopReason.UNWATCHED
+
+
 def test_an_interventions_replay_is_what_the_record_says(registry):
     """Config and interventions of a record are enough to repeat it."""
     run_id = registry.start(FAST.replace(steps=300), pace=200)
@@ -277,7 +327,7 @@ def test_an_interventions_replay_is_what_the_record_says(registry):
 SERVER = """
 import sys, time
 from samedge_core.training.config import RunConfig
-from samedge_core.worker.registry import RunRegistry
+from samedge_core.worker.registry import BusyError, RunRegistry
 from samedge_core.worker.settings import Settings
 registry = RunRegistry(Settings(spares=1))
 run = registry.start(RunConfig(steps=100_000))
