@@ -111,7 +111,7 @@ def _live_changed() -> None:
 
 
 def _pace_changed() -> None:
-    for run_id in session.shown():
+    for run_id in filter(server.steers, session.shown()):
         server.registry().pace(run_id, st.session_state["pace"])
 
 

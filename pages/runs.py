@@ -8,6 +8,7 @@ from pages.parts.frame import navigation
 from pages.parts.lab import session
 from pages.parts.runs import (
     actions,
+    at_work,
     deleting,
     differences,
     editing,
@@ -48,24 +49,28 @@ def _body(busy: bool) -> None:
     """What follows the store, drawn anew at every tick; `busy` is what the ticks were set by."""
     if table.OPEN in st.session_state:
         st.rerun()  # pages are switched by the whole script
+    if not navigation.embedded():
+        with st.container():
+            at_work.draw()
     if not source.opened().find(Query(removed=True, limit=0)).total:
         _nothing_yet()
         return
     listing = _find()
     chosen = selection.entries()
     alive = any(entry.status == "recording" for entry in (*listing.entries, *chosen))
-    st.session_state[BUSY] = alive or bool(repeating.pending())
+    st.session_state[BUSY] = alive or bool(at_work.runs())
     if st.session_state[BUSY] != busy:
         st.rerun()  # to tick, or not to
     # lines come and go in containers, so that what is below keeps its place and its zoom
     with st.container():
         _list(listing)
     with st.container():
-        if chosen:
-            actions.draw(chosen)
-        deleting.draw()
+        if not navigation.embedded():
+            if chosen:
+                actions.draw(chosen)
+            deleting.draw()
     with st.container():
-        if len(chosen) == 1:
+        if len(chosen) == 1 and not navigation.embedded():
             _about(chosen[0])
     if chosen:
         _compare(chosen)

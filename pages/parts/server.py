@@ -2,18 +2,21 @@
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import streamlit as st
 
+from pages.parts.frame import navigation
 from pages.parts.markdown import plain
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import open_store
 from samedge_core.store.catalogue import CatalogueError
+from samedge_core.training.config import Changes, RunConfig
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.view import RunView
 
 T = TypeVar("T")
+OWN = "own"  # in the session: ids of the runs that it has begun
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +29,27 @@ def registry() -> RunRegistry:
     except (CatalogueError, OSError, ValueError) as error:
         _log.warning("runs are not recorded: %s", error)
         return RunRegistry()
+
+
+def begin(config: RunConfig, **how: Any) -> str:
+    """Start a run of this session, as `RunRegistry.start`; returns its id."""
+    return _own(registry().start(config, **how))
+
+
+def fork(run_id: str, step: int, changes: Changes, **how: Any) -> str:
+    """Fork a run of this session off any, as `RunRegistry.fork`; returns its id."""
+    return _own(registry().fork(run_id, step, changes, **how))
+
+
+def _own(run_id: str) -> str:
+    st.session_state.setdefault(OWN, set()).add(run_id)
+    return run_id
+
+
+def steers(run_id: str) -> bool:
+    """Whether this session may pause, change or end the run: in a frame of another site, where a
+    click may not mean what it seems to, only one that it has begun."""
+    return not navigation.embedded() or run_id in st.session_state.get(OWN, ())
 
 
 def known(run_id: str) -> bool:

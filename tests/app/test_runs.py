@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 import samedge_core as se
 from pages.parts import server
+from pages.parts.frame import navigation
 from pages.parts.runs import filters, overlay, repeating, selection, table
 from samedge_core.store import Origin, Query, open_store
 from samedge_core.training.history import Intervention
@@ -283,7 +284,46 @@ def test_a_repeat_is_recorded_and_joins_its_group(home):
         app.run()
     assert {entry.seed for entry in entries} == {0, 1}
     assert len(listed(app.run())) == 2
-    assert "not listed yet" not in texts(app)
+
+
+def test_waiting_and_unattended_runs_are_listed_and_can_be_ended(home, monkeypatch):
+    monkeypatch.setenv("SAMEDGE_MAX_WORKERS", "1")
+    monkeypatch.setenv("SAMEDGE_MAX_UNATTENDED", "3")
+    config, history = TINY.replace(steps=10**7), se.run(TINY)
+    history.config = config  # as it is read from a run that somebody has stopped
+    run = record(home, config, history=history)
+    app = select(visit(), run)
+    app.number_input(key="runs:repeats").set_value(4)
+    press(app, "runs:repeat")
+    assert "No more repeats: 3 runs that nobody has to watch" in texts(app)
+    app.session_state["runs:at-work"] = True
+    app.run()
+    assert "2 waiting for a worker, 3 unattended" in texts(app)
+    assert "seed 2" in texts(app)
+    assert "waiting, 0 before it, step 0 of 10,000,000" in texts(app)
+    ids = [one.id for one in server.registry().unfinished()]
+    press(app, f"runs:end:{ids[1]}")
+    assert [one.id for one in server.registry().unfinished()] == [ids[0], ids[2]]
+    press(app, "runs:end-all")
+    end = time.monotonic() + PATIENCE
+    while server.registry().unfinished():
+        assert time.monotonic() < end, "never ended"
+        time.sleep(0.05)
+    assert "waiting for a worker" not in texts(app.run())
+
+
+def test_in_a_frame_nothing_can_be_deleted_or_labelled(home, monkeypatch):
+    monkeypatch.setattr(navigation, "embedded", lambda: True)
+    run = record(home)
+    app = select(visit(), run)
+    assert listed(app) == [run]
+    assert drawn(app, overlay.RATIO)
+    names = {item.key for item in app.button}
+    assert not {key for key in names if key and key.startswith(("runs:del", "runs:rep", "runs:s"))}
+    clicked = {"labelled": {"run": run, "name": "pinned", "value": True}}
+    monkeypatch.setattr(table.st, "session_state", {table.KEY: clicked})
+    table._labelled()
+    assert not home.catalogue.entry(run).pinned
 
 
 def test_the_family_of_a_run_is_drawn(home):

@@ -40,6 +40,29 @@ _EMBEDDED = """
 """
 
 
+# A click in a frame of another site may not mean what it seems to: there, the page of a whole
+# window is covered. Streamlit can't send the header that would forbid such frames.
+_UNFRAMED = """
+<script>
+(() => {
+  const asked = new URLSearchParams(location.search).getAll("embed").at(-1)?.toLowerCase();
+  let own = true;
+  try { own = window.top.location.origin === location.origin; } catch { own = false; }
+  if (own || asked === "true" || document.getElementById("samedge-framed")) return;
+  const cover = document.createElement("div");
+  cover.id = "samedge-framed";
+  cover.style = "position: fixed; inset: 0; z-index: 2147483647; padding: 2rem; "
+    + "background: Canvas; color: CanvasText; font: 16px sans-serif";
+  cover.append("This page is shown in a frame of another site only with ?embed=true. ");
+  const link = document.createElement("a");
+  Object.assign(link, { href: location.href, target: "_blank", textContent: "Open it in a tab" });
+  cover.append(link);
+  document.body.replaceChildren(cover);
+})();
+</script>
+"""
+
+
 def embedded() -> bool:
     """Whether the page stands in a frame of another one (`?embed=true`)."""
     return bool(st.context.is_embedded)
@@ -78,7 +101,10 @@ def begin(title: str) -> bool:
     streamlit_patches.hear()
     streamlit_patches.leave_fragment()
     st.set_page_config(page_title=f"SAMEdge · {title}", page_icon="📈", layout="wide")
-    st.html(_COMPACT + (_EMBEDDED if embedded() else ""))
+    if embedded():
+        st.html(_COMPACT + _EMBEDDED)
+    else:
+        st.html(_COMPACT + _UNFRAMED, unsafe_allow_javascript=True)
     st.sidebar.markdown("## SAMEdge :small[:gray[see the edge of stability]]")
     arrived = st.session_state.get("page", title) != title
     st.session_state["page"] = title

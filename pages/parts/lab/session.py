@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from pages.parts import server
 from pages.parts.frame import navigation
 from pages.parts.markdown import plain
-from pages.parts.server import known, registry, seen
+from pages.parts.server import begin, known, registry, seen, steers
 from samedge_core.experiments.comparisons import COMPARISONS, Comparison, comparison_of
 from samedge_core.fields import ConfigError
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, Changes, RunConfig
@@ -128,6 +129,7 @@ def restart_needed(config: RunConfig, view: RunView) -> list[str]:
 
 def primary(config: RunConfig | None, views: Sequence[RunView]) -> Primary:
     """What the first button does now."""
+    views = [view for view in views if steers(view.id)]
     if any(view.phase.active for view in views):
         return "Pause"
     if not views or (config and restart_needed(config, views[-1])) or _mode_changed(views):
@@ -145,7 +147,7 @@ def press_primary(config: RunConfig | None) -> None:
     action = primary(config, views)
     if action == "Start" and config:
         start(config)
-    for view in views:
+    for view in filter(_mine, views):
         if action == "Pause" and view.phase.active:
             registry().pause(view.id)
         elif action == "Resume":
@@ -163,15 +165,13 @@ def resume(run_id: str) -> None:
 def start(config: RunConfig, *, paused: bool = False) -> None:
     """Replace the shown runs by new ones from `config`, or, where a replay is planned, from its
     eta, rho, beta and rule, with its interventions; the old ones end, their records stay."""
-    for run_id in shown():
-        registry().stop(run_id)
+    _stop_shown()
     chosen, pace = comparison(), st.session_state.get("pace")
     configs, interventions = chosen.configs(config) if chosen else [config], ()
     arithmetic = None
     if not chosen and (replay := planned()):
         configs = [config.replace(**{n: getattr(replay.config, n) for n in LIVE_FIELDS})]
         interventions, arithmetic = replay.interventions, replay.arithmetic
-    begin = registry().start
     given = {"paused": paused, "pace": pace, "planned": interventions, "arithmetic": arithmetic}
     show([begin(c, **given) for c in configs])
     if not paused:
@@ -189,7 +189,7 @@ def step(config: RunConfig) -> None:
     views = glances()
     if primary(config, views) == "Start":
         start(config, paused=True)
-    for run_id in shown():
+    for run_id in filter(steers, shown()):
         registry().advance(run_id)
 
 
@@ -208,16 +208,25 @@ def compare(name: str, config: RunConfig | None) -> None:
 
 def leave() -> None:
     """End the shown runs and clear the charts; the last one stays as a faint line."""
-    for run_id in shown():
-        registry().stop(run_id)
+    _stop_shown()
     show([])
+
+
+def _stop_shown() -> None:
+    for run_id in filter(steers, shown()):
+        registry().stop(run_id)
+
+
+def _mine(view: RunView) -> bool:
+    return steers(view.id)
 
 
 def apply_live(values: Mapping[str, Any]) -> None:
     """Pass eta, rho, beta and rule on to the steered runs, from their next step on."""
     views = steered(glances())
     for view, changes in zip(views, _shared(values, views), strict=False):
-        registry().change(view.id, changes)
+        if steers(view.id):
+            registry().change(view.id, changes)
 
 
 def _shared(entered: Mapping[str, Any], views: Sequence[RunView]) -> list[Changes]:
@@ -238,10 +247,11 @@ def rewind(step: int, **changes: Any) -> None:
     pace, new = st.session_state.get("pace"), []
     views = glances()
     for view, own in zip(views, _shared(changes, views), strict=False):
-        registry().stop(view.id)
+        if steers(view.id):
+            registry().stop(view.id)
         # a run that was not yet as far goes on from where it was
         at = min(step, view.last_step + 1)
-        new.append(registry().fork(view.id, at, own, branch="rewind", pace=pace))
+        new.append(server.fork(view.id, at, own, branch="rewind", pace=pace))
     if new:
         show(new)
 
@@ -250,7 +260,7 @@ def fork(run_id: str, step: int, changes: Changes) -> None:
     """A second run beside this one, which shares its past up to `step`."""
     pace = st.session_state.get("pace")
     st.session_state[COMPARISON] = None
-    show([*shown(), registry().fork(run_id, step, changes, pace=pace)])
+    show([*shown(), server.fork(run_id, step, changes, pace=pace)])
 
 
 def _mode_changed(views: Sequence[RunView]) -> bool:

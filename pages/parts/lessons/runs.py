@@ -8,7 +8,7 @@ import streamlit as st
 from pages.parts.frame import navigation
 from pages.parts.lab import session
 from pages.parts.markdown import plain
-from pages.parts.server import registry, seen
+from pages.parts.server import begin, registry, seen, steers
 from samedge_core.experiments.lessons import LESSONS, Lesson, Outcome
 from samedge_core.training.plan import Replay
 from samedge_core.training.stop import StopReason
@@ -134,9 +134,8 @@ def done(name: str) -> bool:
 
 def start(lesson: Lesson, value: float) -> None:
     """Replace the runs of a lesson by new ones; the old ones end, their records stay."""
-    for run in ids(lesson):
+    for run in filter(steers, ids(lesson)):
         registry().stop(run)
-    begin = registry().start
     begun = tuple(begin(r.config, planned=r.interventions) for r in lesson.replays(value))
     _all()[lesson.name] = _Begun(begun, value)
     # a warm worker has its first rows within moments: the first picture then shows them
@@ -147,6 +146,8 @@ def pause_or_go_on(lesson: Lesson) -> None:
     """What the first button does while there are runs that have not finished."""
     watched = look(lesson)
     for view in watched.views:
+        if not steers(view.id):
+            continue
         if view.phase.active:
             registry().pause(view.id)
         elif not watched.active and not (view.stop and view.stop.reason in _FINAL):

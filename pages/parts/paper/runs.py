@@ -8,7 +8,7 @@ import streamlit as st
 from pages.parts.frame import navigation
 from pages.parts.lab import session
 from pages.parts.paper.downloading import downloads
-from pages.parts.server import known, registry, seen
+from pages.parts.server import begin, known, registry, seen, steers
 from samedge_core.experiments.paper import ALL_PRESETS, TASKS, Task
 from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import RunView
@@ -137,10 +137,11 @@ def _start(task: Task, presets: Sequence[str]) -> None:
     wanted = {(task.name, preset, seed) for preset in presets}
     replaced = [e for e in entries() if (e.task, e.preset, e.seed) in wanted]
     for entry in replaced:
-        registry().stop(entry.run_id)
+        if steers(entry.run_id):
+            registry().stop(entry.run_id)
     started = []
     for preset in presets:
-        run_id = registry().start(ALL_PRESETS[preset].config.replace(seed=seed))
+        run_id = begin(ALL_PRESETS[preset].config.replace(seed=seed))
         started.append(Entry(task.name, preset, seed, run_id))
     _keep([entry for entry in entries() if entry not in replaced] + started)
     # of several, SAM with its moving edge is the one to look at first
@@ -150,12 +151,12 @@ def _start(task: Task, presets: Sequence[str]) -> None:
 def pause(watched: Sequence[Watched]) -> None:
     """Pause those that are on their way."""
     for one in watched:
-        if one.active:
+        if one.active and steers(one.entry.run_id):
             registry().pause(one.entry.run_id)
 
 
 def resume(watched: Sequence[Watched]) -> None:
     """Let those go on that have not reached their end; none that has been deleted meanwhile."""
     for one in watched:
-        if one.resumable and known(one.entry.run_id):
+        if one.resumable and known(one.entry.run_id) and steers(one.entry.run_id):
             session.resume(one.entry.run_id)

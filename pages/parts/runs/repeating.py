@@ -7,12 +7,12 @@ import streamlit as st
 
 from pages.parts.markdown import plain
 from pages.parts.runs import source
-from pages.parts.server import registry
+from pages.parts.server import begin
 from samedge_core.fields import ConfigError
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import Entry, Query
 from samedge_core.training.config import FIELDS, RunConfig
-from samedge_core.worker.view import Phase
+from samedge_core.worker.registry import BusyError
 
 STARTED = "runs:repeated"
 COMPLAINT = "runs:repeat-complaint"
@@ -40,16 +40,11 @@ def draw(entry: Entry) -> None:
             icon=":material/repeat:",
             on_click=_pressed,
             args=(entry,),
-            help="They are recorded and go on without a page; those beyond the "
-            "number of workers wait for their turn.",
+            help="They are recorded and go on without a page. Those beyond the number of workers "
+            "wait, and all of them while somebody watches a run.",
         )
     if complaint := st.session_state.get(COMPLAINT):
         st.error(complaint)
-    if waiting := len(pending()):
-        st.info(
-            f"{waiting} of the repeats are not listed yet: they wait for a worker.",
-            icon=":material/hourglass_empty:",
-        )
 
 
 def _pressed(entry: Entry) -> None:
@@ -58,6 +53,8 @@ def _pressed(entry: Entry) -> None:
         st.session_state.pop(COMPLAINT, None)
     except (ConfigError, SavedError) as error:
         st.session_state[COMPLAINT] = f"This run can't be repeated: {plain(str(error))}"
+    except BusyError as error:  # what has begun before it goes on
+        st.session_state[COMPLAINT] = f"No more repeats: {plain(str(error))}."
 
 
 def repeat(entry: Entry, n: int) -> list[str]:
@@ -66,6 +63,7 @@ def repeat(entry: Entry, n: int) -> list[str]:
     Raises:
         ConfigError: its settings are of a newer version.
         SavedError: its folder is damaged.
+        BusyError: too many unattended runs; those before it are started.
     """
     config = RunConfig.from_json(entry.config)
     record = source.opened().folder(entry.id).record()
@@ -75,7 +73,7 @@ def repeat(entry: Entry, n: int) -> list[str]:
     ids = []
     for seed in next_seeds(config.seed, n, {*_seeds(entry.group_key), *group.values()}):
         again = config.replace(seed=seed)
-        run = registry().start(again, planned=planned, watched=False, arithmetic=record.arithmetic)
+        run = begin(again, planned=planned, watched=False, arithmetic=record.arithmetic)
         group[run] = seed
         ids.append(run)
     return ids
@@ -90,19 +88,3 @@ def next_seeds(after: int, n: int, taken: Collection[int]) -> list[int]:
 def _seeds(group_key: str) -> set[int]:
     group = source.opened().find(Query(group_key=group_key, removed=True, limit=None)).entries
     return {entry.seed for entry in group}
-
-
-def pending() -> list[str]:
-    """Ids of the repeats started here that the store does not know yet."""
-    started = [run for group in st.session_state.get(STARTED, {}).values() for run in group]
-    if not started:
-        return []
-    found = source.opened().find(Query(ids=started, removed=True, limit=None)).entries
-    known = {entry.id for entry in found}
-    return [run for run in started if run not in known and run in registry() and _comes(run)]
-
-
-def _comes(run: str) -> bool:
-    """Whether it will be recorded: one that failed at once leaves nothing."""
-    view = registry().view(run, most=0)
-    return view.phase is not Phase.ENDED or view.last_step >= 0

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2 import component
 
-from pages.parts.frame import assets
+from pages.parts.frame import assets, navigation
 from pages.parts.runs import filters, selection, source
 from pages.parts.runs.columns import COLUMNS, name_of
 from samedge_core.store import Entry
@@ -70,7 +70,7 @@ def _sorted() -> None:
 
 def _labelled() -> None:
     label = st.session_state[KEY]["labelled"]
-    if label["name"] in _TOGGLES:
+    if label["name"] in _TOGGLES and not navigation.embedded():
         source.opened().catalogue.label(label["run"], **{label["name"]: bool(label["value"])})
 
 
