@@ -1,10 +1,11 @@
 """Waiting for real workers, and comparing what they record."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import numpy as np
+import psutil
 
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.view import RunView
@@ -33,6 +34,22 @@ def until(registry: RunRegistry, run_id: str, holds: Callable[[RunView], object]
     view = sooner_or_later(lambda: view if holds(view := look()) else None, look)
     assert view is not None
     return view
+
+
+def still_running(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those of the processes that have not ended after so many seconds. A zombie has ended: whether
+    its parent has heard of that is another question, on a busy machine above all."""
+    end, left = time.monotonic() + seconds, list(processes)
+    while (left := [one for one in left if _runs(one)]) and time.monotonic() < end:
+        time.sleep(0.02)
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def same_history(left, right) -> bool:

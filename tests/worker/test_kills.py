@@ -19,7 +19,7 @@ import psutil
 from samedge_core.store import open_store
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.loop import run
-from tests.worker.harness import PATIENCE
+from tests.worker.harness import PATIENCE, still_running
 from tests.worker.serving import CHANGE_STEPS, CHANGED, CONFIGS
 
 KILLS = int(os.environ.get("SAMEDGE_KILLS", "4"))
@@ -77,10 +77,8 @@ class Servers:
         loaded = [worker for worker in workers if has_loaded(worker)]
         server.kill()
         self.wait()
-        _, alive = psutil.wait_procs(loaded, timeout=ORPHAN_SECONDS)
-        assert alive == []
-        _, alive = psutil.wait_procs(workers, timeout=LOADING_SECONDS)
-        assert alive == []
+        assert still_running(loaded, ORPHAN_SECONDS) == []
+        assert still_running(workers, LOADING_SECONDS) == []
         return moment
 
     def end(self) -> None:

@@ -17,7 +17,7 @@ from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.serving import warm_up
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import Phase
-from tests.worker.harness import same_history, sooner_or_later, until
+from tests.worker.harness import same_history, sooner_or_later, still_running, until
 
 ENDLESS = RunConfig(problem="two-weight", eta=0.1, steps=10_000_000)
 DIGITS = RunConfig(options={"n": 50, "width": 10}, rule="sam", rho=0.05, steps=30)
@@ -75,8 +75,7 @@ def test_runs_outlive_what_their_workers_are_copies_of_and_new_ones_get_another(
     until(registry, first, lambda view: view.last_step > seen + 100)
     worker = psutil.Process(registry.view(first, most=0).worker_pid)
     registry.close()
-    psutil.wait_procs([worker], timeout=10)
-    assert not worker.is_running()
+    assert still_running([worker], 10) == []
 
 
 @pytest.mark.parametrize("forks", [True, False])

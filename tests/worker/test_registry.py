@@ -19,7 +19,7 @@ from samedge_core.training.stop import StopReason
 from samedge_core.worker.registry import BusyError, RunRegistry
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import Phase, RunView
-from tests.worker.harness import PATIENCE, same_history, sooner_or_later, until
+from tests.worker.harness import PATIENCE, same_history, sooner_or_later, still_running, until
 
 FAST = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
 SMALL = RunConfig(problem="digits-mlp", options={"n": 50, "width": 10}, steps=200, batch_size=25)
@@ -352,8 +352,7 @@ def test_no_worker_outlives_the_server(how):
         assert len(workers) == 3  # what they are copies of, the run's and the spare
         server.send_signal(how)
         server.wait(timeout=PATIENCE)
-    _, alive = psutil.wait_procs(workers, timeout=3)
-    assert alive == []
+    assert still_running(workers, 3) == []
 
 
 def test_settings_from_the_environment():
