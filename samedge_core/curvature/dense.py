@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from samedge_core.curvature.differentiation import leaf, recording, with_plain_attention
+
 
 def dense_hessian(loss: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
     """Return the Hessian of `loss` at w as a symmetric matrix (P, P), in w's dtype on its device.
@@ -26,5 +28,6 @@ def dense_hessian(loss: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
     tensor([[6., 2.],
             [2., 0.]])
     """
-    hessian = torch.func.hessian(loss)(w.detach())
+    with recording():
+        hessian = torch.func.hessian(with_plain_attention(loss))(leaf(w).detach())
     return (hessian + hessian.T) / 2
