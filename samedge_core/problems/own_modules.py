@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,10 @@ from samedge_core.problems.draws import DrawError, DrawingFrom, other_generators
 
 _RULE = "the module must give the same outputs whenever it has the same weights, but"
 _REMEDY = "call module.eval() first, or take the layer out"
+_CHANGES = {
+    False: f"changes its buffers at each call: {_REMEDY}",
+    True: "changes its weights at each call: take out max_norm, or the layer",
+}
 _CALLS = 3  # other threads may draw from Python's or NumPy's generator during one of them
 
 
@@ -116,7 +120,10 @@ def _check_types(module: object, x: object, y: object) -> None:
 
 def _trainable_dtype(module: nn.Module) -> torch.dtype:
     parameters = list(module.parameters())
-    if any(isinstance(t, UninitializedParameter | UninitializedBuffer) for t in _tensors(module)):
+    if any(
+        isinstance(t, UninitializedParameter | UninitializedBuffer)
+        for t in tensors_of(module).values()
+    ):
         raise ValueError("the module has lazy layers without weights: call it once on x first")
     if not parameters:
         raise ValueError("the module has no parameters to train")
@@ -135,11 +142,6 @@ def _trainable_dtype(module: nn.Module) -> torch.dtype:
             "module.float() for instance"
         )
     return kind
-
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
 
 
 def _check_finite(name: str, values: Tensor, dtype: torch.dtype) -> None:
@@ -161,8 +163,21 @@ def copied(module: nn.Module, *, with_tensors: bool = True) -> nn.Module:
         if isinstance(value, Tensor) and value.grad_fn is not None
     }
     if not with_tensors:
-        memo |= {id(tensor): tensor for tensor in _tensors(module)}
+        memo |= {id(tensor): tensor for tensor in tensors_of(module).values()}
     return copy.deepcopy(module, memo)
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers, by a name for each place: weights that two layers share have two, and
+    a layer that occurs twice has one. With two, torch's `functional_call` would not restore it."""
+    return {
+        f"{prefix}.{name}" if prefix else name: tensor
+        for prefix, part in module.named_modules()
+        for name, tensor in (
+            *part.named_parameters(recurse=False, remove_duplicate=False),
+            *part.named_buffers(recurse=False, remove_duplicate=False),
+        )
+    }
 
 
 def _own_copy(module: nn.Module) -> nn.Module:
@@ -194,10 +209,11 @@ def _outputs(module: nn.Module, x: Tensor) -> tuple[Any, bool]:
 
 
 def _called(module: nn.Module, x: Tensor) -> Any:
-    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    given, x_given = {name: tensor.detach().clone() for name, tensor in tensors.items()}, x.clone()
+    tensors = tensors_of(module)
+    clones = {id(tensor): tensor.detach().clone() for tensor in tensors.values()}
+    given, x_given = {name: clones[id(tensor)] for name, tensor in tensors.items()}, x.clone()
     try:
-        outputs = torch.func.functional_call(module, given, (x_given,))
+        outputs = torch.func.functional_call(module, given, (x_given,), tie_weights=False)
     except DrawError as drawn:
         raise ValueError(
             f"{_RULE} {_layer_of(drawn, module)} draws anew at each call: {_REMEDY}"
@@ -208,13 +224,9 @@ def _called(module: nn.Module, x: Tensor) -> Any:
             f"{_shown(error)} from {_layer_of(error, module)}"
         ) from error
     changed = {
-        f"{_named(module, name.rpartition('.')[0])} changes its {what} at each call: {remedy}"
-        for names, what, remedy in (
-            (dict(module.named_buffers()), "buffers", _REMEDY),
-            (dict(module.named_parameters()), "weights", "take out max_norm, or the layer"),
-        )
-        for name in names
-        if not torch.equal(tensors[name], given[name])
+        f"{_named(module, name.rpartition('.')[0])} {_CHANGES[isinstance(tensor, nn.Parameter)]}"
+        for name, tensor in tensors.items()
+        if not torch.equal(tensor, given[name])
     }
     if changed:
         raise ValueError(f"{_RULE} {'; '.join(sorted(changed))}")

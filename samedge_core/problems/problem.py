@@ -21,7 +21,7 @@ from samedge_core.problems.derivatives import check_derivatives
 from samedge_core.problems.draws import DrawingFrom
 from samedge_core.problems.explicit_network import ExplicitNetwork
 from samedge_core.problems.explicit_operator import ExplicitOperator
-from samedge_core.problems.own_modules import OwnModule, copied, take_module
+from samedge_core.problems.own_modules import OwnModule, copied, take_module, tensors_of
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -153,9 +153,8 @@ def _own_problem(own: OwnModule) -> ModuleProblem:
 
 
 def _check_own(own: OwnModule) -> None:
-    """Check the derivatives on the first examples, by differences in float64 where that works: there
-    they are exact enough to judge by. In the module's own precision, other kernels may be at work.
-    """
+    """Check the derivatives on the first examples: by differences in float64, exact enough to judge
+    by, where that works; and without them in the module's own precision, for its other kernels."""
     own = own.part(CHECKED)
     problem = _own_problem(own)
     exact = own.double() if problem.dtype != torch.float64 else None
@@ -202,14 +201,15 @@ class ModuleProblem(Problem):
                 for a loss that is a mean over examples. None takes them all at once.
             evaluated: `evaluate` takes the first so many examples only.
         """
-        named = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        trained = [p for p in module.parameters() if p.requires_grad]
+        number, places = {id(p): i for i, p in enumerate(trained)}, tensors_of(module).items()
         self._module = module
         self._idle: deque[nn.Module] = deque()  # copies that no call uses at present
-        fixed = (*module.named_parameters(), *module.named_buffers())
-        self._fixed = {name: value.detach() for name, value in fixed if name not in named}
+        self._places = {name: number[id(t)] for name, t in places if id(t) in number}
+        self._fixed = {name: t.detach() for name, t in places if id(t) not in number}
         self._initialise = initialise
-        self._shapes = {name: p.shape for name, p in named.items()}
-        self._sizes = [p.numel() for p in named.values()]
+        self._shapes = [p.shape for p in trained]
+        self._sizes = [p.numel() for p in trained]
         self._own_weights = _flatten(module)
         self.size = sum(self._sizes)
         self.dtype = self._own_weights.dtype
@@ -244,18 +244,16 @@ class ModuleProblem(Problem):
     def predict(self, w: Tensor, x: Tensor) -> Tensor:
         """The module's outputs (n, outputs) at weights w (P,)."""
         # one split (not P slices) keeps the backward pass a single concatenation
-        parts = w.split(self._sizes)
-        views = {
-            name: part.view(shape)
-            for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
-        }
+        parts = zip(w.split(self._sizes), self._shapes, strict=True)
+        views = [part.view(shape) for part, shape in parts]
+        tensors = {name: views[i] for name, i in self._places.items()} | self._fixed
         try:
             module = self._idle.pop()
         except IndexError:  # so many threads call at once for the first time
             module = copied(self._module, with_tensors=False)
         try:
             with PlainAttention() if self.attention else nullcontext():
-                return torch.func.functional_call(module, {**views, **self._fixed}, (x,))
+                return torch.func.functional_call(module, tensors, (x,), tie_weights=False)
         finally:
             self._idle.append(module)
 
