@@ -7,16 +7,26 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from samedge_core.curvature.differentiation import leaf, recording, with_plain_attention
+from samedge_core.curvature.operator import HessianOperator
+
+ALLOWED = {torch.float32: 1e-2, torch.float64: 1e-4}  # of rounding, also within layers in float32
+
 
 def dense_hessian(loss: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
     """Return the Hessian of `loss` at w as a symmetric matrix (P, P), in w's dtype on its device.
 
     A second route (`torch.func`, forward over reverse) to what `HessianOperator` computes, so that
-    each checks the other.
+    each checks the other. Of some layers, LayerNorm among them, `torch.func` gives one that is not
+    symmetric; then it is made of that operator's products.
 
     Args:
         loss: a function of a vector (P,) with a scalar value, differentiable twice.
         w: where, (P,); not changed.
+
+    Raises:
+        ValueError: the products are not symmetric either: the second derivative of a layer is wrong
+            in torch.
 
     Cost: P products of 2 to 3 gradients each, taken at once; some P times a gradient's memory.
 
@@ -26,5 +36,18 @@ def dense_hessian(loss: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
     tensor([[6., 2.],
             [2., 0.]])
     """
-    hessian = torch.func.hessian(loss)(w.detach())
+    with recording():
+        hessian = torch.func.hessian(with_plain_attention(loss))(leaf(w).detach())
+        if _asymmetry(hessian) > ALLOWED[w.dtype]:
+            operator, units = HessianOperator(loss, w), torch.eye(len(w)).to(w)
+            hessian = torch.stack([operator.matvec(unit) for unit in units])
+        if (off := _asymmetry(hessian)) > ALLOWED[w.dtype]:
+            raise ValueError(
+                f"the Hessian must be symmetric, but torch's is off by {off:.2g} of its norm: the "
+                "second derivative of a part of the loss, such as weight_norm, is wrong"
+            )
     return (hessian + hessian.T) / 2
+
+
+def _asymmetry(hessian: Tensor) -> float:
+    return float((hessian - hessian.T).norm() / hessian.norm())  # NaN where it is not finite

@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from samedge_core.curvature.differentiation import leaf, recording, with_plain_attention
+
 RETAINED = 24  # graphs kept at once; the products of further terms build theirs anew
 
 
@@ -29,7 +31,8 @@ class HessianOperator:
     """H = Hessian of `loss` at w, as a linear map; never formed.
 
     Building it costs about 1.15 gradients and yields the gradient that the optimiser needs anyway;
-    each product then costs 1.2 to 2 gradients (reverse over reverse on the same graph).
+    each product then costs 1.2 to 2 gradients (reverse over reverse on the same graph). All is
+    recorded also inside `torch.no_grad()` and `torch.inference_mode()`. Threads may share it.
 
     Attributes:
         value: L(w), a scalar tensor.
@@ -55,33 +58,38 @@ class HessianOperator:
 
         Args:
             loss: a function of w (P,) with a scalar value, or several whose sum is the loss: the
-                data in chunks. It must be differentiable twice.
+                data in chunks. It must be differentiable twice; the attention of one function is
+                computed by matrix products, as torch's fused kernels are not.
             w: where, (P,); not changed. Everything is computed in its dtype, on its device.
             retained: the graphs of so many functions are kept, so that memory does not grow with
                 the data; the products of the others cost a gradient more.
 
         Raises:
             TypeError: w, or what `loss` returns, is no tensor.
-            ValueError: w is no vector of P >= 1 real numbers, or `loss` returns no scalar.
+            ValueError: w is no vector of P >= 1 numbers in float32 or float64, or `loss` returns no
+                scalar.
         """
         if not isinstance(w, Tensor):
             raise TypeError(f"w must be a torch.Tensor of shape (P,), got {type(w).__name__}")
+        kind = str(w.dtype).removeprefix("torch.")
         if w.dim() != 1 or not w.is_floating_point() or not len(w):
-            kind = str(w.dtype).removeprefix("torch.")
             raise ValueError(
                 f"w must have shape (P,) and a floating-point type, got {tuple(w.shape)} of {kind}"
             )
-        terms = [loss] if callable(loss) else list(loss)
-        self._w = w.detach().requires_grad_()
+        if w.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"w must be float32 or float64, got {kind}: call w.float() first")
+        terms = [with_plain_attention(loss)] if callable(loss) else list(loss)
         self._graphs: list[Tensor] = []  # gradients of the first terms, each with its graph
         self._rebuilt = terms[retained:]
-        self.value, self.g = w.new_zeros(()), torch.zeros_like(w).detach()
-        for number, term in enumerate(terms):
-            value, g = self._differentiate(term)
-            self.value = self.value + value
-            self.g = self.g + g.detach()
-            if number < retained:
-                self._graphs.append(g)
+        with recording():
+            self._w = leaf(w)
+            self.value, self.g = w.new_zeros(()), torch.zeros_like(w).detach()
+            for number, term in enumerate(terms):
+                value, g = self._differentiate(term)
+                self.value = self.value + value
+                self.g = self.g + g.detach()
+                if number < retained:
+                    self._graphs.append(g)
         self.size = self._w.numel()
         self.dtype = self._w.dtype
         self.device = self._w.device
@@ -90,6 +98,10 @@ class HessianOperator:
     def matvec(self, v: Tensor) -> Tensor:
         """H v, shape (P,), for v of shape (P,), w's dtype and device."""
         self.products += 1
+        with recording():
+            return self._sum_of_products(v.detach())
+
+    def _sum_of_products(self, v: Tensor) -> Tensor:
         product = torch.zeros_like(v)
         for g in self._graphs:
             product = product + self._product(g, v, retain=True)
@@ -105,9 +117,20 @@ class HessianOperator:
         if value.ndim != 0:
             raise ValueError(f"loss must return a scalar, got shape {tuple(value.shape)}")
         if not value.requires_grad:  # a loss that does not depend on w
+            self._check_constant(term, value)
             return value, torch.zeros_like(self._w).detach()
         (g,) = torch.autograd.grad(value, self._w, create_graph=True, materialize_grads=True)
         return value.detach(), g
+
+    def _check_constant(self, term: Callable[[Tensor], Tensor], value: Tensor) -> None:
+        w = self._w.detach()
+        other = term(w + 0.01 * w.abs().clamp(min=1))
+        if value.isfinite() and other.isfinite() and other != value:
+            raise ValueError(
+                f"loss changes with w ({float(value):.6g}, {float(other):.6g} nearby), but torch "
+                "has recorded no derivative: compute it from w by torch alone, without .detach(), "
+                ".item(), .numpy() or torch.no_grad()"
+            )
 
     def _product(self, g: Tensor, v: Tensor, *, retain: bool) -> Tensor:
         # a loss linear in w has a gradient without a graph: its Hessian is zero

@@ -73,7 +73,8 @@ class ExplicitNetwork:
         # neither tied nor computed from others
         weighted = [part for part in module if type(part) in (nn.Linear, nn.Conv2d)]
         own = [p for part in weighted for p in (part.weight, part.bias)]
-        if [id(p) for p in own] != [id(p) for p in module.parameters()]:
+        trained = [id(p) for p in module.parameters() if p.requires_grad]
+        if [id(p) for p in own] != trained:
             return None
         network = cls(layers, str(loss))
         return network if network._fits(data, str(loss), next(module.parameters()).dtype) else None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -12,11 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from samedge_core.curvature.differentiation import PlainAttention, leaf, recording
 from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.problems.batches import Batch, Batches
+from samedge_core.problems.derivatives import check_derivatives
+from samedge_core.problems.draws import DrawingFrom
 from samedge_core.problems.explicit_network import ExplicitNetwork
 from samedge_core.problems.explicit_operator import ExplicitOperator
-from samedge_core.problems.own_modules import check_module
+from samedge_core.problems.own_modules import OwnModule, copied, take_module, tensors_of
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -30,6 +35,7 @@ class Evaluation(NamedTuple):
 
 CPU = torch.device("cpu")
 UNKNOWN = Evaluation(math.nan, math.nan)
+CHECKED = 64  # examples; the fewer, the fewer kinks lie in the way of a difference
 
 
 class Problem(ABC):
@@ -97,13 +103,14 @@ class Problem(ABC):
 
     def loss_and_gradient(self, w: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
         """L(w) and grad L(w), without keeping a graph."""
-        w = w.detach().requires_grad_()
-        total, gradient = w.new_zeros(()), torch.zeros_like(w).detach()
-        for term in self.terms(batch):
-            loss = term(w)
-            total = total + loss.detach()
-            gradient = gradient + torch.autograd.grad(loss, w)[0]
-        return total, gradient
+        with recording():
+            w = leaf(w)
+            total, gradient = w.new_zeros(()), torch.zeros_like(w).detach()
+            for term in self.terms(batch):
+                loss = term(w)
+                total = total + loss.detach()
+                gradient = gradient + torch.autograd.grad(loss, w)[0]
+            return total, gradient
 
     @staticmethod
     def from_module(
@@ -112,28 +119,65 @@ class Problem(ABC):
         """Return any torch module as a Problem, whose `init` gives the module's own weights.
 
         Args:
-            module: its parameters, in order, make up w; left unchanged. Layers that draw at random
-                or keep count of their calls (dropout, batch norm) must be in evaluation mode.
+            module: its parameters that require a gradient, in order, make up w. Layers that draw at
+                random or keep count of their calls (dropout, batch norm) must be in evaluation
+                mode.
             x, y: inputs (n, ...) and targets: classes as integers, (n,) or (n, time), or values
                 (n, outputs).
             loss: "mse", "half-mse", "cross-entropy", or a function of (outputs, y).
 
-        Cost: two forward passes over x, to check that equal weights give equal outputs.
+        All are copied, and nothing of the caller is changed, then or later. Threads may share the
+        problem.
+
+        Cost: two forward passes over x, and some ten gradients of CHECKED examples: equal weights
+        must give equal outputs, and torch's derivatives must be those of the loss.
 
         Raises:
-            TypeError: x or y is no tensor.
-            ValueError: no parameters, mixed dtypes, a layer as above in training mode, lengths
-                that differ, values that are not finite, classes without an output, an unknown
-                loss; the message shows the value.
+            TypeError: x or y is no tensor, or the outputs are none and `loss` is a name.
+            ValueError: anything else that can't be trained: no parameters that require a gradient,
+                mixed dtypes, a layer as above in training mode or without a second derivative,
+                lengths that differ, values that are not finite, classes without an output, an
+                unknown loss; the message shows the value.
         """
-        check_module(module, x, y, loss)
-        if isinstance(loss, str) and not y.is_floating_point():
-            y = y.long()  # all that torch's losses take
-        return ModuleProblem(module, x, y, loss)
+        with recording():
+            own = take_module(module, x, y, loss)
+            problem = _own_problem(own)
+            _check_own(own)
+        return problem
+
+
+def _own_problem(own: OwnModule) -> ModuleProblem:
+    problem = ModuleProblem(own.module, own.x, own.y, own.loss)
+    problem.classes, problem.attention = own.classes, own.attention
+    return problem
+
+
+def _check_own(own: OwnModule) -> None:
+    """Check the derivatives on the first examples: by differences in float64, exact enough to judge
+    by, where that works; and without them in the module's own precision, for its other kernels."""
+    own = own.part(CHECKED)
+    problem = _own_problem(own)
+    exact = own.double() if problem.dtype != torch.float64 else None
+    if exact:
+        _check_problem(_own_problem(exact))
+    _check_problem(problem, differences=exact is None)
+
+
+def _check_problem(problem: ModuleProblem, *, differences: bool = True) -> None:
+    w = problem.init(seed=0)
+    check_derivatives(lambda w: problem.loss(w, None), w, differences=differences)
 
 
 class ModuleProblem(Problem):
-    """A torch module, its data and a loss; the module's tensors are views into w."""
+    """A torch module, its data and a loss; in a call, the module's parameters are views into w.
+
+    Each call takes a copy of the module of its own, so that threads may share the problem.
+
+    Attributes:
+        attention: whether the module computes attention by torch's own functions.
+    """
+
+    attention = False
 
     def __init__(
         self,
@@ -149,6 +193,7 @@ class ModuleProblem(Problem):
     ) -> None:
         """
         Args:
+            module: those of its parameters that require a gradient make up w.
             initialise: draws fresh weights for `init(seed=)`; without it, `init` gives the weights
                 that the module came with, whatever the seed.
             held_out: examples that no step sees.
@@ -156,16 +201,20 @@ class ModuleProblem(Problem):
                 for a loss that is a mean over examples. None takes them all at once.
             evaluated: `evaluate` takes the first so many examples only.
         """
-        named = dict(module.named_parameters())
+        trained = [p for p in module.parameters() if p.requires_grad]
+        number, places = {id(p): i for i, p in enumerate(trained)}, tensors_of(module).items()
         self._module = module
-        self._buffers = dict(module.named_buffers())
+        self._idle: deque[nn.Module] = deque()  # copies that no call uses at present
+        self._places = {name: number[id(t)] for name, t in places if id(t) in number}
+        self._fixed = {name: t.detach() for name, t in places if id(t) not in number}
         self._initialise = initialise
-        self._shapes = {name: p.shape for name, p in named.items()}
-        self._sizes = [p.numel() for p in named.values()]
+        self._shapes = [p.shape for p in trained]
+        self._sizes = [p.numel() for p in trained]
         self._own_weights = _flatten(module)
         self.size = sum(self._sizes)
         self.dtype = self._own_weights.dtype
-        self.classes = 0 if y.is_floating_point() else int(y.max()) + 1
+        self.device = self._own_weights.device
+        self.classes = 0 if y.is_floating_point() or y.is_complex() else int(y.max()) + 1
         self._loss = _loss_function(loss, y)
         self._data = self._cast(Batch(x, y))
         self._held_out = self._cast(held_out) if held_out and len(held_out.x) else None
@@ -180,28 +229,33 @@ class ModuleProblem(Problem):
         self.device = device
         self._data = _moved(self._data, device)
         self._held_out = self._held_out and _moved(self._held_out, device)
-        self._buffers = {name: buffer.to(device) for name, buffer in self._buffers.items()}
+        self._fixed = {name: value.to(device) for name, value in self._fixed.items()}
         return self
 
     def init(self, *, seed: int) -> Tensor:
         if self._initialise is None:
             return self._own_weights.to(self.device, copy=True)
-        # torch's initialisers read the global generator; fork it, so that it does not move.
-        # The module stays in main memory, so that a seed gives the same weights on every device.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._initialise(self._module)
-        return _flatten(self._module).to(self.device)
+        # in main memory, so that a seed gives the same weights on every device
+        module = copied(self._module)
+        with DrawingFrom(torch.Generator().manual_seed(seed)):
+            self._initialise(module)
+        return _flatten(module).to(self.device)
 
     def predict(self, w: Tensor, x: Tensor) -> Tensor:
         """The module's outputs (n, outputs) at weights w (P,)."""
         # one split (not P slices) keeps the backward pass a single concatenation
-        parts = w.split(self._sizes)
-        views = {
-            name: part.view(shape)
-            for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
-        }
-        return torch.func.functional_call(self._module, {**views, **self._buffers}, (x,))
+        parts = zip(w.split(self._sizes), self._shapes, strict=True)
+        views = [part.view(shape) for part, shape in parts]
+        tensors = {name: views[i] for name, i in self._places.items()} | self._fixed
+        try:
+            module = self._idle.pop()
+        except IndexError:  # so many threads call at once for the first time
+            module = copied(self._module, with_tensors=False)
+        try:
+            with PlainAttention() if self.attention else nullcontext():
+                return torch.func.functional_call(module, tensors, (x,), tie_weights=False)
+        finally:
+            self._idle.append(module)
 
     def loss(self, w: Tensor, batch: Batch | None) -> Tensor:
         x, y = batch or self._data
@@ -270,7 +324,7 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
 
 
 def _flatten(module: nn.Module) -> Tensor:
-    return torch.cat([p.detach().reshape(-1) for p in module.parameters()])
+    return torch.cat([p.detach().reshape(-1) for p in module.parameters() if p.requires_grad])
 
 
 def _loss_function(loss: str | LossFunction, y: Tensor) -> LossFunction:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from samedge_core.curvature import kernels
+from samedge_core.curvature.differentiation import recording
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.fields import ConfigError
 from samedge_core.problems.explicit_operator import ExplicitOperator
@@ -151,6 +152,7 @@ def _intervene(state: TrainState, change: Mapping[str, Any]) -> Intervention | N
     return made
 
 
+@recording()
 def _advance(
     config: RunConfig, problem: Problem, state: TrainState
 ) -> tuple[Measurement, Stop | None]:

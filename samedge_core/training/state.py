@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from samedge_core.curvature.differentiation import recording
 from samedge_core.curvature.plain_tracker import PlainTracker
 from samedge_core.curvature.tracker import SharpnessTracker
 from samedge_core.problems.batches import Batch, Batches
@@ -45,6 +46,7 @@ class TrainState:
     first_grad_norm: float | None = None
 
     @classmethod
+    @recording()
     def initial(cls, config: RunConfig, problem: Problem) -> TrainState:
         """Return step 0 of a run; weights, batches and tracker have independent seeds."""
         w = problem.init(seed=config.seed)
