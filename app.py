@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from pages.parts import markdown, server
+from pages.parts import server
 from pages.parts.components.live import Cursor, View, cursor_step, live_charts
 from pages.parts.frame import fragments, keys, navigation, ticks
+from pages.parts.frame.parts import part
 from pages.parts.lab import branches, controls, inspection, presets, session, share
+from pages.parts.markdown import brief
 from pages.parts.paper import downloading
 from pages.parts.paper.downloading import downloads
 from pages.parts.views import feed, formula, numbers, status
@@ -49,38 +51,49 @@ def main() -> None:
     ticks.begin()
     gone = session.attach()
     if presets.KEY not in st.session_state:
-        presets.first()
+        with part("What the address names"):
+            presets.first()
     elif st.session_state.pop("adopt", False) and (shown := session.glances()):
         controls.load(session.lead(shown).in_force)
     if not navigation.embedded():
         _sidebar()
-    config, complaint = _config()
+    config, complaint = None, ""
+    with part("The settings as entered"):
+        config, complaint = _config()
     # read once: the buttons and what the fragment compares with must show the same state
     views = session.glances()
     _head(config, views)
     # messages come and go in a container of their own: what changes its place on the page is
     # mounted anew, and the charts would lose their zoom
-    with st.container():
+    with st.container(), part("A note"):
         _notes(config, complaint, views, gone)
-    view = _chart_options()
+    view = View()
+    with part("The bar above the charts"):
+        view = _chart_options()
     seen = _Seen.of(views)
     every = seen.every if views else None
-    fragments.draw(_live, view, config.rule if config else "sam", seen, every=every)
+    rule = config.rule if config else "sam"
+    fragments.draw(_live, view, rule, seen, every=every, name="The live part of the page")
     if not navigation.embedded():
         _further(config, views, seen.cursor)
 
 
 def _further(config: RunConfig | None, views: list[RunView], cursor: int | None) -> None:
     """What most readers do not need at once."""
-    inspection.draw(views, cursor, ticks.BRISK)
-    share.draw(config, views)
-    with st.expander("Numbers", icon=":material/table:", on_change="rerun", key="numbers") as box:
+    with part("The closer look at a step"):
+        inspection.draw(views, cursor, ticks.BRISK)
+    with part("Share and export"):
+        share.draw(config, views)
+    with (
+        part("The numbers"),
+        st.expander("Numbers", icon=":material/table:", on_change="rerun", key="numbers") as box,
+    ):
         if box.open:
             numbers.show(session.glances())
 
 
 def _sidebar() -> None:
-    with st.sidebar:
+    with st.sidebar, part("The controls"):
         controls.draw(_live_changed, comparison=session.comparison())
         st.select_slider(
             "Speed limit (steps/s)",
@@ -118,7 +131,8 @@ def _pace_changed() -> None:
 def _head(config: RunConfig | None, views: list[RunView]) -> None:
     """Preset picker with what to see, and the buttons; the buttons alone in a frame."""
     if not navigation.embedded():
-        presets.draw(config, views)
+        with part("The presets"):
+            presets.draw(config, views)
     action = session.primary(config, views)
     blocked = config is None
     icons = {"Start": "play_arrow", "Pause": "pause", "Resume": "play_arrow"}
@@ -152,8 +166,9 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
             args=(config,),
             help="Back to the same initial weights, with the settings as they are now. Key: r",
         )
-        for name in COMPARISONS:
-            _comparison_button(name, config)
+        with part("Runs side by side"):
+            for name in COMPARISONS:
+                _comparison_button(name, config)
     keys.bind(r="reset")
 
 
@@ -176,7 +191,7 @@ def _comparison_button(name: str, config: RunConfig | None) -> None:
 def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone: list[str]) -> None:
     if gone:
         st.warning(
-            f"The run {markdown.plain(', '.join(gone))} is not on this server: it was deleted, or "
+            f"The run {', '.join(map(brief, gone))} is not on this server: it was deleted, or "
             "recorded elsewhere. Press Start for a new one."
         )
     if notice := st.session_state.pop("notice", None):
@@ -184,6 +199,8 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
     share.note()
     branches.draw_ways_back(views)
     if config is None:
+        if not complaint:
+            return  # what failed has said so in its place
         st.error(f"A setting can't be used: {complaint}. What runs goes on unchanged.")
         return
     data = config.spec.data
@@ -284,23 +301,25 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
         st.rerun()
     called = names(views)
     with st.container():  # keeps the charts in their place, however many lines there are
-        status.show(views, called)
+        with part("The status of the runs"):
+            status.show(views, called)
         if not views:
             st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
-        formula.show(views, rule, session.lead(views) if views else None)
-    updates = [
-        feed.update(item, name, now.cursor) for item, name in zip(views, called, strict=True)
-    ]
-    live_charts(
-        [*updates, *feed.abandoned(views, CHARTS)],
-        view,
-        key=CHARTS,
-        on_resync=lambda: feed.forget_sent(CHARTS),
-        on_cursor=_moved,
-        cursor=now.placed,
-    )
+        with part("The formula"):
+            formula.show(views, rule, session.lead(views) if views else None)
+    updates = feed.updates(views, called, CHARTS, now.cursor)
+    with part("The charts"):
+        live_charts(
+            updates,
+            view,
+            key=CHARTS,
+            on_resync=lambda: feed.forget_sent(CHARTS),
+            on_cursor=_moved,
+            cursor=now.placed,
+        )
     # here, drawn at every tick: a busy server can lose an element, and the next tick brings it back
-    branches.draw(views, now.cursor)
+    with part("The way on from a step"):
+        branches.draw(views, now.cursor)
 
 
 def _behind(views: list[RunView]) -> bool:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from pages.parts.components.live import View, live_charts
 from pages.parts.frame import fragments, navigation, ticks
+from pages.parts.frame.parts import part
 from pages.parts.lab import session
 from pages.parts.lessons import reading, runs
 from pages.parts.lessons.runs import Watched
@@ -33,15 +34,16 @@ def main() -> None:
     lesson = runs.attach()
     watched = runs.look(lesson)
     runs.link(lesson)
-    reading.draw_choice()
+    with part("The choice of a lesson"):
+        reading.draw_choice()
     if notice := st.session_state.pop("notice", None):
         st.warning(notice)
     left, right = st.columns([2, 3], gap="medium")
-    with left:
+    with left, part("The lesson"):
         reading.draw(lesson, watched)
     with right:
         every = ticks.seconds(watched.views) if watched.active else None
-        fragments.draw(_watch, lesson, _state(watched), every=every)
+        fragments.draw(_watch, lesson, _state(watched), every=every, name="What is watched")
 
 
 def _state(watched: Watched) -> list[tuple[str, Phase, bool]]:
@@ -59,20 +61,22 @@ def _watch(lesson: Lesson, drawn_for: list[tuple[str, Phase, bool]]) -> None:
     called = names(views)
     with st.container():  # keeps the charts in their place, however many lines there are
         for view, name in zip(views, called, strict=True):
-            progress.show(view, name)
-            if view.stop and not watched.finished:
-                what = f"{name} {view.stop.what}.".lstrip()
-                st.warning(plain(what[:1].upper() + what[1:]))
-        with st.container(key="lessons-formula"):
+            with part(f"The progress of {name or 'this run'}"):
+                progress.show(view, name)
+                if view.stop and not watched.finished:
+                    what = f"{name} {view.stop.what}.".lstrip()
+                    st.warning(plain(what[:1].upper() + what[1:]))
+        with st.container(key="lessons-formula"), part("The formula"):
             formula.show(views[-1:], lesson.replays(lesson.knob.default)[-1].config.rule)
-    updates = [feed.update(view, name) for view, name in zip(views, called, strict=True)]
-    live_charts(
-        updates,
-        View(log_y=lesson.log_y),
-        key=charts,
-        charts="lesson",
-        on_resync=lambda: feed.forget_sent(charts),
-    )
+    updates = feed.updates(views, called, charts)
+    with part("The charts"):
+        live_charts(
+            updates,
+            View(log_y=lesson.log_y),
+            key=charts,
+            charts="lesson",
+            on_resync=lambda: feed.forget_sent(charts),
+        )
 
 
 main()

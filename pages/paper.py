@@ -3,7 +3,8 @@
 import streamlit as st
 
 from pages.parts.components.live import View, live_charts
-from pages.parts.frame import navigation
+from pages.parts.frame import fragments, navigation
+from pages.parts.frame.parts import part
 from pages.parts.paper import cards, runs, table
 from pages.parts.paper.downloading import downloads
 from pages.parts.views import feed, formula
@@ -42,7 +43,7 @@ def main() -> None:
     if notice := st.session_state.pop("notice", None):
         st.warning(notice)
     busy = _busy(runs.look())
-    st.fragment(_body, run_every=POLL_SECONDS if busy else None)(busy)
+    fragments.draw(_body, busy, every=POLL_SECONDS if busy else None, name="What follows the runs")
 
 
 def _busy(watched: list[runs.Watched]) -> bool:
@@ -53,14 +54,31 @@ def _busy(watched: list[runs.Watched]) -> bool:
 
 def _body(busy: bool) -> None:
     """All that follows the runs, drawn anew at every tick; `busy` is what the ticks were set by."""
-    runs.start_waiting()
+    with part("The start of what waited for its data"):
+        runs.start_waiting()
     watched = runs.look()
     if _busy(watched) != busy:
         st.rerun()  # to tick, or not to
     for column, task in zip(st.columns(len(TASKS)), TASKS.values(), strict=True):
-        with column:
+        with column, part(f"The card of {task.title}"):
             cards.draw(task, [one for one in watched if one.entry.task == task.name])
-    chosen = _choice([one.entry for one in watched])
+    with part("The figures"):
+        _figures(_choice([one.entry for one in watched]))
+    st.markdown(
+        f"**Summary.** The edge phase begins where sharpness / edge first reaches {EDGE_PHASE:g} "
+        "and lasts to the end; the deviation is the median of |sharpness/edge − 1| over its "
+        "measured steps, the alignments are medians over it. A ratio near 1 alone proves nothing: "
+        "look at the loss and the accuracy too."
+    )
+    with part("The table"):
+        if watched:
+            table.show(watched)
+        else:
+            st.caption("A row for each run, as soon as there is one.")
+
+
+def _figures(chosen: runs.Entry | None) -> None:
+    """The paper's figures, of one run."""
     with st.container():
         views = feed.poll([chosen.run_id] if chosen else [], CHARTS)
         formula.show(views, "sam")
@@ -71,16 +89,6 @@ def _body(busy: bool) -> None:
         charts="paper",
         on_resync=lambda: feed.forget_sent(CHARTS),
     )
-    st.markdown(
-        f"**Summary.** The edge phase begins where sharpness / edge first reaches {EDGE_PHASE:g} "
-        "and lasts to the end; the deviation is the median of |sharpness/edge − 1| over its "
-        "measured steps, the alignments are medians over it. A ratio near 1 alone proves nothing: "
-        "look at the loss and the accuracy too."
-    )
-    if watched:
-        table.show(watched)
-    else:
-        st.caption("A row for each run, as soon as there is one.")
 
 
 def _choice(entries: list[runs.Entry]) -> runs.Entry | None:

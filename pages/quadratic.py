@@ -6,7 +6,8 @@ import streamlit as st
 
 from pages.parts.components import figures
 from pages.parts.components.sliders import sliders
-from pages.parts.frame import navigation
+from pages.parts.frame import fragments, navigation
+from pages.parts.frame.parts import part
 from pages.parts.markdown import plain
 from pages.parts.quadratic import (
     derivation,
@@ -44,8 +45,9 @@ def main() -> None:
     if values["large"]:
         st.html("<style>html { font-size: 20px; }</style>")
     preset = preset_of(values)
-    _head(values, preset)
-    st.fragment(_body)(preset)
+    with part("The head of the page"):
+        _head(values, preset)
+    fragments.draw(_body, preset, name="The picture")
 
 
 def _body(preset: str | None) -> None:
@@ -54,29 +56,37 @@ def _body(preset: str | None) -> None:
     if state.settled() and preset_of(values) != preset:
         st.rerun()  # the head stands outside of this fragment and must follow
     font = figures.FONT_LARGE if values["large"] else figures.FONT
-    sliders(
-        [FIELDS[name] for name in SLIDERS[values["part"]]],
-        values,
-        key=state.SLIDERS_KEY,
-        on_move=state.change,
-        font=font,
-    )
-    part = values["part"]
-    runs = SIMULATED[part].runs(values) if part in SIMULATED else {}
-    with st.container():  # sentences come and go in here, so that the figures keep their place
+    with part("The sliders"):
+        sliders(
+            [FIELDS[name] for name in SLIDERS[values["part"]]],
+            values,
+            key=state.SLIDERS_KEY,
+            on_move=state.change,
+            font=font,
+        )
+    scene = values["part"]
+    runs = SIMULATED[scene].runs(values) if scene in SIMULATED else {}
+    # sentences come and go in here, so that the figures keep their place
+    with st.container(), part("The remarks"):
         for remark in remarks(values, runs):
             st.markdown(f":orange-badge[:material/lightbulb:] {remark}")
-    scrub = None
-    if part == "map":
+    with part("The figures"):
+        _figures(values, runs, font)
+    if scene == "derivation":
+        with part("The derivation"):
+            _derivation(values, runs)
+
+
+def _figures(values: Values, runs: draw.Descents, font: int) -> None:
+    scene, scrub = values["part"], None
+    if scene == "map":
         _map_choices(values)
         shown = stability_map.figures(values)
-    elif part == "derivation":
+    elif scene == "derivation":
         shown = derivation.figures(values)
     else:
-        shown, scrub = DESCENTS[part].figures(values, runs), draw.scrub(runs)
-    figures.figures(shown, scene=part, key=FIGURES_KEY, scrub=scrub, font=font, on_click=_clicked)
-    if part == "derivation":
-        _derivation(values, runs)
+        shown, scrub = DESCENTS[scene].figures(values, runs), draw.scrub(runs)
+    figures.figures(shown, scene=scene, key=FIGURES_KEY, scrub=scrub, font=font, on_click=_clicked)
 
 
 def _head(values: Values, preset: str | None) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.parts.frame import navigation
+from pages.parts.frame import fragments, navigation
+from pages.parts.frame.parts import part
 from pages.parts.lab import session
 from pages.parts.runs import (
     actions,
@@ -40,9 +41,10 @@ def main() -> None:
     selection.attach()
     if run := st.session_state.pop(table.OPEN, None):
         session.go([run])
-    storage.show_damage()
+    with part("What is damaged"):
+        storage.show_damage()
     busy = st.session_state.get(BUSY, False)
-    st.fragment(_body, run_every=POLL_SECONDS if busy else None)(busy)
+    fragments.draw(_body, busy, every=POLL_SECONDS if busy else None, name="The list of runs")
 
 
 def _body(busy: bool) -> None:
@@ -50,30 +52,34 @@ def _body(busy: bool) -> None:
     if table.OPEN in st.session_state:
         st.rerun()  # pages are switched by the whole script
     if not navigation.embedded():
-        with st.container():
+        with st.container(), part("The waiting and unattended runs"):
             at_work.draw()
     if not source.opened().find(Query(removed=True, limit=0)).total:
         _nothing_yet()
         return
-    listing = _find()
-    chosen = selection.entries()
+    listing, chosen = Listing((), 0), []
+    with part("The search"):
+        listing = _find()
+    with part("The selection"):
+        chosen = selection.entries()
     alive = any(entry.status == "recording" for entry in (*listing.entries, *chosen))
     st.session_state[BUSY] = alive or bool(at_work.runs())
     if st.session_state[BUSY] != busy:
         st.rerun()  # to tick, or not to
     # lines come and go in containers, so that what is below keeps its place and its zoom
-    with st.container():
+    with st.container(), part("The table"):
         _list(listing)
-    with st.container():
+    with st.container(), part("What can be done with the selected runs"):
         if not navigation.embedded():
             if chosen:
                 actions.draw(chosen)
             deleting.draw()
-    with st.container():
+    with st.container(), part("What can be done with the selected run"):
         if len(chosen) == 1 and not navigation.embedded():
             _about(chosen[0])
-    if chosen:
-        _compare(chosen)
+    with part("The comparison"):
+        if chosen:
+            _compare(chosen)
 
 
 def _nothing_yet() -> None:
@@ -98,7 +104,8 @@ def _list(listing: Listing) -> None:
         st.info("No run is like this: change the search or the filters.")
     with st.container(horizontal=True, vertical_alignment="center"):
         filters.draw_pages(listing.total)
-        storage.show_use()
+        with part("The use of the storage"):
+            storage.show_use()
     if not selection.ids():
         st.markdown(
             ":gray[Tick runs to compare, tag, repeat or delete them; Shift ticks all in between.]"
@@ -120,13 +127,16 @@ def _compare(chosen: Sequence[Entry]) -> None:
     if not runs:
         st.info("There is nothing to draw: the rows of these runs were removed by the quota.")
         return
-    overlay.draw(runs, len(chosen))
-    st.markdown("##### What differs")
-    differences.draw(runs)
-    relatives = family.relatives(chosen[-1])
-    if len(relatives) > 1:
-        st.markdown("##### Family")
-        family.draw([entry.id for entry in chosen], relatives)
+    with part("The charts"):
+        overlay.draw(runs, len(chosen))
+    with part("What differs"):
+        st.markdown("##### What differs")
+        differences.draw(runs)
+    with part("The family"):
+        relatives = family.relatives(chosen[-1])
+        if len(relatives) > 1:
+            st.markdown("##### Family")
+            family.draw([entry.id for entry in chosen], relatives)
 
 
 main()

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 import os
 import reprlib
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal["float", "int", "choice", "bool", "floats", "path"]
 LONGEST_PATH = 4096
+LONGEST_SHOWN = 200  # characters of a value in a message
+LARGEST_INT = 2**63 - 1  # what databases and arrays hold
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -119,7 +122,10 @@ class Field:
         number = self._check_float(value)
         if number != int(number):
             raise ValueError
-        return int(number)
+        exact = int(number) if isinstance(value, float) else _exact(value, number)
+        if abs(exact) > LARGEST_INT:
+            raise ValueError
+        return exact
 
     def _check_choice(self, value: Any) -> str:
         if value not in self.choices:
@@ -140,6 +146,7 @@ class Field:
             raise ValueError
         if text and not text.lower().endswith(self.suffix):
             raise ValueError
+        text.encode()  # a name that is not UTF-8 could be written into no record
         return text
 
     def _check_floats(self, value: Any) -> tuple[float, ...]:
@@ -147,6 +154,14 @@ class Field:
         if not 1 <= len(parts) <= 200:
             raise ValueError
         return tuple(self._check_float(part) for part in parts)
+
+
+def _exact(value: Any, number: float) -> int:
+    """The whole number in `value`, which is `number` to 53 bits."""
+    try:
+        return int(value)
+    except ValueError:  # a text such as "1e3"
+        return int(number)
 
 
 def _number(value: float) -> str:
@@ -158,10 +173,34 @@ _short.maxstring = _short.maxother = _short.maxlong = 60
 
 
 def abridged(value: object) -> str:
-    """`value` as a message shows it: escaped, about 60 characters at most of each text in it."""
+    """`value` as a message shows it: escaped, about 60 characters at most of each text in it, and
+    LONGEST_SHOWN in all."""
     if isinstance(value, int) and value.bit_length() > 10_000:  # Python refuses to write its digits
         return f"a whole number of {value.bit_length():,} bits"
-    return _short.repr(value)
+    text = _short.repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+
+
+_ACTING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, half characters, line ends
+_JOINERS = "\u200c\u200d"  # within words of some scripts, and within emoji
+
+
+def printable(text: str) -> str:
+    r"""`text` as it may be shown: what acts on a terminal or turns the direction of what follows is
+    written as its escape, line ends too.
+
+    >>> printable("two\nlines \x1b[31mred")
+    'two\\nlines \\x1b[31mred'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character in _JOINERS or unicodedata.category(character) not in _ACTING:
+        return character
+    return character.encode("unicode_escape").decode()
 
 
 def defaults(fields: Iterable[Field]) -> dict[str, Any]:

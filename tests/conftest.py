@@ -1,5 +1,6 @@
 """One torch thread, so that runs replay bit for bit, and property tests that repeat."""
 
+import logging
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,21 @@ def home(tmp_path_factory) -> Iterator[Path]:
         folder = tmp_path_factory.mktemp("home")
         patch.setenv("SAMEDGE_HOME", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def failures() -> Iterator[list[str]]:
+    """What has failed on pages that went on without it; a test in which any is left fails."""
+    found: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: found.append(record.getMessage())
+    loggers = [logging.getLogger(f"pages.parts.{name}") for name in ("frame.parts", "server")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    yield found
+    for logger in loggers:
+        logger.removeHandler(handler)
+    assert found == []
 
 
 @pytest.fixture(scope="session")

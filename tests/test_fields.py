@@ -4,16 +4,26 @@ import dataclasses
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samedge_core.fields import ConfigError, Field, abridged, check_all, defaults
+from samedge_core.fields import (
+    LARGEST_INT,
+    ConfigError,
+    Field,
+    abridged,
+    check_all,
+    defaults,
+    printable,
+)
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.training.config import FIELDS
+from tests.fuzz import FUZZ, taken
 
 FLOAT = Field("size", "float", 1.0, "Size", "", low=0, open_low=True, high=10)
 INT = Field("count", "int", 3, "Count", "", low=-5, high=2**53)
 CHOICE = Field("colour", "choice", "red", "Colour", "", choices=("red", "blue"))
+WHOLE = Field("whole", "int", 0, "Whole", "", low=0)
 BOOL = Field("flag", "bool", False, "Flag", "")
 FLOATS = Field("list", "floats", (1.0,), "List", "")
 FREE = Field("free", "float", 0.0, "Free", "")
@@ -170,3 +180,47 @@ def test_values_are_abridged_and_escaped_in_messages():
     for _ in range(10_000):
         nested = [nested]
     assert len(abridged(nested)) <= 60
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, LARGEST_INT, str(2**53 + 1), str(LARGEST_INT)])
+def test_whole_numbers_are_exact_in_63_bits(value):
+    assert WHOLE.check(value) == int(value)
+
+
+@pytest.mark.parametrize("value", [LARGEST_INT + 1, str(LARGEST_INT + 1), "9" * 5000, 1e19, "1e19"])
+def test_whole_numbers_beyond_63_bits_are_refused(value):
+    with pytest.raises(ConfigError, match="whole must be a whole number >= 0, got") as caught:
+        WHOLE.check(value)
+    assert len(str(caught.value)) < 120
+
+
+def test_a_path_that_is_not_utf8_is_refused():
+    # no record could be written of a run on it
+    with pytest.raises(ConfigError, match=r"path must be .*, got 'caf\\udce9.npz'"):
+        Field("path", "path", "", "", "", suffix=".npz").check("caf\udce9.npz")
+
+
+def test_what_acts_on_a_terminal_is_shown_as_its_escape():
+    acting = "a\x1b[31m\x07\n\u2028\u202eb\u2066\udce9\x9b\ufeff"
+    shown = r"a\x1b[31m\x07\n\u2028\u202eb\u2066\udce9\x9b\ufeff"
+    assert printable(acting) == shown
+    assert printable(shown) == shown
+
+
+@pytest.mark.parametrize("text", ["η = 0.5, ρ\u00a0=\u00a01", "\U0001f469\u200d\U0001f52c", "שלום"])
+def test_letters_of_any_script_stay(text):
+    assert printable(text) == text
+
+
+TEXT = st.text(st.characters())  # half characters too
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+@settings(max_examples=FUZZ, deadline=None)
+@given(st.sampled_from([*ALL_FIELDS, WHOLE]), ANYTHING)
+def test_any_value_is_taken_or_refused_in_words(field, value):
+    checked = taken(lambda: field.check(value), ConfigError)
+    assert checked is None or field.check(field.text(checked)) == checked

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core import __version__
 from samedge_core.cli import doctor, keep, look, serve, train
-from samedge_core.cli.common import EXIT_CODES, PROGRAM, Exit, UsageError, note
+from samedge_core.cli.common import EXIT_CODES, PROGRAM, Exit, Parser, UsageError, note
 from samedge_core.curvature.kernels import KernelsError
 from samedge_core.fields import ConfigError
 from samedge_core.problems.data import DataError
@@ -62,12 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: object, code: Exit) -> Exit:
-    note(f"samedge_core: {message}")
+    note(f"{PROGRAM}: {message}")
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=PROGRAM,
         description=serve.ABOUT,
         epilog=f"Each command has its own --help, with examples.\n\n{EXIT_CODES}",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from samedge_core.cli.common import RUN_ID, Exit, UsageError, add_command, note, opened, say
+from samedge_core.cli.common import RUN_ID, Exit, UsageError, add_command, note, opened, path, say
 from samedge_core.cli.tables import runs_text
+from samedge_core.fields import abridged
 from samedge_core.runs import FORMATS, short_length
 from samedge_core.sharing import tensorboard
 
@@ -25,7 +25,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     export.add_argument("id", metavar="ID", help=RUN_ID)
     export.add_argument(
-        "files", metavar="FILE", nargs="+", type=Path, help=f"ends with one of {', '.join(FORMATS)}"
+        "files", metavar="FILE", nargs="+", type=path, help=f"ends with one of {', '.join(FORMATS)}"
     )
     export.set_defaults(command=_export)
     bring = add_command(
@@ -35,7 +35,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         about="Take in the .zip of a run of another store; prints the id that it has here.",
         examples="import run.zip",
     )
-    bring.add_argument("files", metavar="FILE", nargs="+", type=Path, help="as export wrote it")
+    bring.add_argument("files", metavar="FILE", nargs="+", type=path, help="as export wrote it")
     bring.set_defaults(command=_import)
     log = add_command(
         commands,
@@ -47,7 +47,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     log.add_argument(
         "--tensorboard",
         metavar="FOLDER",
-        type=Path,
+        type=path,
         required=True,
         help="one run of TensorBoard; it must not hold a log yet",
     )
@@ -67,7 +67,7 @@ def _export(options: argparse.Namespace) -> Exit:
     for file in options.files:
         if file.suffix.lower() not in FORMATS:
             allowed = ", ".join(FORMATS)
-            raise UsageError(f"a file must end with one of {allowed}, got {str(file)!r}")
+            raise UsageError(f"a file must end with one of {allowed}, got {abridged(str(file))}")
     with opened() as runs:
         run = runs[options.id]
         for file in options.files:

@@ -6,7 +6,18 @@ import argparse
 
 from samedge_core.analysis import compare
 from samedge_core.analysis.summary import in_words, summarise
-from samedge_core.cli.common import PROGRAM, RUN_ID, Exit, UsageError, add_command, opened, say
+from samedge_core.cli.common import (
+    PROGRAM,
+    RUN_ID,
+    Exit,
+    UsageError,
+    add_command,
+    one_of,
+    opened,
+    say,
+    utf8,
+    whole,
+)
 from samedge_core.cli.tables import (
     aligned,
     family_text,
@@ -16,11 +27,13 @@ from samedge_core.cli.tables import (
     sentence,
 )
 from samedge_core.experiments.paper import ALL_PRESETS
+from samedge_core.fields import ConfigError, abridged
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.runs import Runs, StoredRun, short_length
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import Query
 from samedge_core.store.catalogue import SORTABLE
+from samedge_core.store.texts import LONGEST_SEARCH, MOST_WORDS
 
 LIMIT = 20
 
@@ -56,18 +69,28 @@ def _add_runs(commands: argparse._SubParsersAction) -> None:
     runs.add_argument(
         "--text",
         metavar="WORDS",
+        type=utf8,
         default="",
-        help="each must occur in the title, note, problem, rule or a tag, or begin the id",
+        help="each must occur in the title, note, problem, rule or a tag, or begin the id; the "
+        f"first {MOST_WORDS} count, of {LONGEST_SEARCH} characters at most",
     )
     runs.add_argument(
-        "--problem", choices=tuple(PROBLEMS), metavar="NAME", help=f"one of {', '.join(PROBLEMS)}"
+        "--problem",
+        type=one_of("problem", PROBLEMS),
+        metavar="NAME",
+        help=f"one of {', '.join(PROBLEMS)}",
     )
     runs.add_argument(
-        "--tag", metavar="WORD", action="append", dest="tags", help="repeatable: all of them"
+        "--tag",
+        metavar="WORD",
+        type=utf8,
+        action="append",
+        dest="tags",
+        help="repeatable: all of them",
     )
     runs.add_argument(
         "--sort",
-        choices=SORTABLE,
+        type=one_of("column", SORTABLE),
         metavar="BY",
         default="created",
         help=f"largest first, by one of {', '.join(SORTABLE)}",
@@ -110,9 +133,11 @@ def _runs(options: argparse.Namespace) -> Exit:
 def _limit(text: str) -> int | None:
     if text == "all":
         return None
-    if not text.isdecimal() or not int(text):
-        raise UsageError(f"--limit must be a whole number >= 1 or all, got {text!r}")
-    return int(text)
+    try:
+        return whole("--limit", 1)(text)
+    except ConfigError:
+        message = f"--limit must be a whole number >= 1 or all, got {abridged(text)}"
+        raise UsageError(message) from None
 
 
 def _nothing(runs: Runs) -> str:

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from samedge_core.cli.common import PROGRAM, note
+from samedge_core.cli.common import PROGRAM, UsageError, note
+from samedge_core.store.settings import StoreSettings
+from samedge_core.worker.settings import Settings
 
 ABOUT = """\
 Without a command, opens the live lab, on this machine only. Options go on to Streamlit, such as
@@ -33,7 +35,13 @@ def open_lab(options: Sequence[str]) -> int:
     Raises:
         SystemExit: as argparse does, for an address without a value, or two of them.
         FileNotFoundError: app.py is not where it belongs.
+        UsageError: a setting in the environment can't be used.
     """
+    try:
+        StoreSettings.from_env()
+        Settings.from_env()
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     parser = argparse.ArgumentParser(prog=PROGRAM, add_help=False, allow_abbrev=False)
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--network", action="store_true")

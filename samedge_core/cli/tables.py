@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from samedge_core.analysis.summary import shown
 from samedge_core.experiments.presets import Preset
+from samedge_core.fields import printable
 from samedge_core.problems.registry import ProblemSpec
 from samedge_core.store import Entry
 from samedge_core.theory.rules import RULES
@@ -17,7 +18,8 @@ TITLE = 30  # of a run
 
 
 def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> str:
-    """Cells padded to columns, a line a row."""
+    """Cells, each `printable`, padded to columns; a line a row."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -110,4 +112,5 @@ def _status(entry: Entry) -> str:
 
 
 def _cut(title: str) -> str:
+    title = printable(title)
     return title if len(title) <= TITLE else f"{title[: TITLE - 1]}…"

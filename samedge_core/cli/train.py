@@ -15,20 +15,26 @@ from samedge_core.cli.common import (
     Exit,
     UsageError,
     add_command,
+    argument,
     assigned,
     note,
     opened,
+    path,
     quoted,
     say,
     unknown,
+    whole,
 )
 from samedge_core.cli.progress import progress
 from samedge_core.cli.tables import aligned
 from samedge_core.experiments.hints import hints
 from samedge_core.experiments.paper import ALL_PRESETS
+from samedge_core.fields import abridged
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.runs import Runs
 from samedge_core.sharing import export, files, links, replay_file
+from samedge_core.store.record import MOST_THREADS
+from samedge_core.store.texts import checked_tags, checked_title
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, Changes, RunConfig
 from samedge_core.training.plan import Replay
 from samedge_core.training.stop import StopReason
@@ -117,7 +123,9 @@ def _add_replay(commands: argparse._SubParsersAction) -> None:
         examples="replay replay.json\n"
         "replay 'http://localhost:8501/?v=1&eta=2&at=120_eta_0.5' --out results",
     )
-    replay.add_argument("source", metavar="FILE|LINK", help="of the run; quote a link")
+    replay.add_argument(
+        "source", metavar="FILE|LINK", type=_source, help="of the run; quote a link"
+    )
     _add_training(replay)
     replay.set_defaults(command=_replay)
 
@@ -132,27 +140,33 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="FOLDER",
-        type=Path,
+        type=path,
         help=f"also write the results there, at the end: {', '.join(export.RESULTS)}",
     )
-    parser.add_argument("--title", metavar="TEXT", help="what the run is listed as")
     parser.add_argument(
-        "--tag", metavar="WORD", action="append", dest="tags", help="to find the run by, repeatable"
+        "--title", metavar="TEXT", type=argument(checked_title), help="what the run is listed as"
+    )
+    parser.add_argument(
+        "--tag",
+        metavar="WORD",
+        type=argument(lambda word: checked_tags([word])),
+        action="extend",
+        dest="tags",
+        help="to find the run by, repeatable",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
     parser.add_argument(
         "--threads",
         metavar="N",
-        type=_threads,
+        type=argument(whole("it", 1, MOST_THREADS)),
         help="threads of torch; a run repeats bit for bit only with as many. A resumed or forked "
         "run takes as many as it began with",
     )
 
 
-def _threads(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
-    return int(text)
+def _source(text: str) -> str:
+    path(text)
+    return text
 
 
 # --- run ------------------------------------------------------------------------------------
@@ -166,7 +180,7 @@ def _run(options: argparse.Namespace) -> Exit:
         changes, steps = _changes("--resume", values)
         with opened() as runs:
             run = _to_resume(runs, options)
-            _check_out(options.out, run)
+            _check_end(options, run)
             resumed = _local().resumed(
                 runs.store,
                 run,
@@ -180,16 +194,14 @@ def _run(options: argparse.Namespace) -> Exit:
 
 
 def _fork(options: argparse.Namespace) -> Exit:
-    step = options.step
-    if not step.isdecimal():
-        raise UsageError(f"--step must be a whole number >= 0, got {step!r}")
+    step = whole("--step", 0)(options.step)
     changes, steps = _changes("fork", assigned(options.assignments))
-    _check_out(options.out)
+    _check_end(options)
     with opened() as runs:
         forked = _local().forked(
             runs.store,
             runs[options.id].there().id,
-            int(step),
+            step,
             steps=steps,
             changes=changes,
             threads=options.threads,
@@ -204,18 +216,26 @@ def _replay(options: argparse.Namespace) -> Exit:
 
 def _read_replay(source: str) -> Replay:
     if source.startswith(("http://", "https://", "?")):
-        query = dict(parse_qsl(urlsplit(source).query, keep_blank_values=True))
+        query = _query(source)
         if not links.is_link(query):
-            raise UsageError(f"the link holds no run (it needs v=1), got {source!r:.200}")
+            raise UsageError(f"the link holds no run (it needs v=1), got {abridged(source)}")
         shared = links.from_query(query, ignore=links.PAGE_PARAMETERS)
         for complaint in shared.complaints:
             note(f"note: {complaint}")
         return Replay(shared.config, shared.interventions, None)
-    return replay_file.from_json(Path(source).read_bytes())
+    with Path(source).open("rb") as file:  # a device may have no end
+        return replay_file.from_json(file.read(replay_file.MOST_BYTES + 1))
+
+
+def _query(link: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(urlsplit(link).query, keep_blank_values=True))
+    except ValueError as error:
+        raise UsageError(f"this is no link ({error}), got {abridged(link)}") from None
 
 
 def _train_new(wanted: Replay, options: argparse.Namespace) -> Exit:
-    _check_out(options.out)
+    _check_end(options)
     for hint in hints(wanted.config):
         note(f"note: {hint}")
     with opened() as runs:
@@ -319,10 +339,19 @@ def _changes(command: str, values: Mapping[str, str]) -> tuple[Changes, int | No
 # --- folders --------------------------------------------------------------------------------
 
 
-def _check_out(out: Path | None, run: str | None = None) -> None:
-    """Raise a UsageError where `out` holds results of a run other than `run` (None: a new one)."""
+def _check_end(options: argparse.Namespace, run: str | None = None) -> None:
+    """Raise a UsageError where what follows the training can't be done: the labels can't be kept,
+    or --out takes no results or has those of a run other than `run` (None: a new one)."""
+    try:
+        checked_tags(options.tags or ())
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    out = options.out
     if out is None:
         return
+    for name in export.RESULTS:
+        if (out / name).is_dir():
+            raise UsageError(f"{out / name} is a folder: results would be written there")
     there = export.run_of(out)
     if there not in (None, run):
         raise UsageError(

@@ -14,6 +14,7 @@ from typing import Any
 
 import pooch
 
+from samedge_core.fields import abridged
 from samedge_core.problems.data import DataError
 
 FOLDER_VARIABLE = "SAMEDGE_DATA"
@@ -82,7 +83,10 @@ SOURCES: dict[str, tuple[Source, ...]] = {
 def data_folder() -> Path:
     """The folder named by SAMEDGE_DATA, else "samedge" in the user's cache folder."""
     named = os.environ.get(FOLDER_VARIABLE)
-    return Path(named).expanduser() if named else Path(pooch.os_cache("samedge"))
+    try:
+        return Path(named).expanduser() if named else Path(pooch.os_cache("samedge"))
+    except RuntimeError:  # a user whom the system does not know
+        raise DataError(f"{FOLDER_VARIABLE} must be a folder, got {abridged(named)}") from None
 
 
 def missing_megabytes(dataset: str) -> float:

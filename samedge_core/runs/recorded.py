@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from samedge_core.sharing import export, files
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import Entry, Origin, Query, RunRecord, Store, open_store
-from samedge_core.store.archive import bring_in, take_out
+from samedge_core.store.archive import ArchiveError, bring_in, take_out
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.history import SYMBOLS, History, Intervention
@@ -202,7 +202,9 @@ class Runs:
             ArchiveError: the file is none, or too large; nothing has changed then.
             OSError: it can't be read, or the store not written to.
         """
-        with Path(file).open("rb") as source:
+        if (file := Path(file)).exists() and not file.is_file():
+            raise ArchiveError(f"{file} is no zip file of a run")  # a device may have no end
+        with file.open("rb") as source:
             return self[bring_in(self.store, source)]
 
 

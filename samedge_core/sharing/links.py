@@ -195,10 +195,10 @@ def _within_limit(query: Mapping[str, str], complaints: list[str]) -> dict[str, 
             taken[name] = text
             used += size
         else:
-            complaints.append(
-                f"a link has at most {MOST_CHARACTERS:,} characters; {abridged(name)}, of "
-                f"{size:,}, is left out"
-            )
+            shown = len(complaints) < MOST_COMPLAINTS  # beyond, they are only counted
+            allowed = f"a link has at most {MOST_CHARACTERS:,} characters"
+            what = f"{allowed}; {abridged(name)}, of {size:,}, is left out" if shown else ""
+            complaints.append(what)
     return taken
 
 

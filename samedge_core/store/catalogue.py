@@ -19,10 +19,10 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from samedge_core.store.record import Branch, Origin
 from samedge_core.store.tables import runs, servers, tags
+from samedge_core.store.texts import MOST_TAGS, checked_labels, is_id, search_words
 
 ALIVE_SECONDS = 15.0  # without a heartbeat for so long, a server is taken for dead
 BUSY_SECONDS = 10  # how long SQLite waits for another server
-LONGEST_TITLE, LONGEST_NOTE, LONGEST_TAG, MOST_TAGS = 200, 10_000, 64, 30
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 Status = Literal["recording", "interrupted", "ended", "removed"]
@@ -33,7 +33,6 @@ SORTABLE = (
     *("steps", "last_step", "parameters", *MEASURED, "deviation"),
     *("title", "stop_reason", "row_bytes", "snapshot_bytes"),
 )
-_LABELS = ("title", "note", "starred", "pinned")
 
 
 class CatalogueError(RuntimeError):
@@ -194,13 +193,8 @@ class Catalogue:
         Raises:
             ValueError: a text too long, or no such label; nothing has changed then.
         """
-        words = labels.pop("tags", None)
-        unknown = set(labels) - set(_LABELS)
-        if unknown:
-            raise ValueError(f"labels are {', '.join(_LABELS)} and tags, got {sorted(unknown)}")
-        _check_text("title", labels.get("title", ""), LONGEST_TITLE)
-        _check_text("note", labels.get("note", ""), LONGEST_NOTE)
-        checked = None if words is None else checked_tags(words)
+        labels = checked_labels(labels)
+        checked = labels.pop("tags", None)
         with self._engine.begin() as connection:
             # its own id, if nothing else: that the run is there, and stays until the tags are
             update = runs.update().where(runs.c.id == run).values(id=run, **labels)
@@ -382,12 +376,15 @@ def _sorted_by(name: str) -> sa.ColumnElement[Any]:
 
 
 def _conditions(query: Query) -> Iterator[sa.ColumnElement[bool]]:
-    for word in query.text.replace("\0", " ").split():
+    for word in search_words(query.text):
         like = f"%{_escaped(word)}%"
         places = [runs.c[n].ilike(like, escape="\\") for n in ("title", "note", "problem", "rule")]
         tagged = sa.select(tags.c.run).where(tags.c.tag.ilike(like, escape="\\"))
         begins = runs.c.id.ilike(f"{_escaped(word)}%", escape="\\")
         yield sa.or_(*places, begins, runs.c.id.in_(tagged))
+    if len(query.tags) > MOST_TAGS:  # no run has as many, nor would a database take them all
+        yield sa.false()
+        return
     for word in query.tags:
         yield runs.c.id.in_(sa.select(tags.c.run).where(tags.c.tag == word))
     for name in ("problem", "rule", "starred", "pinned", "root", "group_key"):
@@ -395,7 +392,7 @@ def _conditions(query: Query) -> Iterator[sa.ColumnElement[bool]]:
         if value is not None:
             yield runs.c[name] == value
     if query.ids is not None:
-        yield runs.c.id.in_(list(query.ids))
+        yield runs.c.id.in_([run for run in query.ids if is_id(run)])
     if query.status:
         yield _status() == query.status
     elif not query.removed:
@@ -431,24 +428,3 @@ def _storable(value: Any) -> Any:
 
 def _escaped(word: str) -> str:
     return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _check_text(name: str, text: str, most: int) -> None:
-    if len(text) > most:
-        raise ValueError(f"{name} must have at most {most:,} characters, got {len(text):,}")
-    if "\0" in text:  # PostgreSQL has no such character
-        raise ValueError(f"{name} must not contain the character NUL")
-
-
-def checked_tags(words: Iterable[str]) -> list[str]:
-    """The tags of a run as they are kept: in order, without blanks around them and each once.
-
-    Raises:
-        ValueError: too many, or one too long.
-    """
-    checked = sorted({word.strip() for word in words} - {""})
-    if len(checked) > MOST_TAGS:
-        raise ValueError(f"a run has at most {MOST_TAGS} tags, got {len(checked)}")
-    for word in checked:
-        _check_text("a tag", word, LONGEST_TAG)
-    return checked

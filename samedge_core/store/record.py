@@ -16,6 +16,7 @@ import msgspec
 
 from samedge_core.curvature.kernels import ARITHMETICS, Arithmetic
 from samedge_core.fields import abridged
+from samedge_core.store.texts import is_id
 from samedge_core.training import codec
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention
@@ -24,6 +25,7 @@ from samedge_core.training.stop import Stop
 SCHEMA = 1
 # in a record's `machine`, with all that the last bits of a run depend on
 THREADS, ARITHMETIC, PLAIN_BECAUSE = "threads", "arithmetic", "plain_because"
+MOST_THREADS = 1024  # torch would try to start any number of them
 
 Branch = Literal["fork", "rewind"]
 
@@ -134,5 +136,5 @@ def _checksum(values: Mapping[str, Any]) -> int:
 
 def _check_id(value: str) -> None:
     """Refuse an id that could name a path outside of a folder, whose name it becomes."""
-    if not value.isascii() or not value.isalnum() or len(value) > 64:
+    if not is_id(value):
         raise ValueError(f"a run's id must be up to 64 letters and digits, got {abridged(value)}")

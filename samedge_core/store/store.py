@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from samedge_core.fields import abridged
 from samedge_core.sharing import files
 from samedge_core.store.catalogue import Catalogue, Entry, Listing, Query
 from samedge_core.store.entries import about, on_disk
@@ -19,6 +20,7 @@ from samedge_core.store.folder import RunFolder
 from samedge_core.store.presence import Presence
 from samedge_core.store.record import RunRecord
 from samedge_core.store.settings import StoreSettings
+from samedge_core.store.texts import is_id
 from samedge_core.training.history import History
 from samedge_core.training.stop import Stop, StopReason
 
@@ -77,8 +79,8 @@ class Store:
 
     def folder(self, run: str) -> RunFolder:
         """The folder of a run, which need not exist."""
-        if not run.isalnum():
-            raise ValueError(f"a run's id must be letters and digits, got {run!r:.80}")
+        if not is_id(run):
+            raise ValueError(f"a run's id must be letters and digits, got {abridged(run)}")
         return RunFolder(self._runs / run)
 
     def find(self, query: Query | None = None) -> Listing:
@@ -86,7 +88,7 @@ class Store:
         return self.catalogue.find(query or Query())
 
     def __contains__(self, run: str) -> bool:
-        return run.isalnum() and RunFolder(self._runs / run).begun
+        return is_id(run) and RunFolder(self._runs / run).begun
 
     def load(self, run: str) -> tuple[RunRecord, History]:
         """The record and history of a run; without a stop and a live recorder it was interrupted.
@@ -178,7 +180,7 @@ class Store:
             if path.name in known or not path.is_dir():
                 continue
             try:
-                if not path.name.isalnum():
+                if not is_id(path.name):
                     raise files.SavedError(f"{path} is no run: its name must be letters and digits")
                 if not self.folder(path.name).begun:
                     continue

@@ -35,20 +35,26 @@ def parse(text: str | bytes) -> Any:
     """The values in JSON text.
 
     Raises:
-        ConfigError: not JSON, not UTF-8, a number that is not finite, or a name twice.
+        ConfigError: not JSON, not UTF-8, a number that is not finite, half of a character, a name
+            twice, or nested too deeply.
     """
     try:
         if isinstance(text, bytes):
             text = text.decode()
         # msgspec's own parser takes a name that stands twice
-        return json.loads(
+        values = json.loads(
             text.removeprefix("\ufeff"),  # Windows editors put it there
             parse_constant=_refuse_constant,
             object_pairs_hook=_without_duplicates,
         )
+        if "\\ud" in text.lower():  # in a pair, a character; alone, nothing that UTF-8 can hold
+            json.dumps(values, ensure_ascii=False).encode()
+        return values
     except ConfigError:
         raise
-    except ValueError as error:  # no JSON, no UTF-8, or an integer of thousands of digits
+    except RecursionError:
+        raise ConfigError("json", f"nested too deeply; got {abridged(text)}") from None
+    except ValueError as error:
         raise ConfigError("json", f"not a JSON file: {error}; got {abridged(text)}") from None
 
 

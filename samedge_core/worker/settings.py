@@ -10,6 +10,7 @@ from typing import Any
 from samedge_core.store.settings import number
 from samedge_core.worker.memory import room
 
+MOST = 1e9  # runs, records or seconds
 _WORKERS, _SPARES = room()
 
 
@@ -47,5 +48,6 @@ class Settings:
         values: dict[str, Any] = {}
         for item in fields(cls):
             name, zero = f"SAMEDGE_{item.name.upper()}", item.name == "spares"
-            values[item.name] = number(environ, name, getattr(cls, item.name), zero=zero)
+            default = getattr(cls, item.name)
+            values[item.name] = number(environ, name, default, zero=zero, below=MOST)
         return cls(**values)

@@ -27,6 +27,7 @@ from playwright.sync_api import (
 )
 from playwright.sync_api import Error as PlaywrightError
 
+from pages.parts.frame.parts import HOW_TO_GO_ON
 from tests.browser.reading import ARTEFACTS, PATIENCE, READ_MARKS, ROOT, last, line, traces, until
 from tests.problems import originals
 
@@ -217,6 +218,8 @@ class _Visit:
         """Leave the tab for the next visit, with nothing in it."""
         if self.page.is_closed():
             return
+        failed = self.page.get_by_text(HOW_TO_GO_ON)
+        self._faults.extend(failed.all_inner_texts())
         self.page.evaluate("sessionStorage.clear()")
         self.page.goto(BLANK)
         for event, listener in self._listeners.items():

@@ -532,9 +532,8 @@ def test_an_id_that_is_none_says_which_there_are(runs, capsys, arguments):
     run(steps=1)
     capsys.readouterr()
     assert main(arguments) == 2
-    assert capsys.readouterr().err == (
-        f"samedge_core: no run has an id that begins with 'zz'; the newest of 1: {made(runs).id}\n"
-    )
+    said = f"no run has an id that begins with 'zz'; the newest of 1: {made(runs).id}\n"
+    assert capsys.readouterr().err == f"python -m samedge_core: {said}"
 
 
 # --- exit codes and messages ----------------------------------------------------------------
@@ -592,7 +591,7 @@ def test_convergence_is_a_finish(capsys):
 def test_wrong_settings_say_what_is_right(out, capsys, arguments, message):
     assert main(["run", "--out", str(out), *arguments]) == 2
     said = capsys.readouterr()
-    assert said.err.startswith("samedge_core: ")
+    assert said.err.startswith("python -m samedge_core: ")
     assert message in said.err
     assert said.out == ""
     assert not out.exists()
@@ -642,7 +641,7 @@ def test_a_store_that_cannot_be_used(tmp_path, monkeypatch, capsys, name, value,
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(name, value.replace("FILE", str(tmp_path / "file")))
     assert main(["runs"]) == code
-    assert re.search(f"^samedge_core: .*{message}", capsys.readouterr().err)
+    assert re.search(f"^python -m samedge_core: .*{message}", capsys.readouterr().err)
 
 
 def test_a_failure_is_told(runs, capsys, monkeypatch):
@@ -805,7 +804,7 @@ def test_the_program_gives_its_exit_code():
     process = program("run", "--set", "eta=0")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert errors == "samedge_core: eta must be a number > 0 and <= 1e+06, got '0'\n"
+    assert errors == "python -m samedge_core: eta must be a number > 0 and <= 1e+06, got '0'\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

@@ -89,3 +89,20 @@ def test_the_environment_of_a_container_may_set_the_address(streamlit, monkeypat
     main(["--server.address=localhost"])
     addresses = [run[run.index("--server.address") + 1] for run in streamlit]
     assert addresses == ["0.0.0.0", "localhost"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SAMEDGE_SPARES", ""),
+        ("SAMEDGE_QUOTA_MB", "lots"),
+        ("SAMEDGE_DATABASE_URL", "postgres://x/y"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_told_before_the_start(
+    streamlit, monkeypatch, capsys, name, value
+):
+    monkeypatch.setenv(name, value)
+    assert main([]) == 2
+    assert f"{name} must be " in capsys.readouterr().err
+    assert streamlit == []

@@ -4,7 +4,7 @@ import re
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import samedge_core as se
@@ -13,6 +13,7 @@ from samedge_core.sharing import links
 from samedge_core.sharing.links import LinkError, Shared, from_query, is_link, to_query, to_url
 from samedge_core.training.config import FIELDS, LIVE_FIELDS
 from samedge_core.training.plan import as_recorded
+from tests.fuzz import FUZZ
 from tests.training.test_config import allowed, configs
 
 changes = st.dictionaries(st.sampled_from(LIVE_FIELDS), st.none()).flatmap(
@@ -309,6 +310,7 @@ text = st.text(st.characters(), max_size=30) | st.text("0123456789.e-_ ,+nif", m
 steps = st.lists(st.one_of(numbers, words, text, st.sampled_from(LIVE_FIELDS)), max_size=12)
 
 
+@settings(max_examples=FUZZ)
 @given(
     st.dictionaries(
         st.one_of(known, text), st.one_of(numbers, words, text, steps.map("_".join)), max_size=20
@@ -323,6 +325,7 @@ def test_any_mapping_gives_a_valid_configuration(query):
     assert again == Shared(shared.config, shared.interventions)
 
 
+@settings(max_examples=FUZZ)
 @given(configs(), interventions, st.data())
 def test_a_damaged_link_gives_a_valid_configuration(config, made, data):
     query = to_query(config.replace(steps=30), made)

@@ -16,16 +16,13 @@ from sqlalchemy.exc import IntegrityError
 
 from samedge_core.store.catalogue import (
     ALIVE_SECONDS,
-    LONGEST_NOTE,
-    LONGEST_TAG,
-    LONGEST_TITLE,
-    MOST_TAGS,
     SORTABLE,
     Catalogue,
     CatalogueError,
     Query,
     write_ahead,
 )
+from samedge_core.store.texts import LONGEST_NOTE, LONGEST_TAG, LONGEST_TITLE, MOST_TAGS
 
 UNKNOWN = (
     "parameters",
@@ -262,6 +259,21 @@ def test_ties_have_an_order_so_that_pages_do_not_overlap(catalogue):
     fill(catalogue, **{run: {} for run in "hcfaebgd"})
     pages = [catalogue.find(Query(sort="eta", offset=o, limit=3)).entries for o in (0, 3, 6)]
     assert [entry.id for page in pages for entry in page] == list("abcdefgh")
+
+
+@pytest.mark.parametrize(
+    ("query", "total"),
+    [
+        (Query(text="gd " * 1200), 1),
+        (Query(text="x" * 60_000), 0),
+        (Query(text="\0 \udce9"), 0),
+        (Query(tags=[str(number) for number in range(2000)]), 0),
+        (Query(ids=["a", "x" * 5000, "a\0", "\udce9", *map(str, range(1000))]), 1),
+    ],
+)
+def test_a_query_of_any_size_is_answered(catalogue, query, total):
+    fill(catalogue, a={"rule": "gd"})
+    assert catalogue.find(query).total == total
 
 
 def test_an_unknown_sort_key_is_refused(catalogue):

@@ -4,12 +4,16 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from samedge_core.fields import ConfigError
 from samedge_core.training import codec
+from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.plan import Replay
 from samedge_core.training.stop import Stop
+from tests.fuzz import FUZZ, taken
 
 
 class Part(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,3 +89,31 @@ def test_what_fits_comes_as_its_type():
     made = [{"step": 3, "changes": {"eta": 1}}]
     found = codec.convert({"name": "x", "parts": [PART], "made": made}, Whole, "a whole")
     assert found == Whole("x", parts=(Part("a", 1),), made=[Intervention(3, {"eta": 1.0})])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 100_000, r"nested too deeply; got '\[\["),
+        ('{"a":' * 100_000, "nested too deeply"),
+        ("9" * 5000, "not a JSON file: Exceeds the limit .* got '9999"),
+        ('["\\ud800"]', "not a JSON file: .*surrogates not allowed"),
+        ('{"\\uDFFF": 1}', "not a JSON file: .*surrogates not allowed"),
+        (b"caf\xe9", "not a JSON file: .*invalid continuation byte|unexpected end"),
+    ],
+)
+def test_what_no_file_can_hold_is_refused(text, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        codec.parse(text)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_character_in_two_halves_is_one():
+    assert codec.parse(r'["\ud83d\ude00", "\\ud8"]') == ["\U0001f600", "\\ud8"]
+
+
+@settings(max_examples=FUZZ, deadline=None)
+@given(st.text() | st.binary() | st.text('{}[]":,\\ud80e9-.tfn ').map(str.strip))
+def test_any_text_is_taken_or_refused_in_words(text):
+    config = taken(lambda: RunConfig.from_json(text), ConfigError)  # pyright: ignore
+    assert config is None or config == RunConfig.from_json(config.to_json())

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
-from pages.parts.frame import streamlit_patches
+from pages.parts import server
+from pages.parts.frame import parts, streamlit_patches
+from pages.parts.markdown import brief, plain
 
 PAGES = (
     ("app.py", "Live lab", ":material/monitoring:"),
@@ -112,4 +114,10 @@ def begin(title: str) -> bool:
     with st.sidebar:
         for file, label, icon in PAGES:
             st.page_link(file, label=label, icon=icon, query_params=addresses.get(label))
+    with st.container():  # what comes and goes must not move what follows
+        if wrong := server.wrong_setting():
+            st.error(f"This server was started with a setting that can't be used: {plain(wrong)}.")
+        for run, wrong in server.failed().items():
+            st.error(f"The run {brief(run)} can't be shown ({brief(wrong)}). {parts.HOW_TO_GO_ON}")
+        parts.show_failed_actions()
     return arrived

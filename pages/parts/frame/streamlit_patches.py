@@ -1,6 +1,6 @@
 """What is changed in Streamlit's own private parts, all of it here, and how to get rid of it.
 
-Four faults of Streamlit 1.67, each of which a test sees without the change:
+Five faults of Streamlit 1.67, each of which a test sees without the change:
 
 - Heard twice (`_hear_once`). The browser sends a click after what else is due there (a timer of
   0 ms, Streamlit's pull request 10018). When that is the tick of a fragment, the tick's message
@@ -10,6 +10,8 @@ Four faults of Streamlit 1.67, each of which a test sees without the change:
 - Not shown (`_show_all`). A click or a tick that arrives in the moment between the end of a run and
   the server's notice of it starts a new thread, and all that the run before has not yet sent is
   dropped: a button may keep its old label.
+- Given up (`_go_on`). An error in a callback ends the page's run before anything is drawn: the page
+  is left empty, without the buttons that stop a run.
 - In the wrong place (`leave_fragment`). A click that arrives as a fragment ends is answered by the
   fragment's own thread, in which the fragment's container is still open: the page would be
   drawn anew inside of it, and the next message for the fragment would end the page in the browser.
@@ -23,7 +25,9 @@ A further part is in `.streamlit/config.toml`: with Streamlit's `runner.fastReru
 be heard in a second thread while the first still draws, and both would change the session's state.
 """
 
+from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator_singletons import context_dg_stack, get_default_dg_stack_value
@@ -31,6 +35,9 @@ from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
+from streamlit.runtime.state.session_state import SessionState
+
+from pages.parts.frame.parts import action
 
 MEASURED = "1.67"
 if st.__version__.rpartition(".")[0] != MEASURED:
@@ -48,11 +55,12 @@ _SOON = 0.005  # seconds
 
 def hear() -> None:
     """From now on, each click on a page of this server is heard once, its callback runs to its end,
-    and what it changes is shown."""
+    and what it changes is shown, or why it failed."""
     if not hasattr(AppSession.request_rerun, "__wrapped__"):  # by an earlier visit to a page
         _hear_once()
         _hear_whole()
         _show_all()
+        _go_on()
 
 
 def leave_fragment() -> None:
@@ -109,3 +117,18 @@ def _show_all() -> None:
             self._event_loop.call_later(_SOON, create_scriptrunner, self, initial_rerun_data)
 
     AppSession._create_scriptrunner = create_scriptrunner
+
+
+def _go_on() -> None:
+    """The page is drawn after a callback that has failed, and tells of it."""
+    original = SessionState._run_callback_and_record_rerun
+
+    @wraps(original)
+    def run_callback(self: SessionState, votes: Any, run: Callable[[], None]) -> None:
+        def guarded() -> None:
+            with action("What you clicked or entered last"):
+                run()
+
+        original(self, votes, guarded)
+
+    SessionState._run_callback_and_record_rerun = run_callback

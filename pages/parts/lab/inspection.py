@@ -10,6 +10,7 @@ import streamlit as st
 from pages.parts import server
 from pages.parts.components.figures import Figure, Trace, figures
 from pages.parts.frame import fragments
+from pages.parts.frame.parts import part
 from pages.parts.lab import session
 from pages.parts.markdown import plain
 from pages.parts.views import classified_images, drawing, spectrum
@@ -69,7 +70,8 @@ def _figures(views: Sequence[RunView]) -> None:
     axis = spectrum.axis_around(spectra) if spectra else None
     for view, name in zip(views, names(views), strict=True):
         if view.inspection.made:
-            _show(view, view.inspection.made, name, axis)
+            with part(f"The closer look at {name or 'this run'}"):
+                _show(view, view.inspection.made, name, axis)
 
 
 def _spectra(view: RunView) -> Sequence[SpectrumAtStep]:
@@ -213,7 +215,8 @@ def _show(view: RunView, made: Inspection, name: str, axis: SpectrumAxis | None)
         shown.extend(classified_images.fit_figures(made.fit, made.hyper.rule, whose))
     shown.append(_multiplier_figure(made, whose, columns=2 if spectra else 3))
     if spectra and axis:
-        shown.append(spectrum.figure(spectra, axis, whose))
+        with part("The spectrum"):
+            shown.append(spectrum.figure(spectra, axis, whose))
     figures(shown, scene="inspection", key=f"inspection-figures:{view.id}", on_click=lambda: None)
     st.caption(_about_slices(view, made))
     if made.fit:

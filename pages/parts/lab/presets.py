@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.parts import markdown
 from pages.parts.lab import controls, session, share
+from pages.parts.markdown import brief
 from samedge_core.experiments.paper import ALL_PRESETS
 from samedge_core.experiments.presets import DEFAULT, Preset
 from samedge_core.training.config import LIVE_FIELDS, RunConfig
@@ -21,7 +21,7 @@ def first() -> None:
     preset = ALL_PRESETS.get(named or DEFAULT, ALL_PRESETS[DEFAULT])
     if named and named not in ALL_PRESETS:
         st.session_state["notice"] = (
-            f"There is no preset {markdown.plain(repr(named))}; this is {preset.name!r}. Others: "
+            f"There is no preset '{brief(named)}'; this is {preset.name!r}. Others: "
             f"{', '.join(ALL_PRESETS)}."
         )
     st.session_state[KEY] = None

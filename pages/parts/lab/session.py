@@ -55,7 +55,7 @@ def attach() -> list[str]:
     names; else have the link name the runs that there still are. Returns the ids that are gone."""
     if navigation.by_history():
         begin_anew()
-    linked = [part for part in st.query_params.get("run", "").split(",") if part]
+    linked = linked_runs()
     first = "runs" not in st.session_state
     wanted = linked[:MOST] if first else st.session_state["runs"]
     found = [run_id for run_id in wanted if known(run_id)]
@@ -67,6 +67,12 @@ def attach() -> list[str]:
         begun_as = _comparison_of(glances())
         st.session_state[COMPARISON] = begun_as and begun_as.name
     return [run_id for run_id in wanted if run_id not in found]
+
+
+def linked_runs() -> list[str]:
+    """The ids in the link, each once, and one more than are shown at most."""
+    named = filter(None, st.query_params.get("run", "").split(","))
+    return list(dict.fromkeys(named))[: MOST + 1]
 
 
 def lost() -> bool:
@@ -159,7 +165,7 @@ def resume(run_id: str) -> None:
     try:
         registry().resume(run_id)
     except ValueError as error:
-        st.session_state["notice"] = f"The run {run_id} stays as it is: {error}"
+        st.session_state["notice"] = f"The run {run_id} stays as it is: {plain(str(error))}"
 
 
 def start(config: RunConfig, *, paused: bool = False) -> None:

@@ -9,7 +9,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.parts import server
 from pages.parts.lab import controls, session
-from pages.parts.markdown import plain
+from pages.parts.markdown import brief, plain
 from pages.parts.views.names import names
 from samedge_core.curvature import kernels
 from samedge_core.sharing import export, links, replay_file
@@ -241,7 +241,7 @@ def _replay(file: UploadedFile) -> None:
     found = replay_file.from_json(file.getvalue())
     session.leave()
     _take(found.config, found.interventions, found.arithmetic)
-    st.session_state["notice"] = f"{plain(file.name)} is loaded; press Start to repeat its run."
+    st.session_state["notice"] = f"{brief(file.name)} is loaded; press Start to repeat its run."
 
 
 def _bring_in(file: UploadedFile) -> None:
@@ -253,4 +253,4 @@ def _bring_in(file: UploadedFile) -> None:
     st.session_state[session.COMPARISON] = None
     session.show([run_id])
     controls.load(session.glances()[0].in_force)
-    st.session_state["notice"] = f"{plain(file.name)} is imported; the charts show its record."
+    st.session_state["notice"] = f"{brief(file.name)} is imported; the charts show its record."

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.parts.frame import navigation
 from pages.parts.lab import session
-from pages.parts.markdown import plain
+from pages.parts.markdown import brief
 from pages.parts.server import begin, registry, seen, steers
 from samedge_core.experiments.lessons import LESSONS, Lesson, Outcome
 from samedge_core.training.plan import Replay
@@ -61,14 +61,14 @@ def attach() -> Lesson:
         lesson = LESSONS.get(named, next(iter(LESSONS.values())))
         if named and named not in LESSONS:
             st.session_state["notice"] = (
-                f"There is no lesson {plain(repr(named))}; this is the first. Others: "
+                f"There is no lesson '{brief(named)}'; this is the first. Others: "
                 f"{', '.join(LESSONS)}."
             )
         st.session_state[KEY] = lesson.name
-        guess = st.query_params.get("guess", "")
-        if guess.isdecimal() and int(guess) < len(lesson.answers):
+        guesses = [str(number) for number in range(len(lesson.answers))]
+        if (guess := st.query_params.get("guess", "")) in guesses:
             st.session_state[guess_key(lesson)] = int(guess)
-        if linked := tuple(run for run in st.query_params.get("run", "").split(",") if run):
+        if linked := tuple(session.linked_runs()):
             value = st.query_params.get("value", "")
             values = [one for one in lesson.knob.values if f"{one:g}" == value]
             _all()[lesson.name] = _Begun(linked, values[0] if values else lesson.knob.default)
@@ -94,7 +94,7 @@ def look(lesson: Lesson) -> Watched:
             "The runs shown here were changed in the live lab, or are another lesson's. Press "
             "Start for new ones."
             if here
-            else f"{plain(', '.join(begun.ids))}: not on this server, but deleted or recorded "
+            else f"{', '.join(map(brief, begun.ids))}: not on this server, but deleted or recorded "
             "elsewhere. Press Start for new runs."
         )
         return Watched((), None)

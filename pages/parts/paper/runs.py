@@ -1,6 +1,7 @@
 """The runs of the paper's tasks that this browser session shows; draws nothing."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import streamlit as st
@@ -10,7 +11,9 @@ from pages.parts.lab import session
 from pages.parts.paper.downloading import downloads
 from pages.parts.server import begin, known, registry, seen, steers
 from samedge_core.experiments.paper import ALL_PRESETS, TASKS, Task
+from samedge_core.fields import ConfigError
 from samedge_core.theory.rules import RULES
+from samedge_core.training.config import FIELDS
 from samedge_core.worker.view import RunView
 
 KEY = "paper:runs"
@@ -18,6 +21,7 @@ PENDING = "paper:pending"
 CHOSEN = "paper:chosen"
 SEED = "paper:seed"
 LINK = "runs"
+MOST = 100  # runs that a link names
 
 
 @dataclass(frozen=True)
@@ -82,17 +86,17 @@ def attach() -> int:
     how many are gone."""
     if KEY in st.session_state and not navigation.by_history():
         return 0
-    named = list(_from_link(st.query_params.get(LINK, "")))
+    named = list(_from_link(st.query_params.get(LINK, "")))[:MOST]
     _keep([entry for entry in named if known(entry.run_id)])
     return len(named) - len(st.session_state[KEY])
 
 
 def _from_link(text: str) -> Iterator[Entry]:
-    for part in filter(None, text.split(",")):
+    for part in dict.fromkeys(text.split(",")):
         match part.split(":"):
             case [task, preset, seed, run_id] if task in TASKS and preset in ALL_PRESETS:
-                if seed.isdecimal():
-                    yield Entry(task, preset, int(seed), run_id)
+                with suppress(ConfigError):  # as any part that this page has not written
+                    yield Entry(task, preset, FIELDS["seed"].check(seed), run_id)
 
 
 def _keep(found: Sequence[Entry]) -> None:

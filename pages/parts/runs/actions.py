@@ -9,7 +9,7 @@ from pages.parts.markdown import plain
 from pages.parts.runs import deleting, selection, source, table
 from pages.parts.runs.columns import COLUMNS, megabytes
 from samedge_core.store import Entry
-from samedge_core.store.catalogue import checked_tags
+from samedge_core.store.texts import checked_tags
 
 
 def draw(entries: Sequence[Entry]) -> None:

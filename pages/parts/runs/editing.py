@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from pages.parts.markdown import plain
 from pages.parts.runs import source
 from samedge_core.store import Entry
+from samedge_core.store.texts import LONGEST_NOTE, LONGEST_TAG, LONGEST_TITLE, MOST_TAGS
 
 COMPLAINTS = "runs:complaints"
 
@@ -18,7 +20,7 @@ def draw(entry: Entry) -> None:
             "Title",
             entry.title,
             key=_key(entry, "title"),
-            help="The run's name in tables and charts, at most 200 characters.",
+            help=f"The run's name in tables and charts, at most {LONGEST_TITLE} characters.",
         )
         _complain(complaints, "title")
         known = source.opened().catalogue.known_tags()
@@ -29,7 +31,8 @@ def draw(entry: Entry) -> None:
             accept_new_options=True,
             key=_key(entry, "tags"),
             placeholder="choose, or type a new one",
-            help="Words to find the run by: at most 30, of at most 64 characters each.",
+            help=f"Words to find the run by: at most {MOST_TAGS}, of at most {LONGEST_TAG} "
+            "characters each.",
         )
         _complain(complaints, "tags")
         # below the tags, whose list of choices would cover the button
@@ -38,7 +41,7 @@ def draw(entry: Entry) -> None:
             entry.note,
             key=_key(entry, "note"),
             height=110,
-            help="Anything worth keeping about the run, at most 10,000 characters.",
+            help=f"Anything worth keeping about the run, at most {LONGEST_NOTE:,} characters.",
         )
         _complain(complaints, "note")
         st.form_submit_button("Save", key=f"runs:save:{entry.id}", on_click=_save, args=(entry,))
@@ -50,7 +53,7 @@ def _key(entry: Entry, name: str) -> str:
 
 def _complain(complaints: Mapping[str, str], name: str) -> None:
     if name in complaints:
-        st.error(complaints[name])
+        st.error(plain(complaints[name]))
 
 
 def _save(entry: Entry) -> None:

@@ -10,6 +10,7 @@ from pages.parts.runs.columns import COLUMNS, FIRST
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.store import Query
 from samedge_core.store.catalogue import Status
+from samedge_core.store.texts import LONGEST_SEARCH, MOST_WORDS
 from samedge_core.theory.rules import RULES
 
 Name = TypeVar("Name", bound=str)
@@ -39,7 +40,8 @@ def draw(removed: int) -> Query:
         placeholder="title, note, tag, id …",
         persist_state="session",
         help="Each word must occur in the title, the note, a tag, the problem or the rule, or be "
-        "the beginning of the id.",
+        f"the beginning of the id. At most {MOST_WORDS} words and {LONGEST_SEARCH} characters.",
+        max_chars=LONGEST_SEARCH,
     )
     with problem:
         problems = {name: spec.title for name, spec in PROBLEMS.items()}

@@ -8,6 +8,7 @@ import streamlit as st
 from pages.parts.frame import navigation
 from pages.parts.runs import source
 from samedge_core.store import Entry, Query
+from samedge_core.store.texts import is_id
 
 IDS = "runs:selected"
 VERSION = "runs:selection-version"
@@ -19,7 +20,7 @@ LINKED = 50  # a longer address is refused by some servers
 def attach() -> None:
     """On a first visit, and after Back or Forward, select what the link names."""
     if IDS not in st.session_state or navigation.by_history():
-        put(part for part in st.query_params.get(LINK, "").split(",") if part)
+        put(filter(is_id, st.query_params.get(LINK, "").split(",")))
 
 
 def put(ids: Iterable[str]) -> None:

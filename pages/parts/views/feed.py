@@ -9,6 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages.parts.components.live import RunUpdate
+from pages.parts.frame.parts import part
 from pages.parts.server import registry, seen
 from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import RunView
@@ -32,6 +33,19 @@ def poll(run_ids: Sequence[str], charts: str) -> list[RunView]:
             sent[run_id] = (newest, view.last_step)
             views.append(view)
     return views
+
+
+def updates(
+    views: Sequence[RunView], called: Sequence[str], charts: str, cursor: int | None = None
+) -> list[RunUpdate]:
+    """What these charts have to draw: each run that can be drawn, called so, and what it left."""
+    found: list[RunUpdate] = []
+    for view, name in zip(views, called, strict=True):
+        with part(f"The curves of {name or 'this run'}"):
+            found.append(update(view, name, cursor))
+    with part("What the runs have left by rewinding"):
+        found.extend(abandoned(views, charts))
+    return found
 
 
 def abandoned(views: Sequence[RunView], charts: str) -> list[RunUpdate]:

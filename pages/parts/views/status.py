@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.parts.frame.parts import part
 from pages.parts.markdown import plain
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.view import Phase, RunView
@@ -27,9 +28,10 @@ def show(views: Sequence[RunView], called: Sequence[str]) -> None:
     said = {view.stop.message if view.stop else "" for view in views}
     alike = len(views) > 1 and len(said) == 1
     for view, name in zip(views, called, strict=True):
-        _show(view, name)
-        if view.stop and not alike:
-            _stopped(view.stop, f"**{name}** " if name else "")
+        with part(f"The status of {name or 'this run'}"):
+            _show(view, name)
+            if view.stop and not alike:
+                _stopped(view.stop, f"**{name}** " if name else "")
     if alike and views[0].stop:
         _stopped(views[0].stop, "**Each run:** ")
 

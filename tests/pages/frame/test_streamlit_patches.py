@@ -9,6 +9,7 @@ import pytest
 import streamlit
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
+from streamlit.runtime.state.session_state import SessionState
 from streamlit.testing.v1 import AppTest
 
 from pages.parts.frame import streamlit_patches
@@ -100,3 +101,34 @@ async def _ask(started: list[RerunData], closed: bool) -> None:
     await asyncio.sleep(0.02)
     assert len(started) == (not closed)
     session._state = AppSessionState.SHUTDOWN_REQUESTED  # it has nothing to clear up
+
+
+def failing() -> None:
+    """A page with a callback that fails."""
+    import streamlit as st
+
+    from pages.parts.frame.parts import show_failed_actions
+
+    def pressed() -> None:
+        raise RuntimeError("*broken*")
+
+    show_failed_actions()
+    st.button("One", on_click=pressed)
+    st.button("Stop")
+
+
+@pytest.mark.parametrize("patched", [True, False], ids=["with", "without"])
+def test_a_page_is_drawn_after_a_callback_that_fails_with_the_patch_and_not_without_it(
+    patched, monkeypatch, failures
+):
+    name = "_run_callback_and_record_rerun"
+    monkeypatch.setattr(SessionState, name, inspect.unwrap(getattr(SessionState, name)))
+    if patched:
+        streamlit_patches._go_on()
+    app = AppTest.from_function(failing).run()
+    app.button[0].click().run()
+    assert [item.label for item in app.button] == (["One", "Stop"] if patched else [])
+    assert bool(app.exception) is not patched
+    if patched:
+        assert r"(RuntimeError\: \*broken\*)" in app.error[0].value.replace("\u2060", "")
+    failures.clear()

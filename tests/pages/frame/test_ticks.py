@@ -42,10 +42,10 @@ def drawn(monkeypatch):
     """The intervals that the live part was drawn with."""
     intervals, draw = [], fragments.draw
 
-    def noted(body, *given, every=None):
+    def noted(body, *given, every=None, **named):
         if body.__name__ == "_live":
             intervals.append(every)
-        draw(body, *given, every=every)
+        draw(body, *given, every=every, **named)
 
     monkeypatch.setattr(fragments, "draw", noted)
     return intervals
