@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from samedge_core.store.record import Branch, Origin
+from samedge_core.fields import abridged
+from samedge_core.store.record import Branch, Origin, is_unicode
 from samedge_core.store.tables import runs, servers, tags
 
 ALIVE_SECONDS = 15.0  # without a heartbeat for so long, a server is taken for dead
@@ -174,14 +175,17 @@ class Catalogue:
     def put(self, run: str, values: Mapping[str, Any]) -> None:
         """Add or update the entry of a run; numbers that are not finite become unknown."""
         known = {name: _storable(value) for name, value in values.items()}
+        words = known.pop("tags", None)
         update = runs.update().where(runs.c.id == run).values(**known)
         unsaid = {"title": "", "note": "", "starred": False, "pinned": False}
         with self._engine.begin() as connection:
             if connection.execute(update).rowcount:
+                _tag(connection, run, words)
                 return
         try:
             with self._engine.begin() as connection:
                 connection.execute(runs.insert().values(id=run, **{**unsaid, **known}))
+                _tag(connection, run, words)
         except IntegrityError:  # another server has just added it
             with self._engine.begin() as connection:
                 if not connection.execute(update).rowcount:
@@ -194,22 +198,14 @@ class Catalogue:
         Raises:
             ValueError: a text too long, or no such label; nothing has changed then.
         """
+        labels = checked_labels(labels)
         words = labels.pop("tags", None)
-        unknown = set(labels) - set(_LABELS)
-        if unknown:
-            raise ValueError(f"labels are {', '.join(_LABELS)} and tags, got {sorted(unknown)}")
-        _check_text("title", labels.get("title", ""), LONGEST_TITLE)
-        _check_text("note", labels.get("note", ""), LONGEST_NOTE)
-        checked = None if words is None else checked_tags(words)
         with self._engine.begin() as connection:
             # its own id, if nothing else: that the run is there, and stays until the tags are
             update = runs.update().where(runs.c.id == run).values(id=run, **labels)
             if not connection.execute(update).rowcount:
                 return False
-            if checked is not None:
-                connection.execute(tags.delete().where(tags.c.run == run))
-            if checked:
-                connection.execute(tags.insert(), [{"run": run, "tag": word} for word in checked])
+            _tag(connection, run, words)
         return True
 
     def delete(self, ids: Iterable[str]) -> None:
@@ -277,6 +273,12 @@ class Catalogue:
             total = connection.execute(count).scalar_one()
             words = self._tags(connection, [row["id"] for row in rows])
         return Listing(tuple(_entry(row, words.get(row["id"], ())) for row in rows), total)
+
+    def labelled(self) -> list[str]:
+        """The ids of the runs of which people have said something."""
+        said = [runs.c.title != "", runs.c.note != "", runs.c.starred, runs.c.pinned]
+        tagged = runs.c.id.in_(sa.select(tags.c.run))
+        return self._all(sa.select(runs.c.id).where(sa.or_(*said, tagged)))
 
     def known_tags(self) -> list[str]:
         """Every tag in use, in order."""
@@ -376,6 +378,14 @@ def write_ahead(connection: sqlite3.Connection) -> None:
         time.sleep(0.01)
 
 
+def _tag(connection: sa.Connection, run: str, words: Sequence[str] | None) -> None:
+    """Replace the tags of a run, unless there is no word of them."""
+    if words is not None:
+        connection.execute(tags.delete().where(tags.c.run == run))
+    if words:
+        connection.execute(tags.insert(), [{"run": run, "tag": word} for word in words])
+
+
 def _sorted_by(name: str) -> sa.ColumnElement[Any]:
     # the same order in every database, whatever its collation; no title is none
     return sa.func.nullif(sa.func.lower(runs.c.title), "") if name == "title" else runs.c[name]
@@ -426,6 +436,8 @@ def _storable(value: Any) -> Any:
         return value.astype("<f4").tobytes()
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, str):  # what a database refuses: halves of characters, and NUL
+        return value.encode(errors="replace").decode().replace("\0", "�")
     return value
 
 
@@ -438,6 +450,21 @@ def _check_text(name: str, text: str, most: int) -> None:
         raise ValueError(f"{name} must have at most {most:,} characters, got {len(text):,}")
     if "\0" in text:  # PostgreSQL has no such character
         raise ValueError(f"{name} must not contain the character NUL")
+    if not is_unicode(text):
+        raise ValueError(f"{name} must be Unicode, got {abridged(text)}")
+
+
+def checked_labels(labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Labels of a run as they are kept: title, note, starred, pinned and tags, or some of them.
+
+    Raises:
+        ValueError: a text too long, or no such label.
+    """
+    if unknown := set(labels) - {*_LABELS, "tags"}:
+        raise ValueError(f"labels are {', '.join(_LABELS)} and tags, got {sorted(unknown)}")
+    _check_text("title", labels.get("title", ""), LONGEST_TITLE)
+    _check_text("note", labels.get("note", ""), LONGEST_NOTE)
+    return {**labels, **({"tags": checked_tags(labels["tags"])} if "tags" in labels else {})}
 
 
 def checked_tags(words: Iterable[str]) -> list[str]:
