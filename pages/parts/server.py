@@ -1,6 +1,5 @@
 """The registry of all runs of this server."""
 
-import logging
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -9,23 +8,18 @@ import streamlit as st
 from pages.parts.markdown import plain
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import open_store
-from samedge_core.store.catalogue import CatalogueError
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.view import RunView
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
-
 
 @st.cache_resource(show_spinner=False)
 def registry() -> RunRegistry:
     """All runs of this server. One for everybody: a session's own would die with its websocket."""
-    try:
-        return RunRegistry(store=open_store())
-    except (CatalogueError, OSError, ValueError) as error:
-        _log.warning("runs are not recorded: %s", error)
-        return RunRegistry()
+    found = RunRegistry()
+    found.record_in(open_store)
+    return found
 
 
 def known(run_id: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from samedge_core.fields import abridged
+from samedge_core.fields import ConfigError, abridged
 from samedge_core.sharing import files
 from samedge_core.sharing.replay_file import lacks_file, with_file
 from samedge_core.store.adoption import adopt, read, with_known_file
@@ -172,13 +172,15 @@ class Store:
         settings with it.
 
         Raises:
-            ValueError: the run needs no file, or names one already; or it is no such file.
+            ConfigError: the run needs no file, or names one already; or there is no such file.
         """
-        entry = self.catalogue.entry(run)
+        entry, file = self.catalogue.entry(run), Path(path).expanduser().resolve()
         config = RunConfig.from_json(entry.config) if entry else None
         if config is None or not lacks_file(config):
-            raise ValueError(f"the run {abridged(run)} lacks no file")
-        config = with_file(config, str(Path(path).expanduser().resolve()))
+            raise ConfigError("path", f"a file can't be chosen: the run {run:.64} lacks none")
+        if not file.is_file():
+            raise ConfigError("path", f"path must name a file that exists, got {abridged(path)}")
+        config = with_file(config, str(file))
         self.catalogue.put(run, {"config": config.to_json()})
         return config
 
