@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from samedge_core.fields import ConfigError
 from samedge_core.sharing.files import SavedError
-from samedge_core.sharing.replay_file import PATH, has_own_file, with_file
+from samedge_core.sharing.replay_file import PATH, with_file
 from samedge_core.store.catalogue import Entry, Query
 from samedge_core.store.folder import RunFolder
 from samedge_core.store.record import RunRecord, is_id
@@ -20,6 +20,8 @@ from samedge_core.training.history import History
 
 if TYPE_CHECKING:
     from samedge_core.store.store import Store
+
+NEWER = "a newer version of this program"  # what a message says of an unknown schema
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +35,8 @@ def adopt(store: Store) -> None:
     """
     ids = store.catalogue.ids()
     known = ids - _outdated(store)
-    for path in sorted([*store.runs.iterdir(), *store.aside.iterdir()]):
+    aside = store.aside.iterdir() if store.aside.is_dir() else ()
+    for path in sorted([*store.runs.iterdir(), *aside]):
         if path.is_dir() and not (path.name in known and path.parent == store.runs):
             _try(store, path, new=path.name not in ids)
 
@@ -53,7 +56,7 @@ def read(folder: RunFolder) -> tuple[RunRecord, History]:
 def with_known_file(record: RunRecord, entry: Entry | None) -> RunRecord:
     """The record with the path of the file that this store has entered for the run, if any: what
     was written elsewhere must not have this machine read a file of its own."""
-    if not has_own_file(record.config):
+    if PATH not in record.config.options:
         return record
     known = RunConfig.from_json(entry.config).options.get(PATH, "") if entry else ""
     return replace(record, config=with_file(record.config, known))
@@ -92,11 +95,12 @@ def _put_aside(store: Store, path: Path, error: Exception) -> str:
     """Where the folder is now, in words; nothing where it stays: one that a newer version has
     written, or that can't be read just now."""
     cause = error.__cause__
-    newer = isinstance(cause, ConfigError) and cause.field == "schema"
+    newer = isinstance(cause, ConfigError) and NEWER in str(cause)
     unread = isinstance(cause, OSError) and cause.errno is not None
     if newer or unread or path.parent != store.runs or not is_id(path.name):
         return ""
     try:
+        store.aside.mkdir(exist_ok=True)
         path.rename(store.aside / path.name)
     except OSError as failure:
         return f"; it can't be moved to {store.aside} ({failure.strerror})"

@@ -7,7 +7,7 @@ in Thrift's compact protocol.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -33,8 +33,16 @@ class Column(NamedTuple):
     values: int
 
 
-def measure(file: Path) -> tuple[int, Mapping[str, Column]]:
-    """The number of rows, and each column by name.
+class Measure(NamedTuple):
+    """The number of rows, the `columns` that were asked for, and the names of all columns."""
+
+    rows: int
+    columns: Mapping[str, Column]
+    names: set[str]
+
+
+def measure(file: Path, wanted: Container[str]) -> Measure:
+    """What the file holds, with the measure of each column that is wanted.
 
     Raises:
         ValueError: it is no Parquet file, or declares what can't be.
@@ -43,19 +51,23 @@ def measure(file: Path) -> tuple[int, Mapping[str, Column]]:
     size = file.stat().st_size
     with file.open("rb") as stream:
         try:
-            return _sums(stream, _footer(stream, size), size)
+            return _sums(stream, _footer(stream, size), size, wanted)
         except (AttributeError, TypeError) as error:
             raise ValueError(f"a field in it has another type ({error})") from error
 
 
-def _sums(stream: BinaryIO, footer: dict[int, Any], size: int) -> tuple[int, dict[str, Column]]:
-    columns: dict[str, Column] = {}
+def _sums(stream: BinaryIO, footer: dict[int, Any], size: int, wanted: Container[str]) -> Measure:
+    columns, names = {}, set()
     for group in footer[_GROUPS]:
         for chunk in group[_COLUMNS]:
-            name, found = _measured(stream, chunk, group[_GROUP_ROWS], size)
-            before = columns.get(name, Column(0, 0, 0))
-            columns[name] = Column(*(sum(pair) for pair in zip(before, found, strict=True)))
-    return footer[_ROWS], columns
+            path = chunk[_COLUMN][_PATH]
+            names.add(path[0].decode())
+            name = b".".join(path).decode()
+            if name in wanted:
+                found = _measured(stream, chunk, group[_GROUP_ROWS], size)
+                before = columns.get(name, Column(0, 0, 0))
+                columns[name] = Column(*(sum(pair) for pair in zip(before, found, strict=True)))
+    return Measure(footer[_ROWS], columns, names)
 
 
 def _footer(stream: BinaryIO, size: int) -> dict[int, Any]:
@@ -70,10 +82,10 @@ def _footer(stream: BinaryIO, size: int) -> dict[int, Any]:
     return _Struct(stream.read(length)).read()
 
 
-def _measured(stream: BinaryIO, chunk: dict[int, Any], rows: int, size: int) -> tuple[str, Column]:
-    """The name and the measure of a column in a row group; each page's header is read."""
+def _measured(stream: BinaryIO, chunk: dict[int, Any], rows: int, size: int) -> Column:
+    """The measure of a column in a row group; each page's header is read."""
     column = chunk[_COLUMN]
-    name, packed = b".".join(column[_PATH]).decode(), column[_PACKED]
+    name, packed = column[_PATH][0].decode(), column[_PACKED]
     start, dictionary = column[_DATA], column.get(_DICTIONARY, 0)
     if _OTHER_FILE in chunk or column[_VALUES] != rows or 0 < start < dictionary:
         raise ValueError(f"the column {name:.60} must have {rows:,} values of its own")
@@ -95,7 +107,7 @@ def _measured(stream: BinaryIO, chunk: dict[int, Any], rows: int, size: int) -> 
             raise ValueError(f"the pages of the column {name:.60} must hold {rows:,} values")
     if start != end or values != rows:
         raise ValueError(f"the pages of the column {name:.60} must hold {rows:,} values")
-    return name, Column(packed, unpacked, values)
+    return Column(packed, unpacked, values)
 
 
 class _Struct:

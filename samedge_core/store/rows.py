@@ -56,18 +56,18 @@ def read(file: Path, dtype: np.dtype, first: int, last: int) -> NDArray[np.void]
 def _columns(file: Path, dtype: np.dtype, count: int) -> set[str]:
     """The names of all columns, after those of `dtype` were seen to hold `count` values of a
     fitting size."""
-    found, columns = parquet.measure(file)
-    if found != count:  # a few bytes can stand for any number of equal rows
+    found = parquet.measure(file, dtype.names or ())
+    if found.rows != count:  # a few bytes can stand for any number of equal rows
         raise ValueError(
-            f"its rows are not those of its name: it has {found:,} rows for {count:,} steps"
+            f"its rows are not those of its name: it has {found.rows:,} rows for {count:,} steps"
         )
-    for name in {*(dtype.names or ())} & {*columns}:
-        column, most = columns[name], 2 * count * dtype[name].itemsize + SPARE
+    for name, column in found.columns.items():
+        most = 2 * count * dtype[name].itemsize + SPARE
         if column.values != count or max(column.packed, column.unpacked) > most:
             allowed = f"{count:,} values in {most:,} bytes"
             got = f"{column.values:,} in {column.unpacked:,}"
             raise ValueError(f"column {name} must hold {allowed}, got {got}")
-    return {name.partition(".")[0] for name in columns}
+    return found.names
 
 
 def _known(schema: pa.Schema, columns: set[str], dtype: np.dtype) -> list[str]:

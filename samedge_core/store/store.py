@@ -56,9 +56,8 @@ class Store:
         """
         self.settings = settings
         self.runs = settings.home / "runs"
+        self.runs.mkdir(parents=True, exist_ok=True)
         self.aside = settings.home / "damaged"
-        for folder in (self.runs, self.aside):
-            folder.mkdir(parents=True, exist_ok=True)
         self.catalogue = Catalogue(settings.database)
         self.server = secrets.token_hex(8)
         self.damaged: dict[str, str] = {}
@@ -179,7 +178,9 @@ class Store:
         if config is None or not lacks_file(config):
             raise ConfigError("path", f"a file can't be chosen: the run {run:.64} lacks none")
         if not file.is_file():
-            raise ConfigError("path", f"path must name a file that exists, got {abridged(path)}")
+            raise ConfigError(
+                "path", f"path must name a file that exists, got {abridged(str(path))}"
+            )
         config = with_file(config, str(file))
         self.catalogue.put(run, {"config": config.to_json()})
         return config

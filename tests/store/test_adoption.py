@@ -50,7 +50,7 @@ def opened_with(home: Path, files: Files) -> str:
     with closing(open_store(home)) as store:
         works(store)
         said = store.damaged.get("bad", "")
-        aside = [folder.name for folder in store.aside.iterdir()]
+        aside = [folder.name for folder in store.aside.glob("*")]
         if said:
             assert "bad" not in {entry.id for entry in store.find().entries}
             assert str(home / "runs" / "bad") in said
@@ -69,7 +69,7 @@ def test_any_value_in_a_record_leaves_the_store_working(home, bad):
     strange = [10**400, -1, 2**63, 1e300, float("nan"), "x" * 10**5, [], {}, None, True, [[1]]]
     named = 0
     for name in NAMES:
-        if name != "crc32":
+        if name not in ("crc32", "schema"):  # the folder of a newer version stays
             for value in strange[:: 1 if INPUTS > 1000 else 3]:
                 files = bad | {"run.json": with_values(bad["run.json"], {name: value})}
                 named += bool(opened_with(home, files))
@@ -95,7 +95,7 @@ def test_what_is_mended_comes_back_at_the_next_start(home, bad):
     lay(bad, home / "damaged" / "bad")
     with closing(open_store(home)) as store:
         assert store.damaged == {}
-        assert not [*store.aside.iterdir()]
+        assert not [*store.aside.glob("*")]
         usable(store, "bad")
 
 
@@ -103,7 +103,7 @@ def test_a_deleted_run_is_gone_from_there_too(home, bad):
     lay(bad | {"run.json": b"{"}, home / "runs" / "bad")
     with closing(open_store(home)) as store:
         assert store.delete(["bad"]) == ["bad"]
-        assert not [*store.aside.iterdir()]
+        assert not [*store.aside.glob("*")]
 
 
 def test_the_folder_of_a_newer_version_stays_for_it(home, bad):

@@ -21,7 +21,7 @@ def show_damage() -> None:
     if hidden > 0:
         lines = [*lines[:NAMED], f"- … and {hidden:,} more, in the server's log"]
     st.warning(
-        f"{folders} of {plain(str(store.settings.home))} can't be read and "
+        f"{folders} in {plain(str(store.settings.home))} can't be read and "
         f"{'are' if len(store.damaged) > 1 else 'is'} not listed; nothing is deleted. Mend them or "
         "delete them there: the next start of the server tries them again.\n" + "\n".join(lines)
     )
