@@ -1,12 +1,12 @@
 """Every walk along parents ends: where a run is its own, in rings of several, in long chains."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
-import sqlalchemy as sa
 
 from pages.parts.runs import family
 from samedge_core.cli.tables import family_text
@@ -27,13 +27,15 @@ def store(tmp_path_factory) -> Iterator[Store]:
     with closing(open_store(tmp_path_factory.mktemp("home"))) as store:
         for run, parent in zip("abc", "cab", strict=True):
             recorded(store, run, origin=Origin(parent, 5, "rewind"))
-        with store.catalogue._engine.begin() as connection:
-            first = connection.execute(sa.select(runs).where(runs.c.id == "a")).mappings().one()
-            chain = [
-                {**first, "id": f"{i}", "parent": f"{i - 1}", "parent_step": 5, "root": "0"}
-                for i in range(LONG)
-            ]
-            connection.execute(runs.insert(), chain)
+        chain = {"id": "i", "parent": "i - 1", "parent_step": "5", "root": "'0'"}
+        columns = ", ".join(chain.get(column.name, column.name) for column in runs.c)
+        numbers = f"SELECT 0 i UNION ALL SELECT i + 1 FROM n WHERE i < {LONG - 1}"
+        with closing(sqlite3.connect(store.settings.home / "catalogue.sqlite")) as connection:
+            connection.execute(
+                f"WITH RECURSIVE n AS ({numbers}) INSERT INTO runs SELECT {columns} FROM runs, n "
+                "WHERE id = 'a'"
+            )
+            connection.commit()
         yield store
 
 
@@ -82,7 +84,7 @@ def test_a_ring_is_drawn(store):
 
 
 def test_a_long_chain_is_drawn_and_listed(store):
-    shown = family.relatives(of(store, str(LONG - 1)))
+    shown = store.find(Query(root=of(store, str(LONG - 1)).root, limit=200)).entries
     assert len(family.lanes(shown)) == len(shown) == 200
     chain = store.find(Query(ids=[str(i) for i in range(3000)], limit=None, sort="seed")).entries
     lines = family_text(chain, 8, chosen="0").splitlines()
