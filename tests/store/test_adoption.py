@@ -1,5 +1,6 @@
 """One folder, whatever is wrong with it, leaves the others and the store as they are."""
 
+import itertools
 import json
 import os
 import shutil
@@ -67,13 +68,13 @@ def opened_with(home: Path, files: Files) -> str:
 
 def test_any_value_in_a_record_leaves_the_store_working(home, bad):
     strange = [10**400, -1, 2**63, 1e300, float("nan"), "x" * 10**5, [], {}, None, True, [[1]]]
+    names = [name for name in NAMES if name not in ("crc32", "schema")]  # a newer one stays
+    pairs = list(itertools.product(names, strange))[:: 1 if INPUTS > 1000 else 7]
     named = 0
-    for name in NAMES:
-        if name not in ("crc32", "schema"):  # the folder of a newer version stays
-            for value in strange[:: 1 if INPUTS > 1000 else 4]:
-                files = bad | {"run.json": with_values(bad["run.json"], {name: value})}
-                named += bool(opened_with(home, files))
-    assert named > len(NAMES)
+    for name, value in pairs:
+        files = bad | {"run.json": with_values(bad["run.json"], {name: value})}
+        named += bool(opened_with(home, files))
+    assert named > len(pairs) / 2
 
 
 def test_any_damage_leaves_the_store_working(home, bad):
