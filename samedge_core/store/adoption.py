@@ -50,7 +50,20 @@ def read(folder: RunFolder) -> tuple[RunRecord, History]:
     record, history = folder.recorded()
     if record.id != folder.path.name:
         raise SavedError(f"{folder.path} is a copy of the run {record.id}")
+    check_rows(folder, history)
     return record, history
+
+
+def check_rows(folder: RunFolder, history: History) -> None:
+    """Check what the edges are computed from: any other number may stand in a row.
+
+    Raises:
+        SavedError: a gradient norm below 0.
+    """
+    norms = history.rows_after(-1)["grad_norm"]
+    if (norms < 0).any():
+        got = norms[norms < 0][0]
+        raise SavedError(f"the rows in {folder.path} must have grad_norm >= 0, got {got:g}")
 
 
 def with_known_file(record: RunRecord, entry: Entry | None) -> RunRecord:

@@ -16,6 +16,7 @@ from typing import IO
 from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core.sharing import files
+from samedge_core.store.adoption import check_rows
 from samedge_core.store.folder import LABELS, RECORD, RunFolder
 from samedge_core.store.imports import NoRoomError, enter
 from samedge_core.store.labels import Labels
@@ -87,7 +88,9 @@ def _checked(folder: RunFolder) -> tuple[RunRecord, History, Labels]:
             )
         for step in folder.snapshots():
             folder.check_snapshot(step)
-        return record, folder.history(record), labels
+        history = folder.history(record)
+        check_rows(folder, history)
+        return record, history, labels
     except files.SavedError as error:
         named = str(error).replace(f"{folder.path}/", "")  # the reader knows no such folder
         raise ArchiveError(named) from error

@@ -9,20 +9,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as run_with
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
+from samedge_core.analysis.diagnosis import diagnose
+from samedge_core.analysis.summary import summarise
 from samedge_core.fields import ConfigError
 from samedge_core.sharing import export
 from samedge_core.sharing.files import SavedError
-from samedge_core.store import Origin, Store, imports, open_store
+from samedge_core.store import Origin, RunFolder, Store, imports, open_store
 from samedge_core.store.archive import MOST_ROWS, ArchiveError, bring_in
 from samedge_core.store.branching import state_before
 from samedge_core.store.record import LARGEST, MOST_INTERVENTIONS
 from samedge_core.store.settings import StoreSettings
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
+from tests.store import made
 from tests.store.hostile import (
     INPUTS,
     ROWS,
@@ -219,7 +223,7 @@ values = st.recursive(
 NAMES = [*json.loads(record().to_json())]
 
 
-@settings(
+@run_with(
     max_examples=INPUTS,
     deadline=None,
     derandomize=True,
@@ -252,6 +256,36 @@ def test_rows_that_no_server_can_bear_are_refused(run, store):
     files = {name: equal_rows(20)} | {n: c for n, c in run.items() if n != ROWS}
     refused(store, zipped(files), r"has at most 250,000 steps, got 250,001")
     refused(store, zipped(run | {ROWS: equal_rows(20)}), r"it has 20 rows for 12 steps")
+
+
+def test_any_numbers_in_rows_are_usable_or_refused(tmp_path, store):
+    extremes = [0.0, -0.0, -1.0, 1e300, -1e300, np.inf, -np.inf, np.nan, 5e-324, 1.0]
+    for seed in range(INPUTS // 5):
+        draw = np.random.default_rng(seed)
+        rows = made.rows(100 * seed, 100 * seed + STEPS - 1, 1)
+        rows["step"] = np.arange(STEPS)
+        for name in rows.dtype.names or ():
+            if rows.dtype[name].kind == "f" and draw.random() < 0.5:
+                with np.errstate(over="ignore"):
+                    rows[name] = draw.choice(extremes, STEPS)
+        if seed % 2:
+            rows["grad_norm"] = np.abs(rows["grad_norm"])
+        folder = RunFolder(tmp_path / f"{seed}")
+        folder.create()
+        eta, rho = 10.0 ** draw.integers(-300, 6), draw.choice([0, 1e-300, 1e3])
+        config = made.SMALL.replace(eta=float(eta), rho=float(rho))
+        folder.write_record(record("a", config, created=1.0))
+        folder.append(rows)
+        content = {f.relative_to(folder.path).as_posix(): f for f in folder.path.rglob("*.*")}
+        zip_file = zipped({name: file.read_bytes() for name, file in content.items()})
+        if (rows["grad_norm"] < 0).any():
+            refused(store, zip_file, r"must have grad_norm >= 0, got -")
+        else:
+            found = bring_in(store, zip_file)
+            history = store.load(found)[1]
+            assert diagnose(history) is not None
+            assert summarise(history).steps == STEPS
+            usable(store, found)
 
 
 def test_a_state_with_a_long_header_is_refused(run, store):
@@ -325,8 +359,8 @@ def small(tmp_path, run, monkeypatch) -> Iterator[Store]:
     """With room for two runs of visitors and two of its own."""
     size = len(run[ROWS]) + len(run[STATE])
     monkeypatch.setattr(imports, "LEAST", int(2.5 * size))
-    made = replace(StoreSettings.at(tmp_path / "small"), quota=int(2.5 * size))
-    with closing(Store(made)) as store:
+    settings = replace(StoreSettings.at(tmp_path / "small"), quota=int(2.5 * size))
+    with closing(Store(settings)) as store:
         yield store
 
 
@@ -367,8 +401,8 @@ def test_a_parent_that_began_otherwise_gives_no_state(tmp_path, store):
 
 def test_interventions_out_of_order_are_refused(run, store):
     items = (Intervention(5, {"eta": 0.5}), Intervention(2, {"eta": 0.25}))
-    made = json.loads(replace(record("a"), interventions=items).to_json())["interventions"]
-    files = run | {"run.json": with_values(run["run.json"], {"interventions": made})}
+    listed = json.loads(replace(record("a"), interventions=items).to_json())["interventions"]
+    files = run | {"run.json": with_values(run["run.json"], {"interventions": listed})}
     refused(store, zipped(files), "interventions must be in order")
     with pytest.raises(SavedError, match="missing"):
         store.load("a")
