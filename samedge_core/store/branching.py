@@ -6,14 +6,13 @@ Importable without torch.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from samedge_core.fields import ConfigError
-from samedge_core.sharing.replay_file import PATH
 from samedge_core.store import Origin, RunRecord, Store
-from samedge_core.store.record import ARITHMETIC, PLAIN_BECAUSE, Branch
+from samedge_core.store.record import ARITHMETIC, PLAIN_BECAUSE, Branch, began_alike
 from samedge_core.theory.rules import Hyperparameters
-from samedge_core.training.config import NOTHING, Changes, RunConfig
+from samedge_core.training.config import NOTHING, Changes
 from samedge_core.training.history import History, Intervention
 
 MOST_ANCESTORS = 100  # looked at for a state: a chain of parents from elsewhere may be a ring
@@ -109,7 +108,7 @@ def state_before(store: Store, record: RunRecord, step: int) -> Kept | None:
     kept, origin = _kept(store, record.id, step), record.origin
     for _ in range(MOST_ANCESTORS):
         parent = store.catalogue.entry(origin.parent) if origin else None
-        if not (origin and parent and _alike(parent.config, record.config)):
+        if not (origin and parent and began_alike(parent.config, record.config)):
             break
         if kept and kept.step >= origin.step:
             break
@@ -119,20 +118,6 @@ def state_before(store: Store, record: RunRecord, step: int) -> Kept | None:
             kept = shared
         origin = parent.origin
     return kept
-
-
-def _alike(parent: str, config: RunConfig) -> bool:
-    """Whether runs began in the same way, as a fork and its parent do: a record from elsewhere may
-    name any run as its parent."""
-    try:
-        return _beginning(RunConfig.from_json(parent)) == _beginning(config)
-    except ConfigError:  # of another version
-        return False
-
-
-def _beginning(config: RunConfig) -> dict[str, Any]:
-    """Without the step cap, and the path of the data, which differs from machine to machine."""
-    return config.to_values() | {"steps": 0, "options": {**config.options, PATH: ""}}
 
 
 def _kept(store: Store, run: str, step: int) -> Kept | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from samedge_core.store.adoption import with_known_file
 from samedge_core.store.catalogue import Entry, Query
 from samedge_core.store.folder import RunFolder
 from samedge_core.store.labels import Labels
-from samedge_core.store.record import RunRecord
+from samedge_core.store.record import RunRecord, began_alike
 from samedge_core.training.history import History
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def enter(
     or a new one where that is taken.
 
     Args:
-        visitor: whether a visitor brings it, for which the oldest that visitors have brought go.
+        visitor: whether a visitor brings it, for which the oldest that visitors have brought go; it
+            comes without star and pin.
 
     Raises:
         NoRoomError: there is none.
@@ -52,7 +54,9 @@ def enter(
     if visitor:
         _make_room(store, sum(folder.sizes()))
         (folder.path / BROUGHT).touch()
-    record = with_known_file(record, None)
+        labels = replace(labels, starred=False, pinned=False)  # what keeps a run is given here
+        folder.write_labels(labels)
+    record = _of_this_store(store, record)
     if record.id in store.catalogue.ids() or store.folder(record.id).path.exists():
         record = replace(record, id=store.new_id())
     folder.write_record(record)
@@ -65,6 +69,17 @@ def enter(
         shutil.rmtree(place, ignore_errors=True)
         raise
     return record.id
+
+
+def _of_this_store(store: Store, record: RunRecord) -> RunRecord:
+    """The record without a file of this machine, a start in the future, or a run of this store as
+    its parent that is another one."""
+    record = with_known_file(record, None)
+    parent = store.catalogue.entry(record.origin.parent) if record.origin else None
+    if parent and not began_alike(parent.config, record.config):
+        _log.warning("the imported run %s does not come from %s", record.id, parent.id)
+        record = replace(record, origin=None)
+    return replace(record, created=min(record.created, time.time()))
 
 
 def brought(store: Store) -> Sequence[Entry]:

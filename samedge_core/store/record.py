@@ -16,7 +16,8 @@ from typing import Any, Literal
 import msgspec
 
 from samedge_core.curvature.kernels import ARITHMETICS, Arithmetic
-from samedge_core.fields import abridged
+from samedge_core.fields import ConfigError, abridged
+from samedge_core.sharing.replay_file import PATH
 from samedge_core.training import codec
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import History, Intervention
@@ -156,6 +157,24 @@ class RunRecord:
 
 def _checksum(values: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(values, sort_keys=True).encode())
+
+
+def began_alike(parent: str, config: RunConfig) -> bool:
+    """Whether runs began in the same way, as a fork and its parent do: a record from elsewhere may
+    name any run as its parent.
+
+    Args:
+        parent: the parent's configuration as JSON.
+    """
+    try:
+        return _beginning(RunConfig.from_json(parent)) == _beginning(config)
+    except ConfigError:  # of another version
+        return False
+
+
+def _beginning(config: RunConfig) -> dict[str, Any]:
+    """Without the step cap, and the path of the data, which differs from machine to machine."""
+    return config.to_values() | {"steps": 0, "options": {**config.options, PATH: ""}}
 
 
 def is_id(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -367,36 +368,57 @@ def small(tmp_path, run, monkeypatch) -> Iterator[Store]:
 def test_imports_push_out_imports_and_nothing_else(small, run):
     for own in ("own", "other"):
         recorded(small, own)
-    plain = {name: content for name, content in run.items() if name != "labels.json"}
-    brought = [bring_in(small, zipped(plain), visitor=True) for _ in range(4)]
+    brought = [bring_in(small, zipped(run), visitor=True) for _ in range(4)]
     small.keep_quota()
-    there = {entry.id for entry in small.find().entries}
+    entries = small.find().entries
+    there = {entry.id for entry in entries}
     assert there == {"own", "other", *brought[2:]}
+    assert not any(entry.starred or entry.pinned for entry in entries)  # as the zip says
     for one in brought[2:]:
         small.label(one, pinned=True)
     with pytest.raises(ArchiveError, match=r"2 that are starred or pinned take .*delete some"):
-        bring_in(small, zipped(plain), visitor=True)
+        bring_in(small, zipped(run), visitor=True)
     assert {entry.id for entry in small.find().entries} == there
 
 
 def test_imports_have_a_number_too(small, run, monkeypatch):
     monkeypatch.setattr(imports, "MOST", 1)
-    plain = {name: content for name, content in run.items() if name != "labels.json"}
-    brought = [bring_in(small, zipped(plain), visitor=True) for _ in range(3)]
+    brought = [bring_in(small, zipped(run), visitor=True) for _ in range(3)]
     assert [entry.id for entry in small.find().entries] == brought[2:]
 
 
 # --- parents --------------------------------------------------------------------------------
 
 
-def test_a_parent_that_began_otherwise_gives_no_state(tmp_path, store):
+def test_a_parent_that_began_otherwise_is_none(tmp_path, store):
     other = record("other").config.replace(seed=5)
-    for config, expected in ((other, None), (record().config, "other")):
+    for config, parent in ((other, None), (record().config, "other")):
         files = run_files(tmp_path / str(config.seed), config=config, origin=Origin("other", 10))
         found = bring_in(store, zipped({n: c for n, c in files.items() if n != STATE}))
+        entry = store.catalogue.entry(found)
+        assert entry
+        assert (entry.parent, entry.root) == (parent, parent or found)
         kept = state_before(store, store.load(found)[0], 10)
-        assert (kept and kept.run) == expected
+        assert (kept and kept.run) == parent
         usable(store, found)
+
+
+def test_a_parent_that_comes_later_and_began_otherwise_gives_no_state(tmp_path, store):
+    files = run_files(tmp_path, config=record().config.replace(seed=5), origin=Origin("late", 10))
+    found = bring_in(store, zipped({n: c for n, c in files.items() if n != STATE}))
+    recorded(store, "late")
+    assert state_before(store, store.load(found)[0], 10) is None
+    usable(store, found)
+    store.delete(["late"])
+
+
+def test_a_run_from_the_future_began_now(run, store):
+    files = run | {"run.json": with_values(run["run.json"], {"created": 2e11})}
+    found = bring_in(store, zipped(files))
+    entry = store.catalogue.entry(found)
+    assert entry
+    assert entry.created <= time.time()
+    usable(store, found)
 
 
 def test_interventions_out_of_order_are_refused(run, store):
