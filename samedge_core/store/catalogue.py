@@ -433,7 +433,8 @@ def _entry(row: sa.RowMapping, words: tuple[str, ...]) -> Entry:
 
 def _storable(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return value.astype("<f4").tobytes()
+        with np.errstate(over="ignore"):  # beyond float32 it is infinite
+            return value.astype("<f4").tobytes()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, str):  # what a database refuses: halves of characters, and NUL
