@@ -65,7 +65,7 @@ def _opened(file: IO[bytes]) -> zipfile.ZipFile:
     except ArchiveError:
         raise
     except Exception as error:  # whatever a damaged one makes its reader raise
-        raise ArchiveError(f"this is no zip file of a run ({error})") from error
+        raise ArchiveError(f"this is no zip file of a run ({error!s:.200})") from error
     directory.read = file.read
     return archive
 
@@ -131,7 +131,7 @@ def _pieces(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]
                 yield piece
     except Exception as error:  # whatever a damaged one makes its reader raise
         name = abridged(entry.filename)
-        raise ArchiveError(f"this zip file is damaged at {name} ({error})") from error
+        raise ArchiveError(f"this zip file is damaged at {name} ({error!s:.200})") from error
 
 
 def _too_large() -> ArchiveError:
