@@ -34,8 +34,9 @@ def main() -> None:
     navigation.begin("Runs")
     if source.store() is None:
         st.error(
-            "The store of runs could not be opened, so nothing is recorded; the server's log says "
-            "why. `SAMEDGE_HOME` and `SAMEDGE_DATABASE_URL` say where it is."
+            f"The store of runs could not be opened ({source.why_none()}), so nothing is recorded. "
+            "It is tried again every few seconds, and what runs meanwhile is recorded then. "
+            "`SAMEDGE_HOME` and `SAMEDGE_DATABASE_URL` say where it is."
         )
         return
     selection.attach()

@@ -29,5 +29,5 @@ def record(
     news = writer.take(history)
     assert news is not None
     writer.save(news)
-    store.catalogue.label(writer.id, **labels)
+    store.label(writer.id, **labels)
     return writer.id

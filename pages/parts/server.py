@@ -9,7 +9,6 @@ import streamlit as st
 from pages.parts.markdown import brief, plain
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import open_store
-from samedge_core.store.catalogue import CatalogueError
 from samedge_core.store.settings import StoreSettings
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.worker.registry import RunRegistry
@@ -28,11 +27,9 @@ def registry() -> RunRegistry:
     settings = Settings() if (wrong := wrong_setting()) else Settings.from_env()
     if wrong:
         _log.error("the defaults hold instead: %s", wrong)
-    try:
-        return RunRegistry(settings, open_store())
-    except (CatalogueError, OSError, ValueError) as error:
-        _log.warning("runs are not recorded: %s", error)
-        return RunRegistry(settings)
+    found = RunRegistry(settings)
+    found.record_in(open_store)
+    return found
 
 
 @st.cache_resource(show_spinner=False)

@@ -14,6 +14,7 @@ from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 
 WIDTH = 100  # characters a line
+DEEPEST = 20  # indents of a family tree
 TITLE = 30  # of a run
 
 
@@ -70,21 +71,25 @@ def runs_text(entries: Iterable[Entry], length: int) -> str:
 def family_text(entries: Sequence[Entry], length: int, *, chosen: str) -> str:
     """A line a run, children below their parents and further in; a star marks the chosen one."""
     ids = {entry.id for entry in entries}
-    rows: list[tuple[str, ...]] = []
+    children: dict[str | None, list[Entry]] = {}
+    for entry in entries:
+        children.setdefault(entry.parent if entry.parent in ids else None, []).append(entry)
+    rows: dict[str, tuple[str, ...]] = {}
+    # all of them at the end: a ring of parents, which may come from elsewhere, has no first
+    waiting = [(entry, 0) for entry in [*entries[::-1], *children.get(None, [])[::-1]]]
+    while waiting:
+        entry, depth = waiting.pop()
+        if entry.id not in rows:
+            rows[entry.id] = _family_row(entry, min(depth, DEEPEST), length, chosen)
+            waiting += [(child, depth + 1) for child in children.get(entry.id, [])[::-1]]
+    return aligned(list(rows.values()))
 
-    def add(parent: str | None, depth: int) -> None:
-        for entry in entries:
-            if (entry.parent if entry.parent in ids else None) == parent:
-                mark = "*" if entry.id == chosen else " "
-                came = f"{entry.branch} at step {entry.parent_step:,}" if entry.branch else "start"
-                place = f"{mark} {'  ' * depth}{entry.id[:length]}"
-                rows.append(
-                    (place, came, f"to step {entry.last_step:,}", _status(entry), _cut(entry.title))
-                )
-                add(entry.id, depth + 1)
 
-    add(None, 0)
-    return aligned(rows)
+def _family_row(entry: Entry, depth: int, length: int, chosen: str) -> tuple[str, ...]:
+    mark = "*" if entry.id == chosen else " "
+    came = f"{entry.branch} at step {entry.parent_step:,}" if entry.branch else "start"
+    place = f"{mark} {'  ' * depth}{entry.id[:length]}"
+    return place, came, f"to step {entry.last_step:,}", _status(entry), _cut(entry.title)
 
 
 def sentence(text: object) -> str:

@@ -177,10 +177,13 @@ def _run(options: argparse.Namespace) -> Exit:
     if options.resume is not None:
         if options.preset is not None:
             raise UsageError("--resume takes no --preset: the run has its settings already")
+        path = values.pop("path", None)
         changes, steps = _changes("--resume", values)
         with opened() as runs:
             run = _to_resume(runs, options)
             _check_end(options, run)
+            if path is not None:
+                runs.store.choose_file(run, path)
             resumed = _local().resumed(
                 runs.store,
                 run,

@@ -16,13 +16,15 @@ from samedge_core.store.record import THREADS
 from samedge_core.store.store import BEAT_SECONDS, QUOTA_SECONDS
 from samedge_core.training.progress import every
 
+MOST_THREADS = 1024  # a record from elsewhere may name any number
+
 _log = logging.getLogger(__name__)
 
 
 def threads_of(record: RunRecord) -> int:
     """The number of torch's threads that a run is computed with; one in the pages' workers."""
     threads = record.machine.get(THREADS, 1)
-    return threads if isinstance(threads, int) and threads > 0 else 1
+    return threads if isinstance(threads, int) and 0 < threads <= MOST_THREADS else 1
 
 
 @contextmanager

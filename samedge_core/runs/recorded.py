@@ -345,8 +345,18 @@ class StoredRun:
         Raises:
             ValueError: there is no such label, or it is too long.
         """
-        self._store.catalogue.label(self.id, **labels)
+        self._store.label(self.id, **labels)
         self.entry = self._other(self.id).entry
+
+    def choose_file(self, path: Path | str) -> None:
+        """Name the file on which the run was trained elsewhere: what comes from another store names
+        none of this machine. Then it can be resumed, forked and repeated.
+
+        Raises:
+            ConfigError: the run needs no file, or names one already; or there is no such file.
+        """
+        self._store.choose_file(self.id, path)
+        self.entry, self._loaded = self._other(self.id).entry, None
 
     def export(self, file: Path | str) -> None:
         """Write the run to a file, over what is there: .csv or .parquet (every row), .json (what it

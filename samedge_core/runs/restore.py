@@ -11,6 +11,8 @@ import numpy as np
 from samedge_core.problems.problem import Problem
 from samedge_core.runs.process import threads_of, using_threads
 from samedge_core.sharing import files
+from samedge_core.sharing.export import ResumeError
+from samedge_core.sharing.replay_file import CHOOSE_FILE, lacks_file
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import StepError, check_step, state_before
 from samedge_core.store.folder import DIGITS
@@ -58,9 +60,12 @@ def caught_up(
 
     Raises:
         SavedError: a kept state does not belong to this run.
+        ResumeError: it was trained on a file that nobody has chosen here.
         StepError: the run ends before `step`.
     """
     config = made.config
+    if lacks_file(config):
+        raise ResumeError(CHOOSE_FILE)
     problem = build_problem(config, record.arithmetic)
     kept = state_before(store, record, step)
     if kept:

@@ -116,6 +116,7 @@ def _parquet(history: History, about: Mapping[str, Any]) -> bytes:
     record = {
         "schema": SCHEMA,
         "parameters": history.parameters,
+        "arithmetic": history.arithmetic,
         "interventions": msgspec.to_builtins(history.interventions),
         "stop": msgspec.to_builtins(history.stop),
         "config": history.config.to_values(),

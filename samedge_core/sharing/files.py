@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+MOST_WORDS = 500  # characters of what a reader says of a file
 
 
 class SavedError(ValueError):
@@ -21,7 +24,23 @@ def reading(file: Path) -> Iterator[Path]:
         raise SavedError(f"{file} is missing: {file.parent} holds no complete run") from None
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
+        what = what if len(what) <= MOST_WORDS else f"{what[:MOST_WORDS]} …"
         raise SavedError(f"{file} is damaged or not part of a saved run ({what})") from error
+
+
+def text(file: Path, most: int) -> str:
+    """The text of a file of at most `most` bytes.
+
+    Raises:
+        ValueError: it is no plain file, is larger, or not UTF-8.
+        OSError: it can't be read.
+    """
+    found = file.stat()
+    if not stat.S_ISREG(found.st_mode):  # to read a pipe would never end
+        raise ValueError("it is no file")
+    if found.st_size > most:
+        raise ValueError(f"it may have {most:,} bytes, got {found.st_size:,}")
+    return file.read_text(encoding="utf-8")
 
 
 def replace(file: Path, content: bytes) -> None:

@@ -23,6 +23,8 @@ from samedge_core.training.plan import Replay, as_recorded
 KIND, SCHEMA = "replay", 1
 MOST_BYTES = 1_000_000
 MOST_INTERVENTIONS = 10_000
+PATH = "path"  # the option that names a file of one's own
+CHOOSE_FILE = "it was trained on a file that is not here: choose that file, then go on"
 _NO_FILE = "the option path names a file of one's own, which a replay can't contain"
 
 
@@ -77,8 +79,21 @@ def to_json(
 
 def has_own_file(config: RunConfig) -> bool:
     """Whether it names a file of one's own (`path`), which neither a replay nor a link can hold."""
-    paths = [field.name for field in config.spec.options if field.kind == "path"]
-    return any(config.options[name] for name in paths)
+    return bool(config.options.get(PATH))
+
+
+def lacks_file(config: RunConfig) -> bool:
+    """Whether it needs a file of one's own and names none, as a run from elsewhere does."""
+    return config.options.get(PATH) == ""
+
+
+def with_file(config: RunConfig, path: str) -> RunConfig:
+    """The configuration, which has the option `path`, with this path.
+
+    Raises:
+        ConfigError: the name ends with another suffix.
+    """
+    return config.replace(options={**config.options, PATH: path})
 
 
 def from_json(text: str | bytes) -> Replay:

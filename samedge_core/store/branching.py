@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 from samedge_core.fields import ConfigError
 from samedge_core.store import Origin, RunRecord, Store
-from samedge_core.store.record import ARITHMETIC, PLAIN_BECAUSE, Branch
+from samedge_core.store.record import ARITHMETIC, PLAIN_BECAUSE, Branch, began_alike
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import NOTHING, Changes
 from samedge_core.training.history import History, Intervention
+
+MOST_ANCESTORS = 100  # looked at for a state: a chain of parents from elsewhere may be a ring
 
 
 class StepError(ValueError):
@@ -104,13 +106,17 @@ def state_before(store: Store, record: RunRecord, step: int) -> Kept | None:
     """The last kept state after at most `step` steps, of the run or of one that it comes from;
     None: begin at step 0."""
     kept, origin = _kept(store, record.id, step), record.origin
-    while origin and not (kept and kept.step >= origin.step):
+    for _ in range(MOST_ANCESTORS):
+        parent = store.catalogue.entry(origin.parent) if origin else None
+        if not (origin and parent and began_alike(parent.config, record.config)):
+            break
+        if kept and kept.step >= origin.step:
+            break
         step = min(step, origin.step)  # what both share
         shared = _kept(store, origin.parent, step)
         if shared and (kept is None or shared.step > kept.step):
             kept = shared
-        parent = store.catalogue.entry(origin.parent)
-        origin = parent and parent.origin
+        origin = parent.origin
     return kept
 
 

@@ -173,14 +173,17 @@ class Catalogue:
     def put(self, run: str, values: Mapping[str, Any]) -> None:
         """Add or update the entry of a run; numbers that are not finite become unknown."""
         known = {name: _storable(value) for name, value in values.items()}
+        words = known.pop("tags", None)
         update = runs.update().where(runs.c.id == run).values(**known)
         unsaid = {"title": "", "note": "", "starred": False, "pinned": False}
         with self._engine.begin() as connection:
             if connection.execute(update).rowcount:
+                _tag(connection, run, words)
                 return
         try:
             with self._engine.begin() as connection:
                 connection.execute(runs.insert().values(id=run, **{**unsaid, **known}))
+                _tag(connection, run, words)
         except IntegrityError:  # another server has just added it
             with self._engine.begin() as connection:
                 if not connection.execute(update).rowcount:
@@ -194,16 +197,13 @@ class Catalogue:
             ValueError: a text too long, or no such label; nothing has changed then.
         """
         labels = checked_labels(labels)
-        checked = labels.pop("tags", None)
+        words = labels.pop("tags", None)
         with self._engine.begin() as connection:
             # its own id, if nothing else: that the run is there, and stays until the tags are
             update = runs.update().where(runs.c.id == run).values(id=run, **labels)
             if not connection.execute(update).rowcount:
                 return False
-            if checked is not None:
-                connection.execute(tags.delete().where(tags.c.run == run))
-            if checked:
-                connection.execute(tags.insert(), [{"run": run, "tag": word} for word in checked])
+            _tag(connection, run, words)
         return True
 
     def delete(self, ids: Iterable[str]) -> None:
@@ -271,6 +271,12 @@ class Catalogue:
             total = connection.execute(count).scalar_one()
             words = self._tags(connection, [row["id"] for row in rows])
         return Listing(tuple(_entry(row, words.get(row["id"], ())) for row in rows), total)
+
+    def labelled(self) -> list[str]:
+        """The ids of the runs of which people have said something."""
+        said = [runs.c.title != "", runs.c.note != "", runs.c.starred, runs.c.pinned]
+        tagged = runs.c.id.in_(sa.select(tags.c.run))
+        return self._all(sa.select(runs.c.id).where(sa.or_(*said, tagged)))
 
     def known_tags(self) -> list[str]:
         """Every tag in use, in order."""
@@ -370,6 +376,14 @@ def write_ahead(connection: sqlite3.Connection) -> None:
         time.sleep(0.01)
 
 
+def _tag(connection: sa.Connection, run: str, words: Sequence[str] | None) -> None:
+    """Replace the tags of a run, unless there is no word of them."""
+    if words is not None:
+        connection.execute(tags.delete().where(tags.c.run == run))
+    if words:
+        connection.execute(tags.insert(), [{"run": run, "tag": word} for word in words])
+
+
 def _sorted_by(name: str) -> sa.ColumnElement[Any]:
     # the same order in every database, whatever its collation; no title is none
     return sa.func.nullif(sa.func.lower(runs.c.title), "") if name == "title" else runs.c[name]
@@ -420,9 +434,12 @@ def _entry(row: sa.RowMapping, words: tuple[str, ...]) -> Entry:
 
 def _storable(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return value.astype("<f4").tobytes()
+        with np.errstate(over="ignore"):  # beyond float32 it is infinite
+            return value.astype("<f4").tobytes()
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, str):  # what a database refuses: halves of characters, and NUL
+        return value.encode(errors="replace").decode().replace("\0", "�")
     return value
 
 

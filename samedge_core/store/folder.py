@@ -1,6 +1,7 @@
 """RunFolder: one run on disk, written so that a kill at any moment loses no earlier row.
 
     run.json              the RunRecord, written anew whenever it changes
+    labels.json           what people say about it (Labels); absent while they say nothing
     rows/A-B.parquet      rows of the steps A to B; parts are merged as they grow in number
     snapshots/S.safetensors   the packed TrainState after S steps; S.pt, a zip, in early versions
 
@@ -11,29 +12,27 @@ after the interventions that led to them. Importable without torch; nothing is u
 from __future__ import annotations
 
 import io
-import json
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from samedge_core.sharing import files
+from samedge_core.store import rows as stored
+from samedge_core.store.labels import Labels
 from samedge_core.store.record import RunRecord
 from samedge_core.training import packing
 from samedge_core.training.history import History, row_dtype
 
-RECORD = "run.json"
+RECORD, LABELS = "run.json", "labels.json"
+LARGEST_RECORD, LARGEST_LABELS = 5_000_000, 200_000  # bytes; what is read grows to some 30 times
 PART, STATE = r"\d+-\d+\.parquet", r"\d+\.(safetensors|pt)"
 DIGITS = 10  # of a step in a file's name
 ZIP = b"PK"  # how states of early versions begin; torch, which reads them, ignores the checksums
-CHECKSUMS = b"crc32"  # of each column: the footer of a Parquet file, with their names, has none
 UNSTEADY = 20  # listings of a folder that a writer changes meanwhile
 
 
@@ -96,6 +95,10 @@ class RunFolder:
         for part in merged:
             part.file.unlink()
 
+    def write_labels(self, labels: Labels) -> None:
+        """Replace what people say about the run."""
+        files.replace(self.path / LABELS, labels.to_json().encode())
+
     def write_snapshot(self, step: int, packed: bytes) -> None:
         """Keep the state after `step` steps."""
         files.replace(self._states / f"{step:0{DIGITS}}.safetensors", packed)
@@ -127,7 +130,19 @@ class RunFolder:
             SavedError: the file is missing, damaged or of a newer version.
         """
         with files.reading(self.path / RECORD) as file:
-            return RunRecord.from_json(file.read_text(encoding="utf-8"))
+            return RunRecord.from_json(files.text(file, LARGEST_RECORD))
+
+    def labels(self) -> Labels:
+        """What people say about the run.
+
+        Raises:
+            SavedError: the file is damaged.
+        """
+        file = self.path / LABELS
+        if not file.exists():
+            return Labels()
+        with files.reading(file):
+            return Labels.from_json(files.text(file, LARGEST_LABELS))
 
     def history(self, record: RunRecord) -> History:
         """The rows bit for bit, with the interventions and the stop of `record`.
@@ -202,6 +217,15 @@ class RunFolder:
                 packing.unpack(packed)
             return packed
 
+    def check_snapshot(self, step: int) -> None:
+        """Check the packed state after `step` steps as `snapshot` does, piece by piece.
+
+        Raises:
+            SavedError: it is missing, damaged, or of the first version, which needs torch.
+        """
+        with files.reading(self._state(step)) as file:
+            packing.check(file)
+
     def nearest(self, step: int) -> int | None:
         """The last snapshot after at most `step` steps; None when there is none."""
         before = [taken for taken in self.snapshots() if taken <= step]
@@ -236,20 +260,13 @@ class RunFolder:
 
     def _write(self, rows: NDArray[np.void]) -> None:
         first, last = int(rows["step"][0]), int(rows["step"][-1])
-        files.replace(self._rows / f"{first:0{DIGITS}}-{last:0{DIGITS}}.parquet", _parquet(rows))
+        name = f"{first:0{DIGITS}}-{last:0{DIGITS}}.parquet"
+        files.replace(self._rows / name, stored.to_parquet(rows))
 
 
 def warm_up() -> None:
     """Load what the first write would load: pyarrow looks at pandas, which takes half a second."""
-    _parquet(np.zeros(1, row_dtype(1)))
-
-
-def _parquet(rows: NDArray[np.void]) -> bytes:
-    table = pa.table({name: pa.array(rows[name]) for name in rows.dtype.names or ()})
-    table = table.replace_schema_metadata({CHECKSUMS: json.dumps(_checksums(rows))})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, write_page_checksum=True)
-    return buffer.getvalue()
+    stored.to_parquet(np.zeros(1, row_dtype(1)))
 
 
 def _files(folder: Path, name: str) -> list[Path]:
@@ -270,44 +287,5 @@ def _read_all(parts: Iterable[Part], dtype: np.dtype) -> list[NDArray[np.void]]:
 
 
 def _read(part: Part, dtype: np.dtype) -> NDArray[np.void]:
-    """The rows of a part. A column that the version which wrote them did not have is "not
-    measured" there; one that this version doesn't know is left out."""
     with files.reading(part.file) as file:
-        with pq.ParquetFile(file, page_checksum_verification=True) as opened:
-            table = opened.read()
-        names = [name for name in dtype.names or () if name in table.column_names]
-        found = _rows(table, np.dtype([(name, dtype[name]) for name in names]))
-        _check(found, table)
-        if [part.first, part.last] != found["step"][[0, -1]].tolist():
-            raise ValueError("its rows are not those of its name")
-        rows = np.zeros(len(found), dtype)
-        for name in dtype.names or ():
-            unmeasured = np.nan if dtype[name].kind == "f" else 0
-            rows[name] = found[name] if name in names else unmeasured
-        return rows
-
-
-def _rows(table: pa.Table, dtype: np.dtype) -> NDArray[np.void]:
-    """The columns of `dtype`; another type is refused, since a conversion could lose bits."""
-    rows = np.empty(table.num_rows, dtype)
-    for name in dtype.names or ():
-        column = table.column(name).to_numpy()
-        if column.dtype != dtype[name]:
-            raise TypeError(f"column {name} must be {dtype[name]}, got {column.dtype}")
-        rows[name] = column
-    return rows
-
-
-def _checksums(rows: NDArray[np.void]) -> dict[str, int]:
-    return {name: zlib.crc32(rows[name].tobytes()) for name in rows.dtype.names or ()}
-
-
-def _check(rows: NDArray[np.void], table: pa.Table) -> None:
-    written = json.loads((table.schema.metadata or {}).get(CHECKSUMS, b"null"))
-    if written is None:
-        return
-    if set(written) != set(table.column_names):
-        raise ValueError("its columns are not those that were written")
-    for name, checksum in _checksums(rows).items():
-        if checksum != written[name]:
-            raise ValueError(f"column {name} is damaged")
+        return stored.read(file, dtype, part.first, part.last)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any, Literal
@@ -15,14 +16,20 @@ from typing import Any, Literal
 import msgspec
 
 from samedge_core.curvature.kernels import ARITHMETICS, Arithmetic
-from samedge_core.fields import abridged
-from samedge_core.store.texts import is_id
+from samedge_core.fields import ConfigError, abridged
+from samedge_core.sharing.replay_file import PATH
+from samedge_core.store.texts import LONGEST_ID, is_id
 from samedge_core.training import codec
-from samedge_core.training.config import RunConfig
+from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import Stop
 
 SCHEMA = 1
+LARGEST = 2**63 - 1  # what the catalogue's columns hold
+MOST_STEPS = int(FIELDS["steps"].high or 0)
+MOST_INTERVENTIONS = 10_000
+LATEST = 253_402_214_400  # seconds since 1970: no calendar goes beyond the year 9999
+LONGEST_TEXT, LONGEST_FACT, MOST_FACTS = 10_000, 1_000, 100  # a stop's; the machine's and versions'
 # in a record's `machine`, with all that the last bits of a run depend on
 THREADS, ARITHMETIC, PLAIN_BECAUSE = "threads", "arithmetic", "plain_because"
 MOST_THREADS = 1024  # torch would try to start any number of them
@@ -43,6 +50,7 @@ class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         _check_id(self.parent)
+        _check_whole("a fork's step", self.step, 0, MOST_STEPS)
 
 
 def versions() -> dict[str, str]:
@@ -66,6 +74,9 @@ class RunRecord:
         created: seconds since 1970, UTC.
         parameters: P, once the problem was built.
         planned: interventions that are to be made at their steps.
+
+    Raises:
+        ValueError: a value outside its range, shown with what is allowed.
     """
 
     id: str
@@ -82,6 +93,21 @@ class RunRecord:
 
     def __post_init__(self) -> None:
         _check_id(self.id)
+        if self.origin and self.origin.parent == self.id:
+            raise ValueError(f"a run can't come from itself, got the parent {self.id}")
+        _check_whole("stretch", self.stretch, 1, MOST_STEPS)
+        if not (math.isfinite(self.created) and 0 <= self.created < LATEST):
+            allowed = f"seconds since 1970, below {LATEST:,}"
+            raise ValueError(f"created must be {allowed}, got {abridged(self.created)}")
+        if self.parameters is not None:
+            _check_whole("parameters", self.parameters, 0, LARGEST)
+        _check_interventions("interventions", self.interventions)
+        _check_interventions("planned", self.planned)
+        if self.stop:
+            _check_whole("a stop's step", self.stop.step, 0, MOST_STEPS)
+            object.__setattr__(self, "stop", _shortened(self.stop))
+        _check_facts("versions", self.versions)
+        _check_facts("machine", self.machine)
         if self.arithmetic not in ARITHMETICS:
             allowed = ", ".join(ARITHMETICS)
             raise ValueError(f"arithmetic must be one of {allowed}, got {self.arithmetic!r:.80}")
@@ -134,7 +160,68 @@ def _checksum(values: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(values, sort_keys=True).encode())
 
 
+def began_alike(parent: str, config: RunConfig) -> bool:
+    """Whether runs began in the same way, as a fork and its parent do: a record from elsewhere may
+    name any run as its parent.
+
+    Args:
+        parent: the parent's configuration as JSON.
+    """
+    try:
+        return _beginning(RunConfig.from_json(parent)) == _beginning(config)
+    except ConfigError:  # of another version
+        return False
+
+
+def _beginning(config: RunConfig) -> dict[str, Any]:
+    """Without the step cap, and the path of the data, which differs from machine to machine."""
+    return config.to_values() | {"steps": 0, "options": {**config.options, PATH: ""}}
+
+
 def _check_id(value: str) -> None:
-    """Refuse an id that could name a path outside of a folder, whose name it becomes."""
     if not is_id(value):
-        raise ValueError(f"a run's id must be up to 64 letters and digits, got {abridged(value)}")
+        allowed = f"up to {LONGEST_ID} letters and digits"
+        raise ValueError(f"a run's id must be {allowed}, got {abridged(value)}")
+
+
+def _check_whole(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        allowed = f"a whole number from {low:,} to {high:,}"
+        raise ValueError(f"{name} must be {allowed}, got {abridged(value)}")
+
+
+def _check_interventions(name: str, items: Sequence[Intervention]) -> None:
+    if len(items) > MOST_INTERVENTIONS:
+        raise ValueError(f"{name} may be {MOST_INTERVENTIONS:,}, got {len(items):,}")
+    for item in items:
+        _check_whole(f"a step of {name}", item.step, 0, MOST_STEPS)
+
+
+def _check_facts(name: str, facts: Mapping[str, Any]) -> None:
+    if len(facts) > MOST_FACTS:
+        raise ValueError(f"{name} may have {MOST_FACTS} entries, got {len(facts):,}")
+    for key, value in facts.items():
+        if not (_is_fact(key) and _is_fact(value)):
+            allowed = f"texts of up to {LONGEST_FACT:,} characters and finite numbers"
+            got = f"{abridged(key)}: {abridged(value)}"
+            raise ValueError(f"{name} must be {allowed}, got {got}")
+
+
+def _is_fact(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= LONGEST_FACT and is_unicode(value)
+    if isinstance(value, int):
+        return -LARGEST <= value <= LARGEST
+    return value is None or (isinstance(value, float) and math.isfinite(value))
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a page and a database can take the text: JSON can hold halves of characters."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _shortened(stop: Stop) -> Stop:
+    """With no more words than a page can show."""
+    what = stop.what.encode(errors="replace").decode()
+    what = what if len(what) <= LONGEST_TEXT else f"{what[:LONGEST_TEXT]} …"
+    return stop if what == stop.what else Stop(stop.reason, stop.step, what)

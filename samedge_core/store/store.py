@@ -11,16 +11,24 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from samedge_core.fields import abridged
+from sqlalchemy.exc import SQLAlchemyError
+
+from samedge_core.fields import ConfigError, abridged
 from samedge_core.sharing import files
-from samedge_core.store.catalogue import Catalogue, Entry, Listing, Query
+from samedge_core.sharing.replay_file import lacks_file, with_file
+from samedge_core.store.adoption import adopt, read, with_known_file
+from samedge_core.store.catalogue import Catalogue, CatalogueError, Entry, Listing, Query
 from samedge_core.store.entries import about, on_disk
-from samedge_core.store.folder import RunFolder
+from samedge_core.store.folder import LABELS, RunFolder
+from samedge_core.store.imports import brought, size
+from samedge_core.store.labels import Labels
 from samedge_core.store.presence import Presence
 from samedge_core.store.record import RunRecord
 from samedge_core.store.settings import StoreSettings
 from samedge_core.store.texts import is_id
+from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History
 from samedge_core.training.stop import Stop, StopReason
 
@@ -34,6 +42,9 @@ _log = logging.getLogger(__name__)
 class Store:
     """Opens what `settings` name and takes in folders that the catalogue does not know.
 
+    A folder that can't be taken in is moved from `runs` to `damaged`, where the next start tries it
+    again.
+
     Attributes:
         server: id under which this process records runs.
         damaged: folder name -> what is wrong with it, for those that could not be taken in.
@@ -45,15 +56,22 @@ class Store:
         CatalogueError: the catalogue can't be used.
         """
         self.settings = settings
-        self._runs = settings.home / "runs"
-        self._runs.mkdir(parents=True, exist_ok=True)
+        self.runs = settings.home / "runs"
+        self.runs.mkdir(parents=True, exist_ok=True)
+        self.aside = settings.home / "damaged"
         self.catalogue = Catalogue(settings.database)
         self.server = secrets.token_hex(8)
         self.damaged: dict[str, str] = {}
         self._closed = False
         self._presence = Presence(settings.home, self.server)
-        self.beat()
-        self._adopt()
+        try:
+            self.beat()
+            adopt(self)
+            self._write_labels()
+        except SQLAlchemyError as error:
+            self.catalogue.close()
+            self._presence.leave()
+            raise CatalogueError(f"the catalogue can't be used: {error}") from error
 
     def close(self) -> None:
         """Leave the catalogue: this process records no run any more."""
@@ -81,14 +99,14 @@ class Store:
         """The folder of a run, which need not exist."""
         if not is_id(run):
             raise ValueError(f"a run's id must be letters and digits, got {abridged(run)}")
-        return RunFolder(self._runs / run)
+        return RunFolder(self.runs / run)
 
     def find(self, query: Query | None = None) -> Listing:
         """See `Catalogue.find`."""
         return self.catalogue.find(query or Query())
 
     def __contains__(self, run: str) -> bool:
-        return is_id(run) and RunFolder(self._runs / run).begun
+        return is_id(run) and RunFolder(self.runs / run).begun
 
     def load(self, run: str) -> tuple[RunRecord, History]:
         """The record and history of a run; without a stop and a live recorder it was interrupted.
@@ -96,10 +114,10 @@ class Store:
         Raises:
             SavedError: its folder is missing or damaged.
         """
-        record, history = self.folder(run).recorded()
-        if record.id != run:
-            raise files.SavedError(f"{self.folder(run).path} is a copy of the run {record.id}")
+        record, history = read(self.folder(run))
         entry = self.catalogue.entry(run)
+        record = with_known_file(record, entry)
+        history.config = record.config
         if history.stop is None and not (entry and entry.status == "recording"):
             what = f"the server ended at step {history.last_step + 1:,}"
             history.stop = Stop(StopReason.INTERRUPTED, max(0, history.last_step), what)
@@ -115,12 +133,58 @@ class Store:
                 _log.warning("%s", error)
         return None
 
-    def take_in(self, record: RunRecord, history: History) -> None:
-        """Enter a run into the catalogue whose folder exists already."""
-        values = about(record, history, ended=True) | on_disk(self.folder(record.id))
+    def take_in(self, record: RunRecord, history: History, labels: Labels | None = None) -> None:
+        """Enter a run into the catalogue whose folder exists already, with `labels` if any."""
+        values = labels.values() if labels else {}
+        values |= about(record, history, ended=True) | on_disk(self.folder(record.id))
         ratio = history.columns(history.select(most=64))["ratio"]
         root = self.root(record)
         self.catalogue.put(record.id, {**values, "spark": ratio, "root": root, "server": None})
+
+    def label(self, run: str, **labels: Any) -> bool:
+        """Change labels of a run, in the catalogue and in its folder; see `Catalogue.label`.
+
+        Raises:
+            ValueError: as that does.
+        """
+        if not self.catalogue.label(run, **labels):
+            return False
+        self._keep_labels(run)
+        return True
+
+    def _keep_labels(self, run: str) -> None:
+        entry = self.catalogue.entry(run)
+        if entry is None or run not in self:
+            return
+        try:
+            self.folder(run).write_labels(Labels.of(entry))
+        except OSError as error:
+            _log.warning("the labels of the run %s are in the catalogue alone: %s", run, error)
+
+    def _write_labels(self) -> None:
+        """Those that an earlier version has kept in the catalogue alone."""
+        for run in self.catalogue.labelled():
+            if is_id(run) and not (self.folder(run).path / LABELS).exists():
+                self._keep_labels(run)
+
+    def choose_file(self, run: str, path: Path | str) -> RunConfig:
+        """Name the file of this machine on which a run from elsewhere was trained; returns its
+        settings with it.
+
+        Raises:
+            ConfigError: the run needs no file, or names one already; or there is no such file.
+        """
+        entry, file = self.catalogue.entry(run), Path(path).expanduser().resolve()
+        config = RunConfig.from_json(entry.config) if entry else None
+        if config is None or not lacks_file(config):
+            raise ConfigError("path", f"a file can't be chosen: the run {run:.64} lacks none")
+        if not file.is_file():
+            raise ConfigError(
+                "path", f"path must name a file that exists, got {abridged(str(path))}"
+            )
+        config = with_file(config, str(file))
+        self.catalogue.put(run, {"config": config.to_json()})
+        return config
 
     def delete(self, runs: Iterable[str]) -> list[str]:
         """Delete runs, except pinned ones and those being recorded; returns the deleted ids."""
@@ -130,7 +194,8 @@ class Store:
             if entry and (entry.pinned or entry.status == "recording"):
                 continue
             if self._clear(run):
-                self.damaged.pop(run, None)
+                if self.damaged.pop(run, None):
+                    shutil.rmtree(self.aside / run, ignore_errors=True)
                 gone.append(run)
         self.catalogue.delete(gone)
         return gone
@@ -138,9 +203,12 @@ class Store:
     def keep_quota(self) -> list[Entry]:
         """Delete the rows of the oldest runs until the rest fits into the quota; returns them.
 
-        Their entries stay, as removed. Pinned, starred and recording runs are never deleted.
+        Their entries stay, as removed. Pinned, starred and recording runs are never deleted, and
+        those that visitors have brought have a quota of their own.
         """
-        excess = sum(self.catalogue.bytes_used()) - self.settings.quota
+        theirs = brought(self)
+        left_out = {entry.id for entry in theirs}
+        excess = sum(self.catalogue.bytes_used()) - size(theirs) - self.settings.quota
         oldest = Query(pinned=False, starred=False, sort="updated", descending=False, limit=PIECE)
         removed: list[Entry] = []
         kept = 0
@@ -149,7 +217,8 @@ class Store:
             if not found:
                 break
             for entry in found:
-                if excess <= 0 or entry.status == "recording" or not self._clear(entry.id):
+                stays = entry.status == "recording" or entry.id in left_out
+                if excess <= 0 or stays or not self._clear(entry.id):
                     kept += 1
                     continue
                 nothing = {"row_bytes": 0, "snapshot_bytes": 0, "snapshots": 0}
@@ -173,26 +242,6 @@ class Store:
             return record.id
         parent = self.catalogue.entry(record.origin.parent)
         return parent.root if parent else record.origin.parent
-
-    def _adopt(self) -> None:
-        known = self.catalogue.ids() - self._outdated()
-        for path in sorted(self._runs.iterdir()):
-            if path.name in known or not path.is_dir():
-                continue
-            try:
-                if not is_id(path.name):
-                    raise files.SavedError(f"{path} is no run: its name must be letters and digits")
-                if not self.folder(path.name).begun:
-                    continue
-                self.take_in(*self.load(path.name))
-            except files.SavedError as error:
-                self.damaged[path.name] = str(error)
-                _log.warning("skipped: %s", error)
-
-    def _outdated(self) -> set[str]:
-        """Runs of servers that were killed between the files and the catalogue."""
-        left = self.find(Query(status="interrupted", limit=None)).entries
-        return {one.id for one in left if self.folder(one.id).last_step > one.last_step}
 
 
 def open_store(home: Path | str | None = None) -> Store:

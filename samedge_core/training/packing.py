@@ -9,15 +9,19 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 METADATA = "samedge"
 _ARRAY, _PAIRS, _TUPLE = "array", "pairs", "tuple"
 _LENGTH = struct.Struct("<Q")  # of the header, at the beginning of a safetensors file
+MOST_HEADER = 1_000_000  # bytes: all that is no array; a state has some thousand
+PIECE = 1 << 20
+_BAD = (SafetensorError, struct.error, LookupError, TypeError, ValueError, RecursionError)
 
 
 class PackError(ValueError):
@@ -44,17 +48,52 @@ def unpack(packed: bytes) -> Any:
         PackError: the bytes are not those of `pack`, or damaged.
     """
     try:
-        (length,) = _LENGTH.unpack_from(packed)
-        header = json.loads(packed[_LENGTH.size : _LENGTH.size + length])
-        held = json.loads(header["__metadata__"][METADATA])
+        held = _held(_header(packed))
         arrays = load(packed)
         whole = held["crc32"] == _checksum(held["tree"], arrays)
         tree = _decoded(json.loads(held["tree"]), arrays)
-    except (SafetensorError, struct.error, LookupError, TypeError, ValueError) as error:
+    except _BAD as error:
         raise PackError(f"no packed state ({type(error).__name__}: {error})") from error
     if not whole:
         raise PackError("the checksum does not fit what is there")
     return tree
+
+
+def check(file: Path) -> None:
+    """Check that a file holds what `pack` has made, without holding it in memory.
+
+    Raises:
+        PackError: it is not that, or damaged.
+        OSError: it can't be read.
+    """
+    try:
+        with file.open("rb") as stream, safe_open(file, framework="numpy") as arrays:
+            header = _header(start := stream.read(_LENGTH.size + MOST_HEADER))
+            held = _held(header)
+            names = sorted(arrays.keys())
+            _decoded(json.loads(held["tree"]), dict.fromkeys(names))
+            begin = _LENGTH.size + _LENGTH.unpack_from(start)[0]
+            checksum = zlib.crc32(held["tree"].encode())
+            for name in names:
+                first, end = header[name]["data_offsets"]
+                stream.seek(begin + first)
+                for at in range(first, end, PIECE):
+                    checksum = zlib.crc32(stream.read(min(PIECE, end - at)), checksum)
+    except _BAD as error:
+        raise PackError(f"no packed state ({type(error).__name__}: {error})") from error
+    if checksum != held["crc32"]:
+        raise PackError("the checksum does not fit what is there")
+
+
+def _header(packed: bytes) -> dict[str, Any]:
+    (length,) = _LENGTH.unpack_from(packed)
+    if length > MOST_HEADER:
+        raise ValueError(f"its header may have {MOST_HEADER:,} bytes, got {length:,}")
+    return json.loads(packed[_LENGTH.size : _LENGTH.size + length])
+
+
+def _held(header: Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(header["__metadata__"][METADATA])
 
 
 def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> int:
@@ -78,7 +117,7 @@ def _encoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     return value
 
 
-def _decoded(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+def _decoded(value: Any, arrays: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
         return [_decoded(item, arrays) for item in value]
     if not isinstance(value, dict):

@@ -41,14 +41,24 @@ class Recorder:
     """
 
     def __init__(self, store: Store | None, lock: threading.RLock) -> None:
-        self._store = store
+        self._store: Store | None = None
         self._lock = lock
         self._followed: dict[str, _Followed] = {}
         self._closed = threading.Event()
         self._writing = threading.Lock()  # one thread writes at a time
+        self._missing = "there is no store"
         if store:
-            self._thread = threading.Thread(target=self._work, args=(store,), daemon=True)
-            self._thread.start()
+            self.record_in(store)
+
+    def record_in(self, store: Store) -> None:
+        """Record from now on in this store."""
+        self._store = store
+        self._thread = threading.Thread(target=self._work, args=(store,), daemon=True)
+        self._thread.start()
+
+    def lacks(self, why: str) -> None:
+        """Tell `why` there is no store yet."""
+        self._missing = why
 
     # --- writing
 
@@ -100,7 +110,7 @@ class Recorder:
     def failure(self, run: str) -> str:
         """Why the run is not being recorded, in words; empty while it is."""
         followed = self._followed.get(run)
-        return followed.failure if followed else "" if self._store else "there is no store"
+        return followed.failure if followed else "" if self._store else self._missing
 
     def forget(self, run: str) -> None:
         """Stop following, once all is written."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from samedge_core.curvature import kernels
 from samedge_core.curvature.kernels import Arithmetic
+from samedge_core.sharing.replay_file import CHOOSE_FILE, lacks_file, with_file
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
+from samedge_core.store.catalogue import CatalogueError
 from samedge_core.store.record import ARITHMETIC, PLAIN_BECAUSE, Branch
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import NOTHING, Changes, RunConfig
@@ -29,10 +32,13 @@ from samedge_core.worker.recording import Recorder
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import Phase, RunView, Unfinished
 
+REOPEN_SECONDS = 5.0  # between two tries to open a store
 RELOAD_SECONDS = 2.0  # between two readings of a run that another server goes on with
 THREADS = 1  # of torch in a worker; the last bits of a run depend on it
 EVERY_WORKER_BUSY = "every worker is busy; try again when another run has ended"
 LOST_WORKER = (StopReason.WORKER_LOST, StopReason.UNWATCHED, StopReason.INTERRUPTED)
+
+_log = logging.getLogger(__name__)
 
 
 class BusyError(Exception):
@@ -47,6 +53,7 @@ class RunRegistry:
     Attributes:
         gradient_seconds: what a gradient of the default problem takes on this machine, on one
             thread; the least that any worker has measured, None before the first one is ready.
+        no_store: why there is no store yet, in words; see `record_in`.
     """
 
     def __init__(self, settings: Settings | None = None, store: Store | None = None) -> None:
@@ -59,6 +66,7 @@ class RunRegistry:
         self._runs: dict[str, LiveRun] = {}
         self._queue: deque[str] = deque()
         self._sessions = itertools.count(1)  # never repeated: workers go from run to run
+        self.no_store = ""
         self.gradient_seconds: float | None = None
         self._closed = threading.Event()
         if not self.settings.spares:  # else once the first is ready: both would load torch at once
@@ -66,6 +74,38 @@ class RunRegistry:
         self._pool = WorkerPool(self.settings.spares, self._on_report, self._on_lost)
         self._pool.fill(all_of_them=True)
         threading.Thread(target=self._keep_house, daemon=True).start()
+
+    # --- the store
+
+    def record_in(self, open_store: Callable[[], Store]) -> None:
+        """Record all runs in the store that `open_store` returns; where it can't be opened,
+        `no_store` says why, and it is tried again every REOPEN_SECONDS."""
+        if not self._opens(open_store):
+            threading.Thread(target=self._open_later, args=(open_store,), daemon=True).start()
+
+    def _open_later(self, open_store: Callable[[], Store]) -> None:
+        while not self._closed.wait(REOPEN_SECONDS):
+            if self._opens(open_store):
+                return
+
+    def _opens(self, open_store: Callable[[], Store]) -> bool:
+        try:
+            store = open_store()
+        except (CatalogueError, OSError, ValueError) as error:
+            if str(error) != self.no_store:
+                _log.warning("runs are not recorded: %s", error)
+            self.no_store = str(error)
+            self._recorder.lacks(f"{error}; tried again every {REOPEN_SECONDS:g} s")
+            return False
+        with self._lock:
+            if self._closed.is_set():
+                store.close()
+                return True
+            self.store, self.no_store = store, ""
+            self._recorder.record_in(store)
+            for run in self._runs.values():
+                self._recorder.follow(run.record, run.history)
+        return True
 
     # --- what a page does
 
@@ -231,6 +271,17 @@ class RunRegistry:
                 run.worker.send(messages.PAUSE)
                 run.phase = Phase.PAUSED
 
+    def choose_file(self, run_id: str, path: str) -> None:
+        """Name the file on which a run from elsewhere was trained; see `Store.choose_file`.
+
+        Raises:
+            ConfigError: as that does.
+        """
+        with self._held(run_id) as run:
+            if self.store:
+                self.store.choose_file(run_id, path)
+            run.history.config = with_file(run.config, path)
+
     def resume(self, run_id: str) -> None:
         """Go on: after a pause, or in a new worker after a stop that can be resumed.
 
@@ -240,6 +291,8 @@ class RunRegistry:
             ValueError: the run can't be resumed; the message says why.
         """
         with self._held(run_id) as run:
+            if lacks_file(run.config):
+                raise ValueError(CHOOSE_FILE)
             stop = run.history.stop
             if stop and not stop.reason.resumable:
                 raise ValueError(f"this run can't be resumed: {stop.message}")

@@ -347,6 +347,7 @@ def test_what_is_wrong_in_the_store_is_named(home, tmp_path):
     app = visit()
     assert "1 folder in" in texts(app)
     assert "broken" in texts(app)
+    assert f"it is in {tmp_path / 'damaged'} now" in texts(app)
     # rows that are damaged later are complained about beside the charts
     for part in home.folder(run).parts():
         part.file.write_bytes(b"no rows")
@@ -380,6 +381,8 @@ def test_without_a_store_the_page_says_so(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SAMEDGE_HOME", str(tmp_path / "file"))
     server.registry.clear()
-    assert "could not be opened" in texts(visit())
+    said = texts(visit())
+    assert "could not be opened" in said
+    assert "tried again every few seconds" in said
     server.registry().close()
     server.registry.clear()

@@ -1,11 +1,13 @@
 """Links, replay files and the way back, through Streamlit's own test harness."""
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import samedge_core as se
 from pages.parts import server
 from samedge_core.sharing import links
+from samedge_core.store.archive import bring_in
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.worker.view import Phase
@@ -161,3 +163,29 @@ def test_a_run_that_is_deleted_before_the_way_back_is_taken_is_not_missed():
     assert not app.exception
     assert f"The run {run_id} is not on this server: it was deleted" in texts(app)
     assert app.session_state["runs"] == []
+
+
+def test_a_run_from_elsewhere_goes_on_once_its_file_is_chosen(tmp_path):
+    draw = np.random.default_rng(1)
+    file = tmp_path / "images.npz"
+    np.savez(file, x=draw.integers(0, 256, (40, 4, 4), "u1"), y=np.arange(40) % 3)
+    options = {"path": str(file), "n": 30, "n_test": 10, "width": 5}
+    config = RunConfig(problem="own-images", options=options, rule="gd", eta=0.1, steps=5)
+    with se.open_runs(tmp_path / "theirs") as runs:
+        runs.run(config).export(tmp_path / "run.zip")
+    store = server.registry().store
+    assert store
+    with (tmp_path / "run.zip").open("rb") as zipped:
+        run = bring_in(store, zipped, visitor=True)
+    app = opened(run=run)
+    assert not app.exception
+    assert len(shown(app)) == 5
+    assert button(app, "primary").label == "Resume"
+    press(app, "primary")
+    assert "it was trained on a file that is not here: choose that file" in texts(app)
+    app.session_state["set:own-images:path"] = str(file)  # as an upload does
+    app.run()
+    assert button(app, "primary").label == "Resume"
+    press(app, "primary")
+    wait(app, lambda view: view.phase is Phase.ENDED and view.last_step == 9)
+    assert bits(shown(app)) == bits(se.run(config.replace(steps=10)))

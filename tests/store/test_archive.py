@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from samedge_core.store import Store, archive, open_store
+from samedge_core.store import Store, open_store, unzipping
 from samedge_core.store.archive import ArchiveError, bring_in, take_out
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.stop import Stop, StopReason
@@ -125,13 +125,13 @@ def test_a_name_that_comes_twice_is_refused(packed, other):
 
 
 def test_the_limits_hold_for_what_comes_out(packed, other, monkeypatch):
-    monkeypatch.setattr(archive, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(unzipping, "MOST_BYTES", 1_000_000)
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as zipped:
         zipped.writestr("run.json", bytes(20_000_000))
     assert len(bomb.getvalue()) < 50_000
     refused(other, bomb.getvalue(), "at most 1 MB in all")
-    monkeypatch.setattr(archive, "MOST_ENTRIES", 2)
+    monkeypatch.setattr(unzipping, "MOST_ENTRIES", 2)
     refused(other, packed, "at most 2 files, got 3")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samedge_core.store import Origin, RunRecord
-from samedge_core.store.record import machine, versions
+from samedge_core.store.record import LARGEST, LATEST, MOST_FACTS, machine, versions
 from samedge_core.training.history import Intervention
 from samedge_core.training.stop import Stop, StopReason
 from tests.store.made import SMALL, record
@@ -27,7 +27,7 @@ changes = st.fixed_dictionaries(
 )
 records = st.builds(
     RunRecord,
-    id=ids,
+    id=ids.map(lambda run: f"{run[:63]}r"),  # none comes from itself
     config=st.builds(
         SMALL.replace,
         eta=st.floats(1e-300, 1e6),
@@ -35,13 +35,15 @@ records = st.builds(
         top_k=st.integers(1, 10),
     ),
     stretch=st.integers(1, 10**7),
-    created=st.floats(0, 1e12),
+    created=st.floats(0, LATEST, exclude_max=True),
     origin=st.none() | st.builds(Origin, ids, steps, st.sampled_from(["fork", "rewind"])),
     parameters=st.none() | st.integers(1, 10**9),
     interventions=st.lists(st.builds(Intervention, steps, changes, changes)).map(tuple),
     stop=st.none() | st.builds(Stop, st.sampled_from(StopReason), steps, st.text()),
     versions=st.dictionaries(st.text(), st.text()),
-    machine=st.dictionaries(st.text(), st.text() | st.integers() | st.none()),
+    machine=st.dictionaries(
+        st.text(), st.text() | st.integers(-LARGEST, LARGEST) | st.none(), max_size=MOST_FACTS
+    ),
 )
 
 

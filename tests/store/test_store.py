@@ -15,9 +15,10 @@ from samedge_core.store import Query, Store, open_store
 from samedge_core.store.catalogue import ALIVE_SECONDS
 from samedge_core.store.settings import StoreSettings
 from samedge_core.store.writer import RunWriter
+from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.stop import Stop, StopReason
-from tests.store.made import history, record, state
+from tests.store.made import SMALL, history, record, state
 
 STOPPED = Stop(StopReason.STOPPED, 10, "by hand")
 
@@ -28,12 +29,20 @@ def store(tmp_path) -> Iterator[Store]:
         yield store
 
 
-def recorded(store: Store, run: str, *, stop: Stop | None = STOPPED, steps: int = 10) -> None:
+def recorded(
+    store: Store,
+    run: str,
+    *,
+    stop: Stop | None = STOPPED,
+    steps: int = 10,
+    config: RunConfig = SMALL,
+    **changes,
+) -> None:
     """A run in the store, as a writer leaves it."""
-    live = history(steps)
+    live = history(steps, config)
     live.stop = stop
     live.intervene(Intervention(4, {"eta": 0.5}, {"eta": 1.0}))
-    writer = RunWriter(store, record(run, created=1.0))
+    writer = RunWriter(store, record(run, config, created=1.0, **changes))
     news = writer.take(live, (steps, state()))
     assert news is not None
     writer.save(news)

@@ -11,6 +11,7 @@ from pages.parts.markdown import plain
 from pages.parts.server import begin, known, registry, seen, steers
 from samedge_core.experiments.comparisons import COMPARISONS, Comparison, comparison_of
 from samedge_core.fields import ConfigError
+from samedge_core.sharing.replay_file import PATH, lacks_file
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, Changes, RunConfig
 from samedge_core.training.plan import Replay
 from samedge_core.worker.view import RunView
@@ -129,7 +130,10 @@ def restart_needed(config: RunConfig, view: RunView) -> list[str]:
         different.append(FIELDS["steps"].label)
     options = config.spec.options
     return different + [
-        f.label for f in options if config.options[f.name] != view.config.options[f.name]
+        f.label
+        for f in options
+        if config.options[f.name] != view.config.options[f.name]
+        and not (f.name == PATH and lacks_file(view.config))
     ]
 
 
@@ -157,6 +161,8 @@ def press_primary(config: RunConfig | None) -> None:
         if action == "Pause" and view.phase.active:
             registry().pause(view.id)
         elif action == "Resume":
+            if config and lacks_file(view.config):  # it was recorded elsewhere
+                registry().choose_file(view.id, config.options[PATH])
             resume(view.id)
 
 

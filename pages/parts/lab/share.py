@@ -248,7 +248,7 @@ def _bring_in(file: UploadedFile) -> None:
     store = server.registry().store
     if store is None:
         raise ArchiveError("this server has no store to import it into")
-    run_id = bring_in(store, file)
+    run_id = bring_in(store, file, visitor=True)
     session.leave()
     st.session_state[session.COMPARISON] = None
     session.show([run_id])

@@ -57,7 +57,7 @@ def _toggle(entries: Sequence[Entry], name: str, do: str, icon: str) -> None:
 
 def _label(entries: Sequence[Entry], name: str, on: bool) -> None:
     for entry in entries:
-        source.opened().catalogue.label(entry.id, **{name: on})
+        source.opened().label(entry.id, **{name: on})
 
 
 def _open(entries: Sequence[Entry]) -> None:
@@ -129,10 +129,10 @@ def _add(entries: Sequence[Entry]) -> None:
     if not _refused(entries, added):  # else they stay in the box, and the reason above it
         del st.session_state["runs:tags-to-add"]
         for entry in entries:
-            source.opened().catalogue.label(entry.id, tags={*entry.tags, *added})
+            source.opened().label(entry.id, tags={*entry.tags, *added})
 
 
 def _remove(entries: Sequence[Entry]) -> None:
     gone = st.session_state.pop("runs:tags-to-remove", [])
     for entry in entries:
-        source.opened().catalogue.label(entry.id, tags={*entry.tags} - {*gone})
+        source.opened().label(entry.id, tags={*entry.tags} - {*gone})

@@ -62,7 +62,7 @@ def _save(entry: Entry) -> None:
     for name in ("title", "note", "tags"):
         value = st.session_state[_key(entry, name)]
         try:
-            source.opened().catalogue.label(entry.id, **{name: value})
+            source.opened().label(entry.id, **{name: value})
         except ValueError as error:
             complaints[name] = f"Not saved: {error}."
     st.session_state[COMPLAINTS] = {entry.id: complaints}

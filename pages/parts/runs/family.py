@@ -47,11 +47,13 @@ def lanes(family: Sequence[Entry]) -> dict[str, int]:
     for siblings in children.values():
         siblings.sort(key=lambda entry: -(entry.parent_step or 0))
     found: dict[str, int] = {}
-    waiting = children.get(None, [])[::-1]
+    # all of them at the end: a ring of parents, which may come from elsewhere, has no first
+    waiting = [*family[::-1], *children.get(None, [])[::-1]]
     while waiting:
         entry = waiting.pop()
-        found[entry.id] = len(found)
-        waiting += children.get(entry.id, [])[::-1]
+        if entry.id not in found:
+            found[entry.id] = len(found)
+            waiting += children.get(entry.id, [])[::-1]
     return found
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 from pages.parts.markdown import plain
 from pages.parts.runs import source
 from pages.parts.runs.columns import megabytes
-from samedge_core.store import Query
+from samedge_core.store import Query, imports
 
 NAMED = 5  # damaged folders
 
@@ -21,9 +21,9 @@ def show_damage() -> None:
     if hidden > 0:
         lines = [*lines[:NAMED], f"- … and {hidden:,} more, in the server's log"]
     st.warning(
-        f"{folders} in {plain(str(store.settings.home / 'runs'))} can't be read and "
-        f"{'are' if len(store.damaged) > 1 else 'is'} not listed. Mend or delete them there, then "
-        "restart the server.\n" + "\n".join(lines)
+        f"{folders} in {plain(str(store.settings.home))} can't be read and "
+        f"{'are' if len(store.damaged) > 1 else 'is'} not listed; nothing is deleted. Mend them or "
+        "delete them there: the next start of the server tries them again.\n" + "\n".join(lines)
     )
 
 
@@ -55,7 +55,8 @@ def _details() -> None:
         f"**Rows** {megabytes(rows)}, **snapshots** {megabytes(snapshots)} ({share:.0%}), at most "
         f"{megabytes(store.settings.snapshots)} for each run.\n\n"
         "Beyond the quota the oldest runs lose both, starred and pinned ones never. To have more, "
-        "set `SAMEDGE_QUOTA_MB`."
+        f"set `SAMEDGE_QUOTA_MB`.\n\n**Imported runs** may take {megabytes(imports.room(store))} "
+        "beside it; the oldest of them go when another one needs the room."
     )
 
 

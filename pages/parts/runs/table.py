@@ -71,7 +71,7 @@ def _sorted() -> None:
 def _labelled() -> None:
     label = st.session_state[KEY]["labelled"]
     if label["name"] in _TOGGLES and not navigation.embedded():
-        source.opened().catalogue.label(label["run"], **{label["name"]: bool(label["value"])})
+        source.opened().label(label["run"], **{label["name"]: bool(label["value"])})
 
 
 def _opened() -> None:

@@ -15,6 +15,7 @@ from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import RunView
 
 ROWS_AN_UPDATE = 100
+MOST_ABANDONED = 50  # branches drawn: parents from elsewhere may form a long chain, or a ring
 ROWS_AT_FIRST = 600  # a reloaded page gets the whole run at once, thinned
 
 
@@ -52,12 +53,13 @@ def abandoned(views: Sequence[RunView], charts: str) -> list[RunUpdate]:
     """What the runs that these have left by rewinding did after that."""
     updates = []
     for view in views:
-        left, sent = view.origin, _sent(charts)
-        while left and left.branch == "rewind":
+        left, sent, met = view.origin, _sent(charts), {view.id}
+        while left and left.branch == "rewind" and not met & {left.parent}:
+            met.add(left.parent)
             start, newest = sent.get(left.parent, (left.step - 1, left.step - 1))
             first = left.parent not in sent
             parent = seen(left.parent, start=start, most=ROWS_AT_FIRST)
-            if parent is None:
+            if parent is None or len(met) > MOST_ABANDONED:
                 break
             sent[left.parent] = newest, parent.last_step
             updates.append(replace(update(parent), abandoned=True, full=first))
