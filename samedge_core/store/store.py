@@ -116,9 +116,8 @@ class Store:
     def take_in(self, record: RunRecord, history: History) -> None:
         """Enter a run into the catalogue whose folder exists already."""
         values = about(record, history, ended=True) | on_disk(self.folder(record.id))
-        ratio = history.columns(history.select(most=64))["ratio"]
-        root = self.root(record)
-        self.catalogue.put(record.id, {**values, "spark": ratio, "root": root, "server": None})
+        spark, root = history.sparkline(), self.root(record)
+        self.catalogue.put(record.id, {**values, "spark": spark, "root": root, "server": None})
 
     def delete(self, runs: Iterable[str]) -> list[str]:
         """Delete runs, except pinned ones and those being recorded; returns the deleted ids."""

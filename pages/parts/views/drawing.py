@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from pages.parts.components.figures import Trace
 
 UNLISTED: Trace = {"hoverinfo": "skip", "showlegend": False}  # neither a tooltip nor a legend entry
@@ -12,6 +14,13 @@ def line(name: str, x: Any, y: Any, color: str, dash: str = "solid", **rest: Any
     style = {"color": f"@{color}", "dash": dash, "width": rest.pop("width", 2)}
     hover = {"hovertemplate": "%{y:.5~g}"} if "hoverinfo" not in rest else {}
     return _scatter("lines", name, x, y) | {"line": style} | hover | rest
+
+
+def outline(name: str, x: Any, low: Any, high: Any, color: str, **rest: Any) -> Trace:
+    """A band between two rims in a faint colour, for under a line of the same colour."""
+    y = np.concatenate([high, low[::-1]])
+    fill = {"fill": "toself", "fillcolor": f"@{color}/0.2"}
+    return line(name, np.concatenate([x, x[::-1]]), y, color, width=0, **UNLISTED, **fill, **rest)
 
 
 def markers(name: str, x: Any, y: Any, color: str, symbol: str, size: int, **rest: Any) -> Trace:

@@ -25,6 +25,8 @@ def test_edges_are_sent_where_they_were_in_force_and_rho_where_it_is_used():
         start=-1,
         last_step=5,
         columns=columns,
+        low={},
+        high={},
         marks=(),
     )
     update = feed.update(view)
