@@ -72,7 +72,7 @@ class Drawn:
         columns: of a row its value, of a bucket the mean of the known ones; of `AT_FIRST` the first
             value, and of a residual, or whether it converged, the worst.
         low, high: least and most, by column, where these differ anywhere; of the columns of
-            `AT_FIRST`, the first and the last value.
+            `AT_FIRST`, `high` has the last value.
     """
 
     columns: dict[str, NDArray]
@@ -384,7 +384,8 @@ class History:
             for k in range(3)
         )
         wide = [name for name in low if np.any(low[name] < high[name])]
-        return Drawn(middle, *({name: rim[name] for name in wide} for rim in (low, high)))
+        lows = {name: low[name] for name in wide if name not in AT_FIRST}
+        return Drawn(middle, lows, {name: high[name] for name in wide})
 
     def _buckets(self, begin: int, end: int, most: int, ends: Sequence[int]) -> NDArray[np.int64]:
         """Where about `most` buckets of the rows begin <= row < end begin; see `drawn`."""

@@ -8,7 +8,8 @@ import numpy as np
 
 from pages.parts.components.figures import Figure, Scrub, Trace
 from pages.parts.quadratic.settings import RULE_NAMES, Values
-from pages.parts.views.drawing import UNLISTED, axis, line, markers, note, outline, rim
+from pages.parts.views import drawing
+from pages.parts.views.drawing import UNLISTED, axis, line, markers, note, rim
 from samedge_core.theory.descent import PLAIN_RULES, Landscape, Trajectory, descend, sampled_steps
 from samedge_core.theory.edges import gd_edge
 from samedge_core.theory.rules import RULES
@@ -85,7 +86,8 @@ def _with_gaps(steps: np.ndarray) -> np.ndarray:
 
 def _at(steps: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x and y (n + 1,) at these steps, with a gap at the negative ones."""
-    return tuple(np.where(steps < 0, np.nan, values[np.abs(steps)]) for values in (x, y))
+    gap, steps = steps < 0, np.abs(steps)
+    return np.where(gap, np.nan, x[steps]), np.where(gap, np.nan, y[steps])
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,10 @@ def over_steps(name: str, values: Values, panels: Sequence[Panel], **place: Any)
         domain = [bottom, min(1.0, bottom + height)]
         layout[f"yaxis{y_axis[1:]}"] = axis(panel.title, nticks=5, domain=domain, **scale)
         for trace in _lines(panel, values["log"], y_range[1], most):
-            traces.append(trace | {"yaxis": y_axis, "showlegend": trace["name"] not in named})
-            named.add(trace["name"])
+            listed = trace.get("showlegend", True) and trace["name"] not in named
+            traces.append(trace | {"yaxis": y_axis, "showlegend": listed})
+            if listed:
+                named.add(trace["name"])
         layout["annotations"] += _arrows(panel, values["log"], y_range[1], y_axis)
     return Figure(name, traces, layout, cursor=True, **place)
 
@@ -165,16 +169,16 @@ def _lines(panel: Panel, log: bool, ceiling: float, most: int) -> list[Trace]:
         for rule, run in series.runs.items():
             y = column(run, series.quantity)
             # far above the picture SVG has no room for it, and at 0 a log axis has no place
-            drawable = (y < 100 * ceiling) & ((y > GONE) | (not log))
+            y = np.clip(y, GONE / 100 if log else 0.0, 100 * ceiling)
             edge = series.quantity == "edge"
             label = RULES[rule].edge_name if edge else RULE_NAMES[rule] + series.suffix
             color, dash = series.colors.get(rule, rule), EDGE_DASH if edge else DASHES[rule]
-            traces += _over_steps(label, np.where(drawable, y, np.nan), color, dash)
+            traces += _over_steps(label, y, color, dash)
     return traces
 
 
 def _over_steps(label: str, y: np.ndarray, color: str, dash: str) -> list[Trace]:
-    """Values at each step as a line with gaps; of many, the envelope as a band and its mean."""
+    """Values at each step as a line; of many, the envelope as a band and its mean."""
     if len(y) <= MOST_POINTS:
         steps = np.arange(len(y))
         drawn = line(label, steps, y, color, dash)
@@ -190,10 +194,8 @@ def _over_steps(label: str, y: np.ndarray, color: str, dash: str) -> list[Trace]
     hover = {"text": [text[k] for k in bucket], "hovertemplate": "%{y:.5~g} (%{text})"}
     drawn = line(label, x, middle, color, dash, **hover) | {"meta": {"step": x}}
     at, low, high = found.band()
-    return [
-        trace | {"legendgroup": label}
-        for trace in (outline(label, at, low, high, color, meta={"band": at}), drawn)
-    ]
+    band = drawing.envelope(label, at, low, high, color, meta={"step": at})
+    return [trace | {"legendgroup": label} for trace in (*band, drawn)]
 
 
 def _range(panel: Panel, log: bool) -> list[float]:

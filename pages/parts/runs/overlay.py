@@ -12,7 +12,7 @@ from pages.parts.markdown import plain
 from pages.parts.runs import grouping, records
 from pages.parts.runs.grouping import Group
 from pages.parts.runs.records import Compared
-from pages.parts.views.drawing import axis, level, line, outline
+from pages.parts.views.drawing import axis, envelope, level, line
 from samedge_core.analysis.compare import AXES, QUANTITIES, Axis, Line
 from samedge_core.sharing.files import SavedError
 
@@ -204,7 +204,7 @@ def _band(found: Line, name: str, colour: str, log_y: bool) -> list[Trace]:
         # down to the bottom, where something lies at 0 or below
         low = low[shown]
         low = np.where(low > 0, low, np.concatenate([low[low > 0], high]).min(initial=np.inf))
-    return [outline(name, at, low, high, colour, legendgroup=name)]
+    return envelope(name, at, low, high, colour, legendgroup=name)
 
 
 def _edge(index: int, drawn: Drawn, log_y: bool) -> list[Trace]:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from pages.parts.components.figures import Trace
 
 UNLISTED: Trace = {"hoverinfo": "skip", "showlegend": False}  # neither a tooltip nor a legend entry
@@ -16,11 +14,11 @@ def line(name: str, x: Any, y: Any, color: str, dash: str = "solid", **rest: Any
     return _scatter("lines", name, x, y) | {"line": style} | hover | rest
 
 
-def outline(name: str, x: Any, low: Any, high: Any, color: str, **rest: Any) -> Trace:
-    """A band between two rims in a faint colour, for under a line of the same colour."""
-    y = np.concatenate([high, low[::-1]])
-    fill = {"fill": "toself", "fillcolor": f"@{color}/0.2"}
-    return line(name, np.concatenate([x, x[::-1]]), y, color, width=0, **UNLISTED, **fill, **rest)
+def envelope(name: str, x: Any, low: Any, high: Any, color: str, **rest: Any) -> list[Trace]:
+    """A faint band between two rims, for under a line of the same colour: these two, in order."""
+    look = {"width": 0, **UNLISTED, **rest}
+    fill = {"fill": "tonexty", "fillcolor": f"@{color}/0.22"}
+    return [line(name, x, low, color, **look), line(name, x, high, color, **look, **fill)]
 
 
 def markers(name: str, x: Any, y: Any, color: str, symbol: str, size: int, **rest: Any) -> Trace:

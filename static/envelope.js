@@ -1,0 +1,169 @@
+/**
+ * What is drawn of a long run: a line through some rows of an oscillation shows one that is not there, so
+ * where there are more rows than pixels, the least and the most of each bucket of rows are a band, and
+ * their mean is its middle line. (samedge_core/training/thinning.py does the same where the rows are.)
+ */
+
+/** @import { Envelope, Part, Rims, Trace } from "./types.d.ts" */
+
+/** @type {Part} */
+const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
+const { translucent } = await part("theme.js");
+
+const SMALLEST = 6; // rows of a bucket: of hops of period two and three nothing remains in its mean
+const PIXELS = 2; // of a bucket, at least
+const RAMP = [1, 3, 5, 6]; // sums of the weights 1, 2, 2, 1
+
+/**
+ * Weight of a value at `rank` in a bucket of `count`. Weights fall off towards its ends, or the mean of an
+ * odd number of hops would be off by a part of one, and go up and down from bucket to bucket.
+ * @type {(rank: number, count: number) => number}
+ */
+function weight(rank, count) {
+  if (count < 4) return count === 3 && rank === 1 ? 2 : 1;
+  const late = rank - (count - 3);
+  return RAMP[Math.min(rank, 3)] - (late >= 0 ? RAMP[late] : 0);
+}
+
+/** Weighted mean of the values, each of so many steps. @type {(values: number[], sizes: number[]) => number} */
+export function mean(values, sizes) {
+  if (values.length === 1) return values[0]; // exact
+  let [sum, total] = [0, 0];
+  for (let i = 0; i < values.length; i++) {
+    const share = weight(i, values.length) * sizes[i];
+    sum += share * values[i];
+    total += share;
+  }
+  return sum / total;
+}
+
+/**
+ * The envelope of a column over x, in the pixels that the x from `from` to `to` have. At most one known row
+ * a pixel: each is drawn, as it is; null if each is a single step. More: buckets of PIXELS pixels and of
+ * SMALLEST rows or more; none lasts over a row at which a stretch begins.
+ * @type {(rims: Rims, pixels: number, [from, to]: [number, number], opens: Set<number>) => Envelope | null}
+ */
+export function envelope({ x, until, low, middle, high, sizes }, pixels, [from, to], opens) {
+  const known = [];
+  let [visible, begins] = [0, false];
+  const opening = new Set(); // the known rows at which a stretch begins
+  for (let i = 0; i < middle.length; i++) {
+    begins ||= opens.has(i);
+    if (!Number.isFinite(middle[i])) continue;
+    if (begins) opening.add(i);
+    begins = false;
+    known.push(i);
+    if (until[i] >= from && x[i] <= to) visible += 1;
+  }
+  const width = visible > pixels ? (PIXELS * (to - from)) / pixels : 0;
+  if (!width && !known.some((i) => x[i] < until[i])) return null;
+  /** @type {Envelope} */
+  const found = { first: [], last: [], low: [], middle: [], high: [], opens: [], rows: [] };
+  const close = (/** @type {number[]} */ rows) => {
+    found.first.push(x[rows[0]]);
+    found.last.push(until[rows[rows.length - 1]]);
+    found.low.push(rows.reduce((least, i) => Math.min(least, low[i]), Infinity));
+    found.high.push(rows.reduce((most, i) => Math.max(most, high[i]), -Infinity));
+    found.middle.push(mean(rows.map((i) => middle[i]), rows.map((i) => sizes[i])));
+    found.opens.push(opening.has(rows[0]) || found.first.length === 1);
+    found.rows.push(rows);
+  };
+  for (const stretch of stretches(known, opening)) for (const rows of bucketsOf(stretch, x, width)) close(rows);
+  return found;
+}
+
+/** The rows cut before each of those that open a stretch. @type {(rows: number[], opening: Set<number>) => number[][]} */
+function stretches(rows, opening) {
+  const found = [];
+  let begin = 0;
+  for (let i = 1; i <= rows.length; i++) {
+    if (i < rows.length && !opening.has(rows[i])) continue;
+    if (i > begin) found.push(rows.slice(begin, i));
+    begin = i;
+  }
+  return found;
+}
+
+/**
+ * The rows of a stretch in buckets of this width and of SMALLEST rows, at least; without a width, each row.
+ * @type {(rows: number[], x: number[], width: number) => number[][]}
+ */
+function bucketsOf(rows, x, width) {
+  if (!width) return rows.map((row) => [row]);
+  const found = [];
+  let begin = 0;
+  for (let i = 1; i <= rows.length; i++) {
+    const full = i - begin >= SMALLEST && i < rows.length && x[rows[i]] - x[rows[begin]] >= width;
+    if (!full && i < rows.length) continue;
+    // what is left over at the end is too short for a mean of its own
+    if (i - begin < SMALLEST && found.length) found[found.length - 1].push(...rows.slice(begin, i));
+    else found.push(rows.slice(begin, i));
+    begin = i;
+  }
+  return found;
+}
+
+/** Whether a bucket is more than one row. @type {(found: Envelope, bucket: number) => boolean} */
+function isWide({ first, last }, bucket) {
+  return first[bucket] < last[bucket];
+}
+
+/**
+ * The middle line: a point in the middle of each bucket; stretches begin and end at their first and last x.
+ * @type {(found: Envelope) => { x: number[], y: number[], buckets: number[] }}
+ */
+export function middleLine(found) {
+  /** @type {{ x: number[], y: number[], buckets: number[] }} */
+  const line = { x: [], y: [], buckets: [] };
+  const add = (/** @type {number} */ x, /** @type {number} */ bucket) => {
+    line.x.push(x);
+    line.y.push(found.middle[bucket]);
+    line.buckets.push(bucket);
+  };
+  found.middle.forEach((_, i) => {
+    const [first, last] = [found.first[i], found.last[i]];
+    const wide = isWide(found, i);
+    if (wide && found.opens[i]) add(first, i);
+    add((first + last) / 2, i);
+    if (wide && found.opens[i + 1] !== false) add(last, i);
+  });
+  return line;
+}
+
+/**
+ * The band from least to most under a line, as a list of none or one trace: both ends of each bucket, so that no
+ * corner is cut off. A log axis has no place for 0 and less: there, the band goes down to `floor`.
+ * @type {(found: Envelope, line: Trace, floor?: number) => Trace[]}
+ */
+export function bandTrace(found, line, floor = -Infinity) {
+  const [x, low, high] = [[], [], []].map((empty) => /** @type {number[]} */ (empty));
+  found.middle.forEach((_, i) => {
+    if (!(found.high[i] > floor)) return;
+    for (const at of isWide(found, i) ? [found.first[i], found.last[i]] : [found.first[i]]) {
+      x.push(at);
+      low.push(Math.max(found.low[i], floor));
+      high.push(found.high[i]);
+    }
+  });
+  if (!found.middle.some((_, i) => found.low[i] < found.high[i])) return [];
+  return [{
+    type: "scatter", mode: "lines", fill: "toself", name: `${line.name}, least to most`, legendgroup: line.legendgroup, yaxis: line.yaxis,
+    line: { width: 0, color: line.line.color }, fillcolor: translucent(line.line.color, 0.25 * (line.opacity ?? 1)),
+    hoverinfo: "skip", showlegend: false, visible: line.visible,
+    x: [...x, ...x.toReversed()], y: [...high, ...low.toReversed()],
+  }];
+}
+
+/**
+ * The hover texts of the points of a middle line, whose own is `value`: of a bucket, what it is the mean of.
+ * @type {(found: Envelope, buckets: number[], value: string, digits: (x: number) => string) => string | string[]}
+ */
+export function hoverTexts(found, buckets, value, digits) {
+  if (!found.middle.some((_, i) => isWide(found, i))) return value;
+  const texts = found.middle.map((_, i) => {
+    if (!isWide(found, i)) return value;
+    const [low, high] = [found.low[i], found.high[i]].map((end) => Number(end.toPrecision(5)));
+    return `mean ${value} <i>(${digits(found.first[i])}–${digits(found.last[i])}: least ${low}, most ${high})</i>`;
+  });
+  return buckets.map((bucket) => texts[bucket]);
+}
