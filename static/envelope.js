@@ -38,14 +38,14 @@ export function mean(values, sizes) {
 }
 
 /**
- * The envelope of a column over x, in the pixels that the x from `from` to `to` have. At most one known row
- * a pixel: each is drawn, as it is; null if each is a single step. More: buckets of PIXELS pixels and of
- * SMALLEST rows or more; none lasts over a row at which a stretch begins.
+ * The envelope of a column over x, in the pixels that the x from `from` to `to` have. Where there is at most one
+ * known row a pixel, each is drawn as it is (null if so are all, and each is a single step). Where there are
+ * more: buckets of PIXELS pixels and of SMALLEST rows or more; none lasts over a row at which a stretch begins.
  * @type {(rims: Rims, pixels: number, [from, to]: [number, number], opens: Set<number>) => Envelope | null}
  */
 export function envelope({ x, until, low, middle, high, sizes }, pixels, [from, to], opens) {
   const known = [];
-  let [visible, begins] = [0, false];
+  let begins = false;
   const opening = new Set(); // the known rows at which a stretch begins
   for (let i = 0; i < middle.length; i++) {
     begins ||= opens.has(i);
@@ -53,23 +53,18 @@ export function envelope({ x, until, low, middle, high, sizes }, pixels, [from, 
     if (begins) opening.add(i);
     begins = false;
     known.push(i);
-    if (until[i] >= from && x[i] <= to) visible += 1;
   }
-  const width = visible > pixels ? (PIXELS * (to - from)) / pixels : 0;
-  if (!width && !known.some((i) => x[i] < until[i])) return null;
-  /** @type {Envelope} */
-  const found = { first: [], last: [], low: [], middle: [], high: [], opens: [], rows: [] };
-  const close = (/** @type {number[]} */ rows) => {
-    found.first.push(x[rows[0]]);
-    found.last.push(until[rows[rows.length - 1]]);
-    found.low.push(rows.reduce((least, i) => Math.min(least, low[i]), Infinity));
-    found.high.push(rows.reduce((most, i) => Math.max(most, high[i]), -Infinity));
-    found.middle.push(mean(rows.map((i) => middle[i]), rows.map((i) => sizes[i])));
-    found.opens.push(opening.has(rows[0]) || found.first.length === 1);
-    found.rows.push(rows);
+  const groups = stretches(known, opening).flatMap((rows) => bucketsOf(rows, x, sizes, (to - from) / pixels));
+  if (groups.length === known.length && !known.some((i) => x[i] < until[i])) return null;
+  return {
+    first: groups.map((rows) => x[rows[0]]),
+    last: groups.map((rows) => until[rows[rows.length - 1]]),
+    low: groups.map((rows) => rows.reduce((least, i) => Math.min(least, low[i]), Infinity)),
+    middle: groups.map((rows) => mean(rows.map((i) => middle[i]), rows.map((i) => sizes[i]))),
+    high: groups.map((rows) => rows.reduce((most, i) => Math.max(most, high[i]), -Infinity)),
+    opens: groups.map((rows, i) => i === 0 || opening.has(rows[0])),
+    rows: groups,
   };
-  for (const stretch of stretches(known, opening)) for (const rows of bucketsOf(stretch, x, width)) close(rows);
-  return found;
 }
 
 /** The rows cut before each of those that open a stretch. @type {(rows: number[], opening: Set<number>) => number[][]} */
@@ -85,22 +80,56 @@ function stretches(rows, opening) {
 }
 
 /**
- * The rows of a stretch in buckets of this width and of SMALLEST rows, at least; without a width, each row.
- * @type {(rows: number[], x: number[], width: number) => number[][]}
+ * The rows of a stretch in buckets, where they are denser than one a pixel; else each row.
+ * @type {(rows: number[], x: number[], sizes: number[], pixel: number) => number[][]}
  */
-function bucketsOf(rows, x, width) {
-  if (!width) return rows.map((row) => [row]);
+function bucketsOf(rows, x, sizes, pixel) {
+  /** @type {number[][]} */
   const found = [];
+  const dense = (/** @type {number} */ at) => {
+    const i = Math.min(at, rows.length - 1 - SMALLEST);
+    return i >= 0 && x[rows[i + SMALLEST]] - x[rows[i]] < SMALLEST * pixel;
+  };
   let begin = 0;
   for (let i = 1; i <= rows.length; i++) {
-    const full = i - begin >= SMALLEST && i < rows.length && x[rows[i]] - x[rows[begin]] >= width;
-    if (!full && i < rows.length) continue;
-    // what is left over at the end is too short for a mean of its own
-    if (i - begin < SMALLEST && found.length) found[found.length - 1].push(...rows.slice(begin, i));
-    else found.push(rows.slice(begin, i));
+    const crowded = i - begin > 1 || dense(begin);
+    const full = i - begin >= SMALLEST && i < rows.length && x[rows[i]] - x[rows[begin]] >= PIXELS * pixel;
+    if (crowded && !full && i < rows.length) continue;
+    found.push(rows.slice(begin, i));
     begin = i;
   }
-  return found;
+  return withoutScraps(found, sizes);
+}
+
+/**
+ * A bucket of few steps beside others, or a few steps between them, would stand out with the height of a
+ * single hop: they go into the bucket before, or after.
+ * @type {(buckets: number[][], sizes: number[]) => number[][]}
+ */
+function withoutScraps(buckets, sizes) {
+  const steps = (/** @type {number[]} */ rows) => rows.reduce((sum, row) => sum + sizes[row], 0);
+  if (!buckets.some((rows) => steps(rows) >= SMALLEST)) return buckets;
+  /** @type {number[][]} */
+  const kept = [];
+  /** @type {number[][]} */
+  let small = [];
+  const settle = (/** @type {number[] | null} */ next) => {
+    const scrap = small.length < SMALLEST || small.some((rows) => steps(rows) > 1);
+    if (!scrap) kept.push(...small);
+    else if (kept.length) kept[kept.length - 1].push(...small.flat());
+    else next?.unshift(...small.flat());
+    small = [];
+  };
+  for (const rows of buckets) {
+    if (steps(rows) < SMALLEST) {
+      small.push(rows);
+      continue;
+    }
+    settle(rows);
+    kept.push(rows);
+  }
+  settle(null);
+  return kept;
 }
 
 /** Whether a bucket is more than one row. @type {(found: Envelope, bucket: number) => boolean} */

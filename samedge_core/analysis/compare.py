@@ -31,7 +31,7 @@ AXES: Mapping[str, Axis] = {
     "Gradient evaluations": "evals",
 }
 QUANTITIES = ("ratio", "sharpness", "edge", "grad_norm", "loss")
-MOST_POINTS = 500
+MOST_POINTS = 900
 # the rule is named anyway; step cap and measuring do not change what a run does
 _UNNAMED = ("rule", "steps", "cadence", "measure_every", "top_k", "device")
 

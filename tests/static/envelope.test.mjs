@@ -31,7 +31,7 @@ for (const period of [2, 3]) {
         for (const pixels of WIDTHS) {
           const found = envelope(single(steps, values), pixels, [0, length - 1], new Set());
           const what = `${length} steps in ${pixels} pixels`;
-          assert.equal(found === null, length <= pixels, what);
+          assert.equal(found === null, length - 1 <= pixels, what);
           if (!found) continue;
           assert.ok(found.middle.length <= pixels / 2 + 1, what);
           found.middle.forEach((middle, i) => { // the slow level, of a hop of height 2 nothing remains
@@ -120,11 +120,16 @@ test("a bucket ends where a setting changes, and the line jumps there", () => {
 });
 
 test("the hover says of which steps it is the mean; a single row says its value", () => {
-  const rims = { x: [0, 1, 12], until: [0, 11, 12], low: [1, 2, 3], middle: [1, 3, 3], high: [1, 4, 3], sizes: [1, 11, 1] };
-  const found = envelope(rims, 1000, [0, 12], new Set());
+  const row = (/** @type {number} */ at, last = at) => ({ at, last });
+  const rows = [...[0, 1, 2, 3, 4, 5].map((at) => row(at)), row(6, 16)];
+  const found = envelope({
+    x: rows.map(({ at }) => at), until: rows.map(({ last }) => last), sizes: rows.map(({ at, last }) => 1 + last - at),
+    low: rows.map(() => 2), middle: rows.map(({ at }) => (at < 6 ? 2 : 3)), high: rows.map(({ at }) => (at < 6 ? 2 : 4)),
+  }, 1000, [0, 16], new Set());
   const { x, buckets } = middleLine(found);
-  assert.deepEqual(x, [0, 6, 12]);
-  assert.deepEqual(hoverTexts(found, buckets, "%{y}", String), ["%{y}", "mean %{y} <i>(1–11: least 2, most 4)</i>", "%{y}"]);
+  assert.deepEqual(x, [0, 1, 2, 3, 4, 5, 11, 16]);
+  const texts = hoverTexts(found, buckets, "%{y}", String);
+  assert.deepEqual(texts.slice(5), ["%{y}", ...Array(2).fill("mean %{y} <i>(6–16: least 2, most 4)</i>")]);
 });
 
 test("what is not finite is in no band, and a log axis gets none below its floor", () => {
@@ -134,4 +139,31 @@ test("what is not finite is in no band, and a log axis gets none below its floor
   const line = { name: "loss", line: { color: "#123456" } };
   assert.deepEqual(bandTrace(found, line, 0.5)[0].y, [8, 8, 0.5, 0.5]);
   assert.equal(envelope(single([0, 1], [NaN, NaN]), 1, [0, 1], new Set()), null);
+});
+
+test("a few single steps between buckets do not stand out, many are drawn", () => {
+  const rows = (/** @type {number} */ between) => {
+    const wide = Array.from({ length: 40 }, (_, i) => ({ size: 10, at: 10 * i + (i < 20 ? 0 : between) }));
+    const steps = Array.from({ length: between }, (_, i) => ({ size: 1, at: 200 + i }));
+    const all = [...wide.slice(0, 20), ...steps, ...wide.slice(20)];
+    return {
+      x: all.map(({ at }) => at), until: all.map(({ at, size }) => at + size - 1), sizes: all.map(({ size }) => size),
+      low: all.map(({ size, at }) => (size > 1 ? 1 : 2 + (-1) ** at)), middle: all.map(({ size, at }) => (size > 1 ? 2 : 2 + (-1) ** at)),
+      high: all.map(({ size, at }) => (size > 1 ? 3 : 2 + (-1) ** at)),
+    };
+  };
+  const middles = (/** @type {number} */ between) => envelope(rows(between), 1000, [0, 450], new Set()).middle;
+  assert.ok(middles(1).every((value) => Math.abs(value - 2) < 0.1));
+  assert.ok(middles(5).every((value) => Math.abs(value - 2) < 0.1));
+  assert.equal(middles(50).filter((value) => value !== 2).length, 50);
+  assert.equal(envelope(rows(0), 1000, [0, 450], new Set([20])).opens.filter(Boolean).length, 2);
+});
+
+test("where one part is dense and another sparse, the dense part is a band and the sparse one is drawn", () => {
+  const x = [...Array.from({ length: 1000 }, (_, i) => i / 10), ...Array.from({ length: 50 }, (_, i) => 100 + 10 * i)];
+  const found = envelope(single(x, x.map((_, i) => (-1) ** i)), 500, [0, 600], new Set());
+  const wide = found.middle.filter((_, i) => found.first[i] < found.last[i]);
+  assert.ok(wide.length > 10 && wide.length < 60);
+  assert.ok(wide.every((value) => Math.abs(value) < 1e-12));
+  assert.equal(found.middle.filter((value) => Math.abs(value) === 1).length, 49); // from 110 on
 });
