@@ -373,7 +373,7 @@ class History:
 
         if end - begin <= most:
             return Drawn(columns(begin, end), {}, {})
-        starts = self._buckets(begin, end, most // 3, ends)
+        starts = self._buckets(begin, end, max(1, most // 3), ends)
         ahead = np.append(starts[1:], end)
         parts = []
         for chunk in np.split(np.arange(len(starts)), np.flatnonzero(np.diff(starts // CHUNK)) + 1):

@@ -264,6 +264,33 @@ def test_the_numbers_at_the_cursor_are_those_of_its_step_though_its_row_was_thin
     assert float(cells.nth(1).inner_text().split()[0]) == pytest.approx(exact, rel=1e-4)
 
 
+def test_thousands_of_hops_are_a_band_and_a_line_that_does_not_wave(open_lab):
+    lab = open_lab(TWO_WEIGHTS)
+    lab.press("Start")
+    lab.until_step(2500)
+    lab.pause()
+    name = "sharpness / edge"
+    drawn = lab.traces("Sharpness / edge", name, f"{name}, least to most")
+    x, y = (np.array(drawn[name][axis]) for axis in "xy")
+    late = y[x > 500]
+    assert len(late) > 50
+    assert np.abs(np.diff(late)).max() < 0.01  # each hop is 0.3 high
+    outline = drawn[f"{name}, least to most"]
+    at, rims = np.array(outline["x"]), np.array(outline["y"]).reshape(2, -1)
+    at, high, low = at[: len(at) // 2], rims[0], rims[1][::-1]
+    config = PRESETS["sam-two-weights"].config
+    ratio = se.run(config.replace(steps=2000)).columns()["ratio"]
+    steps = np.arange(len(ratio))
+    assert (ratio <= np.interp(steps, at, high) + 1e-5).all()
+    assert (ratio >= np.interp(steps, at, low) - 1e-5).all()
+    assert (high - low)[at > 500] == pytest.approx(0.29, abs=0.04)
+    lab.page.evaluate(
+        ZOOM, [0, 40]
+    )  # the first ones came slowly enough, one by one or few at a time
+    lab.until(lambda: len(lab.line("sharpness")["x"]) > 0, "the zoomed chart")
+    lab.screenshot("hops")
+
+
 def test_the_same_start_under_gd_and_sam_in_the_same_charts(open_lab):
     lab = open_lab(CHEBYSHEV)
     lab.page.keyboard.press("g")
