@@ -173,7 +173,7 @@ export class RunBuffer {
 
   /** A column as the envelope over an axis needs it. @type {(name: string, quantity: Quantity) => Rims} */
   rims(name, quantity) {
-    const axis = this.columns.has(quantity) ? quantity : "step";
+    const axis = this.axis(quantity);
     return {
       x: this.column(axis), until: this.high(axis), sizes: this.sizes(),
       low: this.low(name), middle: this.column(name), high: this.high(name),
@@ -186,20 +186,18 @@ export class RunBuffer {
   }
 
   /** The column to plot against; runs without time or evals fall back to steps. */
-  x(/** @type {Quantity} */ quantity) {
-    return this.columns.get(quantity) ?? this.column("step");
+  axis(/** @type {Quantity} */ quantity) {
+    return this.columns.has(quantity) ? quantity : "step";
   }
 
   /** Where a step lies on the current x axis, interpolated between rows; null before any row. */
   locate(/** @type {number} */ step, /** @type {Quantity} */ quantity) {
-    const axis = this.columns.has(quantity) ? quantity : "step";
-    return interpolate(this.ends("step"), this.ends(axis), step);
+    return interpolate(this.ends("step"), this.ends(this.axis(quantity)), step);
   }
 
   /** The inverse of `locate`: the step, a whole number, that lies at an x; null before any row. */
   stepAt(/** @type {number} */ x, /** @type {Quantity} */ quantity) {
-    const axis = this.columns.has(quantity) ? quantity : "step";
-    const step = interpolate(this.ends(axis), this.ends("step"), x);
+    const step = interpolate(this.ends(this.axis(quantity)), this.ends("step"), x);
     return step === null ? null : Math.round(step);
   }
 

@@ -184,15 +184,17 @@ export function bandTrace(found, line, floor = -Infinity) {
 }
 
 /**
- * The hover texts of the points of a middle line, whose own is `value`: of a bucket, what it is the mean of.
- * @type {(found: Envelope, buckets: number[], value: string, digits: (x: number) => string) => string | string[]}
+ * The hover texts of the points of a middle line: of a single row those of the trace; of a bucket, what it is
+ * the mean of, and the largest residual where the trace has them.
+ * @type {(found: Envelope, buckets: number[], trace: Trace, where: (from: number, to: number) => string) => string[]}
  */
-export function hoverTexts(found, buckets, value, digits) {
-  if (!found.middle.some((_, i) => isWide(found, i))) return value;
+export function hoverTexts(found, buckets, { hovertemplate, customdata }, where) {
+  const residual = customdata ? "; residual up to %{customdata:.2~g}" : "";
   const texts = found.middle.map((_, i) => {
-    if (!isWide(found, i)) return value;
+    if (!isWide(found, i)) return hovertemplate;
     const [low, high] = [found.low[i], found.high[i]].map((end) => Number(end.toPrecision(5)));
-    return `mean ${value} <i>(${digits(found.first[i])}–${digits(found.last[i])}: least ${low}, most ${high})</i>`;
+    const place = where(found.first[i], found.last[i]);
+    return `mean %{y:.5~g} <i>(${place}: least ${low}, most ${high}${residual})</i>`;
   });
   return buckets.map((bucket) => texts[bucket]);
 }

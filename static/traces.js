@@ -176,14 +176,20 @@ function envelopeOf({ pixels, zoom, span }, run, rims) {
 
 /**
  * A trace with the rows of a run, and the band under it: each row where there is room, else the envelope.
- * @type {(ctx: Shown & Room, run: RunBuffer, rims: Rims, trace: Trace, text?: string) => Trace[]}
+ * @type {(ctx: Shown & Room, run: RunBuffer, rims: Rims, trace: Trace) => Trace[]}
  */
-function enveloped(ctx, run, rims, trace, text = "") {
+function enveloped(ctx, run, rims, trace) {
   const found = envelopeOf(ctx, run, rims);
   if (!found) return [trace];
   const { x, y, buckets } = middleLine(found);
-  const digits = (/** @type {number} */ at) => (ctx.view.x === "time" ? String(Number(at.toPrecision(5))) : count(at));
-  const line = { ...trace, x, y, ...(text && { hovertemplate: hoverTexts(found, buckets, text, digits) }) };
+  const { view } = ctx;
+  const place = (/** @type {number} */ at) => (view.x === "time" ? String(Number(at.toPrecision(5))) : count(at));
+  const what = view.x === "step" ? "steps " : "";
+  const line = {
+    ...trace, x, y,
+    ...(trace.hovertemplate && { hovertemplate: hoverTexts(found, buckets, trace, (a, b) => `${what}${place(a)}–${place(b)}`) }),
+    ...(trace.customdata && { customdata: buckets.map((bucket) => worst(found.rows[bucket], trace.customdata)) }),
+  };
   return [...bandTrace(found, line, ctx.log ? leastPositive(found) : -Infinity), line];
 }
 
@@ -270,7 +276,7 @@ function runTraces(ctx, chart) {
   const smoothed = ctx.view.smooth > 0 ? lines.filter((line) => line.smooth) : [];
   const widths = chart.band ? residuals(ctx, chart.band) : null;
   const raw = (/** @type {Line} */ line) => rawTraces(ctx, chart, line, widths && line === chart.band ? widths : null);
-  const drawn = lines.flatMap((line) => (smoothed.includes(line) ? raw(line).map(faint) : raw(line)));
+  const drawn = lines.flatMap((line) => (smoothed.includes(line) ? raw(line).map((trace) => (trace.fill ? trace : faint(trace))) : raw(line)));
   return [
     ...drawn.filter(({ fill }) => fill), // under all lines
     ...(chart.band && widths ? [residualBand(ctx, chart, chart.band, widths)] : []),
@@ -320,14 +326,14 @@ function rawTraces(ctx, chart, line, widths) {
   // A dense oscillation in a bold line is a blob.
   const width = line.width ?? Math.min(stroke.width, ctx.run.rows > 800 ? 1.5 : Infinity);
   const trace = lineTrace(ctx, line, line.name, rims.middle, width);
-  return enveloped(ctx, ctx.run, rims, widths ? { ...trace, ...residualHover(chart, widths) } : trace, "%{y:.5~g}");
+  return enveloped(ctx, ctx.run, rims, widths ? { ...trace, ...residualHover(chart, widths) } : trace);
 }
 
 /** The raw line under its smoothed one: visible, and switched with it in the legend. @type {(trace: Trace) => Trace} */
 function faint(trace) {
   return {
     ...trace, opacity: 0.28, showlegend: false, hoverinfo: "skip", hovertemplate: undefined,
-    line: { ...trace.line, width: trace.fill ? 0 : 1.2 },
+    line: { ...trace.line, width: 1.2 },
   };
 }
 
@@ -337,7 +343,7 @@ function smoothTrace(ctx, line) {
   const middle = movingAverage(rims.middle, ctx.view.smooth, rims.sizes);
   const trace = lineTrace(ctx, line, `${line.name} (smoothed)`, middle, strokeOf(line).width);
   const [drawn] = enveloped(ctx, ctx.run, { ...rims, low: middle, middle, high: middle }, trace).slice(-1);
-  return drawn;
+  return { ...drawn, hovertemplate: trace.hovertemplate };
 }
 
 /** @type {(ctx: Context, line: Line, name: string, y: number[], width: number) => Trace} */
@@ -350,7 +356,7 @@ function lineTrace(ctx, line, name, y, width) {
     mode: short || seldom ? "lines+markers" : "lines",
     name: suffixed(ctx, name),
     legendgroup: groupOf(ctx.place, line.name),
-    x: ctx.run.x(ctx.view.x),
+    x: ctx.run.column(ctx.run.axis(ctx.view.x)),
     y,
     yaxis: line.yaxis ?? "y",
     connectgaps: Boolean(line.connect),
@@ -467,7 +473,7 @@ function withWidths(ctx, line, widths) {
   const rims = rimsOf(ctx, line);
   const found = envelopeOf(ctx, ctx.run, rims);
   const all = found && middleLine(found);
-  const [x, y] = all ? [all.x, all.y] : [ctx.run.x(ctx.view.x), rims.middle];
+  const [x, y] = all ? [all.x, all.y] : [rims.x, rims.middle];
   const width = all ? all.buckets.map((bucket) => worst(found.rows[bucket], widths)) : widths;
   const there = y.map((_, i) => i).filter((i) => Number.isFinite(y[i]) && Number.isFinite(width[i]));
   const [xs, ys, known] = [x, y, width].map((values) => there.map((i) => values[i]));
@@ -553,7 +559,7 @@ function unitLine(state) {
  * @type {(runs: RunBuffer[], quantity: Quantity) => Range | null}
  */
 export function xSpan(runs, quantity) {
-  const columns = runs.filter((run) => run.rows).map((run) => run.ends(run.columns.has(quantity) ? quantity : "step"));
+  const columns = runs.filter((run) => run.rows).map((run) => run.ends(run.axis(quantity)));
   if (!columns.length) return null;
   return [Math.min(...columns.map((xs) => xs[0])), Math.max(...columns.map((xs) => xs[xs.length - 1]))];
 }

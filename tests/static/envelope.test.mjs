@@ -128,8 +128,8 @@ test("the hover says of which steps it is the mean; a single row says its value"
   }, 1000, [0, 16], new Set());
   const { x, buckets } = middleLine(found);
   assert.deepEqual(x, [0, 1, 2, 3, 4, 5, 11, 16]);
-  const texts = hoverTexts(found, buckets, "%{y}", String);
-  assert.deepEqual(texts.slice(5), ["%{y}", ...Array(2).fill("mean %{y} <i>(6–16: least 2, most 4)</i>")]);
+  const texts = hoverTexts(found, buckets, { hovertemplate: "%{y}" }, (from, to) => `steps ${from}–${to}`);
+  assert.deepEqual(texts.slice(5), ["%{y}", ...Array(2).fill("mean %{y:.5~g} <i>(steps 6–16: least 2, most 4)</i>")]);
 });
 
 test("what is not finite is in no band, and a log axis gets none below its floor", () => {
@@ -166,4 +166,22 @@ test("where one part is dense and another sparse, the dense part is a band and t
   assert.ok(wide.length > 10 && wide.length < 60);
   assert.ok(wide.every((value) => Math.abs(value) < 1e-12));
   assert.equal(found.middle.filter((value) => Math.abs(value) === 1).length, 49); // from 110 on
+});
+
+test("the residual of a bucket is the largest of its steps, as a band around the mean and in the hover", () => {
+  const rows = 4000;
+  const of = (/** @type {(step: number) => number} */ value) => Array.from({ length: rows }, (_, i) => value(i));
+  const columns = { sharpness: of((i) => 4 + (-1) ** i), residual: of((i) => (i % 100 === 7 ? 0.5 : 0.1)), converged: of((i) => (i % 1000 ? 1 : 0)) };
+  const traces = chartTraces(shown([run("GD", columns, { rows })]), chart("Sharpness"));
+  const [line] = traces.filter(({ name }) => name === "sharpness");
+  assert.ok(line.y.every((value) => Math.abs(value - 4) < 1e-9));
+  assert.deepEqual(new Set(line.customdata), new Set([0.1, 0.5]));
+  assert.match(line.hovertemplate[1], /^mean %{y:.5~g} <i>\(steps 0–7: least 3, most 5; residual up to %{customdata:.2~g}\)<\/i>$/);
+  const [band] = traces.filter(({ name }) => name === "± residual");
+  assert.deepEqual([Math.max(...band.y).toFixed(3), Math.min(...band.y).toFixed(3)], ["4.500", "3.500"]);
+  const [marks] = traces.filter(({ name }) => name === "not converged");
+  assert.equal(marks.x.length, 4);
+  const smooth = chartTraces(shown([run("GD", columns, { rows })], { view: { smooth: 0.9 } }), chart("Sharpness"));
+  const [smoothed] = smooth.filter(({ name }) => name === "sharpness (smoothed)");
+  assert.ok(smoothed.y.slice(20).every((value) => Math.abs(value - 4) < 0.01));
 });
