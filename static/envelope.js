@@ -27,14 +27,14 @@ function weight(rank, count) {
 
 /** Weighted mean of the values, each of so many steps. @type {(values: number[], sizes: number[]) => number} */
 export function mean(values, sizes) {
-  if (values.length === 1) return values[0]; // exact
   let [sum, total] = [0, 0];
   for (let i = 0; i < values.length; i++) {
     const share = weight(i, values.length) * sizes[i];
     sum += share * values[i];
     total += share;
   }
-  return sum / total;
+  // rounding must not leave the band, nor change what is constant
+  return Math.min(Math.max(sum / total, Math.min(...values)), Math.max(...values));
 }
 
 /**

@@ -408,7 +408,7 @@ class History:
             starts = buckets(len(known), (most - 1) // 2)
             rims = np.stack([least(known, starts), -least(-known, starts)], axis=1)
             known = np.append(-np.inf, rims)
-        return known.astype(np.float32)
+        return np.minimum(known, np.finfo(np.float32).max).astype(np.float32)
 
     def _ratio(self, rows: NDArray[np.void]) -> NDArray[np.float64]:
         """Sharpness / edge in force at rows (n,) in order; not finite where either is unknown.

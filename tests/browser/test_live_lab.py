@@ -34,8 +34,17 @@ LOG_LABELS = """() => {
 READ_ZOOM = f"() => {CHART}.layout.xaxis.range.slice()"
 
 
+def slow_down(lab) -> None:
+    """At 100 steps a second each step travels to the browser: faster ones come in buckets."""
+    limit = lab.page.get_by_test_id("stSlider").filter(has_text="Speed limit")
+    limit.get_by_role("slider").press("ArrowLeft")
+    limit.get_by_text("100", exact=True).wait_for()
+    lab.page.wait_for_timeout(500)
+
+
 def test_start_shows_sharpness_rising_to_a_moving_sam_edge(open_lab):
     lab = open_lab()
+    slow_down(lab)
     lab.press("Start")
     lab.until_step(130)
     lab.pause()
@@ -77,6 +86,7 @@ def band(lab, chart: str) -> np.ndarray:
 
 def test_the_residual_is_a_band_that_hovers_and_goes_with_its_line(open_lab):
     lab = open_lab(CHEBYSHEV)
+    slow_down(lab)
     lab.press("Start")
     lab.until_step(100)
     lab.page.get_by_text(
@@ -289,6 +299,7 @@ def test_thousands_of_hops_are_a_band_and_a_line_that_does_not_wave(open_lab):
 
 def test_the_same_start_under_gd_and_sam_in_the_same_charts(open_lab):
     lab = open_lab(CHEBYSHEV)
+    slow_down(lab)
     lab.page.keyboard.press("g")
     lab.until_step(30, "sharpness (GD)")
     lab.until_step(30, "sharpness (SAM)")

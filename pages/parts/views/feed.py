@@ -13,7 +13,7 @@ from pages.parts.server import registry, seen
 from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import RunView
 
-ROWS_AN_UPDATE = 100
+ROWS_AN_UPDATE = 180  # of all runs together, some 10 KB
 ROWS_AT_FIRST = 1200  # a reloaded page gets the whole run at once
 
 
@@ -29,7 +29,7 @@ def poll(run_ids: Sequence[str], charts: str) -> list[RunView]:
         start, newest = sent.get(run_id, (-1, -1))
         if view := seen(run_id, start=start):
             sent[run_id] = (newest, view.last_step)
-            most = ROWS_AN_UPDATE if start >= 0 else ROWS_AT_FIRST
+            most = ROWS_AN_UPDATE // len(run_ids) if start >= 0 else ROWS_AT_FIRST
             magnitudes = charts == "paper"  # as the paper draws eigenvalues
             views.append(_with_rows(view, newest, most, magnitudes=magnitudes))
     return views
