@@ -246,6 +246,7 @@ def assert_same_numbers(after: dict[str, list], before: dict[str, list]) -> None
 
 def test_reload_finds_the_run_with_its_whole_history(open_lab):
     lab = open_lab(TWO_WEIGHTS)
+    slow_down(lab)
     lab.press("Start")
     lab.until_step(60)
     lab.pause()
@@ -378,6 +379,7 @@ def test_a_bad_value_is_named_beside_its_box_and_the_run_goes_on(open_lab):
 
 def test_leaving_the_page_and_coming_back_keeps_run_and_zoom(open_lab):
     lab = open_lab(TWO_WEIGHTS)
+    slow_down(lab)
     lab.press("Start")
     lab.until_step(40)
     lab.pause()
@@ -393,6 +395,7 @@ def test_leaving_the_page_and_coming_back_keeps_run_and_zoom(open_lab):
 
 def test_csv_holds_every_step_that_the_chart_shows(open_lab):
     lab = open_lab("?preset=sam-quadratic")
+    slow_down(lab)
     lab.press("Start")
     lab.page.get_by_text(re.compile("All .* steps are taken")).wait_for(timeout=60_000)
     lab.page.get_by_text("Numbers", exact=True).click()

@@ -18,7 +18,8 @@ def envelope(name: str, x: Any, low: Any, high: Any, color: str, **rest: Any) ->
     """A faint band between two rims, for under a line of the same colour: these two, in order."""
     look = {"width": 0, **UNLISTED, **rest}
     fill = {"fill": "tonexty", "fillcolor": f"@{color}/0.22"}
-    return [line(name, x, low, color, **look), line(name, x, high, color, **look, **fill)]
+    lower = line(f"{name}, least", x, low, color, **look)
+    return [lower, line(f"{name}, most", x, high, color, **look, **fill)]
 
 
 def markers(name: str, x: Any, y: Any, color: str, symbol: str, size: int, **rest: Any) -> Trace:
