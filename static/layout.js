@@ -6,7 +6,7 @@
 /** @type {Part} */
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 const { axisStyle, baseLayout, escapeHtml, textWidth, translucent } = await part("theme.js");
-const { familyOf, xSpan } = await part("traces.js");
+const { fallsBelowZero, familyOf, isLog, xSpan } = await part("traces.js");
 
 const X_TITLES = { step: "step", time: "effective time η·steps", evals: "gradient evaluations" };
 
@@ -56,7 +56,7 @@ function xAxis({ theme, view, zoom, span }) {
  * @type {(state: Shown, chart: Chart, traces: Trace[] | null) => Options}
  */
 export function yAxis(state, chart, traces) {
-  const title = { text: chart.measured ? noted(state, chart.title) : chart.title, standoff: 8 };
+  const title = { text: noted(state, chart, traces ?? []), standoff: 8 };
   const axis = { ...axisStyle(state.theme), title };
   if (chart.unit) return { ...axis, range: [0, 1.02], fixedrange: true, dtick: 0.25 };
   if (!traces) return { ...axis, range: [0, 1] };
@@ -118,12 +118,23 @@ function extentOf(traces, counts) {
 }
 
 /**
- * What the sharpness was measured on, where that is not the whole of a step's batch.
- * @type {(state: Shown, title: string) => string}
+ * The title of an axis, with what the sharpness was measured on, where that is not the whole of a step's batch,
+ * and what a log axis has no place for.
+ * @type {(state: Shown, chart: Chart, traces: Trace[]) => string}
  */
-function noted({ runs }, title) {
-  const notes = new Set([...runs.values()].map((run) => run.note).filter(Boolean));
+function noted(state, chart, traces) {
+  const { title } = chart;
+  const measured = chart.measured ? [...state.runs.values()].map((run) => run.note) : [];
+  const notes = new Set([...measured, scaleNote(state, chart, traces)].filter(Boolean));
   return notes.size ? `${title}<br><sub>${escapeHtml([...notes].join("; "))}</sub>` : title;
+}
+
+/** @type {(state: Shown, chart: Chart, traces: Trace[]) => string} */
+function scaleNote(state, chart, traces) {
+  if (!chart.log || !state.view.log_y) return "";
+  if (fallsBelowZero(state, chart)) return "linear: it falls below 0";
+  const left = traces.filter(({ yaxis, fill }) => yaxis !== "y2" && !fill);
+  return left.some(({ y }) => y.some((/** @type {number} */ value) => value <= 0)) ? "0 and less left out" : "";
 }
 
 /** @type {(theme: Theme) => Options} */
@@ -137,11 +148,6 @@ function rightAxis(theme) {
 /** A single point needs room around it. @type {(span: Range) => Range} */
 function withRoom([from, to]) {
   return from === to ? [from - 1, to + 1] : [from, to];
-}
-
-/** @type {(state: Shown, chart: Chart) => boolean} */
-export function isLog(state, chart) {
-  return Boolean(chart.log && state.view.log_y);
 }
 
 /** What stands in a chart without lines. @type {(state: Shown) => Options} */

@@ -13,7 +13,7 @@
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 // ask for all at once: below, each waits for the one before
 const PARTS = /** @type {const} */ ([
-  "theme.js", "updates.js", "decode.js", "page.js", "plot.js", "scrubber.js", "traces.js", "layout.js",
+  "theme.js", "updates.js", "decode.js", "page.js", "plot.js", "scrubber.js", "traces.js", "envelope.js", "layout.js",
 ]);
 PARTS.forEach(part);
 const { readLook } = await part("theme.js");
@@ -22,8 +22,8 @@ const { decode } = await part("decode.js");
 const { addStyle, element, fill, lifecycle, memory } = await part("page.js");
 const { loadPlotly, onClick, plotConfig, plotElement } = await part("plot.js");
 const { SCRUBBER_STYLE, drawScrubber, makeScrubber } = await part("scrubber.js");
-const { CHART_SETS, chartTraces, familyOf, fullSpan, isNeeded, xSpan } = await part("traces.js");
-const { CURSOR, chartLayout, cursorLines, isLog, visibleRange } = await part("layout.js");
+const { CHART_SETS, chartTraces, familyOf, fullSpan, isLog, isNeeded, xSpan } = await part("traces.js");
+const { CURSOR, chartLayout, cursorLines, visibleRange } = await part("layout.js");
 
 /* ---------------------------------------------------------------- drawing */
 
@@ -215,7 +215,7 @@ function onChartClick(/** @type {LiveState} */ state, /** @type {number} */ x) {
   }
   const runs = [...state.runs.values()].filter((run) => run.rows);
   if (!runs.length) return;
-  const reached = runs.find((run) => run.x(state.view.x)[run.rows - 1] >= x) ?? runs[0];
+  const reached = runs.find((run) => (xSpan([run], state.view.x)?.[1] ?? -1) >= x) ?? runs[0];
   const timer = window.setTimeout(() => {
     state.click = null;
     reportCursor(state);
@@ -420,6 +420,7 @@ function start(state, plotly) {
     for (const { target } of entries) {
       if (/** @type {HTMLElement} */ (target).offsetParent) plotly.Plots.resize(target);
     }
+    scheduleDraw(state); // how many points there are depends on the width
   });
   for (const plot of state.charts.values()) state.observer.observe(plot);
 }

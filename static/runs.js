@@ -73,17 +73,20 @@ function tagsCell(/** @type {HTMLElement} */ td, /** @type {string[]} */ words) 
   td.append(...words.map((word) => element("span", "samedge-runs-tag", word)));
 }
 
-/** Sharpness / edge over the steps; the dashed line is the edge. */
-function sparkCell(/** @type {HTMLElement} */ td, /** @type {number[]} */ values) {
-  if (values.length < 2) return;
+/** Sharpness / edge over the steps, as a band where it hops; the dashed line is the edge. */
+function sparkCell(/** @type {HTMLElement} */ td, /** @type {[low: number[], high: number[]]} */ [low, high]) {
+  if (low.length < 2) return;
   const { width, height, top } = SPARK;
   const y = (/** @type {number} */ value) => (height * (1 - Math.min(value, top) / top)).toFixed(1);
-  const points = values.map((value, i) => `${((width * i) / (values.length - 1)).toFixed(1)},${y(value)}`);
-  const label = `sharpness / edge from ${values[0]} to ${values.at(-1)}`;
+  const points = (/** @type {number[]} */ values) =>
+    values.map((value, i) => `${((width * i) / (values.length - 1)).toFixed(1)},${y(value)}`);
+  const middle = low.map((value, i) => (value + high[i]) / 2);
+  const [first, last] = [0, low.length - 1].map((i) => Number(middle[i].toPrecision(3)));
   td.innerHTML = `<svg width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">
-    <line x1="0" x2="${width}" y1="${y(1)}" y2="${y(1)}" /><polyline /></svg>`;
-  td.querySelector("svg")?.setAttribute("aria-label", label);
-  td.querySelector("polyline")?.setAttribute("points", points.join(" "));
+    <line x1="0" x2="${width}" y1="${y(1)}" y2="${y(1)}" /><polygon /><polyline /></svg>`;
+  td.querySelector("svg")?.setAttribute("aria-label", `sharpness / edge from ${first} to ${last}`);
+  td.querySelector("polygon")?.setAttribute("points", [...points(low), ...points(high).reverse()].join(" "));
+  td.querySelector("polyline")?.setAttribute("points", points(middle).join(" "));
 }
 
 /** @type {Cell} */
@@ -246,6 +249,7 @@ const STYLE = `
 .samedge-runs progress { display: block; width: 100%; min-width: 5rem; height: 4px; accent-color: var(--st-primary-color); }
 .samedge-runs svg { display: block; overflow: hidden; }
 .samedge-runs svg line { stroke: var(--st-text-color); stroke-width: 1; stroke-dasharray: 3 3; opacity: 0.45; }
+.samedge-runs svg polygon { fill: var(--st-primary-color); opacity: 0.25; }
 .samedge-runs svg polyline { fill: none; stroke: var(--st-primary-color); stroke-width: 1.4; stroke-linejoin: round; }
 `;
 

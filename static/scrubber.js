@@ -212,7 +212,7 @@ function headCell(/** @type {string} */ text, /** @type {string} */ scope) {
   return Object.assign(element("th", "", text), { scope });
 }
 
-/** Step of the row that is shown: the server sends that of a resting cursor; long runs are thinned here. */
+/** Step of the row that is shown: the server sends that of a resting cursor; here, many may be in a bucket. */
 function shownStep(/** @type {Found} */ { run, row, exact }) {
   return exact ? exact.step : run.column("step")[row];
 }
@@ -220,6 +220,8 @@ function shownStep(/** @type {Found} */ { run, row, exact }) {
 function stepCell(/** @type {Found} */ one, /** @type {number} */ cursor) {
   if (one.row < 0) return namedCell("step", "–");
   const step = shownStep(one);
+  const last = one.exact ? step : one.run.high("step")[one.row];
+  if (last > step) return namedCell("step", `${count(step)}–${count(last)}`, ["means of these"]);
   const why = one.run.lastStep < cursor ? "the last one" : "nearest kept row";
   return namedCell("step", count(step), step === cursor ? [] : [why]);
 }

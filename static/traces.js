@@ -1,12 +1,14 @@
 /** What the live charts draw: the charts of each page, and their traces from the rows of the runs. */
 
-/** @import { Chart, ChartSet, Line, Palette, Part, Placed } from "./types.d.ts" */
-/** @import { Quantity, Range, Shade, Shown, Stroke, Trace } from "./types.d.ts" */
+/** @import { Chart, ChartSet, Envelope, Line, Palette, Part, Placed } from "./types.d.ts" */
+/** @import { Quantity, Range, Rims, Shade, Shown, Stroke, Trace } from "./types.d.ts" */
 /** @import { RunBuffer } from "./buffer.js" */
 
 /** @type {Part} */
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 const { escapeHtml, translucent } = await part("theme.js");
+const { bandTrace, envelope, hoverTexts, middleLine } = await part("envelope.js");
+const { count } = await part("page.js");
 
 /* ---------------------------------------------------------------- the charts */
 
@@ -141,7 +143,60 @@ const FAMILY_SHADES = {
 
 /* ---------------------------------------------------------------- their traces */
 
-/** What the builder of a trace needs besides its line. @typedef {Shown & Placed} Context */
+/** What a chart has for its lines. @typedef {{ pixels: number, log: boolean }} Room */
+/** What the builder of a trace needs besides its line. @typedef {Shown & Room & Placed} Context */
+
+const OF_A_CHART = { margins: 90, pixels: 1000 }; // before it has a place on the page, and for tests
+
+/** The width of a chart's lines. @type {(state: Shown, chart: Chart) => number} */
+function pixelsOf({ charts }, { name }) {
+  const width = charts.get(name)?.clientWidth;
+  return width ? Math.max(100, width - OF_A_CHART.margins) : OF_A_CHART.pixels;
+}
+
+/**
+ * Whether a chart has a log axis: where that is asked for, and its own line does not fall below 0.
+ * @type {(state: Shown, chart: Chart) => boolean}
+ */
+export function isLog(state, chart) {
+  return Boolean(chart.log && state.view.log_y) && !fallsBelowZero(state, chart);
+}
+
+/** @type {(state: Shown, chart: Chart) => boolean} */
+export function fallsBelowZero({ runs }, chart) {
+  const columns = chart.lines.filter(({ always }) => always).map(({ column }) => column);
+  return [...runs.values()].some((run) => columns.some((name) => run.low(name).some((value) => value < 0)));
+}
+
+/** What is drawn of a column of a run, if that is not each row as it is. @type {(ctx: Shown & Room, run: RunBuffer, rims: Rims) => Envelope | null} */
+function envelopeOf({ pixels, zoom, span }, run, rims) {
+  const opens = new Set(run.rowsAtChanges());
+  return envelope(rims, pixels, zoom.x ?? span ?? [0, 1], opens);
+}
+
+/**
+ * A trace with the rows of a run, and the band under it: each row where there is room, else the envelope.
+ * @type {(ctx: Shown & Room, run: RunBuffer, rims: Rims, trace: Trace) => Trace[]}
+ */
+function enveloped(ctx, run, rims, trace) {
+  const found = envelopeOf(ctx, run, rims);
+  if (!found) return [trace];
+  const { x, y, buckets } = middleLine(found);
+  const { view } = ctx;
+  const place = (/** @type {number} */ at) => (view.x === "time" ? String(Number(at.toPrecision(5))) : count(at));
+  const what = view.x === "step" ? "steps " : "";
+  const line = {
+    ...trace, x, y,
+    ...(trace.hovertemplate && { hovertemplate: hoverTexts(found, buckets, trace, (a, b) => `${what}${place(a)}–${place(b)}`) }),
+    ...(trace.customdata && { customdata: buckets.map((bucket) => worst(found.rows[bucket], trace.customdata)) }),
+  };
+  return [...bandTrace(found, line, ctx.log ? leastPositive(found) : -Infinity), line];
+}
+
+/** Down to where a band reaches on a log axis. */
+function leastPositive(/** @type {Envelope} */ { low, middle }) {
+  return Math.min(...low.filter((value) => value > 0), ...middle.filter((value) => value > 0));
+}
 
 /** Whether there is anything that this chart is for. */
 export function isNeeded(/** @type {Shown} */ { runs }, /** @type {Chart} */ { needs }) {
@@ -158,13 +213,14 @@ function withEdges(chart, edges) {
 /** All that is drawn in a chart. @type {(state: Shown, plan: Chart) => Trace[]} */
 export function chartTraces(state, plan) {
   const chart = withEdges(plan, state.edges);
+  const place = { pixels: pixelsOf(state, plan), log: isLog(state, plan) };
   const runs = [...state.runs.values()];
   const pair = runs.length > 1;
   const edges = new Set(runs.filter((run) => run.rows).map((run) => run.columns.get(GD_EDGE)?.at(-1)));
-  const traces = [...branchTraces(state, chart), ...ghostTraces(state, chart)];
+  const traces = [...branchTraces({ ...state, ...place }, chart), ...ghostTraces({ ...state, ...place }, chart)];
   const shown = runs.length > 2 && edges.size > 1 ? { ...chart, ownEdge: true } : chart;
   runs.forEach((run, index) => {
-    if (run.rows) traces.push(...runTraces({ ...state, run, place: pair ? index : null }, shown));
+    if (run.rows) traces.push(...runTraces({ ...state, ...place, run, place: pair ? index : null }, shown));
   });
   if (pair && edges.size === 1) mergeGdEdges(state, traces);
   if (runs.length > (state.dense ? 1 : 2) && !chart.wide) shortenLegend(traces, chart, runs);
@@ -219,13 +275,12 @@ function runTraces(ctx, chart) {
   const lines = chart.lines.filter((line) => isDrawn(line, ctx) && !(chart.ownEdge && isOther(line, ctx)));
   const smoothed = ctx.view.smooth > 0 ? lines.filter((line) => line.smooth) : [];
   const widths = chart.band ? residuals(ctx, chart.band) : null;
-  const raw = (/** @type {Line} */ line) => {
-    const trace = rawTrace(ctx, line);
-    return widths && line === chart.band ? { ...trace, ...residualHover(chart, widths) } : trace;
-  };
+  const raw = (/** @type {Line} */ line) => rawTraces(ctx, chart, line, widths && line === chart.band ? widths : null);
+  const drawn = lines.flatMap((line) => (smoothed.includes(line) ? raw(line).map((trace) => (trace.fill ? trace : faint(trace))) : raw(line)));
   return [
+    ...drawn.filter(({ fill }) => fill), // under all lines
     ...(chart.band && widths ? [residualBand(ctx, chart, chart.band, widths)] : []),
-    ...lines.map((line) => (smoothed.includes(line) ? faintTrace(ctx, line) : raw(line))),
+    ...drawn.filter(({ fill }) => !fill),
     ...smoothed.map((line) => smoothTrace(ctx, line)),
     ...(chart.measured ? notConverged(ctx) : []),
   ];
@@ -249,31 +304,46 @@ function strokeOf(/** @type {Line} */ { stroke, role }) {
   return stroke ?? STROKES[role];
 }
 
-/** @type {(ctx: Context, line: Line) => Trace} */
-function rawTrace(ctx, line) {
-  const stroke = strokeOf(line);
-  // A dense oscillation in a bold line is a blob.
-  const width = line.width ?? Math.min(stroke.width, ctx.run.rows > 800 ? 1.5 : Infinity);
-  const values = ctx.run.column(line.column);
-  return lineTrace(ctx, line, line.name, line.magnitude ? values.map(Math.abs) : values, width);
+/** The least, mean and most of a line in each row. @type {(ctx: Context, line: Line) => Rims} */
+function rimsOf({ run, view }, { column, magnitude }) {
+  const rims = run.rims(column, view.x);
+  if (!magnitude) return rims;
+  const [low, middle, high] = [rims.low, rims.middle, rims.high].map((values) => values.map(Math.abs));
+  const over = (/** @type {number} */ i) => rims.low[i] < 0 && rims.high[i] > 0; // then 0 lies between
+  return {
+    ...rims, middle, low: low.map((end, i) => (over(i) ? 0 : Math.min(end, high[i]))),
+    high: high.map((end, i) => Math.max(end, low[i])),
+  };
 }
 
 /**
- * The raw line under its smoothed one: visible, and switched with it in the legend.
- * @type {(ctx: Context, line: Line) => Trace}
+ * A line, and its band where steps have come together; with a residual's widths, these are in its hover text.
+ * @type {(ctx: Context, chart: Chart, line: Line, widths: number[] | null) => Trace[]}
  */
-function faintTrace(ctx, line) {
-  const raw = rawTrace(ctx, line);
+function rawTraces(ctx, chart, line, widths) {
+  const stroke = strokeOf(line);
+  const rims = rimsOf(ctx, line);
+  // A dense oscillation in a bold line is a blob.
+  const width = line.width ?? Math.min(stroke.width, ctx.run.rows > 800 ? 1.5 : Infinity);
+  const trace = lineTrace(ctx, line, line.name, rims.middle, width);
+  return enveloped(ctx, ctx.run, rims, widths ? { ...trace, ...residualHover(chart, widths) } : trace);
+}
+
+/** The raw line under its smoothed one: visible, and switched with it in the legend. @type {(trace: Trace) => Trace} */
+function faint(trace) {
   return {
-    ...raw, opacity: 0.28, showlegend: false, hoverinfo: "skip", hovertemplate: undefined,
-    line: { ...raw.line, width: 1.2 },
+    ...trace, opacity: 0.28, showlegend: false, hoverinfo: "skip", hovertemplate: undefined,
+    line: { ...trace.line, width: 1.2 },
   };
 }
 
 /** @type {(ctx: Context, line: Line) => Trace} */
 function smoothTrace(ctx, line) {
-  const values = movingAverage(ctx.run.column(line.column), ctx.view.smooth);
-  return lineTrace(ctx, line, `${line.name} (smoothed)`, values, strokeOf(line).width);
+  const rims = rimsOf(ctx, line);
+  const middle = movingAverage(rims.middle, ctx.view.smooth, rims.sizes);
+  const trace = lineTrace(ctx, line, `${line.name} (smoothed)`, middle, strokeOf(line).width);
+  const [drawn] = enveloped(ctx, ctx.run, { ...rims, low: middle, middle, high: middle }, trace).slice(-1);
+  return { ...drawn, hovertemplate: trace.hovertemplate };
 }
 
 /** @type {(ctx: Context, line: Line, name: string, y: number[], width: number) => Trace} */
@@ -286,7 +356,7 @@ function lineTrace(ctx, line, name, y, width) {
     mode: short || seldom ? "lines+markers" : "lines",
     name: suffixed(ctx, name),
     legendgroup: groupOf(ctx.place, line.name),
-    x: ctx.run.x(ctx.view.x),
+    x: ctx.run.column(ctx.run.axis(ctx.view.x)),
     y,
     yaxis: line.yaxis ?? "y",
     connectgaps: Boolean(line.connect),
@@ -336,14 +406,19 @@ function visibility({ hidden }, group) {
   return hidden.has(group) ? "legendonly" : true;
 }
 
-/** Moving average with weight `w` on the past, started without bias; NaN stays NaN. */
-export function movingAverage(/** @type {number[]} */ values, /** @type {number} */ w) {
+/**
+ * Moving average with weight `w` on the past step, started without bias; NaN stays NaN. A value may stand for
+ * several steps: `sizes`.
+ * @type {(values: number[], w: number, sizes?: number[]) => number[]}
+ */
+export function movingAverage(values, w, sizes) {
   let sum = 0;
   let weight = 0;
-  return values.map((value) => {
+  return values.map((value, i) => {
     if (!Number.isFinite(value)) return NaN;
-    sum = w * sum + (1 - w) * value;
-    weight = w * weight + (1 - w);
+    const past = w ** (sizes?.[i] ?? 1);
+    sum = past * sum + (1 - past) * value;
+    weight = past * weight + (1 - past);
     return sum / weight;
   });
 }
@@ -369,50 +444,62 @@ function residualHover({ measured }, widths) {
 }
 
 /**
- * The residual as a band around a line; most are thinner than the line itself, until one zooms in. All
- * bands are switched together, by one entry in the legend of the chart that explains them: legends of
- * small charts have no room.
+ * The residual as a band around a line; most are thinner than the line itself, until one zooms in. Around
+ * a mean, it is the largest of the steps. All bands are switched together, by one entry in the legend of the
+ * chart that explains them: legends of small charts have no room.
  * @type {(ctx: Context, chart: Chart, line: Line, widths: number[]) => Trace}
  */
 function residualBand(ctx, { measured }, line, widths) {
-  const { run, view } = ctx;
-  const values = run.column(line.column);
-  const rows = rowsWhere(run, (i) => Number.isFinite(widths[i]) && Number.isFinite(values[i]));
-  const back = [...rows].reverse();
-  const xs = run.x(view.x);
+  const { x, y, width } = withWidths(ctx, line, widths);
   // A log axis has no place for 0, so the lower rim stays a thousandth of the value.
-  /** @type {(i: number) => number} */
-  const lower = (i) => (view.log_y ? Math.max(values[i] - widths[i], values[i] * 1e-3) : values[i] - widths[i]);
+  const lower = y.map((at, i) => (ctx.log ? Math.max(at - width[i], at * 1e-3) : at - width[i]));
   const color = lineColor(ctx, line);
   return {
     type: "scatter", mode: "lines", fill: "toself",
     line: { width: 0, color }, fillcolor: translucent(color, 0.3),
     name: BAND, legendgroup: BAND, legendrank: 1001, showlegend: Boolean(measured) && !ctx.place, hoverinfo: "skip",
-    x: [...rows, ...back].map((i) => xs[i]),
-    y: [...rows.map((i) => values[i] + widths[i]), ...back.map(lower)],
+    x: [...x, ...x.toReversed()],
+    y: [...y.map((at, i) => at + width[i]), ...lower.toReversed()],
     // without its line it would mean nothing
     visible: visibility(ctx, groupOf(ctx.place, line.name)) === true && visibility(ctx, BAND),
   };
 }
 
 /**
- * The indices of the rows for which something holds.
- * @type {(run: RunBuffer, holds: (row: number) => boolean) => number[]}
+ * The points of a line at which there is a width, and these.
+ * @type {(ctx: Context, line: Line, widths: number[]) => { x: number[], y: number[], width: number[] }}
  */
-function rowsWhere({ rows }, holds) {
-  return [...Array(rows).keys()].filter(holds);
+function withWidths(ctx, line, widths) {
+  const rims = rimsOf(ctx, line);
+  const found = envelopeOf(ctx, ctx.run, rims);
+  const all = found && middleLine(found);
+  const [x, y] = all ? [all.x, all.y] : [rims.x, rims.middle];
+  const width = all ? all.buckets.map((bucket) => worst(found.rows[bucket], widths)) : widths;
+  const there = y.map((_, i) => i).filter((i) => Number.isFinite(y[i]) && Number.isFinite(width[i]));
+  const [xs, ys, known] = [x, y, width].map((values) => there.map((i) => values[i]));
+  return { x: xs, y: ys, width: known };
+}
+
+/** The largest of these rows' widths; NaN where none is known. @type {(rows: number[], widths: number[]) => number} */
+function worst(rows, widths) {
+  const known = rows.map((row) => widths[row]).filter(Number.isFinite);
+  return known.length ? Math.max(...known) : NaN;
 }
 
 /** Marks where the sharpness has not converged; a list of none or one. @type {(ctx: Context) => Trace[]} */
 function notConverged(ctx) {
-  const [converged, values] = [ctx.run.column("converged"), ctx.run.column("sharpness")];
-  const rows = rowsWhere(ctx.run, (i) => Number.isFinite(values[i]) && converged[i] === 0);
+  const converged = ctx.run.column("converged");
+  const rims = ctx.run.rims("sharpness", ctx.view.x);
+  const failed = rims.middle.map((value, i) => (converged[i] === 0 ? value : NaN));
+  const rows = failed.map((_, i) => i).filter((i) => Number.isFinite(failed[i]));
   if (!rows.length) return [];
-  const xs = ctx.run.x(ctx.view.x);
+  const found = envelopeOf(ctx, ctx.run, rims);
+  const buckets = found?.rows.map((of, i) => ({ of, i })).filter(({ of }) => of.some((row) => converged[row] === 0));
   const group = groupOf(ctx.place, "not converged");
   return [{
     type: "scatter", mode: "markers", name: suffixed(ctx, "not converged"), legendgroup: group, hoverinfo: "skip",
-    x: rows.map((i) => xs[i]), y: rows.map((i) => values[i]),
+    x: found && buckets ? buckets.map(({ i }) => (found.first[i] + found.last[i]) / 2) : rows.map((i) => rims.x[i]),
+    y: found && buckets ? buckets.map(({ i }) => found.middle[i]) : rows.map((i) => failed[i]),
     marker: { symbol: `${symbolOf(ctx)}-open`, size: 8, color: ctx.palette.bad, line: { width: 1.6 } },
     visible: visibility(ctx, group),
   }];
@@ -426,33 +513,36 @@ function ghostOf({ ghost, view, runs }) {
   return ghost && view.previous && runs.size ? [ghost] : [];
 }
 
-/** @type {(state: Shown, chart: Chart) => Trace[]} */
+/** @type {(state: Shown & Room, chart: Chart) => Trace[]} */
 function ghostTraces(state, { ghost }) {
   if (!ghost) return [];
-  return ghostOf(state).map((run) => greyTrace(state, run, ghost.column, ghost.name, groupOf(0, ghost.name)));
+  return ghostOf(state).flatMap((run) => greyTraces(state, run, ghost.column, ghost.name, groupOf(0, ghost.name)));
 }
 
 /**
  * The branches that were left by rewinding: one entry in the legend switches them in all charts.
- * @type {(state: Shown, chart: Chart) => Trace[]}
+ * @type {(state: Shown & Room, chart: Chart) => Trace[]}
  */
 function branchTraces(state, chart) {
   const { column } = chart.ghost ?? mainLine(chart);
   const branches = [...state.branches.values()].filter((run) => run.rows);
-  return branches.map((run, index) => ({
-    ...greyTrace(state, run, column, ABANDONED, ABANDONED), showlegend: index === 0,
-  }));
+  return branches.flatMap((run, index) =>
+    greyTraces(state, run, column, ABANDONED, ABANDONED).map((trace) =>
+      trace.fill ? trace : { ...trace, showlegend: index === 0 },
+    ),
+  );
 }
 
-/** @type {(state: Shown, run: RunBuffer, column: string, name: string, group: string) => Trace} */
-function greyTrace(state, run, column, name, group) {
+/** @type {(state: Shown & Room, run: RunBuffer, column: string, name: string, group: string) => Trace[]} */
+function greyTraces(state, run, column, name, group) {
   const stroke = group === ABANDONED ? { width: 2, dash: "4px,2px" } : { width: 1.6 };
-  return {
+  const rims = run.rims(column, state.view.x);
+  return enveloped(state, run, rims, {
     type: "scatter", mode: "lines", name, legendgroup: group, connectgaps: true, hoverinfo: "skip",
-    x: run.x(state.view.x), y: run.columns.get(column) ?? [], opacity: 0.65,
+    x: rims.x, y: rims.middle, opacity: 0.65,
     line: { color: state.palette.ghost, ...stroke },
     visible: visibility(state, group),
-  };
+  });
 }
 
 /** The dashed line at 1: on or over the edge. @type {(state: Shown) => Trace} */
@@ -469,7 +559,7 @@ function unitLine(state) {
  * @type {(runs: RunBuffer[], quantity: Quantity) => Range | null}
  */
 export function xSpan(runs, quantity) {
-  const columns = runs.filter((run) => run.rows).map((run) => run.x(quantity));
+  const columns = runs.filter((run) => run.rows).map((run) => run.ends(run.axis(quantity)));
   if (!columns.length) return null;
   return [Math.min(...columns.map((xs) => xs[0])), Math.max(...columns.map((xs) => xs[xs.length - 1]))];
 }

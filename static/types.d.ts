@@ -5,6 +5,7 @@ import type { RunBuffer } from "./buffer.js";
 /* ---------------------------------------------------------------- modules */
 
 interface Modules {
+  "envelope.js": typeof import("./envelope.js");
   "updates.js": typeof import("./updates.js");
   "buffer.js": typeof import("./buffer.js");
   "decode.js": typeof import("./decode.js");
@@ -106,8 +107,31 @@ export interface RunUpdate {
   abandoned: boolean;
   rows: number;
   columns: Record<string, number | Numbers>;
+  low?: Record<string, number | Numbers>;
+  high?: Record<string, number | Numbers>;
   interventions: [step: number, text: string][];
   exact: Record<string, number>;
+}
+
+/** A column over an axis, a row each: x of its first and last step, its least, mean and most, and its steps. */
+export interface Rims {
+  x: number[];
+  until: number[];
+  low: number[];
+  middle: number[];
+  high: number[];
+  sizes: number[];
+}
+
+/** What is drawn of a column, a bucket each; `opens`: a stretch begins with it; `rows`: which are in it. */
+export interface Envelope {
+  first: number[];
+  last: number[];
+  low: number[];
+  middle: number[];
+  high: number[];
+  opens: boolean[];
+  rows: number[][];
 }
 
 export interface View {

@@ -18,7 +18,7 @@ from samedge_core.fields import Field
 from samedge_core.theory.rules import RULES, Hyperparameters
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import SYMBOLS, History, Intervention
-from samedge_core.training.thinning import thin
+from samedge_core.training.thinning import Envelope, envelope
 
 Axis = Literal["step", "time", "evals"]
 Run = tuple[RunConfig, Hyperparameters | None]
@@ -31,28 +31,32 @@ AXES: Mapping[str, Axis] = {
     "Gradient evaluations": "evals",
 }
 QUANTITIES = ("ratio", "sharpness", "edge", "grad_norm", "loss")
-MOST_POINTS = 500
+MOST_POINTS = 900
 # the rule is named anyway; step cap and measuring do not change what a run does
 _UNNAMED = ("rule", "steps", "cadence", "measure_every", "top_k", "device")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A quantity over an axis, x growing; all arrays of shape (n,).
+    """A quantity over an axis, x growing.
 
     Attributes:
-        y: of one run, or the mean over several.
-        low, high: smallest and largest over the runs, for a band; None for one run alone.
+        x, y: of one run, or the mean over several (n,); where there are too many points for a
+            chart, the mean of each bucket of them.
+        at, low, high: a band (m,): smallest and largest over the runs, and over each bucket; None
+            for one run alone, each of whose points is drawn.
     """
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+    at: NDArray[np.float64] | None = None
     low: NDArray[np.float64] | None = None
     high: NDArray[np.float64] | None = None
 
 
 def lines(histories: Sequence[History], axis: Axis, *, most: int = MOST_POINTS) -> dict[str, Line]:
-    """Return a line of about `most` points, extremes kept, for each of QUANTITIES.
+    """Return a line of at most about `most` points, with a band where there would be more, for
+    each of QUANTITIES.
 
     One history gives its own finite values. Several give their mean: over steps, at the steps
     that all have; over another axis, on the interval that all cover, each run interpolated
@@ -61,13 +65,20 @@ def lines(histories: Sequence[History], axis: Axis, *, most: int = MOST_POINTS) 
     """
     if len(histories) == 1:
         (history,) = histories
-        columns = history.columns(history.select(most=most))
-        return {name: Line(*_known(columns, axis, name)) for name in QUANTITIES}
+        drawn = history.drawn(most=most)
+        breaks = [item.step for item in history.interventions if item.changes]
+        return {name: _line(drawn.envelope(name, axis, breaks)) for name in QUANTITIES}
     recorded = [history.columns() for history in histories]
     return {
         name: _mean([_known(columns, axis, name) for columns in recorded], axis, most)
         for name in QUANTITIES
     }
+
+
+def _line(envelope: Envelope, *, banded: bool = False) -> Line:
+    """What is drawn of an envelope, with its band where buckets hold several points, or always."""
+    x, y, _ = envelope.line()
+    return Line(x, y, *envelope.band()) if banded or envelope.wide.any() else Line(x, y)
 
 
 def _known(columns: Mapping[str, NDArray], axis: Axis, name: str) -> Points:
@@ -84,8 +95,7 @@ def _mean(runs: Sequence[Points], axis: Axis, most: int) -> Line:
         values = np.array([np.interp(grid, x, y) if len(grid) else grid for x, y in runs])
     with np.errstate(over="ignore"):  # the sum of what diverges may leave the range: inf is right
         mean, low, high = values.mean(axis=0), values.min(axis=0), values.max(axis=0)
-    kept = thin([mean, low, high], most)
-    return Line(grid[kept], mean[kept], low[kept], high[kept])
+    return _line(envelope(grid, mean, most, low=low, high=high), banded=True)
 
 
 def _common_grid(axes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -54,7 +54,7 @@ class Entry:
             ended; or removed: the quota took the rows, and only this entry is left.
         loss, ..., ratio: of the newest measured row.
         deviation: median of |ratio - 1| over the edge phase, once the run has ended.
-        spark: sharpness / edge, thinned to a few dozen values (n,).
+        spark: sharpness / edge in a few dozen values (n,), as `History.sparkline` has them.
         row_bytes, snapshot_bytes: on disk.
     """
 

@@ -137,9 +137,8 @@ class Store:
         """Enter a run into the catalogue whose folder exists already, with `labels` if any."""
         values = labels.values() if labels else {}
         values |= about(record, history, ended=True) | on_disk(self.folder(record.id))
-        ratio = history.columns(history.select(most=64))["ratio"]
-        root = self.root(record)
-        self.catalogue.put(record.id, {**values, "spark": ratio, "root": root, "server": None})
+        spark, root = history.sparkline(), self.root(record)
+        self.catalogue.put(record.id, {**values, "spark": spark, "root": root, "server": None})
 
     def label(self, run: str, **labels: Any) -> bool:
         """Change labels of a run, in the catalogue and in its folder; see `Catalogue.label`.

@@ -51,7 +51,7 @@ runs = sa.Table(
     sa.Column("edge", sa.Float),
     sa.Column("ratio", sa.Float),
     sa.Column("deviation", sa.Float),
-    sa.Column("spark", sa.LargeBinary),  # float32: sharpness / edge, thinned
+    sa.Column("spark", sa.LargeBinary),  # float32: History.sparkline
     sa.Column("row_bytes", sa.BigInteger, nullable=False),
     sa.Column("snapshot_bytes", sa.BigInteger, nullable=False),
     sa.Column("snapshots", sa.Integer, nullable=False),

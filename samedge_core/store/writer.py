@@ -89,7 +89,7 @@ class RunWriter:
             return None
         values = about(record, history, ended=record.stop is not None)
         if len(history) > SPARK_GROWTH * self._drawn or record.stop:
-            values["spark"] = history.columns(history.select(most=SPARK_POINTS))["ratio"]
+            values["spark"] = history.sparkline(SPARK_POINTS)
         return News(record, rows, state, values)
 
     def save(self, news: News) -> None:

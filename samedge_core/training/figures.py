@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from samedge_core.theory.rules import RULES
-from samedge_core.training.history import History
+from samedge_core.training.history import Drawn, History
+from samedge_core.training.thinning import Envelope
 
-MOST_POINTS = 4000  # a row; extremes are kept, and no screen shows more
+MOST_POINTS = 1200  # of a line: about the pixels of a wide figure; of more rows, the envelope
 INK, GRID = "#7a7a7a", "rgba(128, 128, 128, 0.25)"
 CLEAR, LIGHT, DARK = "rgba(0, 0, 0, 0)", "#ffffff", "#1b1f24"
 
 Columns = dict[str, NDArray]
+LOG_SCALE = "log scale"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class _Chart:
     """A chart over steps.
 
     Attributes:
-        title: of the y axis.
+        title: of the y axis; with LOG_SCALE in it, the axis is logarithmic where it can be.
         lines: those of a column without a finite value are left out.
         axis: further settings of the y axis.
         level: a value that gets a horizontal line.
@@ -91,15 +93,15 @@ def history_figure(history: History) -> go.Figure:
     """The live lab's charts of a run below each other, over the same steps: sharpness and edges,
     their ratio, gradient norm, loss, alignments and, where it is known, accuracy.
 
-    The numbers are the history's. Of a run of more than MOST_POINTS rows so many are drawn; the
-    least and largest sharpness, ratio, gradient norm and loss are among them (`History.select`).
+    The numbers are the history's. Of a run of more than MOST_POINTS rows, the least, mean and most
+    of buckets of rows are drawn, as a band and its middle line (`History.drawn`).
     """
-    columns = _thinned(history)
-    charts = [_eigenvalues(history, columns), _RATIO_CHART, _NORM_CHART, _LOSS_CHART]
+    drawn = _drawn(history)
+    charts = [_eigenvalues(history, drawn), _RATIO_CHART, _NORM_CHART, _LOSS_CHART]
     charts += [_BOTH_ALIGNMENTS]
-    if np.isfinite(columns["accuracy"]).any():
+    if np.isfinite(drawn.columns["accuracy"]).any():
         charts += [_ACCURACY_CHART]
-    figure = _drawn(history, columns, charts)
+    figure = _figure(history, drawn, charts)
     light = {"paper_bgcolor": LIGHT, "plot_bgcolor": LIGHT, "font": {"color": DARK, "size": 12}}
     return figure.update_layout(light, height=280 * len(charts))
 
@@ -111,18 +113,19 @@ def eigenvalue_figure(history: History, *, gd_edge: bool = True) -> go.Figure:
     converged, which are lower bounds, stand out as open markers. `gd_edge` draws 2/eta too, which
     may lie so far above that it flattens the rest.
     """
-    columns = _thinned(history)
-    return _drawn(history, columns, [_eigenvalues(history, columns, gd_edge=gd_edge)])
+    drawn = _drawn(history)
+    return _figure(history, drawn, [_eigenvalues(history, drawn, gd_edge=gd_edge)])
 
 
 def alignment_figure(history: History) -> go.Figure:
     """|<g, v1>|/||g|| of the gradients at w and at SAM's perturbed point, over steps."""
-    return _drawn(history, _thinned(history), [_ALIGNMENT_CHART])
+    return _figure(history, _drawn(history), [_ALIGNMENT_CHART])
 
 
 def loss_figure(history: History) -> go.Figure:
-    """Training loss, and the held-out one where there is one, over steps on a log scale."""
-    return _drawn(history, _thinned(history), [_LOSS_CHART])
+    """Training loss, and the held-out one where there is one, over steps; on a log scale, unless a
+    loss falls below 0."""
+    return _figure(history, _drawn(history), [_LOSS_CHART])
 
 
 def paper_figures(history: History) -> dict[str, go.Figure]:
@@ -135,14 +138,14 @@ def paper_figures(history: History) -> dict[str, go.Figure]:
     }
 
 
-def _thinned(history: History) -> Columns:
-    return history.columns(history.select(most=MOST_POINTS))
+def _drawn(history: History) -> Drawn:
+    return history.drawn(most=MOST_POINTS, magnitudes=True)
 
 
-def _eigenvalues(history: History, columns: Columns, *, gd_edge: bool = True) -> _Chart:
+def _eigenvalues(history: History, drawn: Drawn, *, gd_edge: bool = True) -> _Chart:
     note = history.config.measured_part
     title = "eigenvalue of the Hessian (magnitude)" + (f"<br><sub>{note}</sub>" if note else "")
-    return _Chart(title, (_SHARPNESS, *_FURTHER, *_edges(columns, gd_edge)), {})
+    return _Chart(title, (_SHARPNESS, *_FURTHER, *_edges(drawn.columns, gd_edge)), {})
 
 
 def _edges(columns: Columns, gd_edge: bool) -> list[_Line]:
@@ -154,7 +157,7 @@ def _edges(columns: Columns, gd_edge: bool) -> list[_Line]:
     return lines
 
 
-def _drawn(history: History, columns: Columns, charts: Sequence[_Chart]) -> go.Figure:
+def _figure(history: History, drawn: Drawn, charts: Sequence[_Chart]) -> go.Figure:
     """The charts below each other, each with a legend of its own."""
     figure = make_subplots(
         rows=len(charts), shared_xaxes=True, vertical_spacing=0.3 / (1 + len(charts))
@@ -163,11 +166,14 @@ def _drawn(history: History, columns: Columns, charts: Sequence[_Chart]) -> go.F
     axis = {"gridcolor": GRID, "linecolor": INK, "zeroline": False, "automargin": True}
     figure.update_xaxes(axis).update_yaxes(axis)
     figure.update_xaxes(title="step (updates of w)", row=len(charts))
+    breaks = [item.step for item in history.interventions if item.changes]
     for row, chart in enumerate(charts, 1):
         number = row if row > 1 else ""
-        figure.update_yaxes(title=chart.title, **chart.axis, row=row)
-        for line in chart.lines:
-            for trace in _traces(columns, line):
+        found = [(line, drawn.envelope(line.column, breaks=breaks)) for line in chart.lines]
+        title, scale, found = _scaled(chart, [pair for pair in found if len(pair[1].first)])
+        figure.update_yaxes(title=title, **scale, row=row)
+        for line, envelope in found:
+            for trace in _traces(drawn, line, envelope):
                 figure.add_trace(trace.update(legend=f"legend{number}"), row=row, col=1)
         (axis,) = figure.select_yaxes(row=row)
         legend = {"orientation": "h", "x": 0, "y": axis.domain[1], "yanchor": "bottom"}
@@ -175,45 +181,100 @@ def _drawn(history: History, columns: Columns, charts: Sequence[_Chart]) -> go.F
     return figure
 
 
-def _traces(columns: Columns, line: _Line) -> list[go.Scatter]:
-    steps, values = _known(columns, line.column)
-    if not len(steps):
-        return []
-    style = {"color": line.colour, "dash": line.dash, "width": line.width}
-    trace = go.Scatter(x=steps, y=values, name=line.name, mode="lines", line=style)
-    return [*_residual(columns, trace), *_unconverged(columns)] if line is _SHARPNESS else [trace]
+_Found = list[tuple[_Line, Envelope]]
 
 
-def _known(columns: Columns, name: str) -> tuple[NDArray, NDArray]:
-    """Steps and magnitudes of the rows in which a column was measured and is finite.
+def _scaled(chart: _Chart, found: _Found) -> tuple[str, Mapping[str, Any], _Found]:
+    """Title and settings of the y axis, and what can be drawn on it.
 
-    A row without a measurement would break the line.
+    A log axis has no place below 0: then it is linear. Single zeros are left out; the axis says so.
     """
-    values = np.abs(columns.get(name, np.full(len(columns["step"]), np.nan)))
-    known = np.isfinite(values)
-    return columns["step"][known], values[known]
+    lowest = min((float(envelope.low.min()) for _, envelope in found), default=1.0)
+    positive = [envelope.high[envelope.high > 0] for _, envelope in found]
+    positive += [envelope.low[envelope.low > 0] for _, envelope in found]
+    if chart.axis is not _LOG or lowest > 0:
+        return chart.title, chart.axis, found
+    if lowest < 0 or not sum(map(len, positive)):
+        why = "goes below 0" if lowest < 0 else "is 0"
+        return chart.title.replace(LOG_SCALE, f"linear: it {why}"), {}, found
+    floor = min(float(values.min()) for values in positive if len(values))
+    kept = [(line, envelope.above(floor)) for line, envelope in found]
+    title = chart.title.replace(LOG_SCALE, f"{LOG_SCALE}, 0 left out")
+    return title, chart.axis, [pair for pair in kept if len(pair[1].first)]
 
 
-def _residual(columns: Columns, sharpness: go.Scatter) -> list[go.Scatter]:
-    """The sharpness with |lambda_1| +- its residual as a band and in its hover text."""
-    known = np.isfinite(columns["sharpness"])
-    steps, values = columns["step"][known], columns["sharpness"][known]
-    residual = columns["residual"][known]
+def _traces(drawn: Drawn, line: _Line, envelope: Envelope) -> list[go.Scatter]:
+    x, y, _ = envelope.line()
+    style = {"color": line.colour, "dash": line.dash, "width": line.width}
+    trace = go.Scatter(x=x, y=y, name=line.name, mode="lines", line=style)
+    if envelope.wide.any():
+        trace.update(hovertemplate=_hover(envelope, _HOVER))
+    traces = [*_range(envelope, line), trace]
+    if line is _SHARPNESS:
+        return [*traces, *_residual(drawn, envelope, trace), *_unconverged(drawn, envelope)]
+    return traces
+
+
+_HOVER = "%{y:.5~g}"
+
+
+def _hover(envelope: Envelope, value: str) -> str | list[str]:
+    """The hover text of a line: the value; and of a bucket, what it is the mean of."""
+    if not envelope.wide.any():
+        return value
+    rims = zip(envelope.first, envelope.last, envelope.low, envelope.high, strict=True)
+    texts = [
+        f"{value} (mean of steps {first:,.0f} to {last:,.0f}: least {low:.5g}, most {high:.5g})"
+        if first < last
+        else value
+        for first, last, low, high in rims
+    ]
+    return [texts[bucket] for bucket in envelope.line()[2]]
+
+
+def _range(envelope: Envelope, line: _Line) -> list[go.Scatter]:
+    """Least to most of each bucket as a band in the line's colour; none where all are single."""
+    if not envelope.wide.any():
+        return []
+    x, low, high = envelope.band()
+    names = (f"{line.name}, least", f"{line.name}, most")
+    return _band(x, low, high, names, _faint(line.colour), legendgroup=line.name, showlegend=False)
+
+
+def _faint(colour: str) -> str:
+    return f"rgba({', '.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))}, 0.25)"
+
+
+def _band(
+    x: NDArray, low: NDArray, high: NDArray, names: tuple[str, str], colour: str, **look: Any
+) -> list[go.Scatter]:
+    """Two rims without lines, the second filled down to the first."""
+    # as one closed outline, a band would have twice the points
+    rim = {"x": x, "mode": "none", "hoverinfo": "skip", **look}
+    lower = go.Scatter({**rim, "y": low, "name": names[0], "showlegend": False})
+    upper = {"y": high, "name": names[1], "fill": "tonexty", "fillcolor": colour}
+    return [lower, go.Scatter({**rim, **upper})]
+
+
+def _residual(drawn: Drawn, envelope: Envelope, sharpness: go.Scatter) -> list[go.Scatter]:
+    """|lambda_1| +- its residual as a band and in its hover text; of a bucket, the worst."""
+    x, y, bucket = envelope.line()
+    residual = drawn.columns["residual"][np.isfinite(drawn.columns["sharpness"])][bucket]
     if not np.isfinite(residual).any():
-        return [sharpness]
-    sharpness.update(customdata=residual, hovertemplate="%{y:.5~g} ± %{customdata:.2~g}")
-    # two rims of a line each: as one closed outline, a thinned run would have twice the points
-    rim = {"x": steps, "mode": "none", "hoverinfo": "skip", "legendgroup": _BAND}
-    lower = go.Scatter(y=values - residual, name=f"{_BAND}, lower rim", showlegend=False, **rim)
-    fill = {"fill": "tonexty", "fillcolor": _BAND_COLOUR}
-    return [sharpness, lower, go.Scatter(y=values + residual, name=_BAND, **rim, **fill)]
+        return []
+    said = _hover(envelope, f"{_HOVER} ± %{{customdata:.2~g}}")
+    sharpness.update(customdata=residual, hovertemplate=said)
+    names = (f"{_BAND}, lower rim", _BAND)
+    return _band(x, y - residual, y + residual, names, _BAND_COLOUR, legendgroup=_BAND)
 
 
-def _unconverged(columns: Columns) -> list[go.Scatter]:
-    lower_bounds = np.isfinite(columns["sharpness"]) & ~columns["converged"]
+def _unconverged(drawn: Drawn, envelope: Envelope) -> list[go.Scatter]:
+    converged = drawn.columns["converged"][np.isfinite(drawn.columns["sharpness"])]
+    lower_bounds = converged == 0
     if not lower_bounds.any():
         return []
-    steps, values = (columns[name][lower_bounds] for name in ("step", "sharpness"))
+    steps = ((envelope.first + envelope.last) / 2)[lower_bounds]
+    values = envelope.middle[lower_bounds]
     look = {"symbol": "circle-open", "size": 7, "color": _SHARPNESS.colour}
     name = "not converged: a lower bound"
     return [go.Scatter(x=steps, y=values, name=name, mode="markers", marker=look)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -62,7 +62,8 @@ class RunView:
         stop: why it ended, or None.
         worker_pid: of the process that it runs in; None without one, and until that is ready.
         marks: (step, label) of every intervention.
-        columns: `History.columns` of the requested rows (thinned), all after `start`.
+        columns: `History.columns` of the requested rows (thinned), all after `start`; or, with
+            `low` and `high`, what is drawn of them (`history.Drawn`).
         latest: the columns of the newest row at which the sharpness was measured; empty before.
         diagnoses: faults of the run, in words.
         stable: after a divergence, the step to go back to.
@@ -96,6 +97,8 @@ class RunView:
     origin: Origin | None
     unrecorded: str
     arithmetic: str = ""
+    low: dict[str, NDArray[Any]] = field(default_factory=dict)
+    high: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def in_force(self) -> RunConfig:

@@ -66,10 +66,18 @@ def test_thinning_keeps_the_extremes_of_a_run():
         "grad_norm": "grad_norm",
         "sharpness": "lambda_max",
     }.items():
-        line = drawn[quantity]
+        line, values = drawn[quantity], columns[name]
         assert len(line.x) <= 200
-        assert (line.y.min(), line.y.max()) == (columns[name].min(), columns[name].max())
-        np.testing.assert_array_equal(line.y, columns[name][line.x.astype(int)])
+        assert line.at is not None
+        assert line.low is not None
+        assert line.high is not None
+        assert len(line.at) <= 200
+        assert (line.low.min(), line.high.max()) == (values.min(), values.max())
+        starts, ends = line.at[::2].astype(int), line.at[1::2].astype(int)
+        inside = [values[start : end + 1] for start, end in zip(starts, ends, strict=True)]
+        assert sum(map(len, inside)) == 5000
+        np.testing.assert_array_equal(line.low[::2], [part.min() for part in inside])
+        np.testing.assert_array_equal(line.high[1::2], [part.max() for part in inside])
 
 
 def test_the_step_at_which_eta_changes_is_in_the_lines_of_a_long_run():
@@ -77,7 +85,8 @@ def test_the_step_at_which_eta_changes_is_in_the_lines_of_a_long_run():
     history.intervene(Intervention(1500, {"eta": 0.25}))
     ratio = lines([history], "step", most=200)["ratio"]
     assert {1499, 1500} <= set(ratio.x)
-    assert ratio.y.min() == 0.5  # 4 over 2 / 0.25
+    assert ratio.low is not None
+    assert ratio.low.min() == 0.5  # 4 over 2 / 0.25
 
 
 def test_the_mean_over_steps_is_of_the_steps_that_all_have():
@@ -152,11 +161,15 @@ def test_thinning_keeps_the_extremes_of_mean_and_band():
     mean = losses.mean(axis=0)
     assert len(line.x) <= 300
     assert (line.x[0], line.x[-1]) == (0, 4999)
-    assert (line.y.min(), line.y.max()) == (mean.min(), mean.max())
+    assert mean.min() < line.y.min() < line.y.max() < mean.max()
+    assert line.at is not None
     assert line.low is not None
     assert line.high is not None
+    assert (line.at[0], line.at[-1]) == (0, 4999)
     assert (line.low.min(), line.high.max()) == (losses.min(), losses.max())
-    np.testing.assert_array_equal(line.high, losses.max(axis=0)[line.x.astype(int)])
+    starts, ends = line.at[::2].astype(int), line.at[1::2].astype(int)
+    highest = [losses[:, a : b + 1].max() for a, b in zip(starts, ends, strict=True)]
+    np.testing.assert_array_equal(line.high[::2], highest)
 
 
 def test_what_differs_are_settings_and_options_of_every_problem():

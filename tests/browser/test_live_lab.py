@@ -34,8 +34,17 @@ LOG_LABELS = """() => {
 READ_ZOOM = f"() => {CHART}.layout.xaxis.range.slice()"
 
 
+def slow_down(lab) -> None:
+    """At 100 steps a second each step travels to the browser: faster ones come in buckets."""
+    limit = lab.page.get_by_test_id("stSlider").filter(has_text="Speed limit")
+    limit.get_by_role("slider").press("ArrowLeft")
+    limit.get_by_text("100", exact=True).wait_for()
+    lab.page.wait_for_timeout(500)
+
+
 def test_start_shows_sharpness_rising_to_a_moving_sam_edge(open_lab):
     lab = open_lab()
+    slow_down(lab)
     lab.press("Start")
     lab.until_step(130)
     lab.pause()
@@ -77,6 +86,7 @@ def band(lab, chart: str) -> np.ndarray:
 
 def test_the_residual_is_a_band_that_hovers_and_goes_with_its_line(open_lab):
     lab = open_lab(CHEBYSHEV)
+    slow_down(lab)
     lab.press("Start")
     lab.until_step(100)
     lab.page.get_by_text(
@@ -236,6 +246,7 @@ def assert_same_numbers(after: dict[str, list], before: dict[str, list]) -> None
 
 def test_reload_finds_the_run_with_its_whole_history(open_lab):
     lab = open_lab(TWO_WEIGHTS)
+    slow_down(lab)
     lab.press("Start")
     lab.until_step(60)
     lab.pause()
@@ -264,8 +275,32 @@ def test_the_numbers_at_the_cursor_are_those_of_its_step_though_its_row_was_thin
     assert float(cells.nth(1).inner_text().split()[0]) == pytest.approx(exact, rel=1e-4)
 
 
+def test_thousands_of_hops_are_a_band_and_a_line_that_does_not_wave(open_lab):
+    lab = open_lab(TWO_WEIGHTS)
+    lab.press("Start")
+    lab.until_step(2500)
+    lab.pause()
+    name = "sharpness / edge"
+    drawn = lab.traces("Sharpness / edge", name, f"{name}, least to most")
+    x, y = (np.array(drawn[name][axis]) for axis in "xy")
+    late = y[x > 500]
+    assert len(late) > 50
+    assert np.abs(np.diff(late)).max() < 0.01  # each hop is 0.3 high
+    outline = drawn[f"{name}, least to most"]
+    at, rims = np.array(outline["x"]), np.array(outline["y"]).reshape(2, -1)
+    at, high, low = at[: len(at) // 2], rims[0], rims[1][::-1]
+    config = PRESETS["sam-two-weights"].config
+    ratio = se.run(config.replace(steps=2000)).columns()["ratio"]
+    steps = np.arange(len(ratio))
+    assert (ratio <= np.interp(steps, at, high) + 1e-5).all()
+    assert (ratio >= np.interp(steps, at, low) - 1e-5).all()
+    assert (high - low)[at > 500] == pytest.approx(0.29, abs=0.04)
+    lab.screenshot("hops")
+
+
 def test_the_same_start_under_gd_and_sam_in_the_same_charts(open_lab):
     lab = open_lab(CHEBYSHEV)
+    slow_down(lab)
     lab.page.keyboard.press("g")
     lab.until_step(30, "sharpness (GD)")
     lab.until_step(30, "sharpness (SAM)")
@@ -344,6 +379,7 @@ def test_a_bad_value_is_named_beside_its_box_and_the_run_goes_on(open_lab):
 
 def test_leaving_the_page_and_coming_back_keeps_run_and_zoom(open_lab):
     lab = open_lab(TWO_WEIGHTS)
+    slow_down(lab)
     lab.press("Start")
     lab.until_step(40)
     lab.pause()
@@ -359,6 +395,7 @@ def test_leaving_the_page_and_coming_back_keeps_run_and_zoom(open_lab):
 
 def test_csv_holds_every_step_that_the_chart_shows(open_lab):
     lab = open_lab("?preset=sam-quadratic")
+    slow_down(lab)
     lab.press("Start")
     lab.page.get_by_text(re.compile("All .* steps are taken")).wait_for(timeout=60_000)
     lab.page.get_by_text("Numbers", exact=True).click()

@@ -77,25 +77,31 @@ function long() {
   return buffer;
 }
 
-test("thinning keeps the rows at an intervention and the extremes of the ratio", () => {
+test("buckets end at an intervention, and keep the extremes of the ratio", () => {
   const buffer = long();
-  const steps = buffer.column("step");
-  assert.equal(Math.min(...buffer.column("ratio")), 0.5);
-  for (const step of [0, 299, 300, 6999, 7000, 39999]) assert.ok(steps.includes(step), `step ${step}`);
+  const [steps, last] = [buffer.column("step"), buffer.high("step")];
+  assert.equal(Math.min(...buffer.low("ratio")), 0.5);
+  for (const step of [0, 300, 7000]) assert.ok(steps.includes(step), `step ${step}`);
+  for (const step of [299, 6999, 39999]) assert.ok(last.includes(step), `step ${step}`);
+  assert.deepEqual(last.slice(0, -1), steps.slice(1).map((step) => step - 1)); // no step is lost
   assert.ok(steps.length <= 6000);
   assert.deepEqual(steps, [...new Set(steps)].sort((a, b) => a - b));
 });
 
-test("thinning keeps both levels of an oscillation everywhere, and the newest rows whole", () => {
+test("buckets keep both levels of an oscillation and its mean, and the newest rows are whole", () => {
   const buffer = new RunBuffer("a");
   for (let from = 0; from < 7000; from += 100) {
     buffer.accept(update(from, from + 99, { columns: { sharpness: (step) => 2 + (-1) ** step } }));
   }
-  const [steps, values] = [buffer.column("step"), buffer.column("sharpness")];
+  const steps = buffer.column("step");
   for (let start = 0; start < 7000; start += 100) {
-    const levels = new Set(values.filter((_, i) => steps[i] >= start && steps[i] < start + 100));
+    const here = (values) => values.filter((_, i) => steps[i] >= start && steps[i] < start + 100);
+    const levels = new Set([...here(buffer.low("sharpness")), ...here(buffer.high("sharpness"))]);
     assert.deepEqual([...levels].sort(), [1, 3], `from step ${start}`);
   }
+  const middle = buffer.column("sharpness").filter((_, i) => buffer.high("step")[i] > steps[i]);
+  assert.ok(middle.length > 100);
+  assert.ok(middle.every((value) => Math.abs(value - 2) < 1e-12));
   assert.deepEqual(steps.slice(-1500), Array.from({ length: 1500 }, (_, i) => 5500 + i));
 });
 
@@ -126,4 +132,22 @@ test("the lower bound agrees with a search one by one", () => {
     const expected = sorted.findIndex((item) => item >= value);
     assert.equal(lowerBound(sorted, value), expected < 0 ? sorted.length : expected);
   }
+});
+
+test("buckets of the server stand beside single rows, and what is not in them is a single value", () => {
+  const bucket = {
+    id: "a", label: "GD", rule: "gd", note: "", abandoned: false, full: false, start: 9, stop: 29, rows: 2,
+    interventions: [], exact: {}, columns: { step: [10, 20], loss: [5, 6], eta: 0.1 },
+    low: { loss: [4, 5] }, high: { step: [19, 29], loss: [7, 8] },
+  };
+  const buffer = filled(update(0, 9, { columns: { loss: (step) => step } }), bucket, update(30, 31, { columns: { loss: 1 } }));
+  assert.deepEqual(buffer.column("step").slice(8), [8, 9, 10, 20, 30, 31]);
+  assert.deepEqual(buffer.high("step").slice(8), [8, 9, 19, 29, 30, 31]);
+  assert.deepEqual(buffer.low("loss").slice(8), [8, 9, 4, 5, 1, 1]);
+  assert.deepEqual(buffer.column("loss").slice(8), [8, 9, 5, 6, 1, 1]);
+  assert.deepEqual(buffer.sizes().slice(8), [1, 1, 10, 10, 1, 1]);
+  assert.deepEqual([buffer.rowAt(15), buffer.rowAt(20), buffer.lastStep], [10, 11, 31]);
+  assert.equal(filled(update(0, 9), bucket).lastStep, 29);
+  assert.equal(filled(update(0, 9), bucket).locate(29, "step"), 29);
+  assert.equal(filled({ ...bucket, start: -1, full: true }).low("eta").length, 2);
 });

@@ -157,12 +157,17 @@ def test_there_are_four_of_them():
     assert "2/η" not in names(own)
 
 
+def rims(figure: go.Figure, name: str) -> tuple[Any, Any]:
+    """The lower and the upper rim of the band around a line."""
+    return trace(figure, f"{name}, least"), trace(figure, f"{name}, most")
+
+
 def test_long_runs_are_thinned_but_keep_their_peak():
     history = record(4 * MOST_POINTS)
     # the highest sharpness of all is that of the last measured step
     figure = eigenvalue_figure(history)
     assert all(len(item.x) <= MOST_POINTS for item in traces(figure))
-    assert max(trace(figure, "sharpness |λ₁|").y) == 4 * MOST_POINTS
+    assert max(rims(figure, "sharpness |λ₁|")[1].y) == 4 * MOST_POINTS
 
 
 def test_an_empty_history_makes_empty_figures():
@@ -230,11 +235,15 @@ def test_the_whole_figure_of_a_long_run_keeps_the_peaks_of_all_that_is_thinned_b
     rows = history.columns()
     figure = history.plot()
     for name in ("sharpness |λ₁|", "‖g‖", "training loss", "sharpness / edge"):
-        item, values = trace(figure, name), rows[DRAWN[name][0]]
-        assert len(item.x) <= MOST_POINTS
-        assert max(item.y) == np.nanmax(values)
-        assert min(item.y) == np.nanmin(values)
-        np.testing.assert_array_equal(item.y, values[item.x])  # steps are indices here
+        values = rows[DRAWN[name][0]]
+        low, high = rims(figure, name)
+        assert len(low.x) == len(high.x) <= MOST_POINTS
+        assert max(high.y) == np.nanmax(values)
+        if name == "training loss":  # below the range of float64 it is 0
+            assert "0 left out" in figure.layout.yaxis4.title.text
+            assert min(low.y) > 0
+        else:
+            assert min(low.y) == np.nanmin(values)
 
 
 def test_a_share_of_the_data_is_named_at_the_axis():
@@ -248,3 +257,64 @@ def test_a_share_of_the_data_is_named_at_the_axis():
         title = eigenvalue_figure(history).layout.yaxis.title.text
         assert note in title
         assert ("<sub>" in title) == bool(note)
+
+
+def losses(*values: float) -> se.History:
+    history = se.History(se.RunConfig())
+    for step, loss in enumerate(values):
+        history.append(se.Measurement(step, loss=loss, grad_norm=1.0))
+    return history
+
+
+def test_a_loss_that_falls_below_0_is_drawn_as_it_is_on_a_linear_axis():
+    figure = loss_figure(losses(1.0, 0.0, -2.0, np.nan, np.inf, -3.0))
+    assert trace(figure, "training loss").y.tolist() == [1, 0, -2, -3]
+    assert figure.layout.yaxis.type != "log"
+    assert figure.layout.yaxis.title.text == "loss (linear: it goes below 0)"
+    assert loss_figure(losses(0.0, 0.0)).layout.yaxis.title.text == "loss (linear: it is 0)"
+    whole = losses(1.0, -1.0).plot()
+    assert "linear" in whole.layout.yaxis4.title.text
+    assert whole.layout.yaxis3.type == "log"  # the gradient norm's
+
+
+def test_a_log_axis_says_that_zeros_are_left_out():
+    figure = loss_figure(losses(1.0, 0.0, 0.5))
+    assert trace(figure, "training loss").y.tolist() == [1, 0.5]
+    assert figure.layout.yaxis.type == "log"
+    assert figure.layout.yaxis.title.text == "loss (log scale, 0 left out)"
+
+
+def test_the_saddle_of_a_quadratic_goes_down_in_the_picture_too():
+    config = se.RunConfig(
+        problem="quadratic", options={"eigenvalues": [2.0, -0.5]}, rule="gd", eta=0.3, steps=60
+    )
+    history = se.run(config)
+    np.testing.assert_array_equal(
+        trace(loss_figure(history), "training loss").y, history.columns()["loss"]
+    )
+    assert history.columns()["loss"][-1] < 0
+
+
+@pytest.mark.parametrize("period", [2, 3])
+def test_the_middle_line_of_a_long_hop_is_level_and_the_hover_says_what_it_is(period):
+    steps = 3001
+    history = se.History(se.RunConfig(rule="gd", eta=0.5))
+    hop = np.cos(2 * np.pi * np.arange(steps) / period)
+    for step, size in enumerate(hop):
+        history.append(
+            se.Measurement(
+                step, loss=2 + size, grad_norm=2 + size, lambda_max=4 + size, residual=0.5
+            )
+        )
+    figure = history.plot()
+    for name, level in (("sharpness |λ₁|", 4), ("‖g‖", 2), ("training loss", 2), ("2/η", 4)):
+        np.testing.assert_allclose(trace(figure, name).y, level, atol=1e-9)
+    low, high = rims(figure, "sharpness |λ₁|")
+    assert {round(v, 9) for v in low.y} == {round(4 + hop.min(), 9)}
+    assert {round(v, 9) for v in high.y} == {5.0}
+    at = names(figure).index("sharpness |λ₁|, least")
+    assert names(figure)[at + 1] == "sharpness |λ₁|, most"  # filled down to the trace before it
+    assert high.fillcolor == "rgba(61, 127, 224, 0.25)"
+    said = trace(figure, "‖g‖").hovertemplate[1]
+    assert said.startswith("%{y:.5~g} (mean of steps 0 to 6: least ")
+    assert "± %{customdata" in trace(figure, "sharpness |λ₁|").hovertemplate[1]

@@ -31,11 +31,12 @@ _DRAWN = frozenset(
 
 @dataclass(frozen=True)
 class RunUpdate:
-    """New rows of one run: those with start < step <= stop, possibly decimated.
+    """New rows of one run, or buckets of rows: those with start < step <= stop.
 
     `id` is unique per run and epoch (a rewind makes a new id). A run that starts at step 0 begins
     with start = -1. `full=True` replaces what the browser holds. `columns` maps a name to an array
     of shape (rows,), NaN where a quantity was not measured; only `step` is required, and it grows.
+    `low` and `high` have the least and most of buckets, as `training.history.Drawn` has them.
     `interventions` are (step, text) pairs; sending old ones again does no harm.
     `note` says what was measured, where that is not the whole of a step's batch.
     `abandoned` marks a branch that was left by rewinding: its rows from there on, drawn in grey and
@@ -55,6 +56,8 @@ class RunUpdate:
     note: str = ""
     abandoned: bool = False
     exact: Mapping[str, float] = field(default_factory=dict)
+    low: Mapping[str, np.ndarray] = field(default_factory=dict)
+    high: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,17 +127,23 @@ def _is_drawn(column: str) -> bool:
 
 def _drawn(update: RunUpdate) -> dict[str, Any]:
     """The numbers of an update that the charts draw, and how many rows they belong to."""
-    columns = {
-        name: _column(np.asarray(values))
-        for name, values in update.columns.items()
-        if len(values) and _is_drawn(name) and not np.isnan(values).all()
-    }
+    columns, low, high = (_known(each) for each in (update.columns, update.low, update.high))
     exact = {
         name: float(value)
         for name, value in update.exact.items()
         if _is_drawn(name) and math.isfinite(value)
     }
-    return {"rows": len(update.columns.get("step", ())), "columns": columns, "exact": exact}
+    rows = len(update.columns.get("step", ()))
+    return {"rows": rows, "columns": columns, "low": low, "high": high, "exact": exact}
+
+
+def _known(columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Those of the columns that the charts draw and that have a value."""
+    return {
+        name: _column(np.asarray(values))
+        for name, values in columns.items()
+        if len(values) and _is_drawn(name) and not np.isnan(values).all()
+    }
 
 
 def _column(values: np.ndarray) -> float | np.ndarray:

@@ -8,17 +8,18 @@ import numpy as np
 
 from pages.parts.components.figures import Figure, Scrub, Trace
 from pages.parts.quadratic.settings import RULE_NAMES, Values
+from pages.parts.views import drawing
 from pages.parts.views.drawing import UNLISTED, axis, line, markers, note, rim
 from samedge_core.theory.descent import PLAIN_RULES, Landscape, Trajectory, descend, sampled_steps
 from samedge_core.theory.edges import gd_edge
 from samedge_core.theory.rules import RULES
-from samedge_core.training.thinning import thin
+from samedge_core.training.thinning import buckets, envelope, means
 
 # Dash and marker tell the rules apart too, for eyes that do not see the hues.
 MARKERS = {rule: RULES[rule].look.marker for rule in PLAIN_RULES}
 DASHES = {rule: RULES[rule].look.path for rule in PLAIN_RULES}
 EDGE_DASH = "10px,4px"  # as in the live lab: what lies under it shows through
-MOST_POINTS = 400  # of a line
+MOST_POINTS = 600  # of a line, about its pixels; of more steps, the envelope
 TRAIL = 60  # hops drawn behind the current one; more would be a blot
 GONE = 1e-12  # on a log scale what is smaller is rounding, not dynamics
 
@@ -52,22 +53,41 @@ def path(
     """The iterates of a run at (x, y), both of shape (n + 1,): hops, and the current one large.
 
     Hops go back `trail` steps (0: all), markers at most TRAIL: a thousand of them take their time.
-    Points beyond `far` are left out: SVG has no room for them, and the picture neither.
+    Where steps are left out, so is the line to the next one: no such hop was made; a whole path
+    then has the means of its steps as a middle line. Points beyond `far` are left out: SVG has no
+    room for them, and the picture neither.
     """
+    near = (np.abs(x) < far) & (np.abs(y) < far)
+    x, y = np.where(near, x, np.nan), np.where(near, y, np.nan)
     shown = sampled_steps(run.steps)
-    near = (np.abs(x[shown]) < far) & (np.abs(y[shown]) < far)
-    x, y = np.where(near, x[shown], np.nan), np.where(near, y[shown], np.nan)
+    hops = _with_gaps(shown)
     name, look = RULE_NAMES[rule], {"width": 1.5, "hoverinfo": "skip"}
     hover = {"hovertemplate": "(%{x:.4~g}, %{y:.4~g})", "showlegend": False}
     traces = [
-        (line(name, x, y, f"{rule}/0.55", DASHES[rule], **look), trail),
-        (dots(name, x, y, rule, size=6, **hover), TRAIL),
-        (dots(f"{name} now", x, y, rule, size=13, marker=rim(2), **UNLISTED), 1),
+        (line(name, *_at(hops, x, y), f"{rule}/0.55", DASHES[rule], **look), hops, trail),
+        (dots(name, x[shown], y[shown], rule, size=6, **hover), shown, TRAIL),
+        (dots(f"{name} now", *_at(shown, x, y), rule, 13, marker=rim(2), **UNLISTED), shown, 1),
     ]
+    if not trail and len(hops) > len(shown):
+        starts = buckets(len(x), len(shown))
+        middle = line(f"{name} mean", means(x, starts), means(y, starts), rule, **UNLISTED)
+        traces.insert(1, (middle, starts, 0))
     return [
-        trace | {"legendgroup": rule, "meta": {"step": shown, "trail": length}}
-        for trace, length in traces
+        trace | {"legendgroup": rule, "meta": {"step": np.abs(steps), "trail": length}}
+        for trace, steps, length in traces
     ]
+
+
+def _with_gaps(steps: np.ndarray) -> np.ndarray:
+    """Steps (n,), with the negative of each that does not follow the one before put before it."""
+    late = np.flatnonzero(np.diff(steps) > 1) + 1
+    return np.insert(steps, late, -steps[late])
+
+
+def _at(steps: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x and y (n + 1,) at these steps, with a gap at the negative ones."""
+    gap, steps = steps < 0, np.abs(steps)
+    return np.where(gap, np.nan, x[steps]), np.where(gap, np.nan, y[steps])
 
 
 @dataclass(frozen=True)
@@ -120,8 +140,10 @@ def over_steps(name: str, values: Values, panels: Sequence[Panel], **place: Any)
         domain = [bottom, min(1.0, bottom + height)]
         layout[f"yaxis{y_axis[1:]}"] = axis(panel.title, nticks=5, domain=domain, **scale)
         for trace in _lines(panel, values["log"], y_range[1], most):
-            traces.append(trace | {"yaxis": y_axis, "showlegend": trace["name"] not in named})
-            named.add(trace["name"])
+            listed = trace.get("showlegend", True) and trace["name"] not in named
+            traces.append(trace | {"yaxis": y_axis, "showlegend": listed})
+            if listed:
+                named.add(trace["name"])
         layout["annotations"] += _arrows(panel, values["log"], y_range[1], y_axis)
     return Figure(name, traces, layout, cursor=True, **place)
 
@@ -146,15 +168,34 @@ def _lines(panel: Panel, log: bool, ceiling: float, most: int) -> list[Trace]:
     for series in panel.series:
         for rule, run in series.runs.items():
             y = column(run, series.quantity)
-            shown = thin([y], MOST_POINTS)
             # far above the picture SVG has no room for it, and at 0 a log axis has no place
-            drawable = (y[shown] < 100 * ceiling) & ((y[shown] > GONE) | (not log))
+            y = np.clip(y, GONE / 100 if log else 0.0, 100 * ceiling)
             edge = series.quantity == "edge"
             label = RULES[rule].edge_name if edge else RULE_NAMES[rule] + series.suffix
             color, dash = series.colors.get(rule, rule), EDGE_DASH if edge else DASHES[rule]
-            drawn = line(label, shown, np.where(drawable, y[shown], np.nan), color, dash)
-            traces.append(drawn | {"legendgroup": label, "meta": {"step": shown}})
+            traces += _over_steps(label, y, color, dash)
     return traces
+
+
+def _over_steps(label: str, y: np.ndarray, color: str, dash: str) -> list[Trace]:
+    """Values at each step as a line; of many, the envelope as a band and its mean."""
+    if len(y) <= MOST_POINTS:
+        steps = np.arange(len(y))
+        drawn = line(label, steps, y, color, dash)
+        return [drawn | {"legendgroup": label, "meta": {"step": steps}}]
+    found = envelope(np.arange(len(y)), y, MOST_POINTS)
+    x, middle, bucket = found.line()
+    text = [
+        f"mean of steps {first:,.0f} to {last:,.0f}: least {low:.5g}, most {high:.5g}"
+        for first, last, low, high in zip(
+            found.first, found.last, found.low, found.high, strict=True
+        )
+    ]
+    hover = {"text": [text[k] for k in bucket], "hovertemplate": "%{y:.5~g} (%{text})"}
+    drawn = line(label, x, middle, color, dash, **hover) | {"meta": {"step": x}}
+    at, low, high = found.band()
+    band = drawing.envelope(label, at, low, high, color, meta={"step": at})
+    return [trace | {"legendgroup": label} for trace in (*band, drawn)]
 
 
 def _range(panel: Panel, log: bool) -> list[float]:

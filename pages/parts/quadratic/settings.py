@@ -35,7 +35,7 @@ HELP = {
     "rho": "Distance from the iterate to the point where SAM takes its gradient. 0 is GD.",
     "curvature": "Second derivative of the loss; in two dimensions the larger eigenvalue of A.",
     "w0": "Where the descent starts. A click on the loss sets it too.",
-    "steps": "How many updates are computed; many are thinned where they are drawn.",
+    "steps": "How many updates are computed. Of many, the charts draw the range and the mean.",
     "ratio": "How flat the second direction is, as a share of the first.",
     "angle": "Direction of the top eigenvector, from the x axis.",
     "x0": "Where the descent starts. A click on the contours sets it too.",

@@ -19,6 +19,7 @@ Kind = Literal["text", "number", "time", "title", "status", "steps", "tags", "sp
 
 CHANGED = "Where it has changed: at the start → at the end, which it is sorted by."
 SPARK_TOP = 1.6  # static/runs.js draws up to 1.5
+SPARK_ROWS = 64  # that a sparkline without rims can hold
 SHORT_ID = 8
 _TONES = {"recording": "green", "interrupted": "orange", "removed": "gray"}
 _FAILED = (StopReason.DIVERGED, StopReason.FAILED, StopReason.WORKER_LOST)
@@ -72,9 +73,16 @@ def _steps(entry: Entry) -> dict[str, Any]:
     return {"text": f"{done:,} of {entry.steps:,}", "share": share}
 
 
-def _spark(entry: Entry) -> list[float]:
-    known = entry.spark[np.isfinite(entry.spark)].astype(float)
-    return np.minimum(known, SPARK_TOP).round(2).tolist()
+def _spark(entry: Entry) -> list[list[float]]:
+    """The lower and the upper rim of sharpness / edge; equal where each value is known."""
+    values = entry.spark.astype(float)
+    known = np.minimum(values[np.isfinite(values)], SPARK_TOP).round(2)
+    rims = [known, known]
+    # before there were rims, long runs kept the extremes of each stretch, in the order of steps
+    if np.isneginf(values[:1]).any() or entry.last_step >= SPARK_ROWS:
+        pairs = known[: len(known) // 2 * 2].reshape(-1, 2)
+        rims = [pairs.min(axis=1), pairs.max(axis=1)]
+    return [rim.tolist() for rim in rims]
 
 
 def _course(entry: Entry, name: str) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from pages.parts.markdown import plain
 from pages.parts.runs import grouping, records
 from pages.parts.runs.grouping import Group
 from pages.parts.runs.records import Compared
-from pages.parts.views.drawing import axis, level, line
+from pages.parts.views.drawing import axis, envelope, level, line
 from samedge_core.analysis.compare import AXES, QUANTITIES, Axis, Line
 from samedge_core.sharing.files import SavedError
 
@@ -37,8 +37,15 @@ def draw(runs: Sequence[Compared], selected: int) -> None:
         drawn = _read(grouping.groups(runs, by), over)
         if any(len(group.runs) > 1 for group, _ in drawn):
             st.caption(_means(over))
+        if any(len(group.runs) == 1 and _banded(lines) for group, lines in drawn):
+            st.caption(
+                "Of a long run, the band shows the least and most of each stretch of steps, and "
+                "the line their mean."
+            )
         if not log_y and any(_ceiling(drawn, name) for name in QUANTITIES):
             st.caption("A line leaves its chart: on the log scale all of it is seen.")
+        if log_y and any(_not_positive(one) for _, lines in drawn for one in lines.values()):
+            st.caption("The log scale has no place for values of 0 and below: they are left out.")
     shown = _figures(drawn, over, log_y=log_y, edges=edges)
     figures(shown, scene=over, key=KEY, on_click=lambda: None)
 
@@ -126,7 +133,7 @@ def _figures(drawn: Sequence[Drawn], over: Axis, *, log_y: bool, edges: bool) ->
     def figure(name: str, quantity: str, label: str, **rest: Any) -> Figure:
         traces = [t for i, one in enumerate(drawn) for t in _traces(i, one, quantity, log_y)]
         if quantity == "sharpness" and edges:
-            traces += [_edge(i, one, log_y) for i, one in enumerate(drawn)]
+            traces += [t for i, one in enumerate(drawn) for t in _edge(i, one, log_y)]
         layout = _layout(title, label, log_y=log_y, legend=quantity == "ratio")
         if not log_y and (top := _ceiling(drawn, quantity)):
             layout["yaxis"]["range"] = [0, top]
@@ -143,7 +150,8 @@ def _figures(drawn: Sequence[Drawn], over: Axis, *, log_y: bool, edges: bool) ->
 
 def _ceiling(drawn: Sequence[Drawn], quantity: str) -> float | None:
     """Where to cut a linear axis so that a line that diverges does not flatten all others."""
-    tops = sorted(float(lines[quantity].y.max()) for _, lines in drawn if len(lines[quantity].y))
+    found = [lines[quantity] for _, lines in drawn if len(lines[quantity].y)]
+    tops = sorted(float((one.y if one.high is None else one.high).max()) for one in found)
     if len(tops) < 2:
         return None
     edge = 1.0 if quantity == "ratio" else 0.0  # the line at 1 is always seen
@@ -181,27 +189,40 @@ def _traces(index: int, drawn: Drawn, quantity: str, log_y: bool) -> list[Trace]
         mode="lines" if len(found.x) > 1 else "markers",
         legendgroup=name,
         marker={"color": f"@{colour}"},
-        hovertemplate="%{y:.4~g}",
+        hovertemplate="%{y:.4~g}" if found.at is None else "mean %{y:.4~g}",
     )
     return [*_band(found, name, colour, log_y), main]
 
 
 def _band(found: Line, name: str, colour: str, log_y: bool) -> list[Trace]:
-    if found.low is None or found.high is None:
+    if found.at is None or found.low is None or found.high is None:
         return []
-    x = np.concatenate([found.x, found.x[::-1]])
-    y = _drawable(np.concatenate([found.high, found.low[::-1]]), log_y)
-    hidden = {"showlegend": False, "hoverinfo": "skip", "width": 0}
-    fill = {"fill": "toself", "fillcolor": f"@{colour}/0.2"}
-    return [line(name, x, y, colour, legendgroup=name, **hidden, **fill)]
+    at, low, high = found.at, found.low, found.high
+    if log_y:
+        shown = high > 0
+        at, high = at[shown], high[shown]
+        # down to the bottom, where something lies at 0 or below
+        low = low[shown]
+        low = np.where(low > 0, low, np.concatenate([low[low > 0], high]).min(initial=np.inf))
+    return envelope(name, at, low, high, colour, legendgroup=name)
 
 
-def _edge(index: int, drawn: Drawn, log_y: bool) -> Trace:
+def _edge(index: int, drawn: Drawn, log_y: bool) -> list[Trace]:
     group, lines = drawn
     name = f"{html.escape(group.name, quote=False)}, edge"
-    colour, found = f"{COLOURS[index % len(COLOURS)]}/0.75", lines["edge"]
+    colour, found = COLOURS[index % len(COLOURS)], lines["edge"]
     look = {"width": 1.3, "showlegend": False, "hovertemplate": "edge %{y:.4~g}"}
-    return line(name, found.x, _drawable(found.y, log_y), colour, EDGE_DASH, **look)
+    main = line(name, found.x, _drawable(found.y, log_y), f"{colour}/0.75", EDGE_DASH, **look)
+    return [*_band(found, name, colour, log_y), main]
+
+
+def _banded(lines: Mapping[str, Line]) -> bool:
+    return any(one.at is not None for one in lines.values())
+
+
+def _not_positive(line: Line) -> bool:
+    low = line.y if line.low is None else line.low
+    return bool((low <= 0).any())
 
 
 def _drawable(values: np.ndarray, log_y: bool) -> np.ndarray:

@@ -14,6 +14,14 @@ def line(name: str, x: Any, y: Any, color: str, dash: str = "solid", **rest: Any
     return _scatter("lines", name, x, y) | {"line": style} | hover | rest
 
 
+def envelope(name: str, x: Any, low: Any, high: Any, color: str, **rest: Any) -> list[Trace]:
+    """A faint band between two rims, for under a line of the same colour: these two, in order."""
+    look = {"width": 0, **UNLISTED, **rest}
+    fill = {"fill": "tonexty", "fillcolor": f"@{color}/0.22"}
+    lower = line(f"{name}, least", x, low, color, **look)
+    return [lower, line(f"{name}, most", x, high, color, **look, **fill)]
+
+
 def markers(name: str, x: Any, y: Any, color: str, symbol: str, size: int, **rest: Any) -> Trace:
     """Markers without a line; `marker` holds more of their style."""
     marker = {"color": f"@{color}", "symbol": symbol, "size": size, **rest.pop("marker", {})}

@@ -14,9 +14,9 @@ from pages.parts.server import registry, seen
 from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import RunView
 
-ROWS_AN_UPDATE = 100
+ROWS_AN_UPDATE = 180  # of all runs together, some 10 KB
+ROWS_AT_FIRST = 1200  # a reloaded page gets the whole run at once
 MOST_ABANDONED = 50  # branches drawn: parents from elsewhere may form a long chain, or a ring
-ROWS_AT_FIRST = 600  # a reloaded page gets the whole run at once, thinned
 
 
 def poll(run_ids: Sequence[str], charts: str) -> list[RunView]:
@@ -29,10 +29,11 @@ def poll(run_ids: Sequence[str], charts: str) -> list[RunView]:
     views, sent = [], _sent(charts)
     for run_id in run_ids:
         start, newest = sent.get(run_id, (-1, -1))
-        most = ROWS_AN_UPDATE if start >= 0 else ROWS_AT_FIRST
-        if view := seen(run_id, start=start, most=most):
+        if view := seen(run_id, start=start):
             sent[run_id] = (newest, view.last_step)
-            views.append(view)
+            most = ROWS_AN_UPDATE // len(run_ids) if start >= 0 else ROWS_AT_FIRST
+            magnitudes = charts == "paper"  # as the paper draws eigenvalues
+            views.append(_with_rows(view, newest, most, magnitudes=magnitudes))
     return views
 
 
@@ -49,6 +50,16 @@ def updates(
     return found
 
 
+def _with_rows(view: RunView, newest: int, most: int, *, magnitudes: bool = False) -> RunView:
+    """The view with what is drawn of its rows. The browser may have those up to the step `newest`
+    or not, so that no bucket may lie on both sides of it."""
+    history = registry().history(view.id)
+    drawn = history.drawn(
+        view.start, most, stop=view.last_step, ends=[newest], magnitudes=magnitudes
+    )
+    return replace(view, **vars(drawn))
+
+
 def abandoned(views: Sequence[RunView], charts: str) -> list[RunUpdate]:
     """What the runs that these have left by rewinding did after that."""
     updates = []
@@ -58,11 +69,12 @@ def abandoned(views: Sequence[RunView], charts: str) -> list[RunUpdate]:
             met.add(left.parent)
             start, newest = sent.get(left.parent, (left.step - 1, left.step - 1))
             first = left.parent not in sent
-            parent = seen(left.parent, start=start, most=ROWS_AT_FIRST)
+            parent = seen(left.parent, start=start)
             if parent is None or len(met) > MOST_ABANDONED:
                 break
             sent[left.parent] = newest, parent.last_step
-            updates.append(replace(update(parent), abandoned=True, full=first))
+            rows = update(_with_rows(parent, newest, ROWS_AT_FIRST))
+            updates.append(replace(rows, abandoned=True, full=first))
             left = parent.origin
     return updates
 
@@ -87,10 +99,17 @@ def update(view: RunView, label: str = "", cursor: int | None = None) -> RunUpda
         stop=view.last_step,
         full=view.start < 0,
         columns=_shown(view.columns),
+        low=_within(view.low, view.columns),
+        high=_within(view.high, view.columns),
         interventions=view.marks,
         note=view.config.measured_part,
         exact={} if cursor is None else _row(view.id, cursor),
     )
+
+
+def _within(rim: Mapping[str, NDArray[Any]], columns: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """The least or most of the columns that are drawn, where these are."""
+    return {name: rim[name] for name in _shown({**columns, **rim}) if name in rim}
 
 
 def _shown(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

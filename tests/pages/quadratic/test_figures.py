@@ -220,6 +220,38 @@ def test_ten_thousand_steps_are_computed_and_few_are_drawn():
         assert all(len(item["x"]) <= 1300 for item in figure.traces)
 
 
+def test_no_hop_is_drawn_that_was_not_made():
+    values = {**DEFAULTS, **PRESETS["valley"].values, "walk": 4001}
+    run = two_weights.runs(values)["sam"]
+    picture = two_weights.figures(values, {"sam": run})[0]
+    hops = trace(picture, "SAM")
+    steps = hops["meta"]["step"]
+    drawn = np.isfinite(hops["x"])
+    joined = drawn[1:] & drawn[:-1]
+    assert joined.sum() > 200
+    assert (np.diff(steps)[joined] == 1).all()
+    np.testing.assert_array_equal(hops["x"][drawn], run.w[steps[drawn], 0])
+    mean = trace(picture, "SAM mean")
+    late = mean["meta"]["step"] > 1000
+    for axis, column in (("x", 0), ("y", 1)):
+        assert np.ptp(run.w[1000:, column]) > 0.05
+        assert np.abs(np.diff(mean[axis][late])).max() < 1e-3
+
+
+def test_thousands_of_steps_are_a_band_and_a_middle_line_that_does_not_wave():
+    values = {**DEFAULTS, **PRESETS["valley"].values, "walk": 4001}
+    run = two_weights.runs(values)["sam"]
+    beside = two_weights.figures(values, {"sam": run})[1]
+    for name, y in (("SAM sharpness", run.sharpness), ("SAM ‖g‖", run.grad_norm)):
+        middle = trace(beside, name)
+        low, high = (trace(beside, f"{name}, {rim}") for rim in ("least", "most"))
+        assert np.abs(np.diff(middle["y"][middle["x"] > 1000])).max() < 5e-3 * np.ptp(y[1000:])
+        steps = np.arange(len(y))
+        assert (y <= np.interp(steps, high["x"], high["y"]) + 1e-12).all()
+        assert (y >= np.interp(steps, low["x"], low["y"]) - 1e-12).all()
+        assert [item["showlegend"] for item in (low, high, middle)] == [False, False, True]
+
+
 def test_the_gauge_shows_minus_one_on_the_orbit():
     values = {**DEFAULTS, "part": "plane", "steps": 500}
     gauge = two_dimensions.figures(values, two_dimensions.runs(values))[1]

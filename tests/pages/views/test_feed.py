@@ -1,11 +1,14 @@
 """What the live charts are sent of a run whose rule changes on the way."""
 
+import json
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
-from pages.parts.components.live import View, encode
+from pages.parts.components.live import RunUpdate, View, encode
 from pages.parts.views import feed
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention, Measurement
@@ -25,6 +28,8 @@ def test_edges_are_sent_where_they_were_in_force_and_rho_where_it_is_used():
         start=-1,
         last_step=5,
         columns=columns,
+        low={},
+        high={},
         marks=(),
     )
     update = feed.update(view)
@@ -43,3 +48,36 @@ def test_edges_are_sent_where_they_were_in_force_and_rho_where_it_is_used():
     }
     assert lines["sam_edge"]["stroke"] == {"dash": "10px,4px", "width": 2.6}
     assert [line["shape"] for line in lines.values()] == ["hv", "linear", "hv"]
+
+
+def test_no_bucket_lies_on_both_sides_of_what_the_browser_may_have(monkeypatch):
+    history = History(RunConfig(rule="sam", eta=0.5, rho=0.1))
+    for step in range(900):
+        hop = (-1.0) ** step
+        history.append(Measurement(step, 2.0 + hop, grad_norm=1.0, lambda_max=4.0 + hop))
+    monkeypatch.setattr(feed, "registry", lambda: SimpleNamespace(history=lambda _: history))
+
+    @dataclass(frozen=True)
+    class Seen:
+        id: str = "a"
+        start: int = 99
+        last_step: int = 888  # the run has gone on since
+        columns: Any = None
+        low: Any = None
+        high: Any = None
+
+    view: Any = Seen()
+    rows = feed._with_rows(view, newest=500, most=100)
+    starts, ends = rows.columns["step"], rows.high["step"]
+    assert (starts[0], ends[-1]) == (100, 888)
+    assert 500 in ends
+    assert 501 in starts
+    assert rows.columns["loss"] == pytest.approx(2.0)
+    parts = (feed._shown(rows.columns), feed._within(rows.low, rows.columns))
+    assert {"sam_edge", "usam_edge"} & set(parts[0]) == {"sam_edge"}
+    assert set(parts[1]) == {"loss", "sharpness", "lambda_max", "ratio"}
+    update = RunUpdate("a", "SAM", "sam", 99, 888, False, *parts[:1], low=parts[1], high=rows.high)
+    (sent,) = encode([update], View())["runs"]
+    assert set(sent["low"]) == {"loss", "sharpness", "ratio"}
+    assert set(sent["high"]) == {"loss", "sharpness", "ratio", "step", "time", "evals"}
+    assert len(json.dumps(sent)) < 10_000  # of 20 KB an update, with room for a second run
