@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from sqlalchemy.exc import OperationalError
@@ -593,6 +594,20 @@ def test_a_state_that_holds_code_is_refused(store, run):
     torch.save({"step": 4, "w": os.system}, file)
     with pytest.raises(SavedError, match=rf"{file.name} is damaged or not part of a saved run"):
         LocalRun.resumed(store, run)
+
+
+def test_rows_of_a_version_without_hops_are_repeated_without_a_word(store, run, caplog):
+    folder = store.folder(run)
+    part, *_ = folder.parts()
+    table = pq.read_table(part.file)
+    pq.write_table(table.drop_columns("hopping").replace_schema_metadata(None), part.file)
+    without_states(store, run, 0)
+    with caplog.at_level(logging.WARNING):
+        again = resumed(store, run)
+    assert not caplog.text
+    fresh = se.run(small())
+    for name in ("loss", "sharpness", "hvps"):
+        assert again.columns()[name].tolist() == fresh.columns()[name].tolist()
 
 
 def test_damaged_states_are_passed_over_and_named(store, run, caplog):
