@@ -29,6 +29,8 @@ from samedge_core.training.stop import Stop, StopReason
 DIVERGED_FACTOR = 1e8  # a catapult may multiply the loss by hundreds and still come back
 CONVERGED_FACTOR = 1e-12
 HOPS = 10  # measured steps whose share of hops is recorded
+# of ||g||, along v1: at edges .1 to 1 was seen, .001 to .06 where a run had come to rest below one
+LEAST_HOP = 0.08
 
 
 def build_problem(config: RunConfig, arithmetic: kernels.Arithmetic | None = None) -> Problem:
@@ -179,7 +181,7 @@ def _advance(
         return row, _stop(state, taken, w)
     watch.lap()
     estimate = state.tracker.measure(operator, step=state.step)
-    row.hopping = _hopping(state, taken.g, estimate.vectors)
+    row.hopping = _hopping(state, taken, estimate.vectors)
     state.cadence.measured(state.step, estimate.sharpness, taken.norm)
     # SAM's gradient on the measured batch; where that is the step's own, the step has it
     sam_g = None if here is taken else _updated(problem, state, measured, here.g).perturbed_gradient
@@ -248,17 +250,19 @@ def _alignments(g: Tensor, norm: float, vectors: Tensor, top_k: int) -> tuple[fl
     return abs(shares[0]), math.hypot(*shares[:top_k]) if top_k > 1 else math.nan
 
 
-def _hopping(state: TrainState, g: Tensor, vectors: Tensor) -> float:
+def _hopping(state: TrainState, taken: LossAndGrad, vectors: Tensor) -> float:
     """The share of hops among the last `HOPS` measured steps, NaN before there is one to judge.
 
-    A hop crosses the valley: along v1 (the first of `vectors`) the gradient g (P,) has another sign
-    than one step before, and most of g has turned with it, so that their product is negative. The
-    sign alone also changes where a hop of no consequence dies away beside a g that falls smoothly.
+    A hop crosses the valley: along v1 (the first of `vectors`) the gradient has another sign than
+    one step before. It also counts for something: it is a good part of the gradient, or (several
+    directions hop, of which v1 is one) the gradient as a whole has turned back. The sign alone also
+    changes where a hop dies away beside a gradient that falls smoothly.
     """
     before = state.previous
     if before is not None and len(vectors):
-        along, was = float(vectors[0] @ g), float(vectors[0] @ before)
-        hop = min(along, was) < 0 < max(along, was) and float(g @ before) < 0
+        along, was = float(vectors[0] @ taken.g), float(vectors[0] @ before)
+        seen = abs(along - was) >= 2 * LEAST_HOP * taken.norm
+        hop = min(along, was) < 0 < max(along, was) and (seen or float(taken.g @ before) < 0)
         state.hops = (*state.hops, hop)[-HOPS:]
     return sum(state.hops) / len(state.hops) if state.hops else math.nan
 

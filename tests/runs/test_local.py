@@ -173,6 +173,19 @@ def test_states_take_a_small_share_of_the_time(store, monkeypatch):
     assert third - second == 20
 
 
+def test_states_that_save_little_computing_go_and_a_fork_is_as_exact(
+    store, monkeypatch, always_save
+):
+    run = ran(store)
+    assert len(store.folder(run).snapshots()) > STEPS // 2  # few bytes
+    monkeypatch.setattr("samedge_core.store.folder.SPARE", 0)
+    run = ran(store)
+    # the newest, to go on from; the whole run is computed again in less than the seconds allowed
+    assert store.folder(run).snapshots() == [STEPS]
+    forked = LocalRun.forked(store, run, 9).run(store)
+    assert_same(forked, recorded(store, run))
+
+
 def test_while_it_goes_on_it_is_listed_as_being_recorded(store, tmp_path):
     seen = []
 
