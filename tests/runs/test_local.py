@@ -165,6 +165,7 @@ def test_the_first_step_and_every_second_are_saved(store, monkeypatch):
 def test_states_take_a_small_share_of_the_time(store, monkeypatch):
     """A state that takes a quarter of a second is followed by the next one 5 s later."""
     clock = iter(0.25 * i for i in range(1000))
+    monkeypatch.setattr(process, "BEAT_SECONDS", 1000.0)  # a heartbeat reads this clock, too
     monkeypatch.setattr(local.time, "monotonic", lambda: next(clock))
     run = ran(store, small(steps=60))
     first, second, third, *_ = store.folder(run).snapshots()
