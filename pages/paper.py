@@ -66,9 +66,10 @@ def _body(busy: bool) -> None:
         _figures(_choice([one.entry for one in watched]))
     st.markdown(
         f"**Summary.** The edge phase begins where sharpness / edge first reaches {EDGE_PHASE:g} "
-        "and lasts to the end; the deviation is the median of |sharpness/edge − 1| over its "
-        "measured steps, the alignments are medians over it. A ratio near 1 alone proves nothing: "
-        "look at the loss and the accuracy too."
+        "while the steps hop across the valley, and lasts to the end; the deviation is the median "
+        "of |sharpness/edge − 1| over its measured steps, the alignments are medians over it, and "
+        "the steps that hop are a share of its last half. A ratio near 1 alone proves nothing: "
+        "look at the hops, the loss and the accuracy too."
     )
     with part("The table"):
         if watched:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from samedge_core.training.diagnosis import HOPPING, diagnose
 from samedge_core.training.history import History
 
 EDGE_PHASE = 0.95
-"""The edge phase begins where sharpness / edge first reaches this."""
+"""The edge phase begins where sharpness / edge first reaches this while the steps hop."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,17 @@ class Summary:
         rule, eta, rho: in force at the end.
         parameters: length of w.
         steps: recorded.
-        edge_phase_start: step at which the edge phase begins. It lasts to the end of the run, and
-            only rows whose sharpness was measured belong to it. 0 means that the run starts at its
-            edge or above.
+        edge_phase_start: first step whose ratio of sharpness and edge is at least `EDGE_PHASE`
+            while the steps hop across the valley; by the ratio alone where an earlier version
+            recorded no hops, and 0 then means that the run starts at its edge or above. The edge
+            phase lasts to the end of the run, and only rows whose sharpness was measured belong to
+            it.
         deviation, ratio: medians over the edge phase of |ratio - 1| and of sharpness / edge.
+        hopping: median share, 0 to 1, of hops over the last half of the edge phase.
         align_grad, align_sam: medians over the edge phase of the alignments with v1, from 0 to 1.
         loss, accuracy, held_out_loss, held_out_accuracy: the last finite ones.
         unconverged: share, 0 to 1, of the measured rows whose estimate has not converged.
+        diagnoses: faults of the run, in words.
     """
 
     problem: str
@@ -42,6 +47,7 @@ class Summary:
     edge_phase_start: int | None
     deviation: float
     ratio: float
+    hopping: float
     align_grad: float
     align_sam: float
     loss: float
@@ -49,6 +55,12 @@ class Summary:
     held_out_loss: float
     held_out_accuracy: float
     unconverged: float
+    diagnoses: tuple[str, ...]
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the run came to its edge and still hops there, as far as hops are recorded."""
+        return self.edge_phase_start is not None and not self.hopping < HOPPING
 
 
 _LABELS = {
@@ -61,9 +73,10 @@ _LABELS = {
     "accuracy": "Training accuracy at the end (0 to 1)",
     "held_out_loss": "Held-out loss at the end",
     "held_out_accuracy": "Held-out accuracy at the end (0 to 1)",
-    "edge_phase_start": f"Edge phase from step (sharpness / edge ≥ {EDGE_PHASE})",
+    "edge_phase_start": f"Edge phase from step (sharpness / edge ≥ {EDGE_PHASE}, steps hop)",
     "ratio": "Sharpness / edge, median in the edge phase",
     "deviation": "|sharpness / edge − 1|, median in the edge phase",
+    "hopping": "Steps that hop, median in the last half of the edge phase (share)",
     "align_grad": "Alignment of the gradient, median in the edge phase",
     "align_sam": "Alignment of the SAM gradient, median in the edge phase",
     "unconverged": "Sharpness estimates that have not converged (share)",
@@ -77,9 +90,10 @@ def summarise(history: History) -> Summary:
     config, hyper = history.config, history.hyperparameters
     columns = history.columns()
     measured = _rows(columns, ~np.isnan(columns["sharpness"]))
-    reached = np.flatnonzero(measured["ratio"] >= EDGE_PHASE)
+    reached = np.flatnonzero(_at_edge(measured))
     start = int(reached[0]) if len(reached) else None
     phase = _rows(measured, slice(len(measured["step"]) if start is None else start, None))
+    late = _rows(phase, slice(len(phase["step"]) // 2, None))
     unconverged = ~measured["converged"]
     return Summary(
         problem=config.problem,
@@ -93,9 +107,20 @@ def summarise(history: History) -> Summary:
         edge_phase_start=None if start is None else int(measured["step"][start]),
         deviation=_median(np.abs(phase["ratio"] - 1)),
         **{name: _median(phase[name]) for name in ("ratio", "align_grad", "align_sam")},
+        hopping=_median(late["hopping"]),
         **{name: _last(columns, name) for name in _AT_END},
         unconverged=float(np.mean(unconverged)) if len(unconverged) else math.nan,
+        diagnoses=tuple(diagnose(history)),
     )
+
+
+def _at_edge(measured: dict[str, NDArray]) -> NDArray[np.bool_]:
+    """Whether each measured row is at its edge, (n,)."""
+    hopping = measured["hopping"]
+    unrecorded = np.isnan(hopping)
+    # the first step of a run has none before it, and so is no hop
+    unrecorded[:1] &= unrecorded[:2].all()
+    return (measured["ratio"] >= EDGE_PHASE) & (unrecorded | (hopping >= HOPPING))
 
 
 def in_words(summary: Summary) -> list[tuple[str, str]]:
@@ -103,7 +128,8 @@ def in_words(summary: Summary) -> list[tuple[str, str]]:
     words = {name: shown(getattr(summary, name), digits=5) for name in _LABELS}
     if summary.edge_phase_start == 0:
         words["edge_phase_start"] = "0: the run starts at its edge or above"
-    return [(label, words[name]) for name, label in _LABELS.items()]
+    rows = [(label, words[name]) for name, label in _LABELS.items()]
+    return [*rows, *(("Diagnosis", diagnosis) for diagnosis in summary.diagnoses)]
 
 
 def shown(value: str | float | None, *, digits: int) -> str:

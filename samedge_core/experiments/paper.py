@@ -22,8 +22,8 @@ class Task:
     Attributes:
         data: the data set of `samedge_core.problems.downloads`.
         paper: what the paper did; `here`: what runs here, and how it is scaled down.
-        band: a run passes when the median of |sharpness/edge - 1| over its edge phase is at most
-            this.
+        band: a run passes when it hops at its edge, and the median of |sharpness/edge - 1| over
+            its edge phase is at most this.
         reduced: names of the presets to run side by side: GD, then SAM at two radii.
         minutes: what they took side by side on two cores of an AMD EPYC, with the page open.
         full: names of the presets of the paper's own size; `cost` says what they take.
@@ -44,10 +44,12 @@ class Task:
     offline: tuple[str, ...]
 
     def verdict(self, summary: Summary, *, going: bool) -> str:
-        """Whether a run keeps as closely to its edge as `band` asks, in words."""
+        """Whether a run is at its edge, and keeps to it as closely as `band` asks, in words."""
         when = " so far" if going else ""
         if summary.edge_phase_start is None:
             return f"edge not reached{when}"
+        if not summary.at_edge:
+            return f"✗ does not hop{when}"
         kept = summary.deviation <= self.band
         return f"{'✓ within' if kept else '✗ outside'} {self.band:g}{when}"
 

@@ -44,6 +44,11 @@ class Batches:
         self._order = torch.randperm(n, generator=self._generator)
         self._next = 0
 
+    @property
+    def epoch(self) -> int:
+        """How many batches it takes at least to hold every example."""
+        return math.ceil(self._n / self._batch_size)
+
     def next(self) -> Batch:
         """The next mini-batch, x (batch_size, ...) and its y."""
         if self._next + self._batch_size > self._n:

@@ -21,7 +21,7 @@ from samedge_core.store.branching import branch_off
 from samedge_core.store.record import ARITHMETIC, THREADS
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.config import NOTHING, Changes, RunConfig
-from samedge_core.training.costs import Costs
+from samedge_core.training.costs import Costs, Spacing
 from samedge_core.training.history import History, Intervention, Measurement
 from samedge_core.training.loop import build_problem, measurements
 from samedge_core.training.plan import changes_at
@@ -233,6 +233,7 @@ class _Recording:
     def __init__(self, writer: RunWriter, run: LocalRun) -> None:
         self._writer, self._run = writer, run
         self._due = self._state_due = time.monotonic()
+        self._spacing = Spacing(run.state.step)
         self._begun = False
         self.finished = False
 
@@ -268,7 +269,9 @@ class _Recording:
     def _write(self, *, with_state: bool) -> None:
         state = self._run.state
         kept = with_state and bool(state.w.isfinite().all())
-        news = self._writer.take(self._run.history, (state.step, state.pack()) if kept else None)
+        packed = (state.step, state.pack()) if kept else None
+        apart = self._spacing.steps(state.step) if kept else 0
+        news = self._writer.take(self._run.history, packed, apart)
         if news:
             self._writer.save(news)
 

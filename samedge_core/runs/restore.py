@@ -87,7 +87,10 @@ def caught_up(
     def on_row(row: Measurement) -> None:
         nonlocal same
         again = np.array([row.row(recorded.dtype)], dtype=recorded.dtype)
-        if same and again.tobytes() != expected[row.step - first].tobytes():
+        was = expected[row.step - first]
+        if np.isnan(was["hopping"]):  # an earlier version did not record it
+            again["hopping"] = was["hopping"]
+        if same and again.tobytes() != was.tobytes():
             same = False
             _log.warning(
                 "step %d, taken again, is not what was recorded: torch, its number of threads or "

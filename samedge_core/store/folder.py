@@ -33,6 +33,7 @@ LARGEST_RECORD, LARGEST_LABELS = 5_000_000, 200_000  # bytes; what is read grows
 PART, STATE = r"\d+-\d+\.parquet", r"\d+\.(safetensors|pt)"
 DIGITS = 10  # of a step in a file's name
 ZIP = b"PK"  # how states of early versions begin; torch, which reads them, ignores the checksums
+SPARE = 3_000_000  # bytes of snapshots that are not worth thinning for the steps that they save
 UNSTEADY = 20  # listings of a folder that a writer changes meanwhile
 
 
@@ -103,13 +104,18 @@ class RunFolder:
         """Keep the state after `step` steps."""
         files.replace(self._states / f"{step:0{DIGITS}}.safetensors", packed)
 
-    def thin(self, budget: int) -> None:
+    def thin(self, budget: int, apart: int = 0) -> None:
         """Delete snapshots until they take at most `budget` bytes; the newest one always stays.
 
-        What goes is the one whose neighbours are closest, so that the rest stay evenly spread, at
-        twice the distance each time that the run has grown twice as long.
+        Beyond `SPARE` bytes, the one before the newest goes first, where its neighbours are at most
+        `apart` steps apart: it was to go on from, and saves too few steps now. Then goes the one
+        whose neighbours are closest, so that the rest stay evenly spread, at twice the distance
+        each time that the run has grown twice as long.
         """
         steps, sizes = self.snapshots(), self._state_sizes()
+        near = len(steps) > 1 and steps[-1] - [0, *steps][-3] <= apart
+        if near and sum(sizes.values()) > SPARE:
+            self._state(steps.pop(-2)).unlink()
         while len(steps) > 1 and sum(sizes[step] for step in steps) > budget:
             around = [0, *steps]  # step 0 needs no snapshot: its state follows from the seed
             gaps = [around[i + 2] - around[i] for i in range(len(steps) - 1)]

@@ -32,12 +32,14 @@ class News:
     Attributes:
         rows: (n,), of the History's dtype.
         state: steps taken and the packed TrainState, or None for none that is newer.
+        apart: as in `RunFolder.thin`.
         values: for the catalogue.
     """
 
     record: RunRecord
     rows: NDArray[np.void]
     state: tuple[int, bytes] | None
+    apart: int
     values: Mapping[str, Any]
 
 
@@ -71,7 +73,9 @@ class RunWriter:
         """Whether it has been deleted since."""
         return self.begun and not self._folder.path.is_dir()
 
-    def take(self, history: History, state: tuple[int, bytes] | None = None) -> News | None:
+    def take(
+        self, history: History, state: tuple[int, bytes] | None = None, apart: int = 0
+    ) -> News | None:
         """The changes since the last call, or None. Quick, since the run waits."""
         record = replace(
             self._record,
@@ -90,7 +94,7 @@ class RunWriter:
         values = about(record, history, ended=record.stop is not None)
         if len(history) > SPARK_GROWTH * self._drawn or record.stop:
             values["spark"] = history.sparkline(SPARK_POINTS)
-        return News(record, rows, state, values)
+        return News(record, rows, state, apart, values)
 
     def save(self, news: News) -> None:
         """Write `news`: interventions before the rows that they led to, which a replay would
@@ -112,7 +116,7 @@ class RunWriter:
         self._save_record(news.record)
         if news.state:
             self._folder.write_snapshot(*news.state)
-            self._folder.thin(self._store.settings.snapshots)
+            self._folder.thin(self._store.settings.snapshots, news.apart)
             self._state = news.state[0]
         store = self._store
         self._root = self._root or store.root(news.record)

@@ -1,12 +1,15 @@
-"""Costs: the time that measuring the curvature adds to training; importable without torch."""
+"""Costs: what measuring the curvature adds to training, and what taking steps again would cost;
+importable without torch."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from dataclasses import dataclass
 
 RECENT = 50  # measurements that are averaged over
+REPEATED = 3.0  # seconds of computing that a rewind, a fork or an inspection repeats at most
 
 
 @dataclass(frozen=True)
@@ -84,3 +87,23 @@ class _Interval:
     measuring: float
     hvps: int
     training: float = 0.0
+
+
+class Spacing:
+    """How far apart the kept states of a run may be, measured as it goes on."""
+
+    def __init__(self, step: int) -> None:
+        """The run is about to take `step`."""
+        self._step, self._cpu, self._wall = step, time.process_time(), time.perf_counter()
+
+    def steps(self, step: int) -> int:
+        """Return how many steps take `REPEATED` seconds at the speed since the last call, or since
+        the beginning; 0 without a new step."""
+        cpu, wall = time.process_time(), time.perf_counter()
+        # a pause takes no processor time, several threads take more than passes
+        seconds = min(cpu - self._cpu, wall - self._wall)
+        taken = step - self._step
+        if taken <= 0 or seconds <= 0:
+            return 0
+        self._step, self._cpu, self._wall = step, cpu, wall
+        return int(REPEATED * taken / seconds)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.theory.rules import RULES, Hyperparameters, Settings
 from samedge_core.training.config import Changes, RunConfig
+from samedge_core.training.diagnosis import diagnose
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.training.thinning import SMALLEST, Envelope, buckets, least, means, thin
 
@@ -56,6 +57,7 @@ _STORED = (
     ("hvps", "i4"),
     ("held_out_loss", "f4"),
     ("held_out_accuracy", "f4"),
+    ("hopping", "f4"),
 )
 
 
@@ -99,7 +101,8 @@ class Measurement:
 
     NaN stands where a quantity was not measured at this step. With mini-batches, loss, grad_norm
     and curvature belong to the current batch, or to a fixed one (`RunConfig.measure_on`); accuracy
-    is over all the data, or over the part that `Problem.evaluate` takes. `seconds` (of measuring,
+    is over all the data, or over the part that `Problem.evaluate` takes. `hopping` is the share of
+    the last measured steps that hop across the valley. `seconds` (of measuring,
     beyond the step itself) and `evaluation_seconds` (of accuracy and held-out data) are for status
     lines and not recorded, since no replay reproduces them.
     """
@@ -118,6 +121,7 @@ class Measurement:
     hvps: int = 0
     held_out_loss: float = np.nan
     held_out_accuracy: float = np.nan
+    hopping: float = np.nan
     others: tuple[float, ...] = ()
     seconds: float = 0.0
     evaluation_seconds: float = 0.0
@@ -322,10 +326,11 @@ class History:
         """What a notebook shows: the run's name, why it ended, and its newest measured row."""
         name = escape(f"{RULES[self.config.rule].short} on {self.config.spec.title}")
         stop = self.stop._repr_html_() if self.stop else "<p>The run has not ended.</p>"
+        faults = "".join(f"<p>{escape(fault)}</p>" for fault in diagnose(self))
         row = self.latest()
         shown = ("step", "loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio")
         cells = "".join(f"<tr><td>{n}</td><td>{row[n]:.5g}</td></tr>" for n in shown if row)
-        return f"<b>{name}</b>{stop}<table>{cells}</table>"
+        return f"<b>{name}</b>{stop}{faults}<table>{cells}</table>"
 
     def select(self, start: int = -1, most: int | None = None) -> NDArray[np.int64]:
         """Indices of the rows after step `start`, thinned to at most `most`.

@@ -29,6 +29,9 @@ from samedge_core.training.stop import Stop, StopReason
 
 DIVERGED_FACTOR = 1e8  # a catapult may multiply the loss by hundreds and still come back
 CONVERGED_FACTOR = 1e-12
+HOPS = 10  # measured steps whose share of hops is recorded
+# of ||g||, along v1: at edges .1 to 1 was seen, .001 to .06 where a run had come to rest below one
+LEAST_HOP = 0.08
 
 
 def build_problem(config: RunConfig, arithmetic: kernels.Arithmetic | None = None) -> Problem:
@@ -170,15 +173,17 @@ def _advance(
     row = Measurement(state.step, *((here.loss, here.norm) if here else (math.nan, math.nan)))
     if state.first_loss is None:
         state.first_loss, state.first_grad_norm = taken.loss, taken.norm
-    stop = _stop(state, taken)
     if not taken.finite:
-        return row, stop
+        what = f"diverged: the loss left the finite range at step {state.step:,}"
+        return row, Stop(StopReason.DIVERGED, state.step, what)
+    w = state.w
     if operator is None or here is None:
         state.cadence.saw(state.step, taken.norm)
         _step(problem, state, batch, taken.g)
-        return row, stop
+        return row, _stop(state, taken, w)
     watch.lap()
     estimate = state.tracker.measure(operator, step=state.step)
+    row.hopping = _hopping(state, taken, estimate.vectors)
     state.cadence.measured(state.step, estimate.sharpness, taken.norm)
     # SAM's gradient on the measured batch; where that is the step's own, the step has it
     sam_g = None if here is taken else _updated(problem, state, measured, here.g).perturbed_gradient
@@ -192,7 +197,7 @@ def _advance(
     _record(row, estimate, config.top_k, here, sam_g)
     # where the step needs the gradient that came with it, the operator is no cost of measuring
     row.seconds += watch.lap() + (0.0 if here is taken else apart)
-    return row, stop
+    return row, _stop(state, taken, w)
 
 
 class _Stopwatch:
@@ -211,7 +216,7 @@ def _updated(problem: Problem, state: TrainState, batch: Batch | None, g: Tensor
 
 def _step(problem: Problem, state: TrainState, batch: Batch | None, g: Tensor) -> Step:
     taken = _updated(problem, state, batch, g)
-    state.w, state.velocity = taken.w, taken.velocity
+    state.w, state.velocity, state.previous = taken.w, taken.velocity, g
     state.step += 1
     return taken
 
@@ -247,17 +252,42 @@ def _alignments(g: Tensor, norm: float, vectors: Tensor, top_k: int) -> tuple[fl
     return abs(shares[0]), math.hypot(*shares[:top_k]) if top_k > 1 else math.nan
 
 
-def _stop(state: TrainState, taken: LossAndGrad) -> Stop | None:
-    """The Stop if this step diverged or converged, else None."""
+def _hopping(state: TrainState, taken: LossAndGrad, vectors: Tensor) -> float:
+    """The share of hops among the last `HOPS` measured steps, NaN before there is one to judge.
+
+    A hop crosses the valley: along v1 (the first of `vectors`) the gradient has another sign than
+    one step before. It also counts for something: it is a good part of the gradient, or (several
+    directions hop, of which v1 is one) the gradient as a whole has turned back. The sign alone also
+    changes where a hop dies away beside a gradient that falls smoothly.
+    """
+    before = state.previous
+    if before is not None and len(vectors):
+        along, was = float(vectors[0] @ taken.g), float(vectors[0] @ before)
+        seen = abs(along - was) >= 2 * LEAST_HOP * taken.norm
+        hop = min(along, was) < 0 < max(along, was) and (seen or float(taken.g @ before) < 0)
+        state.hops = (*state.hops, hop)[-HOPS:]
+    return sum(state.hops) / len(state.hops) if state.hops else math.nan
+
+
+def _stop(state: TrainState, taken: LossAndGrad, w: Tensor) -> Stop | None:
+    """The Stop if the step taken from w (P,) was the last of a run that diverged or converged.
+
+    One mini-batch decides neither: among 2k - 1 in a row are all of an epoch of k.
+    """
     assert state.first_loss is not None
     assert state.first_grad_norm is not None
-    if not taken.finite:
-        what = f"diverged: the loss left the finite range at step {state.step:,}"
-        return Stop(StopReason.DIVERGED, state.step, what)
-    if taken.loss > DIVERGED_FACTOR * max(1.0, state.first_loss):
-        what = f"diverged: the loss is {taken.loss:.3g} at step {state.step:,}"
-        return Stop(StopReason.DIVERGED, state.step, what)
-    if taken.norm <= CONVERGED_FACTOR * state.first_grad_norm:
-        what = f"converged: the gradient norm is {taken.norm:.3g} at step {state.step:,}"
-        return Stop(StopReason.CONVERGED, state.step, what)
+    step, least = state.step - 1, CONVERGED_FACTOR * state.first_grad_norm
+    diverged = taken.loss > DIVERGED_FACTOR * max(1.0, state.first_loss)
+    # velocity or SAM's hop may move w where there is no gradient; the factor 2 is for rounding
+    still = taken.norm <= least and float(vector_norm(state.w - w)) <= 2 * state.hyper.eta * least
+    state.diverged = state.diverged + 1 if diverged else 0
+    state.converged = state.converged + 1 if still else 0
+    enough = 2 * state.batches.epoch - 1 if state.batches else 1
+    whole = ", and that of all batches of an epoch before" if state.batches else ""
+    if state.diverged >= enough:
+        what = f"diverged: the loss is {taken.loss:.3g} at step {step:,}{whole}"
+        return Stop(StopReason.DIVERGED, step, what)
+    if state.converged >= enough:
+        what = f"converged: the gradient norm is {taken.norm:.3g} at step {step:,}{whole}"
+        return Stop(StopReason.CONVERGED, step, what)
     return None

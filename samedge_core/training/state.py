@@ -22,6 +22,7 @@ from samedge_core.training.cadence import Cadence
 from samedge_core.training.config import RunConfig
 
 _TORCH = b"PK"  # how a state of the first version begins, written by torch.save
+_LATER = ("diverged", "converged", "previous", "hops")  # earlier versions have not kept these
 
 
 @dataclass
@@ -32,6 +33,9 @@ class TrainState:
         step: steps taken so far; w (P,) is the iterate after them, velocity (P,) its momentum.
         fixed: the batch on which everything is measured, where that is not the step's own.
         first_loss, first_grad_norm: at step 0, what divergence and convergence are judged against.
+        diverged, converged: how many steps in a row, up to this one, looked like it.
+        previous: gradient (P,) of the step before; None at step 0.
+        hops: whether each of the last measured steps was a hop, oldest first.
     """
 
     step: int
@@ -44,6 +48,10 @@ class TrainState:
     fixed: Batch | None = None
     first_loss: float | None = None
     first_grad_norm: float | None = None
+    diverged: int = 0
+    converged: int = 0
+    previous: Tensor | None = None
+    hops: tuple[bool, ...] = ()
 
     @classmethod
     @recording()
@@ -71,6 +79,7 @@ class TrainState:
         state["batches"] = self.batches.state() if self.batches else None
         state |= {"tracker": self.tracker.state(), "cadence": self.cadence.state()}
         state |= {"first_loss": self.first_loss, "first_grad_norm": self.first_grad_norm}
+        state |= {name: getattr(self, name) for name in _LATER}
         return packing.pack(_mapped(state, Tensor, lambda tensor: tensor.detach().cpu().numpy()))
 
     @classmethod
@@ -95,6 +104,10 @@ class TrainState:
         state.w, state.velocity = (saved[n].to(problem.device) for n in ("w", "velocity"))
         for name in ("step", "first_loss", "first_grad_norm"):
             setattr(state, name, saved[name])
+        for name in _LATER:
+            setattr(state, name, saved.get(name, getattr(state, name)))
+        if state.previous is not None:
+            state.previous = state.previous.to(problem.device)
         return state
 
 

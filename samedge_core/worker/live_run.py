@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from samedge_core.analysis.diagnosis import diagnose, last_stable
 from samedge_core.curvature import kernels
 from samedge_core.store import RunRecord
 from samedge_core.store.record import PLAIN_BECAUSE
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import Changes, RunConfig
+from samedge_core.training.diagnosis import diagnose, last_stable
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.inspections import RunInspection

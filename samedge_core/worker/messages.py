@@ -133,11 +133,12 @@ class Status:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The packed TrainState after `step` steps."""
+    """The packed TrainState after `step` steps; those that are kept may be `apart` steps apart."""
 
     session: int
     step: int
     packed: bytes
+    apart: int = 0
 
 
 @dataclass(frozen=True)

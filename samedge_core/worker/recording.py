@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class _Followed:
     writer: RunWriter
     history: History
-    state: tuple[int, bytes] | None = None
+    snapshot: Snapshot | None = None
     failure: str = ""
     leaving: bool = False
     over: bool = False  # nothing is written any more
@@ -100,7 +100,7 @@ class Recorder:
         """Write a newer state of the run with its next rows."""
         with self._lock:
             if run in self._followed:
-                self._followed[run].state = snapshot.step, snapshot.packed
+                self._followed[run].snapshot = snapshot
 
     def follows(self, run: str) -> bool:
         """Whether it is being recorded."""
@@ -216,7 +216,9 @@ class Recorder:
 
     def _bring_up_to_date(self, followed: _Followed) -> None:
         with self._lock:
-            news = followed.writer.take(followed.history, followed.state)
+            kept = followed.snapshot
+            state, apart = ((kept.step, kept.packed), kept.apart) if kept else (None, 0)
+            news = followed.writer.take(followed.history, state, apart)
         if news:
             followed.writer.save(news)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from samedge_core.training.config import Changes
-from samedge_core.training.costs import Costs
+from samedge_core.training.costs import Costs, Spacing
 from samedge_core.training.history import Intervention, Measurement, row_dtype
 from samedge_core.training.loop import build_problem, measurements
 from samedge_core.training.plan import changes_at
@@ -59,6 +59,7 @@ class Session:
             if begin.snapshot
             else TrainState.initial(begin.config, problem)
         )
+        self._spacing = Spacing(self._state.step)
         loop = measurements(begin.config, problem, self._state, changes=self._changes)
         self._flush()
         while True:
@@ -166,6 +167,8 @@ class Session:
         began = time.monotonic()
         # nothing to keep from a state that has left the finite range
         if bool(self._state.w.isfinite().all()):
-            self._channel.send(messages.Snapshot(self._id, self._state.step, self._state.pack()))
+            step, packed = self._state.step, self._state.pack()
+            apart = self._spacing.steps(step)
+            self._channel.send(messages.Snapshot(self._id, step, packed, apart))
         now = time.monotonic()
         self._snapshot_due = now + max(SNAPSHOT_SECONDS, (now - began) / SNAPSHOT_SHARE)

@@ -55,6 +55,35 @@ def test_without_an_edge_phase_there_is_nothing_to_tell():
         assert math.isnan(getattr(summary, name))
 
 
+def test_the_edge_phase_begins_where_the_steps_hop():
+    # the first row has no hop to judge; at 2 the ratio is there, and half of the steps hop at 4
+    summary = summarise(record([1.2, 0.9, 1.0, 1.1, 1.0, 1.2], hopping=[np.nan, 0, 0, 0.4, 0.5, 1]))
+    assert summary.edge_phase_start == 4
+    assert summary.deviation == pytest.approx(0.1)
+    assert summary.hopping == 1.0
+    assert summary.at_edge
+
+
+def test_a_run_that_comes_to_rest_near_its_edge_is_not_at_it():
+    hops = [np.nan, *[1.0] * 9, *[0.0] * 15]
+    history = record([0.98] * 25, hopping=hops)
+    summary = summarise(history)
+    assert (summary.edge_phase_start, summary.hopping, summary.at_edge) == (1, 0.0, False)
+    assert summary.diagnoses == ()  # it may hop yet
+    history.stop = se.Stop(se.StopReason.STEP_CAP, 25, "all steps are taken")
+    (message,) = summarise(history).diagnoses
+    assert message.startswith("The ratio sharpness/edge is 0.980, but only 0% of the steps hop")
+    assert ("Diagnosis", message) in in_words(summarise(history))
+
+
+def test_a_run_recorded_before_hops_were_is_judged_by_its_ratio():
+    history = record([1.0] * 60)
+    history.stop = se.Stop(se.StopReason.STEP_CAP, 60, "all steps are taken")
+    summary = summarise(history)
+    assert (summary.edge_phase_start, summary.at_edge, summary.diagnoses) == (0, True, ())
+    assert math.isnan(summary.hopping)
+
+
 def test_the_last_finite_values_are_shown():
     history = record([1.0, 1.0, 1.0], loss=[3.0, 2.0, np.inf], accuracy=[0.25, np.nan, np.nan])
     summary = summarise(history)
@@ -99,12 +128,12 @@ def test_in_words_the_unknown_is_a_dash():
     assert words["Training loss at the end"] == "0.12346"
     assert words["Held-out loss at the end"] == "–"
     assert words["Update rule at the end"] == "gd"
-    assert words["Edge phase from step (sharpness / edge ≥ 0.95)"] == "1"
+    assert words["Edge phase from step (sharpness / edge ≥ 0.95, steps hop)"] == "1"
 
 
 def test_a_run_that_starts_above_its_edge_is_said_to():
     words = dict(in_words(summarise(record([3.0, 3.0]))))
-    label = "Edge phase from step (sharpness / edge ≥ 0.95)"
+    label = "Edge phase from step (sharpness / edge ≥ 0.95, steps hop)"
     assert words[label] == "0: the run starts at its edge or above"
 
 
@@ -121,6 +150,7 @@ def test_the_columns_of_a_comparison_table():
         "edge_phase_start",
         "deviation",
         "ratio",
+        "hopping",
         "align_grad",
         "align_sam",
         "loss",
@@ -128,6 +158,7 @@ def test_the_columns_of_a_comparison_table():
         "held_out_loss",
         "held_out_accuracy",
         "unconverged",
+        "diagnoses",
     ]
 
 
@@ -136,7 +167,9 @@ def test_a_real_run_against_its_own_rows():
     history = se.run(se.RunConfig(problem="quadratic", rule="sam", eta=0.2, rho=0.1, steps=80))
     summary = summarise(history)
     rows = history.to_frame()
-    start = int(rows.index[rows.ratio >= 0.95][0])
+    # SAM's orbit is the hop: all but the first steps turn the gradient round
+    start = int(rows.index[(rows.ratio >= 0.95) & (rows.hopping >= 0.5)][0])
+    assert start < 20
     assert summary.edge_phase_start == start
     assert summary.ratio == rows.ratio[start:].median()
     assert summary.deviation == (rows.ratio[start:] - 1).abs().median()

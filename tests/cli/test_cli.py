@@ -99,6 +99,16 @@ def test_results_are_written_where_they_are_asked_for(runs, out, capsys):
     assert json.loads((out / "replay.json").read_text())["about"]["title"] == "Mine"
 
 
+def test_a_fault_of_the_run_is_in_all_that_it_leaves(out, capsys):
+    dead = ["--set", "eta=1", "--set", "rho=5", "--set", "n=100", "--set", "width=20"]
+    assert run("--quiet", "--out", str(out), *dead, steps=60) == 0
+    said = capsys.readouterr().out
+    (diagnosis,) = json.loads((out / "summary.json").read_text())["diagnoses"]
+    assert "looks like a dead network" in diagnosis
+    assert diagnosis in said
+    assert diagnosis in (out / "report.html").read_text(encoding="utf-8")
+
+
 def test_progress_is_plain_lines_where_standard_error_is_no_terminal(runs, capsys):
     run()
     row = made(runs).history.to_frame().iloc[0]

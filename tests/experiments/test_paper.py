@@ -74,3 +74,12 @@ def history(ratios) -> History:
 def test_verdict(ratios, going, expected):
     task = next(task for task in TASKS.values() if task.band == 0.05)
     assert task.verdict(summarise(history(ratios)), going=going) == expected
+
+
+def test_a_run_that_rests_near_its_edge_has_not_kept_to_it():
+    made = History(RunConfig(rule="gd", eta=1.0))
+    for step in range(40):
+        hops = math.nan if step == 0 else float(step < 12)
+        made.append(Measurement(step, loss=1.0, grad_norm=1.0, lambda_max=1.96, hopping=hops))
+    task = next(task for task in TASKS.values() if task.band == 0.05)
+    assert task.verdict(summarise(made), going=False) == "✗ does not hop"

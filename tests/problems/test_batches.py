@@ -95,3 +95,9 @@ def test_a_subsample_is_a_fixed_share(n, share):
 def test_all_of_a_batch_is_the_batch_itself():
     data = numbered(7)
     assert subsample(data, 1.0) is data
+
+
+@pytest.mark.parametrize(("batch_size", "expected"), [(1, 3), (2, 2), (3, 1)])
+def test_as_many_batches_as_hold_every_example(batch_size, expected):
+    data = Batch(torch.zeros(3, 1), torch.zeros(3))
+    assert Batches(data, batch_size, seed=0).epoch == expected

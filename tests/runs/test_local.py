@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from sqlalchemy.exc import OperationalError
@@ -164,12 +165,26 @@ def test_the_first_step_and_every_second_are_saved(store, monkeypatch):
 def test_states_take_a_small_share_of_the_time(store, monkeypatch):
     """A state that takes a quarter of a second is followed by the next one 5 s later."""
     clock = iter(0.25 * i for i in range(1000))
+    monkeypatch.setattr(process, "BEAT_SECONDS", 1000.0)  # a heartbeat reads this clock, too
     monkeypatch.setattr(local.time, "monotonic", lambda: next(clock))
     run = ran(store, small(steps=60))
     first, second, third, *_ = store.folder(run).snapshots()
     assert (first, second) == (1, 5)
     # four steps and a save of their rows take 1.25 s
     assert third - second == 20
+
+
+def test_states_that_save_little_computing_go_and_a_fork_is_as_exact(
+    store, monkeypatch, always_save
+):
+    run = ran(store)
+    assert len(store.folder(run).snapshots()) > STEPS // 2  # few bytes
+    monkeypatch.setattr("samedge_core.store.folder.SPARE", 0)
+    run = ran(store)
+    # the newest, to go on from; the whole run is computed again in less than the seconds allowed
+    assert store.folder(run).snapshots() == [STEPS]
+    forked = LocalRun.forked(store, run, 9).run(store)
+    assert_same(forked, recorded(store, run))
 
 
 def test_while_it_goes_on_it_is_listed_as_being_recorded(store, tmp_path):
@@ -593,6 +608,20 @@ def test_a_state_that_holds_code_is_refused(store, run):
     torch.save({"step": 4, "w": os.system}, file)
     with pytest.raises(SavedError, match=rf"{file.name} is damaged or not part of a saved run"):
         LocalRun.resumed(store, run)
+
+
+def test_rows_of_a_version_without_hops_are_repeated_without_a_word(store, run, caplog):
+    folder = store.folder(run)
+    part, *_ = folder.parts()
+    table = pq.read_table(part.file)
+    pq.write_table(table.drop_columns("hopping").replace_schema_metadata(None), part.file)
+    without_states(store, run, 0)
+    with caplog.at_level(logging.WARNING):
+        again = resumed(store, run)
+    assert not caplog.text
+    fresh = se.run(small())
+    for name in ("loss", "sharpness", "hvps"):
+        assert again.columns()[name].tolist() == fresh.columns()[name].tolist()
 
 
 def test_damaged_states_are_passed_over_and_named(store, run, caplog):

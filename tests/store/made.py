@@ -33,7 +33,7 @@ def history(steps: int, config: RunConfig = SMALL) -> History:
     made = History(config)
     made.parameters = 454
     some = np.zeros(steps, made.dtype)
-    some["step"] = np.arange(steps)
+    some["step"], some["hopping"] = np.arange(steps), 1.0
     for name in ("loss", "grad_norm", "lambda_max"):
         some[name] = np.random.default_rng(1).random(steps) + 2.5
     made.extend(some)

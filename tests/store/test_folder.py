@@ -418,6 +418,26 @@ def test_thinning_counts_bytes(folder):
     assert folder.snapshots()[-1] == 40
 
 
+def test_states_are_as_far_apart_as_asked_once_they_take_room(folder):
+    for step in range(10, 400, 10):
+        folder.write_snapshot(step, b"x" * 500_000)
+        folder.thin(64_000_000, 90)
+    kept = np.array([0, *folder.snapshots()])
+    assert kept[-1] == 390
+    # six fit into what is spared; from there on nobody repeats more than 90 steps, nor keeps twice
+    gaps = np.diff(kept[kept >= 60])
+    assert gaps.max() == 90
+    assert (gaps[:-1] == 90).all()
+    assert 500_000 * len(folder.snapshots()) < 6_000_000
+
+
+def test_without_a_distance_no_state_goes_before_the_budget_is_used(folder):
+    for step in range(1, 9):
+        folder.write_snapshot(step, b"x" * 500_000)
+        folder.thin(64_000_000)
+    assert folder.snapshots() == list(range(1, 9))
+
+
 # --- other versions -------------------------------------------------------------------------
 
 

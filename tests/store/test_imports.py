@@ -15,7 +15,7 @@ from hypothesis import settings as run_with
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from samedge_core.analysis.diagnosis import diagnose
+from samedge_core.training.diagnosis import diagnose
 from samedge_core.analysis.summary import summarise
 from samedge_core.fields import ConfigError
 from samedge_core.sharing import export

@@ -1,10 +1,12 @@
 """What measuring costs: the arithmetic of stretches, with made-up times."""
 
 import math
+import time
 
 import pytest
 
-from samedge_core.training.costs import RECENT, Cost, Costs
+from samedge_core.training import costs as module
+from samedge_core.training.costs import RECENT, REPEATED, Cost, Costs, Spacing
 
 
 def test_nothing_is_said_while_nothing_is_measured():
@@ -43,6 +45,39 @@ def test_old_measurements_age_out():
     for seconds in (*[100.0] * 20, *[1.0] * (RECENT + 1)):
         costs.add(seconds + 1.0, seconds, hvps=2)
     assert costs.recent() == Cost(1.0, 2.0, 1.0)
+
+
+@pytest.fixture
+def clocks(monkeypatch) -> dict[str, float]:
+    """The processor's time and that on the wall."""
+    now = {"cpu": 0.0, "wall": 0.0}
+    monkeypatch.setattr(module.time, "process_time", lambda: now["cpu"])
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now["wall"])
+    return now
+
+
+@pytest.mark.parametrize(
+    ("cpu", "wall"),
+    [
+        (2.0, 2.0),
+        (2.0, 50.0),  # a pause, or a busy machine
+        (8.0, 2.0),  # four threads
+    ],
+)
+def test_states_are_as_far_apart_as_they_cost_to_compute_again(clocks, cpu, wall):
+    spacing = Spacing(100)
+    clocks.update(cpu=cpu, wall=wall)
+    assert spacing.steps(150) == REPEATED * 50 / 2.0
+    assert spacing.steps(150) == 0  # no new step
+    clocks.update(cpu=cpu + 1, wall=wall + 1)
+    assert spacing.steps(160) == REPEATED * 10  # slower since then
+
+
+def test_the_spacing_of_a_real_clock():
+    spacing, end = Spacing(0), time.process_time() + 0.05
+    while time.process_time() < end:
+        pass
+    assert 0.5 < spacing.steps(10) / (REPEATED * 10 / 0.05) <= 1.0
 
 
 @pytest.mark.parametrize(

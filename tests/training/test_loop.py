@@ -328,6 +328,127 @@ def test_a_start_on_a_minimum_has_converged():
     assert math.isnan(history.columns()["align_grad"][0])  # no direction at g = 0
 
 
+def linear(**values) -> tuple[se.RunConfig, se.Problem]:
+    """L(w) = w^2 / 2 from w = 1, exact in float64."""
+    module = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    torch.nn.init.ones_(module.weight)
+    one = torch.ones(1, 1, dtype=torch.float64)
+    problem = se.Problem.from_module(module, one, 0 * one, loss="half-mse")
+    return se.RunConfig(dtype="float64", **values), problem
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        # the first step ends on the minimum, and the velocity goes on
+        {"rule": "polyak", "eta": 1.0, "beta": 0.5, "steps": 40},
+        # g is 2e-13 there, and SAM's gradient 1
+        {"rule": "sam", "eta": 0.5 + 1e-13, "rho": 1.0, "steps": 40},
+    ],
+)
+def test_a_point_without_gradient_that_the_run_passes_is_no_end(values):
+    history = se.run(*linear(**values))
+    norms = history.columns()["grad_norm"]
+    assert norms[1] <= 1e-12
+    assert norms[2] > 0.1
+    assert history.stop_reason is se.StopReason.STEP_CAP
+
+
+def outliers(batch_size: int, targets: torch.Tensor, **values) -> se.History:
+    """One weight fitted to two examples, x = (0, 1), in batches; the weight begins at 1."""
+    module = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(module.weight)
+    x = torch.tensor([[0.0], [1.0]])
+    problem = se.Problem.from_module(module, x, targets[:, None], loss="half-mse")
+    return se.run(se.RunConfig(rule="gd", batch_size=batch_size, **values), problem)
+
+
+def test_one_batch_without_gradient_is_no_convergence():
+    # the example at x = 0 never has a gradient; the other one until w is 0
+    history = outliers(1, torch.tensor([0.0, 0.0]), eta=0.5, steps=600)
+    norms = history.columns()["grad_norm"]
+    (still,) = np.nonzero(norms == 0)
+    assert still[0] < 3
+    assert history.stop is not None
+    assert history.stop.reason is se.StopReason.CONVERGED
+    # any three batches in a row hold both of an epoch
+    assert (norms[-3:] <= 1e-12 * max(norms[:3])).all()
+    assert norms[-4] > 0
+    assert "all batches of an epoch" in history.stop.what
+
+
+def test_one_bad_batch_is_no_divergence():
+    # the loss of the example at x = 0 is 5e11, whatever w is
+    history = outliers(1, torch.tensor([1e6, 0.0]), eta=0.5, steps=20, seed=1)
+    losses = history.columns()["loss"]
+    assert (losses > 1e8 * max(1.0, losses.min())).any()
+    assert history.stop_reason is se.StopReason.STEP_CAP
+    # the same weights, judged by all the data at once, are beyond the limit from the start
+    assert outliers(0, torch.tensor([1e6, 0.0]), eta=0.5, steps=20).last_step < 20
+
+
+def test_batches_that_are_all_beyond_the_limit_are_a_divergence():
+    history = se.run(small(rule="gd", eta=1e4, steps=500, batch_size=5, dtype="float64"))
+    assert history.stop_reason is se.StopReason.DIVERGED
+
+
+# --- hops -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "hops"),
+    [
+        ({"rule": "gd", "eta": 0.9}, False),  # 1 - eta lambda = .1
+        ({"rule": "gd", "eta": 1.1}, True),
+        ({"rule": "gd", "eta": 1.99}, True),
+        ({"rule": "usam", "eta": 0.6, "rho": 0.5}, False),  # 1 - eta lambda (1 + rho lambda) = .1
+        ({"rule": "usam", "eta": 0.8, "rho": 0.5}, True),
+        ({"rule": "sam", "eta": 0.5, "rho": 0.1}, True),  # on its orbit, from step 4 on
+    ],
+)
+def test_steps_on_a_quadratic_hop_where_the_multiplier_is_negative(values, hops):
+    history = se.run(*linear(steps=16, **values))
+    hopping = history.columns()["hopping"]
+    assert math.isnan(hopping[0])  # there is no step before
+    assert (hopping[-1] == 1.0) == hops
+    assert hops or (hopping[1:] == 0).all()
+
+
+def test_hops_are_seen_however_seldom_they_are_looked_for():
+    config, problem = linear(rule="gd", eta=1.5, steps=40)
+    always = se.run(config, problem).columns()["hopping"]
+    sometimes = se.run(config.replace(measure_every=7), problem).columns()["hopping"]
+    assert (always[1:] == 1).all()
+    assert (sometimes[7::7] == 1).all()
+    assert np.isnan(sometimes[np.arange(40) % 7 > 0]).all()
+
+
+def test_a_hop_that_dies_away_beside_a_smooth_gradient_is_none():
+    # along v1 the steps hop, ever less; what is left of g falls along the other direction
+    config = se.RunConfig(
+        problem="quadratic",
+        options={"eigenvalues": (1.9, 0.01)},
+        rule="gd",
+        eta=1.0,
+        steps=120,
+        dtype="float64",
+    )
+    columns = se.run(config).columns()
+    assert (columns["hopping"][12:20] == 1).all()
+    assert (columns["hopping"][-20:] == 0).all()
+    assert columns["ratio"] == pytest.approx(0.95, abs=1e-9)
+
+
+def test_the_share_is_of_the_last_measured_steps():
+    # four steps that hop, then none: eta falls below 1/lambda
+    config, problem = linear(rule="gd", eta=1.5, steps=20)
+    made = se.run(config, problem, interventions=[se.Intervention(4, {"eta": 0.5})])
+    # the hop into step 4 was still taken with the old eta
+    hops = np.arange(1, 20) <= 4
+    expected = [np.mean(hops[max(0, k - 10) : k]) for k in range(1, 20)]
+    np.testing.assert_allclose(made.columns()["hopping"][1:], expected, rtol=1e-6)
+
+
 def test_held_out_data_is_no_cost_of_curvature(monkeypatch):
     config = se.RunConfig(options={"n": 20, "n_test": 20, "width": 4}, steps=4)
     problem = se.build_problem(config)

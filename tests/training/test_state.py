@@ -1,12 +1,15 @@
 """TrainState: a run packed, unpacked and continued is the run that was never interrupted."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
 
 import samedge_core as se
 from samedge_core.theory.rules import RULES
+from samedge_core.training import packing
+from samedge_core.training.history import Measurement as Row
 from samedge_core.training.loop import measurements
 from samedge_core.training.state import TrainState
 
@@ -50,6 +53,20 @@ def test_an_interrupted_run_is_the_uninterrupted_one(rule, batch_size):
         assert before + after == expected
         assert torch.equal(second.w, whole.w)
         assert torch.equal(second.velocity, whole.velocity)
+
+
+def test_a_state_of_a_version_without_hops_goes_on():
+    config = se.RunConfig(options=SMALL, eta=0.5, steps=8, batch_size=15)
+    problem = se.build_problem(config)
+    whole = TrainState.initial(config, problem)
+    rows(measurements(config, problem, whole), 4)
+    tree = packing.unpack(whole.pack())
+    for name in ("previous", "hops", "diverged", "converged"):
+        del tree[name]
+    earlier = TrainState.unpack(packing.pack(tree), config, problem)
+    assert (earlier.previous, earlier.hops) == (None, ())
+    made = [item for item in measurements(config, problem, earlier) if isinstance(item, Row)]
+    assert [math.isnan(row.hopping) for row in made] == [True, False, False, False]
 
 
 def test_packing_is_a_snapshot():

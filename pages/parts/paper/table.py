@@ -20,6 +20,7 @@ COLUMNS = {
     "steps": "steps",
     "edge_phase_start": "edge phase from",
     "deviation": "median |sharpness/edge − 1|",
+    "hopping": "steps that hop",
     "verdict": "band",
     "unconverged": "not converged",
     "align_grad": "alignment of g with v₁",
@@ -58,7 +59,8 @@ def _summary(watched: Watched) -> Summary:
 
 
 def _csv(summaries: Sequence[tuple[Watched, Summary]]) -> str:
-    frame = pd.DataFrame([vars(summary) for _, summary in summaries])
+    rows = [vars(one) | {"diagnoses": " ".join(one.diagnoses)} for _, one in summaries]
+    frame = pd.DataFrame(rows)
     frame.insert(0, "band", [TASKS[one.entry.task].band for one, _ in summaries])
     return frame.to_csv(index=False)
 

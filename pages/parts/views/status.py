@@ -66,6 +66,8 @@ def _figures(view: RunView) -> list[str]:
         parts.append(f"{status.steps_per_second:.3g} steps/s")
     if row:
         parts.append(f"sharpness / edge **{row['ratio']:.3f}**")
+        if not math.isnan(row["hopping"]):
+            parts.append(f"{row['hopping']:.0%} of steps hop")
         if not row["converged"]:
             parts.append(":orange[estimate not converged]")
         if not math.isnan(row["accuracy"]):

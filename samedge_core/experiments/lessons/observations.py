@@ -34,7 +34,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Ends:
-    """How a run begins (`first_…`), and medians over its last measured rows."""
+    """How a run begins (`first_…`), and medians over its last measured rows; of `hopping`, the
+    largest value there."""
 
     steps: int
     diverged: bool
@@ -48,10 +49,23 @@ class _Ends:
     ratio: float
     first_grad_norm: float
     grad_norm: float
+    hopping: float
+
+    @property
+    def hops(self) -> bool:
+        """Whether there are hops across the valley, as far as that is recorded. A few are enough:
+        they grow from rounding, and show late."""
+        return self.hopping != 0
 
     @property
     def at_edge(self) -> bool:
-        return not self.diverged and abs(self.ratio - 1) <= AT_EDGE
+        return not self.diverged and abs(self.ratio - 1) <= AT_EDGE and self.hops
+
+    @property
+    def rest(self) -> str:
+        """What keeps a sharpness that is near its edge from being at it, in words."""
+        near = not self.diverged and abs(self.ratio - 1) <= AT_EDGE
+        return " But the steps do not hop across the valley there." if near > self.hops else ""
 
 
 def _measured(history: History) -> dict[str, NDArray[Any]]:
@@ -78,6 +92,7 @@ def _ends(history: History) -> _Ends:
         eta=history.hyperparameters.eta,
         **first,
         **end,
+        hopping=float(np.max(measured["hopping"][tail])),
     )
 
 
@@ -104,7 +119,7 @@ def progressive_sharpening(histories: Sequence[History]) -> Outcome:
     words = (
         f"In {end.steps:,} steps the sharpness went from {end.first_sharpness:.3g} to about "
         f"{end.sharpness:.3g}, where 2/η = {end.gd_edge:.3g}; the loss from {end.first_loss:.3g} "
-        f"to {end.loss:.3g}."
+        f"to {end.loss:.3g}.{end.rest}"
     )
     if end.diverged:
         return Outcome(3, words)
@@ -135,7 +150,7 @@ def new_edge(histories: Sequence[History]) -> Outcome:
     words = f"Up to step {at:,} the sharpness was {was:.3g}; the new 2/η is {edge:.3g}."
     if end.diverged:
         return Outcome(3, f"{words} The run diverged at step {history.last_step:,}.")
-    words += f" At the end the sharpness is about {end.sharpness:.3g}."
+    words += f" At the end the sharpness is about {end.sharpness:.3g}.{end.rest}"
     if end.at_edge:
         return Outcome(1, words)
     if abs(end.sharpness / was - 1) <= AT_EDGE:
@@ -172,8 +187,9 @@ def edge_followed(histories: Sequence[History]) -> Outcome:
     words = (
         f"At the end the sharpness is about {end.sharpness:.3g}, the SAM-edge {end.edge:.3g} and "
         f"2/η {end.gd_edge:.3g}. ‖g‖ went from {end.first_grad_norm:.3g} to {end.grad_norm:.3g}."
+        f"{end.rest}"
     )
-    if abs(end.sharpness / end.gd_edge - 1) <= AT_EDGE:
+    if abs(end.sharpness / end.gd_edge - 1) <= AT_EDGE and end.hops:
         return Outcome(0, words)
     if end.at_edge:
         return Outcome(1, words)

@@ -163,3 +163,12 @@ def test_the_end_is_a_median_over_the_last_tenth_of_what_was_measured():
 def test_a_run_without_a_measurement_is_refused():
     with pytest.raises(ValueError, match=r"must have a measured row .*, got 0"):
         observations.growth([record([math.nan])])
+
+
+@pytest.mark.parametrize(("hop", "answer"), [(0.0, None), (0.1, 2), (math.nan, 2)])
+def test_a_sharpness_that_rests_near_its_edge_is_not_at_it(hop, answer):
+    found = observations.progressive_sharpening(
+        [record([1.0, *[3.7] * 9], hopping=[math.nan, *[1.0] * 8, hop])]
+    )
+    assert found.answer == answer
+    assert ("the steps do not hop" in found.words) == (answer is None)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import samedge_core as se
-from samedge_core.analysis.diagnosis import WINDOW, diagnose, last_stable
+from samedge_core.training.diagnosis import LEAST, WINDOW, diagnose, last_stable
 from samedge_core.training.history import History, Measurement
 
 SAM_EDGE = se.sam_edge(1.0, 0.05, 0.01)
@@ -91,3 +91,49 @@ def test_the_last_stable_step_is_one_with_a_loss_no_larger_than_the_first(losses
 
 def test_a_run_that_has_not_diverged_has_no_last_stable_step():
     assert last_stable(record()) is None
+
+
+def converged(problem: str = "digits-mlp", **values) -> History:
+    history = History(se.RunConfig(problem=problem))
+    row = {"loss": 0.1, "grad_norm": 0.0, "accuracy": 0.95, "lambda_max": 0.5, "residual": 1e-5}
+    history.append(Measurement(0, **{**row, **values}))
+    history.stop = se.Stop(se.StopReason.CONVERGED, 0, "converged")
+    return history
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"lambda_max": 0.0}, "the loss is flat here. The units are dead or saturated"),
+        ({"lambda_max": -0.5}, "to a saddle, not to a minimum: -0.5 is an eigenvalue"),
+        ({"accuracy": 0.1}, "without having learnt: the accuracy, 0.10, is at chance"),
+    ],
+)
+def test_a_gradient_that_vanishes_elsewhere_than_at_a_minimum_is_named(values, words):
+    (message,) = diagnose(converged(**values))
+    assert words in message
+
+
+def test_a_run_that_converged_to_a_minimum_is_healthy():
+    assert list(diagnose(converged())) == []
+    assert list(diagnose(converged(lambda_max=-1e-6))) == []  # rounding
+
+
+def test_a_real_saddle_and_a_real_flat_place_are_named():
+    saddle = se.run(se.RunConfig(problem="two-weight", options={"a": 0.0, "b": 0.0}, top_k=2))
+    assert saddle.stop_reason is se.StopReason.CONVERGED
+    (message,) = diagnose(saddle)
+    assert "-1 is an eigenvalue of the Hessian" in message
+
+
+def test_a_run_that_has_ended_is_judged_by_fewer_rows():
+    history = record(rows=LEAST, accuracy=0.1)
+    assert list(diagnose(history)) == []
+    history.stop = se.Stop(se.StopReason.STEP_CAP, LEAST, "all steps are taken")
+    (message,) = diagnose(history)
+    assert "dead network" in message
+
+
+def test_a_notebook_shows_what_is_wrong():
+    history = record(accuracy=0.1)
+    assert "dead network: the accuracy, 0.10" in history._repr_html_()
