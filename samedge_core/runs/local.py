@@ -18,7 +18,7 @@ from samedge_core.runs.restore import OnReplay, caught_up
 from samedge_core.sharing.export import ResumeError
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
-from samedge_core.store.record import ARITHMETIC, THREADS
+from samedge_core.store.record import ARITHMETIC, DATA, THREADS
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.config import NOTHING, Changes, RunConfig
 from samedge_core.training.costs import Costs
@@ -82,6 +82,8 @@ class LocalRun:
         )
         used = {THREADS: threads or torch.get_num_threads(), ARITHMETIC: problem.arithmetic}
         state, record = TrainState.initial(config, problem), record.on(**used)
+        if problem.data_sha256:
+            record = record.on(**{DATA: problem.data_sha256})
         return cls(record, record.empty_history(), problem, state, list(planned))
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from samedge_core.problems.own_data import check_unchanged
 from samedge_core.training.inspect_step import inspection_at
 from samedge_core.training.loop import build_problem
 from samedge_core.training.progress import every
@@ -23,6 +24,7 @@ def examine(channel: Channel, task: InspectStep) -> None:
 
     try:
         problem = build_problem(task.config, task.arithmetic)
+        check_unchanged(task.config.options, problem.data_sha256, task.data_sha256)
         state = (
             TrainState.unpack(task.snapshot, task.config, problem)
             if task.snapshot

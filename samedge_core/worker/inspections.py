@@ -66,7 +66,13 @@ class RunInspection:
         )
 
     def ask(
-        self, history: History, before: messages.Snapshot | None, step: int, *, with_spectrum: bool
+        self,
+        history: History,
+        before: messages.Snapshot | None,
+        step: int,
+        *,
+        with_spectrum: bool,
+        data_sha256: str | None = None,
     ) -> None:
         """Start measuring at a step, from a state before it (None: from step 0)."""
         if self.pending:
@@ -75,7 +81,7 @@ class RunInspection:
         made = history.interventions
         replay = tuple(i for i in made if first <= i.step <= step and i.changes)
         self._task = messages.InspectStep(
-            history.config, packed, replay, step, with_spectrum, history.arithmetic
+            history.config, packed, replay, step, with_spectrum, history.arithmetic, data_sha256
         )
         self._progress, self._failure = None, ""
         self._examiner = WorkerProcess(self._on_report, self._on_lost)

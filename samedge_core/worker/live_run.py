@@ -86,6 +86,7 @@ class LiveRun:
             paused=self.paused,
             pace=self.pace,
             arithmetic=self.record.arithmetic,
+            data_sha256=self.record.data_sha256,
         )
 
     def intervened(self, intervention: Intervention) -> None:

@@ -27,6 +27,7 @@ class Begin:
     """Start a session: from step 0, or from a packed TrainState.
 
     `replay` are interventions to repeat at their steps; commands wait until `until` is reached.
+    `data_sha256` is that of the examples that the run began with, where that is known.
     """
 
     session: int
@@ -37,6 +38,7 @@ class Begin:
     paused: bool = False
     pace: float | None = None
     arithmetic: Arithmetic = "compiled"
+    data_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class InspectStep:
     step: int
     with_spectrum: bool
     arithmetic: Arithmetic
+    data_sha256: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from samedge_core.curvature import kernels
 from samedge_core.curvature.kernels import Arithmetic
+from samedge_core.problems.data import DataError
+from samedge_core.problems.own_data import check_unchanged, contents
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
-from samedge_core.store.record import ARITHMETIC, PLAIN_BECAUSE, Branch
+from samedge_core.store.record import ARITHMETIC, DATA, PLAIN_BECAUSE, Branch
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import NOTHING, Changes, RunConfig
 from samedge_core.training.history import History, Intervention
@@ -85,6 +87,8 @@ class RunRegistry:
         """
         record = RunRecord(Store.new_id(), config, config.steps, planned=tuple(planned))
         record = record.on(threads=THREADS, **_arithmetic(arithmetic, config.dtype))
+        with suppress(DataError):  # the worker says what is wrong with the file
+            record = record.on(**_data(config))
         run = self._live(
             record,
             record.empty_history(),
@@ -110,7 +114,9 @@ class RunRegistry:
 
         Raises:
             StepError: a step that is not recorded.
+            DataError: the run's own file has changed, or can't be used any more.
         """
+        self._check_data(run_id)
         with self._lock:
             source = self._runs[run_id]
             new = branch_off(source.record, source.history, step, branch=branch, changes=changes)
@@ -222,6 +228,7 @@ class RunRegistry:
         Raises:
             ValueError: the run can't be resumed; the message says why.
         """
+        self._check_data(run_id)
         with self._held(run_id) as run:
             stop = run.history.stop
             if stop and not stop.reason.resumable:
@@ -275,6 +282,12 @@ class RunRegistry:
         Raises:
             ValueError: a step that is not recorded.
         """
+        try:
+            self._check_data(run_id)
+        except DataError as error:
+            with self._held(run_id) as run:
+                run.inspection.refuse(str(error))
+            return
         with self._held(run_id) as run:
             if not 0 <= step <= run.history.last_step:
                 allowed = f"from 0 to {run.history.last_step:,}"
@@ -286,7 +299,13 @@ class RunRegistry:
             kept = self._recorder.state(run.record, step)
         with self._lock:
             if self._has_room(examiner=True):
-                run.inspection.ask(run.history, kept, step, with_spectrum=with_spectrum)
+                run.inspection.ask(
+                    run.history,
+                    kept,
+                    step,
+                    with_spectrum=with_spectrum,
+                    data_sha256=run.record.data_sha256,
+                )
             else:
                 run.inspection.refuse(EVERY_WORKER_BUSY)
 
@@ -310,6 +329,12 @@ class RunRegistry:
                     self._queue.remove(run.id)
                 run.end(StopReason.STOPPED, "stopped by hand while waiting for a worker")
 
+    def files(self) -> set[str]:
+        """Paths of the users' files that runs which have not ended are trained on."""
+        with self._lock:
+            running = [run for run in self._runs.values() if run.phase is not Phase.ENDED]
+            return {run.config.options.get("path", "") for run in running}
+
     def live_workers(self) -> int:
         """The number of processes that runs and inspections hold."""
         with self._lock:
@@ -329,6 +354,15 @@ class RunRegistry:
         self._recorder.close()
 
     # --- workers and the queue
+
+    def _check_data(self, run_id: str) -> None:
+        """Raise a DataError where the run is trained on a file that has changed since. Not under
+        the lock: a large file takes seconds."""
+        with self._lock:
+            record = self._runs[run_id].record
+        if record.data_sha256:
+            now = contents(record.config.options).sha256
+            check_unchanged(record.config.options, now, record.data_sha256)
 
     @contextmanager
     def _held(self, run_id: str) -> Iterator[LiveRun]:
@@ -490,6 +524,12 @@ class RunRegistry:
         del self._runs[run.id]
         run.inspection.clear()
         self._recorder.forget(run.id)
+
+
+def _data(config: RunConfig) -> dict[str, Any]:
+    """The identity of the examples of a run that starts now, for its record's machine."""
+    own = "path" in config.options
+    return {DATA: contents(config.options).sha256} if own else {}
 
 
 def _arithmetic(wanted: Arithmetic | None, dtype: str) -> dict[str, Any]:

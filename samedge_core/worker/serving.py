@@ -10,6 +10,7 @@ import torch
 
 from samedge_core.curvature import kernels
 from samedge_core.curvature.kernels import KernelsError
+from samedge_core.problems.data import DataError
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import build_problem, run
 from samedge_core.training.stop import Stop, StopReason
@@ -63,6 +64,11 @@ def _session(channel: Channel, commands: queue.SimpleQueue[Command], begin: Begi
         raise
     except KernelsError as error:  # of this machine, not of the run: elsewhere it can go on
         stop = Stop(StopReason.WORKER_LOST, max(begin.until - 1, 0), str(error))
+        channel.send(Ended(begin.session, stop))
+        return None
+    except DataError as error:  # a run that has rows can go on with them, once its file is back
+        reason = StopReason.INTERRUPTED if begin.until else StopReason.FAILED
+        stop = Stop(reason, max(begin.until - 1, 0), str(error))
         channel.send(Ended(begin.session, stop))
         return None
     except Exception as error:  # noqa: BLE001 - the run failed, not the worker: say so and stay

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from samedge_core.problems.own_data import check_unchanged
 from samedge_core.training.config import Changes
 from samedge_core.training.costs import Costs
 from samedge_core.training.history import Intervention, Measurement, row_dtype
@@ -53,6 +54,7 @@ class Session:
         """Run until the Stop or the next Begin, which is returned."""
         begin = self._begin
         problem = build_problem(begin.config, begin.arithmetic)
+        check_unchanged(begin.config.options, problem.data_sha256, begin.data_sha256)
         self._parameters = problem.size
         self._state = (
             TrainState.unpack(begin.snapshot, begin.config, problem)

@@ -41,7 +41,7 @@ HOLES[0, 0, :2] = np.nan, np.inf
     ("arrays", "message"),
     [
         ({"x": X}, "must hold arrays x and y, .* got x$"),
-        ({"z": X}, "got none"),
+        ({"z": X}, "got z$"),
         ({"x": X, "y": Y, "x_test": X}, "both or neither, got x, x_test, y$"),
         ({"x": X.astype(int), "y": Y}, "x must be uint8 or float, got int64"),
         ({"x": X.astype(str), "y": Y}, "x must be uint8 or float, got <U3"),

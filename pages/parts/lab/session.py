@@ -10,6 +10,7 @@ from pages.parts.markdown import plain
 from pages.parts.server import known, registry, seen
 from samedge_core.experiments.comparisons import COMPARISONS, Comparison, comparison_of
 from samedge_core.fields import ConfigError
+from samedge_core.problems.data import DataError
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, Changes, RunConfig
 from samedge_core.training.plan import Replay
 from samedge_core.worker.view import RunView
@@ -157,7 +158,7 @@ def resume(run_id: str) -> None:
     try:
         registry().resume(run_id)
     except ValueError as error:
-        st.session_state["notice"] = f"The run {run_id} stays as it is: {error}"
+        st.session_state["notice"] = f"The run {run_id} stays as it is: {plain(str(error))}"
 
 
 def start(config: RunConfig, *, paused: bool = False) -> None:
@@ -238,10 +239,15 @@ def rewind(step: int, **changes: Any) -> None:
     pace, new = st.session_state.get("pace"), []
     views = glances()
     for view, own in zip(views, _shared(changes, views), strict=False):
-        registry().stop(view.id)
         # a run that was not yet as far goes on from where it was
         at = min(step, view.last_step + 1)
-        new.append(registry().fork(view.id, at, own, branch="rewind", pace=pace))
+        try:
+            made = registry().fork(view.id, at, own, branch="rewind", pace=pace)
+        except DataError as error:
+            st.session_state["notice"] = f"The run {view.id} stays as it is: {plain(str(error))}"
+            continue
+        registry().stop(view.id)
+        new.append(made)
     if new:
         show(new)
 
@@ -249,8 +255,13 @@ def rewind(step: int, **changes: Any) -> None:
 def fork(run_id: str, step: int, changes: Changes) -> None:
     """A second run beside this one, which shares its past up to `step`."""
     pace = st.session_state.get("pace")
+    try:
+        made = registry().fork(run_id, step, changes, pace=pace)
+    except DataError as error:
+        st.session_state["notice"] = f"The run {run_id} can't be forked: {plain(str(error))}"
+        return
     st.session_state[COMPARISON] = None
-    show([*shown(), registry().fork(run_id, step, changes, pace=pace)])
+    show([*shown(), made])
 
 
 def _mode_changed(views: Sequence[RunView]) -> bool:
