@@ -73,13 +73,15 @@ class Contents(NamedTuple):
         return f"{examples}, {self.classes} classes, {held_out}"
 
 
-def contents(options: Mapping[str, Any]) -> Contents:
-    """What the file that a problem's option `path` names holds for these options. Of the inputs,
-    one piece at a time is in memory.
+def contents_of(options: Mapping[str, Any]) -> Contents | None:
+    """What the file that a problem's option `path` names holds for these options; None for one
+    without that option. Of the inputs, one piece at a time is in memory.
 
     Raises:
         DataError: as `own_arrays`, `own_text`; or it has no images for the CNN that is chosen.
     """
+    if "path" not in options:
+        return None
     path, n, n_test = (options[name] for name in ("path", "n", "n_test"))
     if "length" in options:
         return read_text(path, n, n_test, options["length"], keep=False)[1]

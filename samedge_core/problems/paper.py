@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from samedge_core.problems.data import Split, centred
+from samedge_core.problems.memory import CNN_CHUNK, MLP_CHUNK, TEXT_CHUNK
 from samedge_core.problems.networks import mlp
 from samedge_core.problems.own_data import check_use, read_arrays, read_text
 from samedge_core.problems.paper_data import cifar10, mnist, shakespeare
@@ -17,9 +18,6 @@ from samedge_core.problems.paper_networks import PaperCNN, glorot_truncated
 from samedge_core.problems.problem import Batch, ModuleProblem
 from samedge_core.problems.transformer import Transformer, haiku_initialiser
 
-# examples (characters) at once: larger pieces leave the allocator's fast range, and a product of
-# the Transformer then costs up to twice
-MLP_CHUNK, CNN_CHUNK, TEXT_CHUNK = 5000, 50, 1024
 TEXT_EVALUATED = 256
 CLASSES = 10  # of MNIST and CIFAR-10, whichever of them the first n examples show
 

@@ -27,7 +27,8 @@ class Begin:
     """Start a session: from step 0, or from a packed TrainState.
 
     `replay` are interventions to repeat at their steps; commands wait until `until` is reached.
-    `data_sha256` is that of the examples that the run began with, where that is known.
+    `data_sha256` is that of the examples that the run began with, where that is known; `room` are
+    the bytes that it may take.
     """
 
     session: int
@@ -39,6 +40,7 @@ class Begin:
     pace: float | None = None
     arithmetic: Arithmetic = "compiled"
     data_sha256: str | None = None
+    room: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class InspectStep:
     with_spectrum: bool
     arithmetic: Arithmetic
     data_sha256: str | None = None
+    room: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,20 @@ from typing import Any
 
 from samedge_core.curvature import kernels
 from samedge_core.curvature.kernels import Arithmetic
+from samedge_core.fields import ConfigError
 from samedge_core.problems.data import DataError
-from samedge_core.problems.own_data import check_unchanged, contents
+from samedge_core.problems.own_data import Contents, check_unchanged, contents_of
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
 from samedge_core.store.record import ARITHMETIC, DATA, PLAIN_BECAUSE, Branch
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import NOTHING, Changes, RunConfig
+from samedge_core.training.fitting import check_fits
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import StopReason
 from samedge_core.worker import messages
 from samedge_core.worker.inspections import RunInspection
+from samedge_core.worker.limit import VARIABLE
 from samedge_core.worker.live_run import LiveRun
 from samedge_core.worker.pool import WorkerPool
 from samedge_core.worker.process import WorkerProcess
@@ -87,8 +90,10 @@ class RunRegistry:
         """
         record = RunRecord(Store.new_id(), config, config.steps, planned=tuple(planned))
         record = record.on(threads=THREADS, **_arithmetic(arithmetic, config.dtype))
+        found = None
         with suppress(DataError):  # the worker says what is wrong with the file
-            record = record.on(**_data(config))
+            if found := contents_of(config.options):
+                record = record.on(**{DATA: found.sha256})
         run = self._live(
             record,
             record.empty_history(),
@@ -97,7 +102,16 @@ class RunRegistry:
             pace=pace,
             attended=watched,
         )
+        try:
+            self.check_fits(config, found)
+        except ConfigError as error:
+            run.end(StopReason.FAILED, str(error))
         return self._add(run)
+
+    def check_fits(self, config: RunConfig, found: Contents | None = None) -> None:
+        """Raise a ConfigError for a run that can't fit into the memory that it may take. `found` is
+        what its file of the user's holds, where it has one that can be used."""
+        check_fits(config, found, self._room, f" ({VARIABLE} is the limit)")
 
     def fork(
         self,
@@ -305,6 +319,7 @@ class RunRegistry:
                     step,
                     with_spectrum=with_spectrum,
                     data_sha256=run.record.data_sha256,
+                    room=self._room,
                 )
             else:
                 run.inspection.refuse(EVERY_WORKER_BUSY)
@@ -361,8 +376,14 @@ class RunRegistry:
         with self._lock:
             record = self._runs[run_id].record
         if record.data_sha256:
-            now = contents(record.config.options).sha256
+            found = contents_of(record.config.options)
+            now = found.sha256 if found else None
             check_unchanged(record.config.options, now, record.data_sha256)
+
+    @property
+    def _room(self) -> float:
+        """Bytes that a run may take."""
+        return 1e6 * self.settings.worker_mb
 
     @contextmanager
     def _held(self, run_id: str) -> Iterator[LiveRun]:
@@ -404,7 +425,7 @@ class RunRegistry:
         run.worker = worker
         run.phase = Phase.STARTING
         run.status = None
-        worker.send(run.begin(run.session))
+        worker.send(run.begin(run.session, self._room))
         if run.owed:
             worker.send(messages.Advance(run.owed))
             run.owed = 0
@@ -420,7 +441,8 @@ class RunRegistry:
         with self._lock:
             self._runs[run.id] = run
             self._recorder.follow(run.record, run.history)
-            self._enqueue(run)
+            if run.phase is not Phase.ENDED:
+                self._enqueue(run)
             return run.id
 
     def _live(
@@ -524,12 +546,6 @@ class RunRegistry:
         del self._runs[run.id]
         run.inspection.clear()
         self._recorder.forget(run.id)
-
-
-def _data(config: RunConfig) -> dict[str, Any]:
-    """The identity of the examples of a run that starts now, for its record's machine."""
-    own = "path" in config.options
-    return {DATA: contents(config.options).sha256} if own else {}
 
 
 def _arithmetic(wanted: Arithmetic | None, dtype: str) -> dict[str, Any]:

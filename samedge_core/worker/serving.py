@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import time
 import traceback
@@ -17,6 +18,7 @@ from samedge_core.training.stop import Stop, StopReason
 from samedge_core.training.warmup import compile_all
 from samedge_core.worker.channel import Channel
 from samedge_core.worker.examine import examine
+from samedge_core.worker.limit import Limit
 from samedge_core.worker.messages import Begin, Command, Ended, InspectStep
 from samedge_core.worker.session import Session
 
@@ -50,16 +52,30 @@ def serve(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
             if isinstance(command, Begin):
                 begin = _session(channel, commands, command)
             elif isinstance(command, InspectStep):
-                examine(channel, command)
+                examine(channel, command, _limit(command))
             # any other command belongs to a session that has just ended
         except OSError:
             return
 
 
+def _limit(task: Begin | InspectStep) -> Limit:
+    """The limit of a task; none on a GPU."""
+    device = task.config.device
+    on_cpu = device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    return Limit(task.room, on_cpu=on_cpu)
+
+
 def _session(channel: Channel, commands: queue.SimpleQueue[Command], begin: Begin) -> Begin | None:
     """Run a session; returns the Begin of the next one, where that ended it."""
+    limit = _limit(begin)
+
+    def over(what: str) -> None:
+        channel.send(Ended(begin.session, Stop(StopReason.FAILED, 0, what)))
+        os._exit(1)
+
     try:
-        return Session(channel, commands, begin).run()
+        with limit.holds(over):
+            return Session(channel, commands, begin, limit).run()
     except OSError:
         raise
     except KernelsError as error:  # of this machine, not of the run: elsewhere it can go on
@@ -73,6 +89,6 @@ def _session(channel: Channel, commands: queue.SimpleQueue[Command], begin: Begi
         return None
     except Exception as error:  # noqa: BLE001 - the run failed, not the worker: say so and stay
         traceback.print_exc()
-        what = f"the run failed: {type(error).__name__}: {error}"
+        what = limit.met(error) or f"the run failed: {type(error).__name__}: {error}"
         channel.send(Ended(begin.session, Stop(StopReason.FAILED, 0, what)))
         return None

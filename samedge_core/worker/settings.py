@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from samedge_core.store.settings import number
-from samedge_core.worker.memory import room
+from samedge_core.worker.memory import room, share
 
 _WORKERS, _SPARES = room()
 
@@ -20,6 +20,8 @@ class Settings:
     Attributes:
         max_workers: runs that may hold a worker at once; further ones wait. One where memory is
             scarce.
+        worker_mb: megabytes that a run may take; half of what there is, or four fifths where runs
+            go one at a time.
         spares: idle workers kept warm, so that a start need not wait for torch to load. None
             where memory is scarce.
         pause_after: seconds without a poll after which a run pauses.
@@ -29,6 +31,7 @@ class Settings:
     """
 
     max_workers: int = _WORKERS
+    worker_mb: float = share(_WORKERS) / 1e6
     spares: int = _SPARES
     pause_after: float = 10.0
     end_after: float = 120.0

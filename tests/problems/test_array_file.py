@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from samedge_core.problems import array_file, own_data
 from samedge_core.problems.array_file import ArrayFile
 from samedge_core.problems.data import DataError
-from samedge_core.problems.own_data import contents, own_arrays
+from samedge_core.problems.own_data import contents_of, own_arrays
 
 FUZZ = int(os.environ.get("SAMEDGE_FUZZ", "400"))
 SECONDS, MEGABYTES = 2.0, 200
@@ -186,7 +186,9 @@ def test_a_look_at_a_large_file_keeps_a_piece_of_it_at_a_time(tmp_path, order):
     del x
     tracemalloc.start()
     try:
-        assert contents(options).in_words().startswith("4,000 examples of 4000 float32, 3 classes")
+        found = contents_of(options)
+        assert found is not None
+        assert found.in_words().startswith("4,000 examples of 4000 float32, 3 classes")
         assert tracemalloc.get_traced_memory()[1] < 10e6
     finally:
         tracemalloc.stop()

@@ -17,6 +17,7 @@ import streamlit as st
 
 from pages.parts.lab import uploads
 from pages.parts.markdown import plain
+from pages.parts.server import registry
 from samedge_core.analysis import compare
 from samedge_core.experiments.comparisons import COMPARISONS, Comparison
 from samedge_core.fields import ConfigError, Field
@@ -59,9 +60,10 @@ def current() -> RunConfig:
     """
     values = {name: _entered(field, _key(field)) for name, field in FIELDS.items()}
     options = _entered_options()
-    if "path" in options:
-        uploads.check(options, values["batch_size"])
-    return RunConfig(**values, options=options)
+    found = uploads.look(options, values["batch_size"]) if "path" in options else None
+    config = RunConfig(**values, options=options)
+    registry().check_fits(config, found)
+    return config
 
 
 def _entered_options() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from pages.parts import server
 from samedge_core.fields import ConfigError
 from samedge_core.problems.data import DataError
-from samedge_core.problems.own_data import Contents, contents
+from samedge_core.problems.own_data import Contents, contents_of
 from samedge_core.problems.uploads import Uploads
 
 
@@ -35,7 +35,12 @@ def _page() -> str:
 
 
 def check(options: Mapping[str, Any], batch_size: int = 0) -> str:
-    """What the file named by the option `path` holds, in words.
+    """What the file named by the option `path` holds, in words; raises as `look`."""
+    return look(options, batch_size).in_words()
+
+
+def look(options: Mapping[str, Any], batch_size: int = 0) -> Contents:
+    """What the file named by the option `path` holds.
 
     Raises:
         ConfigError: there is none, or these options can't be used with it; names path, and the file
@@ -58,13 +63,13 @@ def check(options: Mapping[str, Any], batch_size: int = 0) -> str:
     if batch_size > examples:
         allowed = f"at most the {examples:,} examples that are trained on, of {file.name}"
         raise ConfigError("batch_size", f"batch_size must be {allowed}, got {batch_size:,}")
-    return found.in_words()
+    return found
 
 
 @st.cache_data(show_spinner="Checking the file …", max_entries=50)
 def _look(options: Mapping[str, Any]) -> tuple[Contents | None, str]:
     """What it holds, or None and what is wrong with it."""
     try:
-        return contents({"network": "mlp", "blocks": 0, **options}), ""
+        return contents_of({"network": "mlp", "blocks": 0, **options}), ""
     except DataError as error:
         return None, str(error)
