@@ -22,7 +22,7 @@ from samedge_core.problems.paper_data import check_ascii
 
 # also of what a file unpacks to: reading it all takes about two seconds
 MOST_BYTES = 512 * 1024**2
-MOST_EXAMPLES = 10_000_000
+MOST_EXAMPLES = 5_000_000
 MOST_CLASSES = 1000
 # a gradient grows as the square of an input, and its norm adds up squares: in float32, to 3e38;
 # of NumPy's type, since half precision would take Python's for infinite

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import resource
 
-LIMITED = sys.platform == "linux"
-
 VARIABLE = "SAMEDGE_WORKER_MB"
 LOOK_SECONDS = 0.05
+RESERVES, TAKEN = "VmData", "RssAnon"  # of /proc/self/status; without the code of libraries
 # vectors of P numbers for each product that a measurement may use: six arrays of a basis, of both
 # parities and of two searches, twice as long
 RESERVED = 48
@@ -56,7 +55,7 @@ class Limit:
 
         def look() -> None:
             while not over.wait(LOOK_SECONDS):
-                taken = _status()["VmRSS"] - self._began["VmRSS"]
+                taken = _status()[TAKEN] - self._began[TAKEN]
                 if taken > self.room:
                     on_over(self.in_words(f"has {size_in_words(taken)}"))
                     return
@@ -76,7 +75,7 @@ class Limit:
         """Let so many bytes be reserved beyond the limit."""
         if self._works:
             hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-            most = int(self._began["VmData"] + self.room) + bytes_
+            most = int(self._began[RESERVES] + self.room) + bytes_
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
@@ -106,3 +105,7 @@ def _status() -> dict[str, int]:
     """Of this process, in bytes."""
     lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
     return {name[:-1]: 1024 * int(rest[0]) for name, *rest in lines if rest[1:] == ["kB"]}
+
+
+LIMITED = sys.platform == "linux" and {RESERVES, TAKEN} <= _status().keys()
+"""Whether this system can hold a run to a limit."""

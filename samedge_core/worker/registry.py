@@ -242,7 +242,10 @@ class RunRegistry:
         Raises:
             ValueError: the run can't be resumed; the message says why.
         """
-        self._check_data(run_id)
+        with self._lock:
+            begins = self._runs[run_id].worker is None
+        if begins:  # a worker has the examples already
+            self._check_data(run_id)
         with self._held(run_id) as run:
             stop = run.history.stop
             if stop and not stop.reason.resumable:

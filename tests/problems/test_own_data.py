@@ -162,7 +162,9 @@ def test_what_would_be_learned_wrongly_is_refused_with_a_remedy(save, arrays, me
 def test_what_is_used_must_make_a_problem(save):
     def use(x, y, n, network="cnn", blocks=2):
         options = {"path": save(x=x, y=y), "n": n, "n_test": 0, "network": network}
-        return own_data.contents_of({**options, "blocks": blocks})
+        found = own_data.contents_of({**options, "blocks": blocks})
+        assert found is not None
+        return found
 
     colours, y = np.zeros((9, 3, 32, 32), np.uint8), np.arange(9) // 3
     with pytest.raises(

@@ -15,6 +15,7 @@ from samedge_core.worker.view import Phase
 from tests.worker.harness import until
 
 pytestmark = pytest.mark.skipif(not LIMITED, reason="the limit is off on this system")
+ENDLESS = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
 WIDE = RunConfig(options={"n": 50, "width": 1000, "depth": 2}, steps=50)
 
 
@@ -43,7 +44,7 @@ def test_what_cannot_fit_is_refused_with_the_numbers_before_it_takes_a_worker(re
 
 
 def test_a_run_that_meets_the_limit_says_so_and_others_go_on(registry, monkeypatch):
-    small = registry.start(RunConfig(problem="two-weight", rule="gd", eta=0.1, steps=1_000_000))
+    small = registry.start(ENDLESS)
     monkeypatch.setattr(registry, "check_fits", lambda *_: None)
     stop = stop_of(registry, registry.start(WIDE))
     assert stop.reason is StopReason.FAILED
