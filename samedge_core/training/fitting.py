@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from samedge_core.problems.memory import need
 from samedge_core.problems.own_data import Contents
+from samedge_core.problems.registry import OWN_PROBLEM
 from samedge_core.training.config import RunConfig
 
 
@@ -12,13 +13,15 @@ def check_fits(config: RunConfig, contents: Contents | None, room: float, remedy
     known here.
 
     Args:
-        contents: of its file of the user's. A run whose file can't be used is not checked.
+        contents: of its file of the user's. A run whose file can't be used is not checked, nor one
+            of a problem that a script made.
         remedy: what else can be done about it, in words.
 
     Raises:
         ConfigError: it can't; names the option that makes it so large.
     """
-    if config.device != "cpu" or ("path" in config.options and contents is None):
+    unknown = config.problem == OWN_PROBLEM or ("path" in config.options and contents is None)
+    if unknown or config.device != "cpu":
         return
     needed = need(
         config.problem,
