@@ -12,6 +12,7 @@ import reprlib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 Kind = Literal["float", "int", "choice", "bool", "floats", "path"]
@@ -93,7 +94,7 @@ class Field:
         """
         try:
             return getattr(self, f"_check_{self.kind}")(value)
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError, OSError, RuntimeError):
             raise ConfigError(
                 self.name, f"{self.name} must be {self.allowed()}, got {abridged(value)}"
             ) from None
@@ -147,7 +148,8 @@ class Field:
         if text and not text.lower().endswith(self.suffix):
             raise ValueError
         text.encode()  # a name that is not UTF-8 could be written into no record
-        return text
+        # the same file from whatever folder a run is gone on with
+        return str(Path(text).expanduser().absolute()) if text else text
 
     def _check_floats(self, value: Any) -> tuple[float, ...]:
         parts = value.replace(",", " ").split() if isinstance(value, str) else list(value)

@@ -21,7 +21,9 @@ from samedge_core import __version__
 from samedge_core.cli.common import PROGRAM, Exit, add_command, say
 from samedge_core.cli.serve import LOCAL
 from samedge_core.curvature import kernels
+from samedge_core.problems.memory import size_in_words
 from samedge_core.store.settings import HOME, StoreSettings
+from samedge_core.worker.limit import LIMITED
 from samedge_core.worker.settings import Settings
 
 _ROOT = Path(__file__).resolve().parents[2]  # of the checkout, or what the package is installed in
@@ -128,7 +130,11 @@ def _workers() -> _Finding:
         settings = Settings.from_env()
     except ValueError as error:
         return _Finding("workers", "not known", str(error))
-    return _Finding("workers", f"at most {settings.max_workers}, {settings.spares} kept ready")
+    room = f"each may take {size_in_words(1e6 * settings.worker_mb)}"
+    if not LIMITED:
+        room = "no limit to the memory of each, which is known on Linux alone"
+    found = f"at most {settings.max_workers}, {settings.spares} kept ready; {room}"
+    return _Finding("workers", found)
 
 
 def _port() -> _Finding:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from samedge_core.fields import ConfigError
+
 
 class Batch(NamedTuple):
     """Inputs x (n, ...) and targets y (n,) or (n, outputs)."""
@@ -36,7 +38,8 @@ class Batches:
     def __init__(self, data: Batch, batch_size: int, *, seed: int) -> None:
         n = len(data.x)
         if not 1 <= batch_size <= n:
-            raise ValueError(f"batch_size must be from 1 to the data size {n}, got {batch_size}")
+            allowed = f"from 1 to the data size {n:,}"
+            raise ConfigError("batch_size", f"batch_size must be {allowed}, got {batch_size:,}")
         self._data = data
         self._n = n
         self._batch_size = batch_size

@@ -9,17 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from samedge_core.problems.data import DataError, Split, centred
+from samedge_core.problems.data import Split, centred
+from samedge_core.problems.memory import CNN_CHUNK, MLP_CHUNK, TEXT_CHUNK
 from samedge_core.problems.networks import mlp
-from samedge_core.problems.own_data import own_arrays, own_text
+from samedge_core.problems.own_data import check_use, read_arrays, read_text
 from samedge_core.problems.paper_data import cifar10, mnist, shakespeare
 from samedge_core.problems.paper_networks import PaperCNN, glorot_truncated
 from samedge_core.problems.problem import Batch, ModuleProblem
 from samedge_core.problems.transformer import Transformer, haiku_initialiser
 
-# examples (characters) at once: larger pieces leave the allocator's fast range, and a product of
-# the Transformer then costs up to twice
-MLP_CHUNK, CNN_CHUNK, TEXT_CHUNK = 5000, 50, 1024
 TEXT_EVALUATED = 256
 CLASSES = 10  # of MNIST and CIFAR-10, whichever of them the first n examples show
 
@@ -47,21 +45,28 @@ def own_images(
     *, path: str, n: int, n_test: int, network: str, loss: str, dtype: str, **sizes: int
 ) -> ModuleProblem:
     """The paper's MLP or CNN on the first n examples of a .npz file."""
-    split = centred(own_arrays(path, n, n_test), dtype)
-    classes = 1 + int(max(split.y.max(), split.y_test.max(initial=0)))
+    split, found = read_arrays(path, n, n_test)
+    check_use(found, network, sizes["blocks"])
+    split = centred(split, dtype)
     if network == "mlp":
-        return _mlp_on(split, sizes["width"], sizes["depth"], classes, loss)
-    if split.x.ndim == 3:  # images without an axis for their one channel
-        split = split._replace(x=split.x[..., None], x_test=split.x_test[..., None])
-    chosen = {name: sizes[name] for name in ("channels", "blocks")}
-    return _cnn_on(split, classes, loss, layers=1, **chosen)
+        problem = _mlp_on(split, sizes["width"], sizes["depth"], found.outputs, loss)
+    else:
+        if split.x.ndim == 3:  # images without an axis for their one channel
+            split = split._replace(x=split.x[..., None], x_test=split.x_test[..., None])
+        chosen = {name: sizes[name] for name in ("channels", "blocks")}
+        problem = _cnn_on(split, found.outputs, loss, layers=1, **chosen)
+    problem.data_sha256 = found.sha256
+    return problem
 
 
 def own_text_transformer(
     *, path: str, n: int, n_test: int, length: int, dtype: str, **sizes: int
 ) -> ModuleProblem:
     """The paper's Transformer on the first n sequences of a .txt file."""
-    return _text(own_text(path, n, n_test, length), dtype, length=length, **sizes)
+    split, found = read_text(path, n, n_test, length)
+    problem = _text(split, dtype, length=length, **sizes)
+    problem.data_sha256 = found.sha256
+    return problem
 
 
 def _mlp_on(split: Split, width: int, depth: int, classes: int, loss: str) -> ModuleProblem:
@@ -74,15 +79,8 @@ def _mlp_on(split: Split, width: int, depth: int, classes: int, loss: str) -> Mo
 def _cnn_on(
     split: Split, classes: int, loss: str, *, channels: int, blocks: int, layers: int
 ) -> ModuleProblem:
-    shape = split.x.shape[1:]
-    least = 2**blocks
-    if len(shape) != 3 or min(shape[:2]) < least:
-        raise DataError(
-            f"a CNN with {blocks} blocks needs images of shape (rows, columns, channels), {least} "
-            f"rows and columns at least; got {shape}"
-        )
     widths = [channels * 2**i for i in range(blocks)]
-    module = PaperCNN(shape, widths, layers, classes)
+    module = PaperCNN(split.x.shape[1:], widths, layers, classes)
     return _problem(split, module, loss, glorot_truncated, chunk=CNN_CHUNK)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import tarfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -83,15 +83,26 @@ def ascii_codes(text: bytes, name: str) -> NDArray[np.uint8]:
         DataError: a byte is not ASCII; shows which, and where.
     """
     codes = np.frombuffer(text, dtype=np.uint8)
-    # the paper's code reserves 0 to pad with, and so masks it in the loss; without it, no mask
-    bad = np.flatnonzero((codes > 127) | (codes == 0))
-    if len(bad):
-        where = int(bad[0])
-        raise DataError(
-            f"{name} must be ASCII text (bytes 1 to 127), got byte {codes[where]} at position "
-            f"{where:,}, and {len(bad):,} such bytes in all"
-        )
+    check_ascii([codes], name)
     return codes
+
+
+def check_ascii(pieces: Iterable[NDArray[np.uint8]], name: str) -> None:
+    """Raise a DataError unless these codes, one piece after the other, are all ASCII."""
+    wrong = at = 0
+    first: tuple[int, int] | None = None  # the byte and where it is
+    for codes in pieces:
+        # the paper's code reserves 0 to pad with, and so masks it in the loss; without it, no mask
+        bad = np.flatnonzero((codes > 127) | (codes == 0))
+        if len(bad) and first is None:
+            first = int(codes[bad[0]]), at + int(bad[0])
+        wrong += len(bad)
+        at += len(codes)
+    if first:
+        raise DataError(
+            f"{name} must be ASCII text (bytes 1 to 127), got byte {first[0]} at position "
+            f"{first[1]:,}, and {wrong:,} such bytes in all"
+        )
 
 
 @cache

@@ -47,6 +47,7 @@ class Problem(ABC):
         classes: number of classes, or 0 when the targets are not classes.
         arithmetic: "plain" for torch's autograd throughout, where nothing is compiled.
         made_from: what `registry.build` made it from; None for one that a script made.
+        data_sha256: of the examples, where they come from a file of the user's.
     """
 
     size: int
@@ -55,6 +56,7 @@ class Problem(ABC):
     classes: int = 0
     arithmetic: Arithmetic = "compiled"
     made_from: tuple[Any, ...] | None = None
+    data_sha256: str | None = None
 
     @abstractmethod
     def init(self, *, seed: int) -> Tensor:

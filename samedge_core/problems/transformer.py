@@ -8,9 +8,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from samedge_core.problems.memory import VOCABULARY
 from samedge_core.problems.paper_networks import TRUNCATED_STD, truncated_normal_
 
-VOCABULARY = 128  # ASCII
 WIDENING = 4
 EMBEDDING_STD = 0.02
 HAIKU_EPSILON = 1e-5

@@ -12,16 +12,19 @@ import torch
 from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core.curvature.kernels import Arithmetic
+from samedge_core.problems.memory import memory
+from samedge_core.problems.own_data import contents_of
 from samedge_core.problems.problem import Problem
 from samedge_core.runs.process import heartbeat, interruptions, threads_of, using_threads
 from samedge_core.runs.restore import OnReplay, caught_up
 from samedge_core.sharing.export import ResumeError
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
-from samedge_core.store.record import ARITHMETIC, THREADS
+from samedge_core.store.record import ARITHMETIC, DATA, THREADS
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.config import NOTHING, Changes, RunConfig
 from samedge_core.training.costs import Costs, Spacing
+from samedge_core.training.fitting import check_fits
 from samedge_core.training.history import History, Intervention, Measurement
 from samedge_core.training.loop import build_problem, measurements
 from samedge_core.training.plan import changes_at
@@ -71,10 +74,11 @@ class LocalRun:
             arithmetic: by default the compiled one, once that is compiled.
 
         Raises:
-            ConfigError: this machine lacks the device.
+            ConfigError: this machine lacks the device or the memory.
             DataError: the data can't be had or can't be used.
             RuntimeError: the kernels can't be compiled.
         """
+        check_fits(config, contents_of(config.options), memory())
         problem = build_problem(config, arithmetic)
         planned = tuple(interventions)
         record = RunRecord(
@@ -82,6 +86,8 @@ class LocalRun:
         )
         used = {THREADS: threads or torch.get_num_threads(), ARITHMETIC: problem.arithmetic}
         state, record = TrainState.initial(config, problem), record.on(**used)
+        if problem.data_sha256:
+            record = record.on(**{DATA: problem.data_sha256})
         return cls(record, record.empty_history(), problem, state, list(planned))
 
     @classmethod

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from samedge_core.problems.own_data import check_unchanged
 from samedge_core.problems.problem import Problem
 from samedge_core.runs.process import threads_of, using_threads
 from samedge_core.sharing import files
@@ -59,6 +60,7 @@ def caught_up(
         made: gives the interventions and the step cap.
 
     Raises:
+        DataError: the run's own file has changed since, or can't be used any more.
         SavedError: a kept state does not belong to this run.
         ResumeError: it was trained on a file that nobody has chosen here.
         StepError: the run ends before `step`.
@@ -67,6 +69,7 @@ def caught_up(
     if lacks_file(config):
         raise ResumeError(CHOOSE_FILE)
     problem = build_problem(config, record.arithmetic)
+    check_unchanged(config.options, problem.data_sha256, record.data_sha256)
     kept = state_before(store, record, step)
     if kept:
         name = f"snapshots/{kept.step:0{DIGITS}}.*"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from samedge_core.fields import ConfigError
 from samedge_core.store import Origin, RunRecord, Store
-from samedge_core.store.record import ARITHMETIC, PLAIN_BECAUSE, Branch, began_alike
+from samedge_core.store.record import ARITHMETIC, DATA, PLAIN_BECAUSE, Branch, began_alike
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import NOTHING, Changes
 from samedge_core.training.history import History, Intervention
@@ -86,7 +86,7 @@ def branch_off(
         origin=Origin(record.id, step, branch),
         planned=(change,) if change else (),
     )
-    same = (name for name in (ARITHMETIC, PLAIN_BECAUSE) if name in record.machine)
+    same = (name for name in (ARITHMETIC, PLAIN_BECAUSE, DATA) if name in record.machine)
     made = made.on(**{name: record.machine[name] for name in same})
     return Branched(made, past, wanted)
 

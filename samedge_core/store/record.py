@@ -33,6 +33,7 @@ LONGEST_TEXT, LONGEST_FACT, MOST_FACTS = 10_000, 1_000, 100  # a stop's; the mac
 # in a record's `machine`, with all that the last bits of a run depend on
 THREADS, ARITHMETIC, PLAIN_BECAUSE = "threads", "arithmetic", "plain_because"
 MOST_THREADS = 1024  # torch would try to start any number of them
+DATA = "data_sha256"  # of the examples, where they come from a file of the user's
 
 Branch = Literal["fork", "rewind"]
 
@@ -116,6 +117,12 @@ class RunRecord:
     def arithmetic(self) -> Arithmetic:
         """The arithmetic from first step to last; runs of the first versions were compiled."""
         return self.machine.get(ARITHMETIC, "compiled")
+
+    @property
+    def data_sha256(self) -> str | None:
+        """Of the examples from a file of the user's; runs of the first versions did not note it."""
+        found = self.machine.get(DATA)
+        return found if isinstance(found, str) else None
 
     def on(self, **machine: Any) -> RunRecord:
         """The record with these entries of its machine."""

@@ -124,10 +124,12 @@ class RunConfig:
         if not isinstance(self.options, Mapping):
             message = f"options must be a mapping of names to values, got {abridged(self.options)}"
             raise ConfigError("options", message)
+        named = self.options or self.problem != FIELDS["problem"].default
         options = check_all(self.spec.options, self.options, f"problem {self.problem}")
         object.__setattr__(self, "options", Frozen(options))
         self._check_held_out()
-        self._check_batch()
+        if named:  # else a script may train another problem, whose data `Batches` checks it against
+            self._check_batch()
 
     @property
     def spec(self) -> ProblemSpec:

@@ -16,9 +16,12 @@ from samedge_core.curvature.differentiation import recording
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.fields import ConfigError
 from samedge_core.problems.explicit_operator import ExplicitOperator
+from samedge_core.problems.memory import memory
+from samedge_core.problems.own_data import contents_of
 from samedge_core.problems.problem import Batch, Problem
 from samedge_core.problems.registry import OWN_PROBLEM, build, made_from
 from samedge_core.training.config import FIELDS, RunConfig
+from samedge_core.training.fitting import check_fits
 from samedge_core.training.history import History, Intervention, Measurement
 from samedge_core.training.observe import LossAndGrad, Operator, observe
 from samedge_core.training.optimizers import Step, update
@@ -102,11 +105,12 @@ def run(
             slower, with other last digits. A `problem` has its own.
 
     Raises:
-        ConfigError: this machine lacks the device; or precision or device are set to another one
-            than that of `problem`.
+        ConfigError: this machine lacks the device or the memory; or precision or device are set to
+            another one than that of `problem`.
         DataError: the data can't be downloaded or can't be used.
     """
     if problem is None:
+        check_fits(config, contents_of(config.options), memory())
         problem = build_problem(config, arithmetic)
     else:
         config = _config_of(problem, config)

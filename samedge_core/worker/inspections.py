@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 
@@ -66,7 +67,14 @@ class RunInspection:
         )
 
     def ask(
-        self, history: History, before: messages.Snapshot | None, step: int, *, with_spectrum: bool
+        self,
+        history: History,
+        before: messages.Snapshot | None,
+        step: int,
+        *,
+        with_spectrum: bool,
+        data_sha256: str | None = None,
+        room: float = math.inf,
     ) -> None:
         """Start measuring at a step, from a state before it (None: from step 0)."""
         if self.pending:
@@ -75,7 +83,14 @@ class RunInspection:
         made = history.interventions
         replay = tuple(i for i in made if first <= i.step <= step and i.changes)
         self._task = messages.InspectStep(
-            history.config, packed, replay, step, with_spectrum, history.arithmetic
+            history.config,
+            packed,
+            replay,
+            step,
+            with_spectrum,
+            history.arithmetic,
+            data_sha256,
+            room,
         )
         self._progress, self._failure = None, ""
         self._inspector = WorkerProcess(self._on_report, self._on_lost)

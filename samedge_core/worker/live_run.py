@@ -68,7 +68,7 @@ class LiveRun:
         waits = self.phase is Phase.STARTING and not kernels.ready(dtype)
         return "the fast kernels, with which it began, are compiled first" if waits else ""
 
-    def begin(self, session: int) -> Begin:
+    def begin(self, session: int, room: float) -> Begin:
         """The Begin of a new session: the last snapshot, and the interventions since then."""
         history, snapshot = self.history, self.snapshot
         taken, resume_at = snapshot.step if snapshot else 0, history.last_step + 1
@@ -86,6 +86,8 @@ class LiveRun:
             paused=self.paused,
             pace=self.pace,
             arithmetic=self.record.arithmetic,
+            data_sha256=self.record.data_sha256,
+            room=room,
         )
 
     def intervened(self, intervention: Intervention) -> None:

@@ -27,6 +27,8 @@ class Begin:
     """Start a session: from step 0, or from a packed TrainState.
 
     `replay` are interventions to repeat at their steps; commands wait until `until` is reached.
+    `data_sha256` is that of the examples that the run began with, where that is known; `room` are
+    the bytes that it may take.
     """
 
     session: int
@@ -37,6 +39,8 @@ class Begin:
     paused: bool = False
     pace: float | None = None
     arithmetic: Arithmetic = "compiled"
+    data_sha256: str | None = None
+    room: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class InspectStep:
     step: int
     with_spectrum: bool
     arithmetic: Arithmetic
+    data_sha256: str | None = None
+    room: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -8,23 +8,28 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from samedge_core.curvature import kernels
 from samedge_core.curvature.kernels import Arithmetic
+from samedge_core.fields import ConfigError
+from samedge_core.problems.data import DataError
+from samedge_core.problems.own_data import Contents, check_unchanged, contents_of
 from samedge_core.sharing.replay_file import CHOOSE_FILE, lacks_file, with_file
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import branch_off
 from samedge_core.store.catalogue import CatalogueError
-from samedge_core.store.record import ARITHMETIC, PLAIN_BECAUSE, Branch
+from samedge_core.store.record import ARITHMETIC, DATA, PLAIN_BECAUSE, Branch
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import NOTHING, Changes, RunConfig
+from samedge_core.training.fitting import check_fits
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import StopReason
 from samedge_core.worker import messages
 from samedge_core.worker.inspections import RunInspection
+from samedge_core.worker.limit import VARIABLE
 from samedge_core.worker.live_run import LiveRun
 from samedge_core.worker.pool import WorkerPool
 from samedge_core.worker.process import WorkerProcess
@@ -132,6 +137,10 @@ class RunRegistry:
         """
         record = RunRecord(Store.new_id(), config, config.steps, planned=tuple(planned))
         record = record.on(threads=THREADS, **_arithmetic(arithmetic, config.dtype))
+        found = None
+        with suppress(DataError):  # the worker says what is wrong with the file
+            if found := contents_of(config.options):
+                record = record.on(**{DATA: found.sha256})
         run = self._live(
             record,
             record.empty_history(),
@@ -140,10 +149,19 @@ class RunRegistry:
             pace=pace,
             attended=watched,
         )
+        try:
+            self.check_fits(config, found)
+        except ConfigError as error:
+            run.end(StopReason.FAILED, str(error))
         with self._lock:
             if not watched:
                 self._check_unattended()
             return self._add(run)
+
+    def check_fits(self, config: RunConfig, found: Contents | None = None) -> None:
+        """Raise a ConfigError for a run that can't fit into the memory that it may take. `found` is
+        what its file of the user's holds, where it has one that can be used."""
+        check_fits(config, found, self._room, f" ({VARIABLE} is the limit)")
 
     def fork(
         self,
@@ -160,7 +178,9 @@ class RunRegistry:
 
         Raises:
             StepError: a step that is not recorded.
+            DataError: the run's own file has changed, or can't be used any more.
         """
+        self._check_data(run_id)
         with self._lock:
             source = self._runs[run_id]
             new = branch_off(source.record, source.history, step, branch=branch, changes=changes)
@@ -290,6 +310,10 @@ class RunRegistry:
         Raises:
             ValueError: the run can't be resumed; the message says why.
         """
+        with self._lock:
+            begins = self._runs[run_id].worker is None
+        if begins:  # a worker has the examples already
+            self._check_data(run_id)
         with self._held(run_id) as run:
             if lacks_file(run.config):
                 raise ValueError(CHOOSE_FILE)
@@ -345,6 +369,12 @@ class RunRegistry:
         Raises:
             ValueError: a step that is not recorded.
         """
+        try:
+            self._check_data(run_id)
+        except DataError as error:
+            with self._held(run_id) as run:
+                run.inspection.refuse(str(error))
+            return
         with self._held(run_id) as run:
             if not 0 <= step <= run.history.last_step:
                 allowed = f"from 0 to {run.history.last_step:,}"
@@ -356,7 +386,14 @@ class RunRegistry:
             kept = self._recorder.state(run.record, step)
         with self._lock:
             if self._has_room(inspector=True):
-                run.inspection.ask(run.history, kept, step, with_spectrum=with_spectrum)
+                run.inspection.ask(
+                    run.history,
+                    kept,
+                    step,
+                    with_spectrum=with_spectrum,
+                    data_sha256=run.record.data_sha256,
+                    room=self._room,
+                )
             else:
                 run.inspection.refuse(EVERY_WORKER_BUSY)
 
@@ -380,6 +417,12 @@ class RunRegistry:
                     self._queue.remove(run.id)
                 run.end(StopReason.STOPPED, "stopped by hand while waiting for a worker")
 
+    def files(self) -> set[str]:
+        """Paths of the users' files that runs which have not ended are trained on."""
+        with self._lock:
+            running = [run for run in self._runs.values() if run.phase is not Phase.ENDED]
+            return {run.config.options.get("path", "") for run in running}
+
     def live_workers(self) -> int:
         """The number of processes that runs and inspections hold."""
         with self._lock:
@@ -399,6 +442,21 @@ class RunRegistry:
         self._recorder.close()
 
     # --- workers and the queue
+
+    def _check_data(self, run_id: str) -> None:
+        """Raise a DataError where the run is trained on a file that has changed since. Not under
+        the lock: a large file takes seconds."""
+        with self._lock:
+            record = self._runs[run_id].record
+        if record.data_sha256:
+            found = contents_of(record.config.options)
+            now = found.sha256 if found else None
+            check_unchanged(record.config.options, now, record.data_sha256)
+
+    @property
+    def _room(self) -> float:
+        """Bytes that a run may take."""
+        return 1e6 * self.settings.worker_mb
 
     @contextmanager
     def _held(self, run_id: str) -> Iterator[LiveRun]:
@@ -472,7 +530,7 @@ class RunRegistry:
         run.worker = worker
         run.phase = Phase.STARTING
         run.status = None
-        worker.send(run.begin(run.session))
+        worker.send(run.begin(run.session, self._room))
         if run.owed:
             worker.send(messages.Advance(run.owed))
             run.owed = 0
@@ -488,7 +546,8 @@ class RunRegistry:
         with self._lock:
             self._runs[run.id] = run
             self._recorder.follow(run.record, run.history)
-            self._enqueue(run)
+            if run.phase is not Phase.ENDED:
+                self._enqueue(run)
             return run.id
 
     def _live(

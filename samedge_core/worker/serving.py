@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import time
 import traceback
@@ -10,26 +11,17 @@ import torch
 
 from samedge_core.curvature import kernels
 from samedge_core.curvature.kernels import KernelsError
+from samedge_core.problems.data import DataError
 from samedge_core.training.config import RunConfig
-from samedge_core.training.inspect_step import inspection_at
 from samedge_core.training.loop import build_problem, run
-from samedge_core.training.progress import every
-from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.training.warmup import compile_all
 from samedge_core.worker.channel import Channel
-from samedge_core.worker.messages import (
-    Begin,
-    Command,
-    Ended,
-    InspectionDone,
-    InspectionProgress,
-    InspectStep,
-)
+from samedge_core.worker.inspecting import inspect
+from samedge_core.worker.limit import Limit
+from samedge_core.worker.messages import Begin, Command, Ended, InspectStep
 from samedge_core.worker.session import Session
 
-SPECTRUM_SECONDS = 4.0  # that one of an inspection may take, about
-REPORT_SECONDS = 0.2
 TIMED = 10  # gradients, some milliseconds each
 
 
@@ -60,58 +52,43 @@ def serve(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
             if isinstance(command, Begin):
                 begin = _session(channel, commands, command)
             elif isinstance(command, InspectStep):
-                _inspect(channel, command)
+                inspect(channel, command, _limit(command))
             # any other command belongs to a session that has just ended
         except OSError:
             return
 
 
+def _limit(task: Begin | InspectStep) -> Limit:
+    """The limit of a task; none on a GPU."""
+    device = task.config.device
+    on_cpu = device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    return Limit(task.room, on_cpu=on_cpu)
+
+
 def _session(channel: Channel, commands: queue.SimpleQueue[Command], begin: Begin) -> Begin | None:
     """Run a session; returns the Begin of the next one, where that ended it."""
+    limit = _limit(begin)
+
+    def over(what: str) -> None:
+        channel.send(Ended(begin.session, Stop(StopReason.FAILED, 0, what)))
+        os._exit(1)
+
     try:
-        return Session(channel, commands, begin).run()
+        with limit.holds(over):
+            return Session(channel, commands, begin, limit).run()
     except OSError:
         raise
     except KernelsError as error:  # of this machine, not of the run: elsewhere it can go on
         stop = Stop(StopReason.WORKER_LOST, max(begin.until - 1, 0), str(error))
         channel.send(Ended(begin.session, stop))
         return None
+    except DataError as error:  # a run that has rows can go on with them, once its file is back
+        reason = StopReason.INTERRUPTED if begin.until else StopReason.FAILED
+        stop = Stop(reason, max(begin.until - 1, 0), str(error))
+        channel.send(Ended(begin.session, stop))
+        return None
     except Exception as error:  # noqa: BLE001 - the run failed, not the worker: say so and stay
         traceback.print_exc()
-        what = f"the run failed: {type(error).__name__}: {error}"
+        what = limit.met(error) or f"the run failed: {type(error).__name__}: {error}"
         channel.send(Ended(begin.session, Stop(StopReason.FAILED, 0, what)))
         return None
-
-
-def _inspect(channel: Channel, task: InspectStep) -> None:
-    """Measure and report the inspection `task`. The server ends this process to cancel it."""
-    due = every(REPORT_SECONDS)
-
-    def progress(what: str, done: int, total: int) -> None:
-        if due():
-            channel.send(InspectionProgress(what, done, total))
-
-    try:
-        problem = build_problem(task.config, task.arithmetic)
-        state = (
-            TrainState.unpack(task.snapshot, task.config, problem)
-            if task.snapshot
-            else TrainState.initial(task.config, problem)
-        )
-        inspection = inspection_at(
-            task.config,
-            problem,
-            state,
-            task.step,
-            replay=task.replay,
-            with_spectrum=task.with_spectrum,
-            seconds=SPECTRUM_SECONDS,
-            on_progress=progress,
-        )
-    except Exception as error:  # noqa: BLE001 - the server waits for an answer
-        what = str(error).partition("\n")[0].rstrip(".")  # torch adds pages for programmers
-        if not isinstance(error, FloatingPointError | ValueError):
-            what = f"{type(error).__name__}: {what}"
-        channel.send(InspectionDone(None, what))
-        return
-    channel.send(InspectionDone(inspection))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from samedge_core.problems.own_data import check_unchanged
 from samedge_core.training.config import Changes
 from samedge_core.training.costs import Costs, Spacing
 from samedge_core.training.history import Intervention, Measurement, row_dtype
@@ -19,6 +20,7 @@ from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker import messages
 from samedge_core.worker.channel import Channel
+from samedge_core.worker.limit import Limit, reserved
 
 FLUSH_SECONDS = 0.05  # rows wait at most this long; the page polls far less often
 SNAPSHOT_SECONDS = 1.0  # what a lost worker must compute again, at least
@@ -29,8 +31,13 @@ class Session:
     """Takes the steps of a run, carries out commands between them, and reports."""
 
     def __init__(
-        self, channel: Channel, commands: queue.SimpleQueue[messages.Command], begin: messages.Begin
+        self,
+        channel: Channel,
+        commands: queue.SimpleQueue[messages.Command],
+        begin: messages.Begin,
+        limit: Limit,
     ) -> None:
+        self._limit = limit
         self._channel = channel
         self._commands = commands
         self._begin = begin
@@ -53,7 +60,9 @@ class Session:
         """Run until the Stop or the next Begin, which is returned."""
         begin = self._begin
         problem = build_problem(begin.config, begin.arithmetic)
+        check_unchanged(begin.config.options, problem.data_sha256, begin.data_sha256)
         self._parameters = problem.size
+        self._limit.reserve(reserved(problem, begin.config.top_k))
         self._state = (
             TrainState.unpack(begin.snapshot, begin.config, problem)
             if begin.snapshot

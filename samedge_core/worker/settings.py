@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from samedge_core.store.settings import number
-from samedge_core.worker.memory import room
+from samedge_core.worker.memory import room, share
 
 MOST = 1e9  # runs, records or seconds
 _WORKERS, _SPARES = room()
@@ -21,6 +21,8 @@ class Settings:
     Attributes:
         max_workers: runs that may hold a worker at once; further ones wait. One where memory is
             scarce.
+        worker_mb: megabytes that a run may take; half of what there is, or four fifths where runs
+            go one at a time.
         spares: idle workers kept warm, so that a start need not wait for torch to load. None
             where memory is scarce.
         max_unattended: runs that go on or wait without a page, at most.
@@ -31,6 +33,7 @@ class Settings:
     """
 
     max_workers: int = _WORKERS
+    worker_mb: float = share(_WORKERS) / 1e6
     spares: int = _SPARES
     max_unattended: int = 40
     pause_after: float = 10.0

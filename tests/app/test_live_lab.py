@@ -6,6 +6,7 @@ The registry is real, its workers are real; what the charts draw is tested in te
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -236,6 +237,18 @@ def test_settings_of_the_network_that_is_not_chosen_are_off(page):
             for name in names
         }
         assert off == {n: of != network for of, names in sizes.items() for n in names}
+
+
+def test_a_run_that_cannot_fit_is_refused_beside_the_setting(page, monkeypatch):
+    registry = server.registry()
+    monkeypatch.setattr(registry, "settings", replace(registry.settings, worker_mb=50))
+    page.number_input(key="set:digits-mlp:width").set_value(1000).run()
+    assert not page.exception
+    assert "Width must make a run that fits into 50 MB of memory" in texts(page)
+    assert button(page, "primary").disabled
+    page.number_input(key="set:digits-mlp:width").set_value(20).run()
+    assert "fits into" not in texts(page)
+    assert not button(page, "primary").disabled
 
 
 def test_a_setting_that_needs_a_restart_says_so(page):

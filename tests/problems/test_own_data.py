@@ -41,7 +41,7 @@ HOLES[0, 0, :2] = np.nan, np.inf
     ("arrays", "message"),
     [
         ({"x": X}, "must hold arrays x and y, .* got x$"),
-        ({"z": X}, "got none"),
+        ({"z": X}, "got z$"),
         ({"x": X, "y": Y, "x_test": X}, "both or neither, got x, x_test, y$"),
         ({"x": X.astype(int), "y": Y}, "x must be uint8 or float, got int64"),
         ({"x": X.astype(str), "y": Y}, "x must be uint8 or float, got <U3"),
@@ -122,3 +122,92 @@ def test_text_that_is_refused(tmp_path, content, message):
     file.write_bytes(content)
     with pytest.raises(DataError, match=message):
         own_text(str(file), 1, 1, 8)
+
+
+@pytest.mark.parametrize("names", own_data.NAMES)
+@pytest.mark.parametrize("held_out", [True, False])
+def test_arrays_by_their_usual_names(save, names, held_out):
+    arrays = (X, Y, X[:2], Y[:2]) if held_out else (X, Y)
+    named = {name.upper(): array for name, array in zip(names, arrays, strict=False)}
+    split = own_arrays(save(**named, other=np.zeros(3)), 5, 5)
+    np.testing.assert_array_equal(split.x, X)
+    assert split.y_test.tolist() == (Y[:2].tolist() if held_out else [])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": X, "y": Y + 1}, r"from 0 on, got 1 to 3: save y - 1, and y_test - 1"),
+        (
+            {"x": X, "y": np.array([0, 1, 255, 0, 1])},
+            "got 3 of them up to 255; the last are 0, 1, 255: leave",
+        ),
+        ({"x": X, "y": np.array([1, 2, 255, 2, 1])}, "the last are 1, 2, 255: leave out"),
+        ({"x": X, "y": Y - 1}, r"got -1 to 1: save np\.unique\(y, return_inverse=True\)\[1\]$"),
+        ({"x": X, "y": 0 * Y + 3}, "got 3 to 3; there must be two to tell apart"),
+        ({"x": X, "y": Y[:, None]}, r"got \(5, 1\): save y\.ravel\(\)$"),
+        ({"x": X, "y": np.eye(3)[Y]}, r"got float64: save y\.argmax\(1\)$"),
+        ({"x": X, "y": np.eye(3, dtype=int)[Y]}, r"got \(5, 3\): save y\.argmax\(1\)$"),
+        ({"x": X, "y": Y.astype(float)}, r"got float64: save y\.astype\(int\)$"),
+        ({"x": X, "y": Y.astype(str)}, r"got <U21: save np\.unique\(y, return_inverse=True\)"),
+        ({"x": X.astype(int), "y": Y}, "got int64: save x as uint8 for pixels$"),
+        ({"x": X.astype(complex), "y": Y}, "got complex128: save x as float32$"),
+    ],
+)
+def test_what_would_be_learned_wrongly_is_refused_with_a_remedy(save, arrays, message):
+    with pytest.raises(DataError, match=message):
+        own_arrays(save(**arrays), 5, 0)
+
+
+def test_what_is_used_must_make_a_problem(save):
+    def use(x, y, n, network="cnn", blocks=2):
+        options = {"path": save(x=x, y=y), "n": n, "n_test": 0, "network": network}
+        found = own_data.contents_of({**options, "blocks": blocks})
+        assert found is not None
+        return found
+
+    colours, y = np.zeros((9, 3, 32, 32), np.uint8), np.arange(9) // 3
+    with pytest.raises(
+        DataError, match=r"\(3, 32, 32\), with the channels first: .*moveaxis\(x, 1, -1"
+    ):
+        use(colours, y, 9, blocks=1)
+    assert use(colours, y, 9, "mlp").outputs == 3
+    assert use(np.moveaxis(colours, 1, -1), y, 9).classes == 3
+    assert use(colours[:, 0], y, 9).in_words().startswith("9 examples of 32 × 32 uint8, 3 classes")
+    with pytest.raises(DataError, match=r"first 3 examples must hold two .* got 0 alone: shuffle"):
+        use(colours[:, 0], y, 3)
+
+
+def test_examples_are_known_by_a_hash_of_what_is_used(save):
+    def sha256(n=5, n_test=0, **arrays):
+        return own_data.read_arrays(save(**{"x": X, "y": Y, **arrays}), n, n_test)[1].sha256
+
+    assert sha256() == sha256(other=X) == sha256(n=500) == sha256(y=Y.astype(np.uint8))
+    held_out = {"x_test": X[:2], "y_test": Y[:2]}
+    assert sha256() == sha256(**held_out)
+    different = {
+        sha256(),
+        sha256(n=4),
+        sha256(x=X + 1),
+        sha256(y=Y[::-1]),
+        sha256(x=X.astype("f4")),
+    }
+    different |= {sha256(n_test=1, **held_out), sha256(n_test=2, **held_out)}
+    assert len(different) == 7
+    looked = own_data.read_arrays(save(x=X, y=Y), 4, 0, keep=False)
+    assert looked[1].sha256 == sha256(n=4)
+    assert not len(looked[0].x)
+
+
+def test_a_text_is_known_by_a_hash_of_what_is_used(tmp_path):
+    file = tmp_path / "own.txt"
+
+    def sha256(text, n=3, n_test=1, length=8):
+        file.write_text(text)
+        looked = own_data.read_text(str(file), n, n_test, length, keep=False)[1]
+        assert own_data.read_text(str(file), n, n_test, length)[1] == looked
+        return looked.sha256
+
+    text = "abcdefghij" * 10
+    assert sha256(text) == sha256(text[:40] + "?" + text[41:])  # which is not used
+    assert len({sha256(text), sha256("?" + text[1:]), sha256(text, 4), sha256(text, length=9)}) == 4

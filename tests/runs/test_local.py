@@ -5,8 +5,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +16,7 @@ import torch
 from sqlalchemy.exc import OperationalError
 
 import samedge_core as se
+from samedge_core.problems.data import DataError
 from samedge_core.runs import local, process
 from samedge_core.runs.local import LocalRun
 from samedge_core.runs.restore import state_at
@@ -641,3 +644,33 @@ def test_a_state_ahead_of_its_rows_is_not_taken(store, run):
     store.folder(run).write_snapshot(STEPS, going.state.pack())
     assert_same(resumed(store, run), se.run(small()))
     assert store.folder(run).snapshots()[-1] == STEPS
+
+
+def test_a_run_goes_on_with_the_examples_that_it_began_with_or_not_at_all(
+    store, tmp_path, monkeypatch
+):
+    def write(seed: int) -> None:
+        x = np.random.default_rng(seed).normal(size=(30, 6)).astype(np.float32)
+        np.savez(tmp_path / "data.npz", x=x, y=np.arange(30) % 3)
+
+    write(0)
+    monkeypatch.chdir(tmp_path)
+    options = {"path": "data.npz", "width": 6, "depth": 1}
+    config = se.RunConfig(problem="own-images", options=options, eta=0.1, steps=5)
+    run = LocalRun.new(config)
+    run.run(store)
+    monkeypatch.chdir("/")
+    LocalRun.resumed(store, run.record.id, steps=6)  # the path is that of the file, wherever one is
+    write(1)
+    changed = r"^data\.npz has changed since the run: sha256 \w+\.\.\., was \w+\.\.\.: choose"
+    for go_on in (
+        lambda: LocalRun.resumed(store, run.record.id, steps=6),
+        lambda: LocalRun.forked(store, run.record.id, 3),
+        lambda: state_at(store, run.record.id, 3),
+    ):
+        with pytest.raises(DataError, match=changed):
+            go_on()
+    # the first versions did not note what the examples were
+    record = replace(run.record, machine={"threads": 1})
+    files.replace(store.folder(record.id).path / "run.json", record.to_json().encode())
+    assert state_at(store, record.id, 0)[2].step == 0

@@ -41,7 +41,7 @@ def test_a_script_runs_that_very_run(config, made, title):
     config = config.replace(steps=30)
     again, planned = ran(script(config, made, title))
     if any(f.kind == "path" for f in se.PROBLEMS[config.problem].options):
-        named = OWN[config.problem] if config.options["path"] else ""
+        named = str(Path(OWN[config.problem]).absolute()) if config.options["path"] else ""
         assert again.options["path"] == named
         again, config = without_path(again), without_path(config)
     assert again == config

@@ -15,7 +15,6 @@ from hypothesis import settings as run_with
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from samedge_core.training.diagnosis import diagnose
 from samedge_core.analysis.summary import summarise
 from samedge_core.fields import ConfigError
 from samedge_core.sharing import export
@@ -26,6 +25,7 @@ from samedge_core.store.branching import state_before
 from samedge_core.store.record import LARGEST, MOST_INTERVENTIONS
 from samedge_core.store.settings import StoreSettings
 from samedge_core.training.config import RunConfig
+from samedge_core.training.diagnosis import diagnose
 from samedge_core.training.history import Intervention
 from tests.store import made
 from tests.store.hostile import (

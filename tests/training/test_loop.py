@@ -14,6 +14,7 @@ from samedge_core.curvature import dense_hessian
 from samedge_core.fields import ConfigError
 from samedge_core.problems.registry import OWN_PROBLEM
 from samedge_core.theory.rules import RULES
+from samedge_core.training import loop
 from samedge_core.training.loop import measurements
 from samedge_core.training.optimizers import update
 from samedge_core.training.state import TrainState
@@ -493,6 +494,25 @@ def test_a_problem_of_ones_own_is_trained_instead():
     assert again.columns()["loss"].tolist() == history.columns()["loss"].tolist()
     with pytest.raises(ConfigError, match=r"hand the Problem itself to run\(\)"):
         se.run(history.config)
+
+
+def test_the_size_of_a_batch_is_checked_against_the_data_that_is_trained_on():
+    x = torch.linspace(-1, 1, 600)[:, None]
+    problem = se.Problem.from_module(torch.nn.Linear(1, 1), x, 2 * x)
+    config = se.RunConfig(rule="gd", eta=0.1, steps=2, batch_size=600)
+    assert len(se.run(config, problem)) == 2
+    refused = "batch_size must be from 1 to the data size"
+    with pytest.raises(ConfigError, match=f"{refused} 600, got 601"):
+        se.run(config.replace(problem=OWN_PROBLEM, batch_size=601), problem)
+    with pytest.raises(ConfigError, match=f"{refused} 500, got 600"):
+        se.run(config)
+
+
+def test_what_cannot_fit_into_this_machine_is_refused(monkeypatch):
+    monkeypatch.setattr(loop, "memory", lambda: 1e8)
+    with pytest.raises(ConfigError, match="width must make a run that fits into 100 MB of memory"):
+        se.run(small(options={"n": 50, "width": 1000}))
+    assert len(se.run(small(steps=1))) == 1
 
 
 def test_a_problem_that_was_built_from_the_config_keeps_its_name():

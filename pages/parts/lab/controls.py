@@ -17,10 +17,12 @@ import streamlit as st
 
 from pages.parts.lab import uploads
 from pages.parts.markdown import plain
+from pages.parts.server import registry
 from samedge_core.analysis import compare
 from samedge_core.experiments.comparisons import COMPARISONS, Comparison
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
+from samedge_core.problems.uploads import UploadError
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import SYMBOLS
@@ -58,9 +60,10 @@ def current() -> RunConfig:
     """
     values = {name: _entered(field, _key(field)) for name, field in FIELDS.items()}
     options = _entered_options()
-    if "path" in options:
-        uploads.check(options, values["batch_size"])
-    return RunConfig(**values, options=options)
+    found = uploads.look(options, values["batch_size"]) if "path" in options else None
+    config = RunConfig(**values, options=options)
+    registry().check_fits(config, found)
+    return config
 
 
 def _entered_options() -> dict[str, Any]:
@@ -239,8 +242,12 @@ def _cadence(cadence: str, every: int) -> str:
 
 def _upload(field: Field, key: str, label: str, shared: dict[str, Any]) -> None:
     def came() -> None:
-        file = st.session_state[f"{key}:file"]
-        st.session_state[key] = uploads.keep(file, field.suffix) if file else ""
+        file, before = st.session_state[f"{key}:file"], st.session_state[key]
+        try:
+            st.session_state[key] = uploads.keep(file, field.suffix, before) if file else ""
+        except UploadError as error:
+            st.session_state[key] = ""
+            st.session_state["notice"] = f"{plain(file.name)} can't be taken: {plain(str(error))}"
 
     st.file_uploader(
         label, type=field.suffix.lstrip("."), key=f"{key}:file", on_change=came, help=shared["help"]

@@ -11,6 +11,7 @@ from pages.parts.markdown import plain
 from pages.parts.server import begin, known, registry, seen, steers
 from samedge_core.experiments.comparisons import COMPARISONS, Comparison, comparison_of
 from samedge_core.fields import ConfigError
+from samedge_core.problems.data import DataError
 from samedge_core.sharing.replay_file import PATH, lacks_file
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, Changes, RunConfig
 from samedge_core.training.plan import Replay
@@ -259,11 +260,16 @@ def rewind(step: int, **changes: Any) -> None:
     pace, new = st.session_state.get("pace"), []
     views = glances()
     for view, own in zip(views, _shared(changes, views), strict=False):
-        if steers(view.id):
-            registry().stop(view.id)
         # a run that was not yet as far goes on from where it was
         at = min(step, view.last_step + 1)
-        new.append(server.fork(view.id, at, own, branch="rewind", pace=pace))
+        try:
+            made = server.fork(view.id, at, own, branch="rewind", pace=pace)
+        except DataError as error:
+            st.session_state["notice"] = f"The run {view.id} stays as it is: {plain(str(error))}"
+            continue
+        if steers(view.id):
+            registry().stop(view.id)
+        new.append(made)
     if new:
         show(new)
 
@@ -271,8 +277,13 @@ def rewind(step: int, **changes: Any) -> None:
 def fork(run_id: str, step: int, changes: Changes) -> None:
     """A second run beside this one, which shares its past up to `step`."""
     pace = st.session_state.get("pace")
+    try:
+        made = server.fork(run_id, step, changes, pace=pace)
+    except DataError as error:
+        st.session_state["notice"] = f"The run {run_id} can't be forked: {plain(str(error))}"
+        return
     st.session_state[COMPARISON] = None
-    show([*shown(), server.fork(run_id, step, changes, pace=pace)])
+    show([*shown(), made])
 
 
 def _mode_changed(views: Sequence[RunView]) -> bool:

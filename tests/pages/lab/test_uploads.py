@@ -86,7 +86,7 @@ def test_there_must_be_a_file():
     [
         (named(b"no archive", "broken.npz"), "broken.npz must be an archive as numpy"),
         (named(b"", "empty.npz"), "empty.npz must have 1 to .* bytes, got 0"),
-        (archive(z=np.zeros(3)), "mine.npz must hold arrays x and y, .* got none"),
+        (archive(z=np.zeros(3)), "mine.npz must hold arrays x and y, .* got z"),
         (archive(x=np.array([[None]]), y=np.zeros(1)), "mine.npz must hold plain arrays"),
         (named("naïve".encode(), "play.txt"), "play.txt must be ASCII text"),
     ],
