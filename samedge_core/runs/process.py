@@ -12,11 +12,9 @@ import torch
 from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core.store import RunRecord, Store
-from samedge_core.store.record import THREADS
+from samedge_core.store.record import MOST_THREADS, THREADS
 from samedge_core.store.store import BEAT_SECONDS, QUOTA_SECONDS
 from samedge_core.training.progress import every
-
-MOST_THREADS = 1024  # a record from elsewhere may name any number
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from samedge_core.curvature.kernels import ARITHMETICS, Arithmetic
-from samedge_core.fields import ConfigError, abridged
+from samedge_core.fields import LARGEST_INT, ConfigError, abridged
 from samedge_core.sharing.replay_file import PATH
 from samedge_core.store.texts import LONGEST_ID, is_id
 from samedge_core.training import codec
@@ -25,8 +25,7 @@ from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import Stop
 
 SCHEMA = 1
-LARGEST = 2**63 - 1  # what the catalogue's columns hold
-MOST_STEPS = int(FIELDS["steps"].high or 0)
+_MOST_STEPS = int(FIELDS["steps"].high or 0)
 MOST_INTERVENTIONS = 10_000
 LATEST = 253_402_214_400  # seconds since 1970: no calendar goes beyond the year 9999
 LONGEST_TEXT, LONGEST_FACT, MOST_FACTS = 10_000, 1_000, 100  # a stop's; the machine's and versions'
@@ -51,7 +50,7 @@ class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         _check_id(self.parent)
-        _check_whole("a fork's step", self.step, 0, MOST_STEPS)
+        _check_whole("a fork's step", self.step, 0, _MOST_STEPS)
 
 
 def versions() -> dict[str, str]:
@@ -96,16 +95,16 @@ class RunRecord:
         _check_id(self.id)
         if self.origin and self.origin.parent == self.id:
             raise ValueError(f"a run can't come from itself, got the parent {self.id}")
-        _check_whole("stretch", self.stretch, 1, MOST_STEPS)
+        _check_whole("stretch", self.stretch, 1, _MOST_STEPS)
         if not (math.isfinite(self.created) and 0 <= self.created < LATEST):
             allowed = f"seconds since 1970, below {LATEST:,}"
             raise ValueError(f"created must be {allowed}, got {abridged(self.created)}")
         if self.parameters is not None:
-            _check_whole("parameters", self.parameters, 0, LARGEST)
+            _check_whole("parameters", self.parameters, 0, LARGEST_INT)
         _check_interventions("interventions", self.interventions)
         _check_interventions("planned", self.planned)
         if self.stop:
-            _check_whole("a stop's step", self.stop.step, 0, MOST_STEPS)
+            _check_whole("a stop's step", self.stop.step, 0, _MOST_STEPS)
             object.__setattr__(self, "stop", _shortened(self.stop))
         _check_facts("versions", self.versions)
         _check_facts("machine", self.machine)
@@ -201,7 +200,7 @@ def _check_interventions(name: str, items: Sequence[Intervention]) -> None:
     if len(items) > MOST_INTERVENTIONS:
         raise ValueError(f"{name} may be {MOST_INTERVENTIONS:,}, got {len(items):,}")
     for item in items:
-        _check_whole(f"a step of {name}", item.step, 0, MOST_STEPS)
+        _check_whole(f"a step of {name}", item.step, 0, _MOST_STEPS)
 
 
 def _check_facts(name: str, facts: Mapping[str, Any]) -> None:
@@ -218,7 +217,7 @@ def _is_fact(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) <= LONGEST_FACT and is_unicode(value)
     if isinstance(value, int):
-        return -LARGEST <= value <= LARGEST
+        return -LARGEST_INT <= value <= LARGEST_INT
     return value is None or (isinstance(value, float) and math.isfinite(value))
 
 

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from samedge_core.analysis.summary import summarise
-from samedge_core.fields import ConfigError
+from samedge_core.fields import LARGEST_INT, ConfigError
 from samedge_core.sharing import export
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import Origin, RunFolder, Store, imports, open_store
 from samedge_core.store.archive import MOST_ROWS, ArchiveError, bring_in
 from samedge_core.store.branching import state_before
-from samedge_core.store.record import LARGEST, MOST_INTERVENTIONS
+from samedge_core.store.record import MOST_INTERVENTIONS
 from samedge_core.store.settings import StoreSettings
 from samedge_core.training.config import RunConfig
 from samedge_core.training.diagnosis import diagnose
@@ -177,7 +177,7 @@ HUGE = [10**18, 2**63 - 1, 2**63, 10**400, -1, -(10**30), 0, 1e999, 1e300, 1e12,
         ("created", -1, "created must be"),
         ("stretch", 2**63, "stretch must be a whole number from 1 to 10,000,000"),
         ("stretch", 0, "stretch must be"),
-        ("parameters", LARGEST + 1, "parameters must be"),
+        ("parameters", LARGEST_INT + 1, "parameters must be"),
         ("origin", {"parent": "a", "step": 3, "branch": "rewind"}, "can't come from itself"),
         ("origin", {"parent": "b", "step": -1, "branch": "fork"}, "a fork's step must be"),
         ("origin", {"parent": "b" * 99, "step": 1, "branch": "fork"}, "up to 64 letters"),

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from samedge_core.fields import LARGEST_INT
 from samedge_core.store import Origin, RunRecord
-from samedge_core.store.record import LARGEST, LATEST, MOST_FACTS, machine, versions
+from samedge_core.store.record import LATEST, MOST_FACTS, machine, versions
 from samedge_core.training.history import Intervention
 from samedge_core.training.stop import Stop, StopReason
 from tests.store.made import SMALL, record
@@ -42,7 +43,9 @@ records = st.builds(
     stop=st.none() | st.builds(Stop, st.sampled_from(StopReason), steps, st.text()),
     versions=st.dictionaries(st.text(), st.text()),
     machine=st.dictionaries(
-        st.text(), st.text() | st.integers(-LARGEST, LARGEST) | st.none(), max_size=MOST_FACTS
+        st.text(),
+        st.text() | st.integers(-LARGEST_INT, LARGEST_INT) | st.none(),
+        max_size=MOST_FACTS,
     ),
 )
 
