@@ -18,6 +18,7 @@ from torch import nn
 import samedge_core as se
 from samedge_core.problems.problem import Problem
 
+ONES = torch.ones(3, dtype=torch.float32)
 SMALL = {"problem": "digits-mlp", "options": {"n": 20, "width": 4}, "steps": 3}
 
 
@@ -95,12 +96,10 @@ ENTRIES = {
     "run by name": lambda p, home: se.run(se.RunConfig(**SMALL)),
     "build_problem": lambda p, home: se.build_problem(se.RunConfig(**SMALL)).init(seed=3),
     "open_runs": recorded,
-    "sharpness": lambda p, home: se.sharpness(lambda w: (p.x @ w).cos().sum(), torch.ones(3)),
-    "dense_hessian": lambda p, home: se.dense_hessian(
-        lambda w: (p.x @ w).cos().sum(), torch.ones(3)
-    ),
+    "sharpness": lambda p, home: se.sharpness(lambda w: (p.x @ w).cos().sum(), ONES),
+    "dense_hessian": lambda p, home: se.dense_hessian(lambda w: (p.x @ w).cos().sum(), ONES),
     "spectrum": lambda p, home: se.spectrum(
-        se.HessianOperator(lambda w: (p.x @ w).cos().sum(), torch.ones(3))
+        se.HessianOperator(lambda w: (p.x @ w).cos().sum(), ONES)
     ),
     "descend": lambda p, home: se.descend(
         se.Quadratic([5.0, 1.5]), "sam", eta=0.3, rho=0.2, start=[1.0, 0.5], steps=20

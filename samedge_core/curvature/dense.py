@@ -17,8 +17,8 @@ def dense_hessian(loss: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
     """Return the Hessian of `loss` at w as a symmetric matrix (P, P), in w's dtype on its device.
 
     A second route (`torch.func`, forward over reverse) to what `HessianOperator` computes, so that
-    each checks the other. Of some layers, LayerNorm among them, `torch.func` gives one that is not
-    symmetric; then it is made of that operator's products.
+    each checks the other. Of some layers, LayerNorm among them, `torch.func` gives none, or one
+    that is not symmetric; then it is made of that operator's products.
 
     Args:
         loss: a function of a vector (P,) with a scalar value, differentiable twice.
@@ -37,8 +37,11 @@ def dense_hessian(loss: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
             [2., 0.]])
     """
     with recording():
-        hessian = torch.func.hessian(with_plain_attention(loss))(leaf(w).detach())
-        if _asymmetry(hessian) > ALLOWED[w.dtype]:
+        try:
+            hessian = torch.func.hessian(with_plain_attention(loss))(leaf(w).detach())
+        except NotImplementedError:  # of a part of the loss, torch has no forward derivative
+            hessian = None
+        if hessian is None or _asymmetry(hessian) > ALLOWED[w.dtype]:
             operator, units = HessianOperator(loss, w), torch.eye(len(w)).to(w)
             hessian = torch.stack([operator.matvec(unit) for unit in units])
         if (off := _asymmetry(hessian)) > ALLOWED[w.dtype]:

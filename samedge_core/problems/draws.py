@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pickle
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,14 @@ class DrawingFrom(TorchDispatchMode):
                 raise DrawError(str(func))
             kwargs = {**kwargs, "generator": self._generator}
         return func(*args, **kwargs)
+
+
+@contextmanager
+def making() -> Iterator[None]:
+    """A `with` block in which a problem is made, whatever mode of torch its caller is in: layers
+    draw weights that nobody uses, but not from the program's generator."""
+    with torch.inference_mode(False), DrawingFrom(torch.Generator()):
+        yield
 
 
 def _draws(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

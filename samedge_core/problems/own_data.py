@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from samedge_core.fields import abridged
+from samedge_core.fields import abridged, printable
 from samedge_core.problems.array_file import PIECE, ArrayFile, Header
 from samedge_core.problems.data import DataError, Split, sequences
 from samedge_core.problems.paper_data import check_ascii
@@ -208,7 +208,7 @@ def _file(path: str, suffix: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:  # too long a name; no home; a folder of
         raise DataError(f"path {abridged(path)} can't be looked at: {error}") from error
     if not path or file.suffix.lower() != suffix or size is None:
-        raise DataError(f"path must name a {suffix} file that exists, got {abridged(path)}")
+        raise DataError(f"path must name a {suffix} file that exists, got {printable(path)!r}")
     if not 0 < size <= MOST_BYTES:
         raise DataError(f"{file} must have 1 to {MOST_BYTES:,} bytes, got {size:,}")
     return file

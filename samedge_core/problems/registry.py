@@ -351,6 +351,7 @@ def build(
     seeds = {"seed": seed} if spec.seeded else {}
     # before the data is read: a device that is missing need not wait for it
     place = importlib.import_module("samedge_core.problems.devices").resolve_device(device, dtype)
-    problem = builder(**options, **seeds, dtype=dtype).to(place)
+    with importlib.import_module("samedge_core.problems.draws").making():
+        problem = builder(**options, **seeds, dtype=dtype).to(place)
     problem.made_from = made_from(name, options, seed=seed, dtype=dtype, device=device)
     return problem

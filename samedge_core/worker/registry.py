@@ -301,6 +301,7 @@ class RunRegistry:
             if self.store:
                 self.store.choose_file(run_id, path)
             run.history.config = with_file(run.config, path)
+            run.record = replace(run.record, config=with_file(run.record.config, path))
 
     def resume(self, run_id: str) -> None:
         """Go on: after a pause, or in a new worker after a stop that can be resumed.
@@ -315,8 +316,6 @@ class RunRegistry:
         if begins:  # a worker has the examples already
             self._check_data(run_id)
         with self._held(run_id) as run:
-            if lacks_file(run.config):
-                raise ValueError(CHOOSE_FILE)
             stop = run.history.stop
             if stop and not stop.reason.resumable:
                 raise ValueError(f"this run can't be resumed: {stop.message}")
@@ -444,10 +443,12 @@ class RunRegistry:
     # --- workers and the queue
 
     def _check_data(self, run_id: str) -> None:
-        """Raise a DataError where the run is trained on a file that has changed since. Not under
-        the lock: a large file takes seconds."""
+        """Raise a DataError where the run is trained on a file that has changed since, or is not
+        here. Not under the lock: a large file takes seconds."""
         with self._lock:
             record = self._runs[run_id].record
+        if lacks_file(record.config):
+            raise DataError(CHOOSE_FILE)
         if record.data_sha256:
             found = contents_of(record.config.options)
             now = found.sha256 if found else None

@@ -40,6 +40,7 @@ def slow_down(lab) -> None:
     limit.get_by_role("slider").press("ArrowLeft")
     limit.get_by_text("100", exact=True).wait_for()
     lab.page.wait_for_timeout(500)
+    lab.page.evaluate("document.activeElement.blur()")  # a slider hears keys itself
 
 
 def test_start_shows_sharpness_rising_to_a_moving_sam_edge(open_lab):

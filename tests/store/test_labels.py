@@ -34,7 +34,7 @@ def test_labels_come_back_from_their_json(labels):
         ({"schema": 2}, "newer version"),
         ({"title": "t" * 201}, "title must have at most 200 characters, got 201"),
         ({"note": 5}, "note must be a text, got 5"),
-        ({"note": "\ud800"}, "note must be Unicode"),
+        ({"note": "\ud800"}, "surrogates not allowed"),
         ({"tags": "x"}, "tags must be a list, got 'x'"),
         ({"tags": ["t"] * 5 + [str(i) for i in range(40)]}, "at most 30 tags"),
         ({"starred": "yes"}, "starred must be true or false"),

@@ -78,7 +78,7 @@ def main() -> None:
         hyper=history.hyperparameters,
         start=-1,
         last_step=history.last_step,
-        columns=columns,
+        **vars(history.drawn(-1, 100)),
         latest=history.latest(),
         marks=(),
     )
