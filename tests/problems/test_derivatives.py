@@ -80,8 +80,8 @@ class Rolled(torch.autograd.Function):
         return 2 * w
 
     @staticmethod
-    def backward(ctx, v):
-        return 2 * v.roll(1)
+    def backward(ctx, *grad_outputs):
+        return 2 * grad_outputs[0].roll(1)
 
 
 class Skewed(torch.autograd.Function):
@@ -93,9 +93,9 @@ class Skewed(torch.autograd.Function):
         return w.square().sum()
 
     @staticmethod
-    def backward(ctx, g):
+    def backward(ctx, *grad_outputs):
         (w,) = ctx.saved_tensors
-        return g * Rolled.apply(w)
+        return grad_outputs[0] * Rolled.apply(w)
 
 
 def test_without_differences_only_symmetry_is_checked():
