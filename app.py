@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from pages.parts import server
-from pages.parts.components.live import Cursor, View, cursor_step, live_charts
+from pages.parts.components.live import BANDS, LONG, Cursor, View, cursor_step, live_charts
 from pages.parts.frame import fragments, keys, navigation, ticks
 from pages.parts.frame.parts import part
 from pages.parts.lab import branches, controls, inspection, presets, session, share
@@ -317,6 +317,8 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
             on_cursor=_moved,
             cursor=now.placed,
         )
+    if any(item.last_step > LONG for item in views):
+        st.caption(BANDS)
     # here, drawn at every tick: a busy server can lose an element, and the next tick brings it back
     with part("The way on from a step"):
         branches.draw(views, now.cursor)

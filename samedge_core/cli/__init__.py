@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _USAGE as error:
         return _complain(error, Exit.USAGE)
     except _CANNOT as error:
-        return _complain(error, Exit.CANNOT)
+        # of a database's error, its own words: SQLAlchemy adds the statement and a link
+        return _complain(getattr(error, "orig", None) or error, Exit.CANNOT)
     except KeyboardInterrupt:
         return _complain("interrupted; only what was saved before is kept", Exit.INTERRUPTED)
 

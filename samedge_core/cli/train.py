@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from samedge_core.analysis.summary import in_words, summarise
 from samedge_core.cli.common import (
     PROGRAM,
@@ -264,8 +266,14 @@ def _train(runs: Runs, run: LocalRun, options: argparse.Namespace) -> Exit:
         export.set_run(options.out, record.id)
     if not options.quiet:
         note(f"run {record.id} in {runs.store.settings.home}")
-    with progress(run.history, run.costs, quiet=options.quiet) as on_row:
-        stop = run.run(runs.store, on_row=on_row).stop
+    try:
+        with progress(run.history, run.costs, quiet=options.quiet) as on_row:
+            stop = run.run(runs.store, on_row=on_row).stop
+    except (OSError, SQLAlchemyError):
+        if run.history.stop and options.out is not None:  # the store is full: --out may not be
+            written = export.write_results(options.out, run.history, {"id": record.id})
+            note(f"the whole run is in {options.out}: {', '.join(written)}")
+        raise
     assert stop is not None
     parts = [
         f"{record.config.problem}: {stop.what.rstrip('.')}.",

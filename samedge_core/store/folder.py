@@ -230,7 +230,9 @@ class RunFolder:
             SavedError: it is missing, damaged, or of the first version, which needs torch.
         """
         with files.reading(self._state(step)) as file:
-            packing.check(file)
+            state = packing.check(file)
+            if not isinstance(state, dict) or state.get("step", step) != step:
+                raise ValueError(f"it is not the state after {step:,} steps")
 
     def nearest(self, step: int) -> int | None:
         """The last snapshot after at most `step` steps; None when there is none."""

@@ -84,7 +84,8 @@ class RunWriter:
             interventions=tuple(history.interventions),
             stop=history.stop,
         )
-        if state and state[0] <= self._state:
+        # one larger than all that a run may keep is left out: its steps are taken again
+        if state and (state[0] <= self._state or len(state[1]) > self._store.settings.snapshots):
             state = None
         rows = history.rows_after(self._written)
         if self._entered and not (len(rows) or state or record != self._saved):

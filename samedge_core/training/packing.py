@@ -59,8 +59,9 @@ def unpack(packed: bytes) -> Any:
     return tree
 
 
-def check(file: Path) -> None:
-    """Check that a file holds what `pack` has made, without holding it in memory.
+def check(file: Path) -> Any:
+    """Check that a file holds what `pack` has made, without holding it in memory; returns that,
+    with None for each array.
 
     Raises:
         PackError: it is not that, or damaged.
@@ -71,7 +72,7 @@ def check(file: Path) -> None:
             header = _header(start := stream.read(_LENGTH.size + MOST_HEADER))
             held = _held(header)
             names = sorted(arrays.keys())
-            _decoded(json.loads(held["tree"]), dict.fromkeys(names))
+            tree = _decoded(json.loads(held["tree"]), dict.fromkeys(names))
             begin = _LENGTH.size + _LENGTH.unpack_from(start)[0]
             checksum = zlib.crc32(held["tree"].encode())
             for name in names:
@@ -83,6 +84,7 @@ def check(file: Path) -> None:
         raise PackError(f"no packed state ({type(error).__name__}: {error})") from error
     if checksum != held["crc32"]:
         raise PackError("the checksum does not fit what is there")
+    return tree
 
 
 def _header(packed: bytes) -> dict[str, Any]:

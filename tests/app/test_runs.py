@@ -298,9 +298,9 @@ def test_waiting_and_unattended_runs_are_listed_and_can_be_ended(home, monkeypat
     assert "No more repeats: 3 runs that nobody has to watch" in texts(app)
     app.session_state["runs:at-work"] = True
     app.run()
-    assert "2 waiting for a worker, 3 unattended" in texts(app)
+    assert "3 in all: 2 wait for a worker, 3 are unattended" in texts(app)
     assert "seed 2" in texts(app)
-    assert "waiting, 0 before it, step 0 of 10,000,000" in texts(app)
+    assert "waiting, the next to start, step 0 of 10,000,000" in texts(app)
     ids = [one.id for one in server.registry().unfinished()]
     press(app, f"runs:end:{ids[1]}")
     assert [one.id for one in server.registry().unfinished()] == [ids[0], ids[2]]
@@ -309,7 +309,7 @@ def test_waiting_and_unattended_runs_are_listed_and_can_be_ended(home, monkeypat
     while server.registry().unfinished():
         assert time.monotonic() < end, "never ended"
         time.sleep(0.05)
-    assert "waiting for a worker" not in texts(app.run())
+    assert "wait for a worker" not in texts(app.run())
 
 
 def test_in_a_frame_nothing_can_be_deleted_or_labelled(home, monkeypatch):

@@ -1,5 +1,6 @@
 """The command line: what it runs, what it says, and its exit codes."""
 
+import errno
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from samedge_core.experiments.presets import Preset
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.runs import Runs, StoredRun, open_runs
 from samedge_core.sharing import export, links
+from samedge_core.store.writer import RunWriter
 from samedge_core.training import loop
 from samedge_core.training.config import FIELDS
 
@@ -97,6 +99,23 @@ def test_results_are_written_where_they_are_asked_for(runs, out, capsys):
     assert (out / "run.txt").read_text() == f"{recorded.id}\n"
     assert (recorded.entry.title, recorded.entry.tags) == ("Mine", ("a", "b"))
     assert json.loads((out / "replay.json").read_text())["about"]["title"] == "Mine"
+
+
+def test_results_are_whole_where_the_store_can_not_take_the_end(runs, out, capsys, monkeypatch):
+    save = RunWriter.save
+
+    def full(self, news):
+        if news.record.stop:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(self, news)
+
+    monkeypatch.setattr(RunWriter, "save", full)
+    assert run("--quiet", "--out", str(out)) == 1
+    said = capsys.readouterr().err
+    assert f"the whole run is in {out}: " in said
+    assert "No space left on device" in said
+    frame = pd.read_parquet(out / "history.parquet")
+    pd.testing.assert_frame_equal(frame, se.run(small(steps=10)).to_frame(), check_exact=True)
 
 
 def test_a_fault_of_the_run_is_in_all_that_it_leaves(out, capsys):

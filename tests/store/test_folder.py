@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from samedge_core.sharing import export, files
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import RunFolder, open_store
+from samedge_core.training import packing
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import Stop, StopReason
 from tests.store.made import SMALL, record, rows, state
@@ -532,3 +533,13 @@ def test_what_schema_1_wrote_opens_for_ever(tmp_path):
     )
     assert (entry.id, entry.last_step, entry.loss) == (expected["id"], 59, expected["loss"])
     assert (entry.status, entry.stop_reason, entry.interventions) == ("ended", "step cap", 1)
+
+
+def test_a_state_under_the_name_of_another_step_is_refused(tmp_path):
+    folder = RunFolder(tmp_path / "a")
+    folder.create()
+    folder.write_snapshot(3, packing.pack({"step": 3, "w": np.zeros(2)}))
+    folder.write_snapshot(5, packing.pack({"step": 3, "w": np.zeros(2)}))
+    folder.check_snapshot(3)
+    with pytest.raises(SavedError, match="it is not the state after 5 steps"):
+        folder.check_snapshot(5)

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import itertools
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from samedge_core.sharing import files
 from samedge_core.store import Origin, RunRecord, Store, open_store
 from samedge_core.store.entries import group_key
+from samedge_core.store.settings import StoreSettings
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import Stop, StopReason
@@ -54,6 +56,16 @@ def test_what_has_happened_is_written_once(store):
     assert bits(read) == bits(live)
     assert (got.interventions, got.stop) == ((*live.interventions,), live.stop)
     assert store.folder("a").snapshots() == [10, 15]
+
+
+def test_a_state_larger_than_what_a_run_may_keep_is_left_out(tmp_path):
+    settings = replace(StoreSettings.at(tmp_path), snapshots=len(state()))
+    with closing(Store(settings)) as store:
+        writer, live = RunWriter(store, record()), history(10)
+        assert save(writer, live, (9, state(b"0" * 100_000)))
+        assert store.folder("a").snapshots() == []
+        assert save(writer, live, (10, state()))
+        assert store.folder("a").snapshots() == [10]
 
 
 def test_a_run_without_rows_is_not_written(store):

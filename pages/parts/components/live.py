@@ -21,6 +21,11 @@ from samedge_core.theory.rules import RULES
 Charts = Literal["lab", "paper", "lesson"]
 
 # Columns that the charts draw, beside the edges; a run may record more, which need not travel.
+BANDS = (
+    "Of a long run, the band shows the least and most of each stretch of steps, and the line their "
+    "mean."
+)
+LONG = 500  # steps, about: more do not fit into a chart one by one
 _DRAWN = frozenset(
     {"step", "time", "evals", "sharpness", "converged", "residual", "ratio", "grad_norm", "edge"}
     | {"loss", "accuracy", "held_out_loss", "held_out_accuracy", "eta", "rho"}

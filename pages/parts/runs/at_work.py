@@ -32,9 +32,9 @@ def draw() -> None:
         if not box.open:
             return
         st.caption(
-            f"{waiting:,} waiting for a worker, {len(unattended):,} unattended. An unattended run "
-            "goes on without a page. Runs that somebody watches go first and take its worker; it "
-            "continues when they are done."
+            f"{len(found):,} in all: {waiting:,} wait for a worker, {len(unattended):,} are "
+            "unattended. An unattended run goes on without a page. Runs that somebody watches go "
+            "first and take its worker; it continues when they are done."
         )
         names = compare.names([run.config for run in found])
         for run, name in zip(found, names, strict=True):
@@ -65,7 +65,7 @@ def _end(ids: Sequence[str]) -> None:
 def _state(run: Unfinished) -> str:
     done = f"step {run.last_step + 1:,} of {run.config.steps:,}"
     if run.phase is Phase.WAITING:
-        doing = f"waiting, {run.ahead:,} before it"
+        doing = f"waiting, {run.ahead:,} before it" if run.ahead else "waiting, the next to start"
     else:
         doing = {Phase.PAUSED: "paused", Phase.STARTING: "starting"}.get(run.phase, "running")
     whose = "" if run.attended else "unattended, "

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from pages.parts.components.figures import Figure, Trace, figures
+from pages.parts.components.live import BANDS
 from pages.parts.markdown import plain
 from pages.parts.runs import grouping, records
 from pages.parts.runs.grouping import Group
@@ -38,10 +39,7 @@ def draw(runs: Sequence[Compared], selected: int) -> None:
         if any(len(group.runs) > 1 for group, _ in drawn):
             st.caption(_means(over))
         if any(len(group.runs) == 1 and _banded(lines) for group, lines in drawn):
-            st.caption(
-                "Of a long run, the band shows the least and most of each stretch of steps, and "
-                "the line their mean."
-            )
+            st.caption(BANDS)
         if not log_y and any(_ceiling(drawn, name) for name in QUANTITIES):
             st.caption("A line leaves its chart: on the log scale all of it is seen.")
         if log_y and any(_not_positive(one) for _, lines in drawn for one in lines.values()):
