@@ -8,7 +8,7 @@ from samedge_core.fields import printable
 
 T = TypeVar("T")
 
-FUZZ = int(os.environ.get("SAMEDGE_FUZZ") or 100)
+FUZZ = int(os.environ.get("SAMEDGE_FUZZ") or 200)
 """How many inputs a test makes up; more by the environment variable, for a long search."""
 
 LONGEST = 800  # characters of a message

@@ -1,7 +1,6 @@
 """Archives of arrays from outside: read as NumPy reads them, or refused, at little cost."""
 
 import io
-import os
 import struct
 import time
 import tracemalloc
@@ -17,8 +16,8 @@ from samedge_core.problems import array_file, own_data
 from samedge_core.problems.array_file import ArrayFile
 from samedge_core.problems.data import DataError
 from samedge_core.problems.own_data import contents_of, own_arrays
+from tests.fuzz import FUZZ
 
-FUZZ = int(os.environ.get("SAMEDGE_FUZZ", "400"))
 SECONDS, MEGABYTES = 2.0, 200
 KINDS = st.sampled_from(["u1", "<f2", "<f4", ">f8", "<i2", ">u8", "?", "<g", "<c8", "<U3", "S2"])
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -17,9 +16,10 @@ from samedge_core.store import RunFolder, RunRecord
 from samedge_core.store.labels import Labels
 from samedge_core.training.history import row_dtype
 from samedge_core.training.stop import Stop, StopReason
+from tests.fuzz import FUZZ
 from tests.store.made import history, record, state
 
-INPUTS = int(os.environ.get("SAMEDGE_FUZZ", "100"))  # of each fuzz test
+INPUTS = FUZZ // 2  # each takes a store of its own
 STEPS = 12
 ROWS = f"rows/{0:010}-{STEPS - 1:010}.parquet"
 STATE = f"snapshots/{STEPS:010}.safetensors"
