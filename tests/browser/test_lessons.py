@@ -14,6 +14,8 @@ def test_a_guess_is_answered_by_the_run_and_the_address_keeps_it(open_page):
     page = open_page("lessons?lesson=new-step")
     figures = page.locator("[role=figure]:visible")
     page.get_by_role("figure", name="Loss").wait_for()
+    # a chart without data is hidden once the first message says so
+    expect(figures).to_have_count(len(CHARTS))
     assert figures.evaluate_all("all => all.map((c) => c.getAttribute('aria-label'))") == CHARTS
     page.get_by_text("It stays at 5: GD has found a flat place.").click()
     expect(page.get_by_text("Guess first")).to_have_count(0)
