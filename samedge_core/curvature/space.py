@@ -186,7 +186,9 @@ def improve(s, count):
     lacking = False
     for i in range(count):
         lacking |= residual(s, i) > 0
-    if not lacking:
+    # 1 / ritz must be a number of this precision: a batch that is fitted may leave 1e-42 of H
+    least = np.abs(s.ritz[:count]).min() * (1 - BULK) if lacking else 0.0
+    if not least * np.finfo(s.rows.dtype.type).max > 1:
         return
     ritz_vectors(s, count)
     within = np.empty((count, s.counts[SIZE]))

@@ -393,6 +393,19 @@ def test_zero_hessian(top_k):
         assert torch.isfinite(estimate.vectors).all()
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-38, 1e-40, 1e-42])
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_hessian_that_all_but_vanishes_for_two_measurements(scale, before):
+    """As that of a mini-batch which is fitted: 1 / eigenvalue may be no number of its precision."""
+    usual = with_spectrum([5, 4, 3, -2, 1] + 55 * [0]).matrix.float()
+    tracker = SharpnessTracker(seed=0)
+    for factor in [1] * before + [scale] * 2 + [1] * 2:
+        estimate = tracker.measure(Matrix(usual * factor))
+        assert torch.isfinite(estimate.vectors).all()
+        # below 1e-38 an entry has few bits, and what is summed over a row as many times the least
+        assert estimate.sharpness == pytest.approx(5 * factor, rel=1e-4, abs=100 * 1.5e-45)
+
+
 def test_a_linear_loss_is_flat():
     estimate = sharpness(lambda w: 2 * w.sum(), torch.ones(5))
     assert estimate.sharpness == 0
