@@ -52,12 +52,17 @@ function drawNext(/** @type {LiveState} */ state) {
 function beginPass(/** @type {LiveState} */ state) {
   state.dirty = false;
   state.revision += 1;
-  for (const chart of state.set) plotOf(state, chart).hidden = !isNeeded(state, chart);
+  hideUnneeded(state);
   state.queue = visibleCharts(state);
   state.span = fullSpan(state); // for the whole pass: rows may arrive between two charts
   dropStranded(state);
   state.follow.hidden = !isZoomed(state);
   showNumbers(state);
+}
+
+/** Hide the charts of what no run has. */
+function hideUnneeded(/** @type {LiveState} */ state) {
+  for (const chart of state.set) plotOf(state, chart).hidden = !isNeeded(state, chart);
 }
 
 /** The element of a chart: each has one from the start. @type {(state: LiveState, chart: Chart) => Plot} */
@@ -365,7 +370,9 @@ function mount({ parentElement, data, setStateValue }) {
   if (data.cursor) addScrubber(state, root);
   listen(state, grid);
   loadPlotly(root, (plotly) => start(state, plotly));
-  return takeOver(data.key, state);
+  takeOver(data.key, state);
+  hideUnneeded(state); // Plotly may take a second to load, in which an empty place would be seen
+  return state;
 }
 
 function addScrubber(/** @type {LiveState} */ state, /** @type {HTMLElement} */ root) {
