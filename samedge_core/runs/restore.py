@@ -70,24 +70,43 @@ def caught_up(
         raise ResumeError(CHOOSE_FILE)
     problem = build_problem(config, record.arithmetic)
     check_unchanged(config.options, problem.data_sha256, record.data_sha256)
-    kept = state_before(store, record, step)
-    if kept:
-        name = f"snapshots/{kept.step:0{DIGITS}}.*"
-        folder = store.folder(kept.run).path
-        file = next(folder.glob(name), folder)
-        with files.reading(file):
-            state = TrainState.unpack(kept.packed, config, problem)
-            if state.w.shape != (problem.size,):
-                got = tuple(state.w.shape)
-                raise ValueError(f"w must have {problem.size:,} entries, got {got}")
-            if state.step != kept.step:
-                raise ValueError(f"it is the state after {state.step:,} steps")
-    else:
-        state = TrainState.initial(config, problem)
-    first, expected = state.step, recorded.rows_after(state.step - 1)
-    same = True
+    state = _kept(store, record, config, problem, step)
+    first, compare = state.step, _comparing(recorded, state.step)
 
     def on_row(row: Measurement) -> None:
+        compare(row)
+        on_replay(row.step - first + 1, step - first)
+
+    on_replay(0, step - first)
+    with using_threads(threads_of(record)):
+        try:
+            end = replay_to(config, problem, state, step, made.interventions, on_row=on_row)
+        except ValueError as error:
+            raise StepError(str(error)) from error
+    return problem, state, end
+
+
+def _kept(
+    store: Store, record: RunRecord, config: RunConfig, problem: Problem, step: int
+) -> TrainState:
+    """The last kept state before the update of `step`; without one, the initial state."""
+    kept = state_before(store, record, step)
+    if kept is None:
+        return TrainState.initial(config, problem)
+    folder = store.folder(kept.run).path
+    with files.reading(next(folder.glob(f"snapshots/{kept.step:0{DIGITS}}.*"), folder)):
+        state = TrainState.unpack(kept.packed, config, problem)
+        if state.step != kept.step:
+            raise ValueError(f"it is the state after {state.step:,} steps")
+    return state
+
+
+def _comparing(recorded: History, first: int) -> Callable[[Measurement], None]:
+    """A function of the rows from step `first` on, taken again, that warns of the first one which
+    is not as it was recorded."""
+    expected, same = recorded.rows_after(first - 1), True
+
+    def compare(row: Measurement) -> None:
         nonlocal same
         again = np.array([row.row(recorded.dtype)], dtype=recorded.dtype)
         was = expected[row.step - first]
@@ -100,12 +119,5 @@ def caught_up(
                 "the machine is another one; what follows is exact on its own",
                 row.step,
             )
-        on_replay(row.step - first + 1, step - first)
 
-    on_replay(0, step - first)
-    with using_threads(threads_of(record)):
-        try:
-            end = replay_to(config, problem, state, step, made.interventions, on_row=on_row)
-        except ValueError as error:
-            raise StepError(str(error)) from error
-    return problem, state, end
+    return compare

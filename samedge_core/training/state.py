@@ -87,7 +87,7 @@ class TrainState:
         """Return the state that `pack` wrote, for the same configuration and problem.
 
         Raises:
-            PackError: the bytes are no packed state, or damaged.
+            PackError: the bytes are no packed state, damaged, or of a model of another size.
         """
         if packed.startswith(_TORCH):
             saved = torch.load(io.BytesIO(packed), weights_only=True)
@@ -95,6 +95,9 @@ class TrainState:
             # arrays of a file can't be written to
             whole = packing.unpack(packed)
             saved = _mapped(whole, np.ndarray, lambda array: torch.from_numpy(array.copy()))
+        for name in ("w", "velocity"):
+            if (got := tuple(saved[name].shape)) != (problem.size,):
+                raise packing.PackError(f"{name} must have {problem.size:,} entries, got {got}")
         state = cls.initial(config, problem)
         if state.batches:
             state.batches.restore(saved["batches"])

@@ -106,3 +106,11 @@ def test_the_initial_state():
     assert state.velocity.shape == state.w.shape
     assert state.batches is not None
     assert TrainState.initial(config.replace(batch_size=0), problem).batches is None
+
+
+def test_a_state_of_a_model_of_another_size_is_refused():
+    small, large = (se.RunConfig(options={"n": 20, "width": w}, steps=2) for w in (4, 5))
+    state = TrainState.initial(small, se.build_problem(small))
+    problem = se.build_problem(large)
+    with pytest.raises(packing.PackError, match=rf"w must have {problem.size:,} entries, got \("):
+        TrainState.unpack(state.pack(), large, problem)
