@@ -18,10 +18,12 @@ from samedge_core.store.record import RunRecord
 from samedge_core.store.texts import is_id
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History
+from samedge_core.training.stop import StopReason
 
 if TYPE_CHECKING:
     from samedge_core.store.store import Store
 
+BY_ITSELF = (StopReason.DIVERGED, StopReason.CONVERGED, StopReason.STEP_CAP)
 NEWER = "a newer version of this program"  # what a message says of an unknown schema
 
 _log = logging.getLogger(__name__)
@@ -51,16 +53,24 @@ def read(folder: RunFolder) -> tuple[RunRecord, History]:
     record, history = folder.recorded()
     if record.id != folder.path.name:
         raise SavedError(f"{folder.path} is a copy of the run {record.id}")
-    check_rows(folder, history)
+    check(folder, history)
     return record, history
 
 
-def check_rows(folder: RunFolder, history: History) -> None:
-    """Check what the edges are computed from: any other number may stand in a row.
+def check(folder: RunFolder, history: History) -> None:
+    """Check what a run has of rows, and what the edges are computed from: any other number may
+    stand in a row.
 
     Raises:
-        SavedError: a gradient norm below 0.
+        SavedError: rows are missing, or more than the run has steps; a gradient norm below 0.
     """
+    rows, stop = len(history), history.stop
+    if rows > history.config.steps:
+        allowed = f"at most {history.config.steps:,} rows, as it has steps"
+        raise SavedError(f"the run in {folder.path} has {allowed}, got {rows:,}")
+    if stop and not (rows - 1 if stop.reason in BY_ITSELF else 0) <= stop.step <= rows:
+        said = f"its record says {stop.reason.value} at step {stop.step:,}"
+        raise SavedError(f"the run in {folder.path} has {rows:,} rows, but {said}")
     norms = history.rows_after(-1)["grad_norm"]
     if (norms < 0).any():
         got = norms[norms < 0][0]

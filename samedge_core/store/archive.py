@@ -16,7 +16,7 @@ from typing import IO
 from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core.sharing import files
-from samedge_core.store.adoption import check_rows
+from samedge_core.store.adoption import check
 from samedge_core.store.folder import LABELS, RECORD, RunFolder
 from samedge_core.store.imports import NoRoomError, enter
 from samedge_core.store.labels import Labels
@@ -86,10 +86,14 @@ def _checked(folder: RunFolder) -> tuple[RunRecord, History, Labels]:
             raise files.SavedError(
                 f"a run that is imported has at most {MOST_ROWS:,} steps, got {rows:,}"
             )
-        for step in folder.snapshots():
-            folder.check_snapshot(step)
         history = folder.history(record)
-        check_rows(folder, history)
+        check(folder, history)
+        for step in folder.snapshots():
+            if step > rows:
+                raise files.SavedError(
+                    f"a state after {step:,} steps needs their rows, got {rows:,}"
+                )
+            folder.check_snapshot(step, record.parameters)
         return record, history, labels
     except files.SavedError as error:
         named = str(error).replace(f"{folder.path}/", "")  # the reader knows no such folder

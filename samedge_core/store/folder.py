@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from samedge_core.fields import abridged
 from samedge_core.sharing import files
 from samedge_core.store import rows as stored
 from samedge_core.store.labels import Labels
@@ -223,8 +224,9 @@ class RunFolder:
                 packing.unpack(packed)
             return packed
 
-    def check_snapshot(self, step: int) -> None:
-        """Check the packed state after `step` steps as `snapshot` does, piece by piece.
+    def check_snapshot(self, step: int, parameters: int | None) -> None:
+        """Check the packed state after `step` steps of so many parameters, if that is known, as
+        `snapshot` does, piece by piece.
 
         Raises:
             SavedError: it is missing, damaged, or of the first version, which needs torch.
@@ -233,6 +235,9 @@ class RunFolder:
             state = packing.check(file)
             if not isinstance(state, dict) or state.get("step", step) != step:
                 raise ValueError(f"it is not the state after {step:,} steps")
+            if parameters is not None and state.get("w") != (parameters,):
+                allowed = f"its w must have the shape ({parameters},)"
+                raise ValueError(f"{allowed}, got {abridged(state.get('w'))}")
 
     def nearest(self, step: int) -> int | None:
         """The last snapshot after at most `step` steps; None when there is none."""

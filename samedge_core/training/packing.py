@@ -61,7 +61,7 @@ def unpack(packed: bytes) -> Any:
 
 def check(file: Path) -> Any:
     """Check that a file holds what `pack` has made, without holding it in memory; returns that,
-    with None for each array.
+    with its shape for each array.
 
     Raises:
         PackError: it is not that, or damaged.
@@ -72,7 +72,9 @@ def check(file: Path) -> Any:
             header = _header(start := stream.read(_LENGTH.size + MOST_HEADER))
             held = _held(header)
             names = sorted(arrays.keys())
-            tree = _decoded(json.loads(held["tree"]), dict.fromkeys(names))
+            tree = _decoded(
+                json.loads(held["tree"]), {name: tuple(header[name]["shape"]) for name in names}
+            )
             begin = _LENGTH.size + _LENGTH.unpack_from(start)[0]
             checksum = zlib.crc32(held["tree"].encode())
             for name in names:

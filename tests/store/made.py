@@ -9,6 +9,7 @@ from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, row_dtype
 
 SMALL = RunConfig(problem="digits-mlp", options={"n": 40, "width": 6}, steps=1000)
+PARAMETERS = 454
 ODD_NAN, ODD_NAN_32 = 0x7FF8_0000_0000_0123, 0x7FC0_0123  # whose bits a conversion would lose
 
 
@@ -31,7 +32,7 @@ def rows(first: int, last: int, top_k: int = 3) -> NDArray[np.void]:
 def history(steps: int, config: RunConfig = SMALL) -> History:
     """One of plain numbers."""
     made = History(config)
-    made.parameters = 454
+    made.parameters = PARAMETERS
     some = np.zeros(steps, made.dtype)
     some["step"], some["hopping"] = np.arange(steps), 1.0
     for name in ("loss", "grad_norm", "lambda_max"):
@@ -45,5 +46,5 @@ def record(run: str = "a", config: RunConfig = SMALL, **changes) -> RunRecord:
 
 
 def state(content: bytes = b"0123456789") -> bytes:
-    """As TrainState.pack makes it, of what nobody looks at."""
-    return packing.pack({"w": np.frombuffer(content, "u1")})
+    """As TrainState.pack makes it, of weights that nobody looks at, one for each parameter."""
+    return packing.pack({"w": np.resize(np.frombuffer(content, "u1"), PARAMETERS)})

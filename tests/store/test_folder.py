@@ -540,6 +540,6 @@ def test_a_state_under_the_name_of_another_step_is_refused(tmp_path):
     folder.create()
     folder.write_snapshot(3, packing.pack({"step": 3, "w": np.zeros(2)}))
     folder.write_snapshot(5, packing.pack({"step": 3, "w": np.zeros(2)}))
-    folder.check_snapshot(3)
+    folder.check_snapshot(3, 2)
     with pytest.raises(SavedError, match="it is not the state after 5 steps"):
-        folder.check_snapshot(5)
+        folder.check_snapshot(5, None)

@@ -11,7 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.store.hostile import ROWS, STATE, STEPS, Files, equal_rows, run_files, wide, zipped
+from tests.store.hostile import (
+    ROWS,
+    STATE,
+    STEPS,
+    Files,
+    equal_rows,
+    run_files,
+    wide,
+    with_values,
+    zipped,
+)
 
 MEGABYTES, SECONDS = 200, 2.0
 
@@ -44,7 +54,9 @@ store.close()
 
 def renamed(run: Files, rows: int, content: bytes) -> Files:
     others = {name: text for name, text in run.items() if name != ROWS}
-    return {f"rows/{0:010}-{rows - 1:010}.parquet": content, **others}
+    config = json.loads(run["run.json"])["config"] | {"steps": rows}
+    record = with_values(run["run.json"], {"config": config})
+    return {f"rows/{0:010}-{rows - 1:010}.parquet": content, **others, "run.json": record}
 
 
 def wide_rows(run: Files) -> bytes:

@@ -24,6 +24,7 @@ from samedge_core.store.archive import MOST_ROWS, ArchiveError, bring_in
 from samedge_core.store.branching import state_before
 from samedge_core.store.record import MOST_INTERVENTIONS
 from samedge_core.store.settings import StoreSettings
+from samedge_core.training import packing
 from samedge_core.training.config import RunConfig
 from samedge_core.training.diagnosis import diagnose
 from samedge_core.training.history import Intervention
@@ -142,8 +143,8 @@ def test_a_directory_is_not_read_however_long(run, store, monkeypatch):
 
 def test_a_damaged_zip_is_refused_at_any_place(run, store):
     draw = np.random.default_rng(5)
-    for packing in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        good = zipped(run, packing).getvalue()
+    for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        good = zipped(run, kind).getvalue()
         for _ in range(INPUTS // 2):
             bad = bytearray(good)
             for at in draw.integers(len(bad), size=1 + draw.integers(4)):
@@ -197,6 +198,37 @@ HUGE = [10**18, 2**63 - 1, 2**63, 10**400, -1, -(10**30), 0, 1e999, 1e300, 1e12,
 def test_values_out_of_their_range_are_refused(run, store, name, value, message):
     files = run | {"run.json": with_values(run["run.json"], {name: value})}
     refused(store, zipped(files), message)
+
+
+def with_steps(run: Files, steps: int) -> Files:
+    config = json.loads(run["run.json"])["config"] | {"steps": steps}
+    return run | {"run.json": with_values(run["run.json"], {"config": config})}
+
+
+def without(run: Files, name: str) -> Files:
+    return {other: content for other, content in run.items() if other != name}
+
+
+INCOMPLETE = {
+    r"has 0 rows, but its record says stopped at step 12": lambda run: without(run, ROWS),
+    r"has 12 rows, but its record says stopped at step 13": lambda run: stopped(run, "stopped", 13),
+    r"has 12 rows, but its record says diverged at step 3": lambda run: stopped(run, "diverged", 3),
+    r"has at most 11 rows, as it has steps, got 12": lambda run: with_steps(run, STEPS - 1),
+    r"a state after 12 steps needs their rows, got 0": lambda run: stopped(without(run, ROWS)),
+    r"w must have the shape \(454,\), got \(7,\)": lambda run: (
+        run | {STATE: packing.pack({"w": np.zeros(7)})}
+    ),
+}
+
+
+def stopped(run: Files, reason: str = "", step: int = 0) -> Files:
+    stop = {"reason": reason, "step": step, "what": "as the record says"} if reason else None
+    return run | {"run.json": with_values(run["run.json"], {"stop": stop})}
+
+
+@pytest.mark.parametrize("message", INCOMPLETE)
+def test_a_run_that_lacks_what_it_says_it_has_is_refused(run, store, message):
+    refused(store, zipped(INCOMPLETE[message](run)), message)
 
 
 def test_a_long_text_is_cut(run, store):

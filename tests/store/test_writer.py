@@ -62,7 +62,7 @@ def test_a_state_larger_than_what_a_run_may_keep_is_left_out(tmp_path):
     settings = replace(StoreSettings.at(tmp_path), snapshots=len(state()))
     with closing(Store(settings)) as store:
         writer, live = RunWriter(store, record()), history(10)
-        assert save(writer, live, (9, state(b"0" * 100_000)))
+        assert save(writer, live, (9, state() + b"0"))
         assert store.folder("a").snapshots() == []
         assert save(writer, live, (10, state()))
         assert store.folder("a").snapshots() == [10]
