@@ -28,6 +28,7 @@ from samedge_core.worker.settings import Settings
 
 _ROOT = Path(__file__).resolve().parents[2]  # of the checkout, or what the package is installed in
 _PORT = 8501  # Streamlit's
+LEAST_FREE = 100e6  # bytes; a run of some minutes takes 5 to 60 MB
 
 
 class _Finding(NamedTuple):
@@ -122,7 +123,10 @@ def _home() -> _Finding:
         return _Finding("home", f"can't be written: {error}", remedy)
     except ValueError as error:  # a size in the environment
         return _Finding("home", "not known", str(error))
-    return _Finding("home", f"{home}, {shutil.disk_usage(place).free / 1e9:,.0f} GB free")
+    free = shutil.disk_usage(place).free
+    remedy = f"free some space there, or set {HOME} to another disk; rows need it to be recorded"
+    found = f"{home}, {size_in_words(free)} free"
+    return _Finding("home", found, remedy if free < LEAST_FREE else "")
 
 
 def _workers() -> _Finding:

@@ -27,6 +27,7 @@ MOST_CLASSES = 1000
 # a gradient grows as the square of an input, and its norm adds up squares: in float32, to 3e38;
 # of NumPy's type, since half precision would take Python's for infinite
 LARGEST = np.float64(1e8)
+UNSCALED = 100  # inputs beyond it need an η that is smaller by the square
 HELD_OUT_SHARE = 0.1
 NAMED = 20  # arrays of a file that a message lists
 PLANES = (1, 3, 4)  # channels of a picture: grey, colours, colours with transparency
@@ -54,6 +55,7 @@ class Contents(NamedTuple):
         dtype, shape: of the inputs to train on.
         classes: that occur among them, and `outputs` that the network has; 0 for a text.
         sha256: of the examples that are used.
+        largest: input in the file, without its sign; 0 where it holds pixels or a text.
     """
 
     dtype: np.dtype[Any]
@@ -62,6 +64,7 @@ class Contents(NamedTuple):
     classes: int
     outputs: int
     sha256: str
+    largest: float = 0.0
 
     def in_words(self) -> str:
         """The contents in one line."""
@@ -70,7 +73,12 @@ class Contents(NamedTuple):
             return f"{self.shape[0]:,} sequences of {self.shape[1]} characters, {held_out}"
         shape = " × ".join(map(str, self.shape[1:]))
         examples = f"{self.shape[0]:,} examples of {shape} {self.dtype}"
-        return f"{examples}, {self.classes} classes, {held_out}"
+        unscaled = ""
+        if self.largest > UNSCALED:
+            unscaled = (
+                f"; inputs go up to {self.largest:.3g}: divide them by that, or take a tiny η"
+            )
+        return f"{examples}, {self.classes} classes, {held_out}{unscaled}"
 
 
 def contents_of(options: Mapping[str, Any]) -> Contents | None:
@@ -137,17 +145,25 @@ def read_arrays(path: str, n: int, n_test: int, *, keep: bool = True) -> tuple[S
         labels = {r: file.first(h, h.examples) for r, h in heads.items() if r.startswith("y")}
         y, y_test = (_classes(labels.get(role)) for role in ("y", "y_test"))
         _check_classes(y, y_test)
-        inputs = []
+        inputs, largest = [], 0.0
         for role in ("x", "x_test"):
             head = heads.get(role, heads["x"]._replace(shape=(0, *heads["x"].shape[1:])))
-            inputs.append(_inputs(file, role, head, used.get(role, 0), digest, keep=keep))
+            kept, most = _inputs(file, role, head, used.get(role, 0), digest, keep=keep)
+            inputs.append(kept)
+            largest = max(largest, most)
     y, y_test = y[: used["y"]], y_test[: used.get("y_test", 0)]
     for part in (y, y_test):
         digest.update(part.astype("<i8").tobytes())
     outputs = 1 + int(max(y.max(), y_test.max(initial=0)))
     shape = (len(y), *heads["x"].shape[1:])
     found = Contents(
-        heads["x"].dtype, shape, len(y_test), len(np.unique(y)), outputs, digest.hexdigest()
+        heads["x"].dtype,
+        shape,
+        len(y_test),
+        len(np.unique(y)),
+        outputs,
+        digest.hexdigest(),
+        largest,
     )
     return Split(inputs[0], y, inputs[1], y_test), found
 
@@ -289,15 +305,18 @@ def _check_labels(name: str, head: Header, inputs: Header) -> None:
 
 def _inputs(
     file: ArrayFile, name: str, head: Header, n: int, digest: Any, *, keep: bool
-) -> NDArray[Any]:
-    """The first n inputs, or none of them; all are checked, and those n are entered in `digest`."""
+) -> tuple[NDArray[Any], float]:
+    """The first n inputs, or none of them, and the largest of all, which are checked; those n are
+    entered in `digest`."""
     digest.update(f"{head.dtype.str} {(n, *head.shape[1:])} {head.fortran}".encode())
-    wrong = 0
+    wrong, largest = 0, 0.0
 
     def look(all_of_it: NDArray[Any], used: NDArray[Any]) -> None:
-        nonlocal wrong
+        nonlocal wrong, largest
         if all_of_it.dtype != np.uint8:
-            wrong += all_of_it.size - int((np.abs(all_of_it) <= LARGEST).sum())
+            sizes = np.abs(all_of_it)
+            wrong += all_of_it.size - int((sizes <= LARGEST).sum())
+            largest = max(largest, float(sizes.max(initial=0)))
         digest.update(np.ascontiguousarray(used))
 
     kept = np.empty((0, *head.shape[1:]), head.dtype)
@@ -310,7 +329,7 @@ def _inputs(
             f"{name} must be finite, from {-LARGEST:g} to {LARGEST:g}, got {wrong:,} other entries "
             f"of {math.prod(head.shape):,}"
         )
-    return kept
+    return kept, largest
 
 
 def _classes(labels: NDArray[Any] | None) -> NDArray[Any]:

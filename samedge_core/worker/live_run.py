@@ -27,6 +27,7 @@ class LiveRun:
         record: what the store's record begins with.
         wanted: eta, rho, beta and rule as last requested.
         attended: it pauses while no page polls.
+        need: bytes of memory that it takes, about; 0 where that is not known.
         owed: steps to take before a pause, requested while it had no worker.
         snapshot: the last one, from which a new worker would continue.
     """
@@ -41,6 +42,7 @@ class LiveRun:
     session: int = 0
     phase: Phase = Phase.WAITING
     paused: bool = False
+    need: float = 0.0
     owed: int = 0
     unwatched: bool = False
     pace: float | None = None

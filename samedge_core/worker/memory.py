@@ -9,6 +9,7 @@ from samedge_core.problems.memory import memory
 # Measured on Linux, proportional shares: 165 MB for the server, 170 MB for what workers are copies
 # of and 180 MB for a worker of the first preset. The paper's own sizes take several times as much.
 SMALL = 3e9  # bytes; hosts that share a machine give 1 to 2.7 GB
+TOGETHER = 0.8  # of the memory; the server and what workers are copies of take the rest
 
 
 def room() -> tuple[int, int]:
@@ -18,4 +19,10 @@ def room() -> tuple[int, int]:
 
 def share(workers: int) -> float:
     """Bytes that one of so many runs may take, so that none takes the machine down by itself."""
-    return memory() * (0.8 if workers == 1 else 0.5)
+    return memory() * (TOGETHER if workers == 1 else 0.5)
+
+
+def together() -> float:
+    """Bytes that all runs may take at a time; a run for which there is no room beside the others
+    waits for them."""
+    return memory() * TOGETHER

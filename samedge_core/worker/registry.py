@@ -24,13 +24,14 @@ from samedge_core.store.catalogue import CatalogueError
 from samedge_core.store.record import ARITHMETIC, DATA, PLAIN_BECAUSE, Branch
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import NOTHING, Changes, RunConfig
-from samedge_core.training.fitting import check_fits
+from samedge_core.training.fitting import check_fits, need_of
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import StopReason
 from samedge_core.worker import messages
 from samedge_core.worker.inspections import RunInspection
 from samedge_core.worker.limit import VARIABLE
 from samedge_core.worker.live_run import LiveRun
+from samedge_core.worker.memory import together
 from samedge_core.worker.pool import WorkerPool
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.recording import Recorder
@@ -148,6 +149,7 @@ class RunRegistry:
             paused=paused,
             pace=pace,
             attended=watched,
+            need=_need(config, found),
         )
         try:
             self.check_fits(config, found)
@@ -180,7 +182,7 @@ class RunRegistry:
             StepError: a step that is not recorded.
             DataError: the run's own file has changed, or can't be used any more.
         """
-        self._check_data(run_id)
+        need = self._check_data(run_id)
         with self._lock:
             source = self._runs[run_id]
             new = branch_off(source.record, source.history, step, branch=branch, changes=changes)
@@ -194,6 +196,7 @@ class RunRegistry:
             paused=paused,
             pace=pace,
             snapshot=kept,
+            need=need,
         )
         return self._add(run)
 
@@ -312,10 +315,11 @@ class RunRegistry:
             ValueError: the run can't be resumed; the message says why.
         """
         with self._lock:
-            begins = self._runs[run_id].worker is None
+            begins, need = self._runs[run_id].worker is None, self._runs[run_id].need
         if begins:  # a worker has the examples already
-            self._check_data(run_id)
+            need = self._check_data(run_id)
         with self._held(run_id) as run:
+            run.need = need
             stop = run.history.stop
             if stop and not stop.reason.resumable:
                 raise ValueError(f"this run can't be resumed: {stop.message}")
@@ -384,7 +388,7 @@ class RunRegistry:
         if not kept or kept.step > step:
             kept = self._recorder.state(run.record, step)
         with self._lock:
-            if self._has_room(inspector=True):
+            if self._has_room():
                 run.inspection.ask(
                     run.history,
                     kept,
@@ -442,22 +446,32 @@ class RunRegistry:
 
     # --- workers and the queue
 
-    def _check_data(self, run_id: str) -> None:
-        """Raise a DataError where the run is trained on a file that has changed since, or is not
-        here. Not under the lock: a large file takes seconds."""
+    def _check_data(self, run_id: str) -> float:
+        """The bytes that the run needs, about. Not under the lock: a large file takes seconds.
+
+        Raises:
+            DataError: the run is trained on a file that has changed since, or is not here.
+        """
         with self._lock:
             record = self._runs[run_id].record
         if lacks_file(record.config):
             raise DataError(CHOOSE_FILE)
+        found = None
         if record.data_sha256:
             found = contents_of(record.config.options)
             now = found.sha256 if found else None
             check_unchanged(record.config.options, now, record.data_sha256)
+        return _need(record.config, found)
 
     @property
     def _room(self) -> float:
         """Bytes that a run may take."""
         return 1e6 * self.settings.worker_mb
+
+    @property
+    def _together(self) -> float:
+        """Bytes that all runs may take at a time."""
+        return max(self._room, together())
 
     @contextmanager
     def _held(self, run_id: str) -> Iterator[LiveRun]:
@@ -478,11 +492,13 @@ class RunRegistry:
         return self._in_order().index(run) if run.phase is Phase.WAITING else 0
 
     def _start_waiting(self) -> None:
-        while (waiting := self._in_order()) and (
-            self._has_room() or (waiting[0].attended and self._took_from_unattended())
-        ):
-            self._queue.remove(waiting[0].id)
-            self._begin(waiting[0], self._pool.take())
+        while waiting := self._in_order():
+            run = waiting[0]
+            if self._has_room(run):
+                self._queue.remove(run.id)
+                self._begin(run, self._pool.take())
+            elif not (run.attended and self._took_from_unattended()):
+                break
         self._pool.fill()
 
     def _took_from_unattended(self) -> bool:
@@ -508,22 +524,31 @@ class RunRegistry:
                 "may: end some of them on the page Runs, or set SAMEDGE_MAX_UNATTENDED"
             )
 
-    def _has_room(self, *, inspector: bool = False) -> bool:
-        """Whether one more run may have a worker, or one more step be inspected; takes a worker
-        from a run that nobody watches. One inspector stands beside the workers, so that where there
+    def _has_room(self, run: LiveRun | None = None) -> bool:
+        """Whether this run may have a worker, or (None) one more step be inspected; takes workers
+        from runs that nobody watches. One inspector stands beside the workers, so that where there
         is a single one, the run that holds it can be inspected."""
-        beside = inspector or any(run.inspection.pending for run in self._runs.values())
-        if self.live_workers() < self.settings.max_workers + beside:
-            return True
         latest = time.monotonic() - self.settings.pause_after
-        unseen = [r for r in self._runs.values() if r.worker and r.attended and r.seen_at < latest]
-        if not unseen:
-            return False
-        # a closed page must not make the next reader wait until its lease ends
-        run = min(unseen, key=lambda run: run.seen_at)
-        self._release(run, kill=True)
-        run.end(StopReason.UNWATCHED, "nobody watched, and another run needed the worker")
+        while not self._is_free(run):
+            held = [r for r in self._runs.values() if r.worker and r.attended]
+            unseen = [r for r in held if r.seen_at < latest]
+            if not unseen:
+                return False
+            # a closed page must not make the next reader wait until its lease ends
+            longest = min(unseen, key=lambda run: run.seen_at)
+            self._release(longest, kill=True)
+            longest.end(StopReason.UNWATCHED, "nobody watched, and another run needed the worker")
         return True
+
+    def _is_free(self, run: LiveRun | None) -> bool:
+        """Whether there is a worker for this run (None: for an inspection), and memory for it
+        beside the others."""
+        runs = self._runs.values()
+        beside = run is None or any(other.inspection.pending for other in runs)
+        if self.live_workers() >= self.settings.max_workers + beside:
+            return False
+        taken = sum(other.need for other in runs if other.worker)
+        return not (run and taken) or taken + run.need <= self._together
 
     def _begin(self, run: LiveRun, worker: WorkerProcess) -> None:
         """Hand the run to the worker."""
@@ -652,6 +677,12 @@ class RunRegistry:
         del self._runs[run.id]
         run.inspection.clear()
         self._recorder.forget(run.id)
+
+
+def _need(config: RunConfig, contents: Contents | None) -> float:
+    """Bytes that a run takes, about; 0 where that is not known."""
+    needed = need_of(config, contents)
+    return needed.bytes if needed else 0.0
 
 
 def _arithmetic(wanted: Arithmetic | None, dtype: str) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 import builtins
 import re
+import shutil
 import socket
 from importlib import metadata
+from types import SimpleNamespace
 
 import pytest
 
@@ -137,3 +139,11 @@ def test_a_torch_that_can_not_be_loaded(capsys, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", failing)
     assert main(["doctor"]) == 1
     assert "torch can't be loaded: libcudart.so.13" in capsys.readouterr().out
+
+
+def test_a_full_disk(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("SAMEDGE_HOME", str(tmp_path))
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=3_000_000))
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert re.search(r"^wrong +home +.*, 3 MB free\n +-> free some space there, or set", said, re.M)

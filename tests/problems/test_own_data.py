@@ -174,6 +174,13 @@ def test_what_is_used_must_make_a_problem(save):
     assert use(colours, y, 9, "mlp").outputs == 3
     assert use(np.moveaxis(colours, 1, -1), y, 9).classes == 3
     assert use(colours[:, 0], y, 9).in_words().startswith("9 examples of 32 × 32 uint8, 3 classes")
+    assert "inputs go up to" not in use(colours[:, 0], y, 9).in_words()
+    bright = np.full((9, 4), -1e7, np.float32)
+    assert (
+        use(bright, y, 9, "mlp")
+        .in_words()
+        .endswith("; inputs go up to 1e+07: divide them by that, or take a tiny η")
+    )
     with pytest.raises(DataError, match=r"first 3 examples must hold two .* got 0 alone: shuffle"):
         use(colours[:, 0], y, 3)
 

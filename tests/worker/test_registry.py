@@ -227,6 +227,33 @@ def test_more_runs_than_workers_wait_in_order(one_worker):
     assert reason(one_worker.view(third)) is StopReason.STOPPED
 
 
+def test_a_run_waits_while_others_take_the_memory(registry, monkeypatch):
+    monkeypatch.setattr("samedge_core.worker.registry._need", lambda config, contents: 60e9)
+    monkeypatch.setattr("samedge_core.worker.registry.together", lambda: 100e9)
+    first, second = registry.start(FAST), registry.start(FAST)
+    until(registry, first, lambda v: v.last_step > 0)
+    assert registry.view(second).phase is Phase.WAITING
+    registry.stop(first)
+    until(registry, second, lambda v: v.last_step > 0)
+    registry.stop(second)
+
+
+def test_an_attended_run_gets_the_memory_of_unattended_ones(registry, monkeypatch):
+    monkeypatch.setattr("samedge_core.worker.registry.together", lambda: 100e9)
+    monkeypatch.setattr("samedge_core.worker.registry._need", lambda config, contents: 40e9)
+    small = [registry.start(FAST, watched=False) for _ in range(2)]
+    for run_id in small:
+        until(registry, run_id, lambda v: v.last_step > 0)
+    monkeypatch.setattr("samedge_core.worker.registry._need", lambda config, contents: 90e9)
+    large = registry.start(FAST)
+    until(registry, large, lambda v: v.last_step > 0)
+    assert [registry.view(i).phase for i in small] == [Phase.WAITING, Phase.WAITING]
+    registry.stop(large)
+    for run_id in small:
+        until(registry, run_id, in_phase(Phase.RUNNING))
+        registry.stop(run_id)
+
+
 def test_steps_that_are_asked_for_while_waiting_are_taken_when_a_worker_comes(one_worker):
     first = one_worker.start(FAST)
     stepped, left = (one_worker.start(FAST, paused=True) for _ in range(2))
