@@ -115,12 +115,12 @@ function show(/** @type {Control} */ control, /** @type {Field} */ field) {
 /* ---------------------------------------------------------------- mounting */
 
 const STYLE = `
-.samedge-sliders { display: grid; grid-template-columns: repeat(auto-fit, minmax(11em, 1fr)); gap: 4px 20px;
+.samedge-sliders { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5em, 1fr)); gap: 4px 20px;
   font-size: 0.875rem; }
 .samedge-slider { position: relative; min-width: 0; display: flex; flex-direction: column; justify-content: end; }
-.samedge-slider-head { display: flex; align-items: center; gap: 6px; }
-.samedge-slider label { line-height: 1.2; }
-.samedge-slider input[type=text] { margin-left: auto; width: 4.6em; font: inherit; padding: 1px 6px; border-radius: 6px;
+.samedge-slider-head { display: flex; align-items: center; gap: 4px; }
+.samedge-slider label { line-height: 1.2; white-space: nowrap; }
+.samedge-slider input[type=text] { margin-left: auto; width: 4.2em; min-width: 0; font: inherit; padding: 1px 6px; border-radius: 6px;
   text-align: right; color: var(--st-text-color); background: var(--st-secondary-background-color);
   border: 1px solid var(--st-border-color, #9996); font-variant-numeric: tabular-nums; }
 .samedge-slider input[aria-invalid=true] { border-color: var(--st-red-color, #d00); }
@@ -135,7 +135,7 @@ const STYLE = `
   box-shadow: 0 3px 14px #0003; }
 /* where the picture that they act on has not room below them, they stay in view over it */
 @media (max-width: 640px), (max-height: 800px) and (min-height: 500px) {
-  .stElementContainer:has(> * .samedge-sliders) { position: sticky; top: 0; z-index: 10; background: Canvas; }
+  .stElementContainer:has(> * .samedge-sliders) { position: sticky; top: 0; z-index: 10; background: var(--samedge-page); }
 }
 @media (max-width: 640px) {
   .samedge-sliders { grid-template-columns: 1fr 1fr; gap: 0 16px; padding: 4px 0; font-size: 0.8rem; }

@@ -20,6 +20,7 @@ PAGES = (
 # Streamlit's own spacing pushes the first chart below the fold at 1400x900.
 _COMPACT = """
 <style>
+  .stApp { --samedge-page: light-dark(#ffffff, #171614); }  /* for what stays in view above it */
   [data-testid="stMainBlockContainer"] { padding: 2.2rem 2rem 2rem; max-width: none; }
   [data-testid="stSidebarUserContent"] { padding-top: 0; }
   [data-testid="stSidebarHeader"] { height: 2.2rem; padding-bottom: 0; margin-bottom: 0; }
@@ -43,7 +44,7 @@ _COMPACT = """
     .stHorizontalBlock:has(> .st-key-primary) { flex-wrap: nowrap; overflow-x: auto; }
     .stHorizontalBlock:has(> .st-key-primary) > * { flex: none; }
     [data-testid="stLayoutWrapper"]:has(> .stHorizontalBlock > .st-key-primary) {
-      position: sticky; top: 0; z-index: 11; padding: 0.3rem 0 0.3rem 1.7rem; background: Canvas; }
+      position: sticky; top: 0; z-index: 11; padding: 0.3rem 0 0.3rem 1.7rem; background: var(--samedge-page); }
     .stApp:not(:has([data-testid="stExpandSidebarButton"])) [data-testid="stSidebar"] {
       position: fixed !important; inset: 48vh 0 0 0; width: 100% !important;
       height: auto !important; border-top: 1px solid #8888; }
