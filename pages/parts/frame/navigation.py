@@ -44,7 +44,10 @@ _COMPACT = """
     .stHorizontalBlock:has(> .st-key-primary) { flex-wrap: nowrap; overflow-x: auto; }
     .stHorizontalBlock:has(> .st-key-primary) > * { flex: none; }
     [data-testid="stLayoutWrapper"]:has(> .stHorizontalBlock > .st-key-primary) {
-      position: sticky; top: 0; z-index: 11; padding: 0.3rem 0 0.3rem 1.7rem; background: var(--samedge-page); }
+      position: sticky; top: 0; z-index: 11; padding: 0.3rem 0; background: var(--samedge-page); }
+    [data-testid="stExpandSidebarButton"] {  /* where they open, and the thumb is */
+      position: fixed; bottom: 0.8rem; left: 0.8rem; background: var(--samedge-page);
+      border: 1px solid #8888; border-radius: 0.5rem; }
     .stApp:not(:has([data-testid="stExpandSidebarButton"])) [data-testid="stSidebar"] {
       position: fixed !important; inset: 48vh 0 0 0; width: 100% !important;
       height: auto !important; border-top: 1px solid #8888; }
