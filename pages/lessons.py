@@ -14,11 +14,9 @@ from pages.parts.views.names import names
 from samedge_core.experiments.lessons import Lesson
 from samedge_core.worker.view import Phase
 
-# the formula has three fifths of the page's width here; the answer has five lines at most
+# the answer has five lines at most
 _STYLE = """
 <style>
-  [data-testid="stMain"] .st-key-lessons-formula .katex-display > .katex
-    { font-size: clamp(10px, 0.95vw, 17px); }
   .st-key-lessons-answer { min-height: 9.5rem; }
 </style>
 """

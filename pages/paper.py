@@ -18,6 +18,7 @@ CHARTS = "paper"
 def main() -> None:
     """Compose the page."""
     navigation.begin("The paper's tasks")
+    st.html("<style>.st-key-paper-cards .stColumn { min-width: 15rem; }</style>")
     gone = runs.attach()
     st.markdown(
         "Long and Bartlett, [arXiv 2309.12488](https://arxiv.org/abs/2309.12488), show on three "
@@ -59,9 +60,10 @@ def _body(busy: bool) -> None:
     watched = runs.look()
     if _busy(watched) != busy:
         st.rerun()  # to tick, or not to
-    for column, task in zip(st.columns(len(TASKS)), TASKS.values(), strict=True):
-        with column, part(f"The card of {task.title}"):
-            cards.draw(task, [one for one in watched if one.entry.task == task.name])
+    with st.container(key="paper-cards"):
+        for column, task in zip(st.columns(len(TASKS)), TASKS.values(), strict=True):
+            with column, part(f"The card of {task.title}"):
+                cards.draw(task, [one for one in watched if one.entry.task == task.name])
     with part("The figures"):
         _figures(_choice([one.entry for one in watched]))
     st.markdown(

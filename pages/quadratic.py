@@ -42,8 +42,6 @@ def main() -> None:
         for complaint in state.load(arrived=arrived):
             st.warning(plain(complaint))  # it quotes the link, which a stranger may have written
     values = state.values()
-    if values["large"]:
-        st.html("<style>html { font-size: 20px; }</style>")
     preset = preset_of(values)
     with part("The head of the page"):
         _head(values, preset)
@@ -55,14 +53,12 @@ def _body(preset: str | None) -> None:
     values = state.values()
     if state.settled() and preset_of(values) != preset:
         st.rerun()  # the head stands outside of this fragment and must follow
-    font = figures.FONT_LARGE if values["large"] else figures.FONT
     with part("The sliders"):
         sliders(
             [FIELDS[name] for name in SLIDERS[values["part"]]],
             values,
             key=state.SLIDERS_KEY,
             on_move=state.change,
-            font=font,
         )
     scene = values["part"]
     runs = SIMULATED[scene].runs(values) if scene in SIMULATED else {}
@@ -71,13 +67,13 @@ def _body(preset: str | None) -> None:
         for remark in remarks(values, runs):
             st.markdown(f":orange-badge[:material/lightbulb:] {remark}")
     with part("The figures"):
-        _figures(values, runs, font)
+        _figures(values, runs)
     if scene == "derivation":
         with part("The derivation"):
             _derivation(values, runs)
 
 
-def _figures(values: Values, runs: draw.Descents, font: int) -> None:
+def _figures(values: Values, runs: draw.Descents) -> None:
     scene, scrub = values["part"], None
     if scene == "map":
         _map_choices(values)
@@ -86,7 +82,7 @@ def _figures(values: Values, runs: draw.Descents, font: int) -> None:
         shown = derivation.figures(values)
     else:
         shown, scrub = DESCENTS[scene].figures(values, runs), draw.scrub(runs)
-    figures.figures(shown, scene=scene, key=FIGURES_KEY, scrub=scrub, font=font, on_click=_clicked)
+    figures.figures(shown, scene=scene, key=FIGURES_KEY, scrub=scrub, on_click=_clicked)
 
 
 def _head(values: Values, preset: str | None) -> None:
@@ -122,11 +118,7 @@ def _head(values: Values, preset: str | None) -> None:
                 on_change=_rules_chosen,
                 label_visibility="collapsed",
             )
-        with st.popover(
-            "View", icon=":material/tune:", help="Log scale, and text for a projector."
-        ):
-            st.toggle(**_bound("log"))
-            st.toggle(**_bound("large"))
+        st.toggle(**_bound("log"))
 
 
 def _bound(name: str) -> dict[str, Any]:

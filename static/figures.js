@@ -6,18 +6,20 @@
  */
 
 /** @import { Component, Figure, FiguresData, FiguresState, Look, Options, Part } from "./types.d.ts" */
-/** @import { Plot, Raster, Theme, Trace } from "./types.d.ts" */
+/** @import { Plot, Plotly, Raster, Theme, Trace } from "./types.d.ts" */
 
 /** @type {Part} */
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 // ask for all at once: below, each waits for the one before
-const PARTS = /** @type {const} */ (["theme.js", "buffer.js", "decode.js", "page.js", "plot.js", "player.js"]);
+const PARTS = /** @type {const} */ (["theme.js", "buffer.js", "decode.js", "page.js", "plot.js", "summary.js", "touch.js", "player.js"]);
 PARTS.forEach(part);
-const { axisStyle, baseLayout, channels, readLook, translucent } = await part("theme.js");
+const { axisStyle, baseLayout, channels, enlarged, readLook, translucent } = await part("theme.js");
 const { lowerBound } = await part("buffer.js");
 const { decode } = await part("decode.js");
 const { addStyle, element, fill, lifecycle, memory } = await part("page.js");
 const { loadPlotly, onClick, plotConfig, plotElement } = await part("plot.js");
+const { describe } = await part("summary.js");
+const { onTouch } = await part("touch.js");
 const { PLAYER_STYLE, currentStep, drawPlayer, makePlayer, play, stopPlaying } = await part("player.js");
 
 /* ---------------------------------------------------------------- what the server sends */
@@ -84,6 +86,8 @@ function colourAt(/** @type {Scale} */ scale, /** @type {number} */ value) {
 
 /* ---------------------------------------------------------------- drawing */
 
+const FONT = 14;
+
 function scheduleDraw(/** @type {FiguresState} */ state) {
   state.frame ||= requestAnimationFrame(() => {
     state.frame = 0;
@@ -98,12 +102,14 @@ function drawAll(/** @type {FiguresState} */ state) {
   for (const figure of state.figures) {
     const { name } = figure;
     const plot = state.plots.get(name) ?? addPlot(state, name);
-    const traces = figure.traces.map((trace) => upTo(trace, step));
+    const traces = figure.traces.map((trace) => enlarged(upTo(trace, step), state.theme));
+    const layout = layoutOf(state, figure, step);
     for (const trace of traces) if (state.hidden.has(entryOf(name, trace))) trace.visible = "legendonly";
     const first = !plot.classList.contains("js-plotly-plot");
     const config = first ? [plotConfig(plotly, name, "Reset the view", () => resetZoom(state, name))] : [];
-    plotly.react(plot, traces, layoutOf(state, figure, step), ...config);
-    if (first) listenToPlot(state, name, plot);
+    plotly.react(plot, traces, layout, ...config);
+    describe(plot, traces, layout);
+    if (first) listenToPlot(state, plotly, figure, plot);
   }
   drawPlayer(state.player, state);
 }
@@ -114,8 +120,9 @@ function entryOf(/** @type {string} */ figure, /** @type {Trace} */ trace) {
 }
 
 /** @type {(state: FiguresState, figure: FiguresState["figures"][number], step: number) => Options} */
-function layoutOf({ theme, font, zoom }, figure, step) {
-  const layout = merge(ownLayout(theme, font, figure.layout), figure.layout);
+function layoutOf({ theme, zoom }, figure, step) {
+  const layout = merge(ownLayout(theme, FONT * theme.scale, figure.layout), figure.layout);
+  for (const axis of axesOf(layout)) if (layout[axis].type === "log") layout[axis].title.text += " (log)";
   layout.images = figure.images;
   for (const [axis, range] of zoom.get(figure.name) ?? []) {
     layout[axis] = { ...layout[axis], range: [...range], autorange: false };
@@ -137,12 +144,15 @@ function cursorLine(/** @type {number} */ step, /** @type {Theme} */ theme) {
  */
 function ownLayout(theme, size, layout) {
   const axis = { ...axisStyle(theme), tickfont: { size }, title: { standoff: 6, font: { size } } };
-  const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
   return {
     ...baseLayout(theme, size),
     margin: { l: 46 + 1.5 * size, r: 14, t: 20 + size, b: 22 + 1.6 * size },
-    ...Object.fromEntries(axes.map((name) => [name, axis])),
+    ...Object.fromEntries(axesOf(layout).map((name) => [name, axis])),
   };
+}
+
+function axesOf(/** @type {Options} */ layout) {
+  return Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
 }
 
 /** A copy of `base` in which the values of `over` stand, at any depth. @type {(base: any, over: any) => any} */
@@ -163,8 +173,9 @@ function resetZoom(/** @type {FiguresState} */ state, /** @type {string} */ name
   scheduleDraw(state);
 }
 
-/** @type {(state: FiguresState, name: string, plot: Plot) => void} */
-function listenToPlot(state, name, plot) {
+/** @type {(state: FiguresState, plotly: Plotly, figure: Figure, plot: Plot) => void} */
+function listenToPlot(state, plotly, { name, cursor, layout }, plot) {
+  onTouch(plot, plotly, state.abort.signal, cursor ? ["xaxis"] : axesOf(layout));
   plot.on("plotly_relayout", (change) => {
     const axes = Object.keys(change).flatMap((key) => key.match(/^([xy]axis\d*)\.range/)?.[1] ?? []);
     const zoom = state.zoom.get(name) ?? new Map();
@@ -200,7 +211,6 @@ function receive(state, { parentElement, data, setTriggerValue }) {
     state.at = Infinity;
     stopPlaying(state);
   }
-  state.font = data.font;
   const { figures, scrub } = decode({ figures: data.figures, scrub: data.scrub }, (text) => coloured(text, state));
   const illustrated = (/** @type {Figure} */ figure) => ({ ...figure, images: figure.rasters.map(rasterImage) });
   state.figures = figures.map(illustrated);
@@ -220,13 +230,11 @@ function arrange(/** @type {FiguresState} */ state) {
     state.plots.delete(name);
     state.zoom.delete(name);
   }
-  const scale = 0.5 + state.font / 28; // room for larger text
   state.figures.forEach(({ name, columns, rows, height }, order) => {
     const { style } = state.plots.get(name) ?? addPlot(state, name);
-    const place = { order, gridColumn: `span ${columns}`, gridRow: `span ${rows}` };
-    Object.assign(style, { ...place, height: `${height * scale}px` });
+    style.setProperty("--height", String(height));
+    Object.assign(style, { order: 2 * order, gridColumn: `span ${columns}`, gridRow: `span ${rows}` });
   });
-  state.player.root.style.fontSize = `${state.font}px`;
 }
 
 function addPlot(/** @type {FiguresState} */ state, /** @type {string} */ name) {
@@ -243,7 +251,17 @@ const STYLE = `
 .samedge-figures { container-type: inline-size; }
 .samedge-figures-grid { display: grid; grid-template-columns: repeat(6, 1fr); gap: 8px; }
 .samedge-figures-grid > div { min-width: 0; overflow: hidden; }
-@container (max-width: 56rem) { .samedge-figures-grid > div { grid-column: 1 / -1 !important; grid-row: auto !important; } }
+.samedge-figures-grid > [role=figure] { --own: calc(var(--height) * (0.5px + 0.03125rem));
+  height: clamp(min(var(--own), 12rem), (100vh - 17rem) * var(--height) / 560, var(--own)); }
+/* the player stands above all figures, or under the first one of a column */
+.samedge-scrub-row { order: -1; grid-column: 1 / -1; }
+@container (max-width: 895px) {
+  .samedge-figures-grid > div { grid-column: 1 / -1 !important; grid-row: auto !important; }
+  .samedge-scrub-row { order: 1; }
+}
+@container (max-width: 575px) {
+  .samedge-figures-grid > [role=figure] { height: clamp(min(var(--own), 12rem), var(--own) * 0.72, var(--own)); }
+}
 ${PLAYER_STYLE}`;
 
 
@@ -267,6 +285,10 @@ function mount({ parentElement, data, setTriggerValue }) {
       const drawn = target.classList.contains("js-plotly-plot");
       if (drawn && /** @type {HTMLElement} */ (target).offsetParent) state.plotly?.Plots.resize(target);
     }
+    const { theme } = readLook(grid);
+    if (theme.scale === state.theme.scale) return;
+    state.theme = theme; // a height changes with the size of the text
+    scheduleDraw(state);
   });
   const redraw = () => drawAll(state);
   const player = makePlayer({
@@ -280,10 +302,11 @@ function mount({ parentElement, data, setTriggerValue }) {
   /** @type {FiguresState} */
   const state = {
     grid, observer, player, send: setTriggerValue, ...readLook(parentElement), abort: new AbortController(),
-    plotly: null, frame: 0, scene: null, figures: [], plots: new Map(), font: 14,
+    plotly: null, frame: 0, scene: null, figures: [], plots: new Map(),
     scrub: null, at: Infinity, playing: 0, zoom: new Map(), hidden: new Set(),
   };
-  root.append(grid, player.root);
+  grid.append(player.row);
+  root.append(grid, player.table);
   fill(parentElement, root);
   loadPlotly(root, (plotly) => {
     if (state.abort.signal.aborted) return;

@@ -13,6 +13,11 @@ const X_TITLES = { step: "step", time: "effective time η·steps", evals: "gradi
 const MARGIN = { l: 66, r: 16, t: 34, b: 46 };
 const MARGIN_OF_RIGHT_AXIS = 62;
 
+/** The room around a chart, which texts need. */
+function marginsOf(/** @type {Theme} */ { scale }) {
+  return { l: MARGIN.l * scale, r: MARGIN.r, t: MARGIN.t * scale, b: MARGIN.b * scale };
+}
+
 /** The layout of a chart around its traces. @type {(state: Shown, chart: Chart, traces: Trace[]) => Options} */
 export function chartLayout(state, chart, traces) {
   const { theme } = state;
@@ -21,9 +26,9 @@ export function chartLayout(state, chart, traces) {
   const marks = empty ? [] : interventionMarks(state);
   const labels = chart.marked ? markLabels(state, marks, state.charts.get(chart.name)) : [];
   return {
-    ...baseLayout(theme, 13),
+    ...baseLayout(theme, 13 * theme.scale),
     datarevision: state.revision, // the arrays grow in place, so Plotly cannot see that they changed
-    margin: { ...MARGIN, r: right ? MARGIN_OF_RIGHT_AXIS : MARGIN.r, pad: 0 },
+    margin: { ...marginsOf(theme), ...(right && { r: MARGIN_OF_RIGHT_AXIS * theme.scale }), pad: 0 },
     showlegend: !empty,
     hovermode: "x unified",
     hoverdistance: -1,
@@ -123,7 +128,7 @@ function extentOf(traces, counts) {
  * @type {(state: Shown, chart: Chart, traces: Trace[]) => string}
  */
 function noted(state, chart, traces) {
-  const { title } = chart;
+  const title = traces.length && isLog(state, chart) ? `${chart.title} (log)` : chart.title;
   const measured = chart.measured ? [...state.runs.values()].map((run) => run.note) : [];
   const notes = new Set([...measured, scaleNote(state, chart, traces)].filter(Boolean));
   return notes.size ? `${title}<br><sub>${escapeHtml([...notes].join("; "))}</sub>` : title;
@@ -156,7 +161,7 @@ function emptyNote({ runs, invitation, theme }) {
   const waiting = runs.size ? "no step yet" : invitation; // after a Reset the button says Resume
   return {
     text: started ? "not measured" : waiting, xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false,
-    font: { size: 16, color: theme.muted }, bgcolor: theme.background, borderpad: 4,
+    font: { size: 16 * theme.scale, color: theme.muted }, bgcolor: theme.background, borderpad: 4,
   };
 }
 
@@ -195,12 +200,13 @@ function markLine({ x }, theme) {
 export function markLabels(state, marks, plot) {
   const span = state.zoom.x ?? xSpan([...state.runs.values()], state.view.x);
   if (!marks.length || !span) return [];
-  const width = Math.max((plot?.clientWidth ?? 0) - MARGIN.l - MARGIN.r, 100);
+  const margins = marginsOf(state.theme);
+  const width = Math.max((plot?.clientWidth ?? 0) - margins.l - margins.r, 100);
   const scale = width / Math.max(span[1] - span[0], 1e-12);
   const levelEnds = new Array(LABEL_LEVELS).fill(-Infinity);
   const labels = [];
   for (const { x, text } of marks) {
-    const size = textWidth(text, state.theme.font) + 10;
+    const size = textWidth(text, state.theme) + 10;
     const at = (x - span[0]) * scale;
     if (at < 0 || at > width) continue;
     const left = at + size > width ? at - size : at; // flip to the left of its line at the right end
@@ -215,9 +221,9 @@ export function markLabels(state, marks, plot) {
 /** @type {(theme: Theme, x: number, text: string, level: number, flipped: boolean) => Options} */
 function markLabel(theme, x, text, level, flipped) {
   return {
-    text: escapeHtml(text), xref: "x", yref: "paper", x, y: 1, yshift: -level * LABEL_HEIGHT,
+    text: escapeHtml(text), xref: "x", yref: "paper", x, y: 1, yshift: -level * LABEL_HEIGHT * theme.scale,
     xanchor: flipped ? "right" : "left", yanchor: "top", xshift: flipped ? -2 : 2, showarrow: false,
-    font: { size: 13, color: theme.text }, bgcolor: translucent(theme.background, 0.8), borderpad: 1,
+    font: { size: 13 * theme.scale, color: theme.text }, bgcolor: translucent(theme.background, 0.8), borderpad: 1,
   };
 }
 

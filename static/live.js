@@ -13,14 +13,16 @@
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 // ask for all at once: below, each waits for the one before
 const PARTS = /** @type {const} */ ([
-  "theme.js", "updates.js", "decode.js", "page.js", "plot.js", "scrubber.js", "traces.js", "envelope.js", "layout.js",
+  "theme.js", "updates.js", "decode.js", "page.js", "plot.js", "summary.js", "touch.js", "scrubber.js", "traces.js", "envelope.js", "layout.js",
 ]);
 PARTS.forEach(part);
-const { readLook } = await part("theme.js");
+const { enlarged, readLook } = await part("theme.js");
 const { applyUpdates } = await part("updates.js");
 const { decode } = await part("decode.js");
 const { addStyle, element, fill, lifecycle, memory } = await part("page.js");
-const { loadPlotly, onClick, plotConfig, plotElement } = await part("plot.js");
+const { BY_TOUCH, loadPlotly, onClick, plotConfig, plotElement } = await part("plot.js");
+const { describe } = await part("summary.js");
+const { onTouch } = await part("touch.js");
 const { SCRUBBER_STYLE, drawScrubber, makeScrubber } = await part("scrubber.js");
 const { CHART_SETS, chartTraces, familyOf, fullSpan, isLog, isNeeded, xSpan } = await part("traces.js");
 const { CURSOR, chartLayout, cursorLines, visibleRange } = await part("layout.js");
@@ -77,10 +79,12 @@ function visibleCharts(/** @type {LiveState} */ state) {
 /** @type {(state: LiveState, chart: Chart) => void} */
 function drawChart(state, chart) {
   if (!state.plotly) return;
-  const traces = chartTraces(state, chart);
+  const traces = chartTraces(state, chart).map((trace) => enlarged(trace, state.theme));
+  const layout = chartLayout(state, chart, traces);
   const first = state.revision === 1;
   const config = first ? [plotConfig(state.plotly, chart.name, "Follow the run", () => follow(state))] : [];
-  state.plotly.react(plotOf(state, chart), traces, chartLayout(state, chart, traces), ...config);
+  state.plotly.react(plotOf(state, chart), traces, layout, ...config);
+  describe(plotOf(state, chart), traces, layout);
 }
 
 /* ---------------------------------------------------------------- zoom, legend, hover */
@@ -312,21 +316,21 @@ function requestAll(state, askForAll) {
 
 /* ---------------------------------------------------------------- mounting */
 
-const TALL = 330;
-const SHORT = 230;
-const EVEN = 300; // where the first chart is not wide
+const TALL = "min(20.625rem, max(16rem, 100vh - 24.5rem))"; // on a low screen, in view with what stands above
+const SHORT = "14.375rem";
+const EVEN = "18.75rem"; // where the first chart is not wide
 const GAP = 10;
 
 const STYLE = `
 .samedge-live { container-type: inline-size; position: relative; }
 .samedge-grid { display: grid; grid-template-columns: 1fr 1fr; gap: ${GAP}px; }
-.samedge-grid > div { height: ${SHORT}px; min-width: 0; contain: strict; }
-.samedge-even > div { height: ${EVEN}px; }
-.samedge-grid > .samedge-wide { grid-column: 1 / -1; height: ${TALL}px; }
+.samedge-grid > div { height: ${SHORT}; min-width: 0; contain: strict; }
+.samedge-even > div { height: ${EVEN}; }
+.samedge-grid > .samedge-wide { grid-column: 1 / -1; height: ${TALL}; }
 @container (max-width: 899px) { .samedge-grid:not(.samedge-dense) { grid-template-columns: 1fr; } }
 @container (max-width: 479px) { .samedge-grid { grid-template-columns: 1fr; } }
-.samedge-follow { position: absolute; top: ${TALL - 84}px; right: 28px; z-index: 5; padding: 2px 12px;
-  font: inherit; font-size: 13px; border-radius: 999px; cursor: pointer; color: var(--st-text-color, inherit);
+.samedge-follow { position: absolute; top: calc(${TALL} - 5.25rem); right: 28px; z-index: 5; padding: 2px 12px;
+  font: inherit; font-size: 0.8125rem; border-radius: 999px; cursor: pointer; color: var(--st-text-color, inherit);
   background: var(--st-secondary-background-color, #eee); border: 1px solid var(--st-border-color, #999); }
 .samedge-follow[hidden] { display: none; }
 ${SCRUBBER_STYLE}`;
@@ -350,7 +354,7 @@ function mount({ parentElement, data, setStateValue }) {
   addStyle("samedge-live-style", STYLE);
   const root = element("div", "samedge-live");
   const grid = element("div", "samedge-grid");
-  const followButton = element("button", "samedge-follow", "Zoomed – double-click to follow");
+  const followButton = element("button", "samedge-follow", `Zoomed – ${BY_TOUCH ? "tap here" : "double-click"} to follow`);
   followButton.hidden = true;
   if (!set[0].wide) grid.classList.add("samedge-even");
   if (dense) grid.classList.add("samedge-dense");
@@ -369,7 +373,7 @@ function mount({ parentElement, data, setStateValue }) {
   };
   if (data.cursor) addScrubber(state, root);
   listen(state, grid);
-  loadPlotly(root, (plotly) => start(state, plotly));
+  loadPlotly(root, (plotly) => start(state, plotly, grid));
   takeOver(data.key, state);
   hideUnneeded(state); // Plotly may take a second to load, in which an empty place would be seen
   return state;
@@ -406,9 +410,9 @@ function listen(/** @type {LiveState} */ state, /** @type {HTMLElement} */ grid)
 
 /**
  * First draw, then events: Plotly adds its `on` to the element at the first draw.
- * @type {(state: LiveState, plotly: Plotly) => void}
+ * @type {(state: LiveState, plotly: Plotly, grid: HTMLElement) => void}
  */
-function start(state, plotly) {
+function start(state, plotly, grid) {
   if (state.abort.signal.aborted) return; // released while Plotly was loading
   state.plotly = plotly;
   beginPass(state);
@@ -421,12 +425,14 @@ function start(state, plotly) {
     plot.on("plotly_doubleclick", () => follow(state));
     plot.on("plotly_hover", (event) => onHover(state, chart, event));
     plot.on("plotly_unhover", () => onUnhover(state, chart));
+    onTouch(plot, plotly, state.abort.signal, ["xaxis"]);
     if (state.scrubber) onClick(plot, state.abort.signal, ({ x }) => onChartClick(state, x));
   }
   state.observer = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       if (/** @type {HTMLElement} */ (target).offsetParent) plotly.Plots.resize(target);
     }
+    Object.assign(state, readLook(grid)); // a height changes with the size of the text
     scheduleDraw(state); // how many points there are depends on the width
   });
   for (const plot of state.charts.values()) state.observer.observe(plot);

@@ -1,4 +1,4 @@
-/** The scrubber under figures that answer to sliders: it plays their steps and shows the numbers at one. */
+/** The scrubber beside figures that answer to sliders: it plays their steps and shows the numbers at one. */
 
 /** @import { FiguresState, Part, Player, Scrub } from "./types.d.ts" */
 
@@ -10,13 +10,15 @@ const PLAY_SECONDS = [1.5, 6]; // a few steps go slowly enough to follow, many d
 const SECONDS_A_STEP = 0.15;
 
 export const PLAYER_STYLE = `
-.samedge-scrub-row { display: flex; align-items: center; gap: 12px; margin: 6px 4px; }
-.samedge-scrub[hidden] { display: none; }
-.samedge-scrub input { flex: 1; accent-color: var(--st-primary-color); }
-.samedge-scrub output { min-width: 11em; font-variant-numeric: tabular-nums; }
+.samedge-scrub-row { display: flex; align-items: center; gap: 12px; margin: 2px 4px; font-size: 0.875rem; }
+.samedge-figures [hidden] { display: none; }
+.samedge-scrub-row input { flex: 1; min-width: 0; accent-color: var(--st-primary-color); }
+.samedge-scrub-row output { min-width: 9.5em; font-variant-numeric: tabular-nums; }
+.samedge-scrub-row :focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
 .samedge-play { font: inherit; padding: 3px 14px; border-radius: 8px; cursor: pointer; min-width: 6em;
   color: var(--st-text-color); background: var(--st-secondary-background-color); border: 1px solid var(--st-border-color, #999); }
-.samedge-readout { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 0 4px 4px; }
+.samedge-readout { display: block; overflow-x: auto; font-size: 0.875rem; border-collapse: collapse;
+  font-variant-numeric: tabular-nums; margin: 0 4px 4px; }
 .samedge-readout th { font-weight: 600; text-align: left; padding: 2px 18px 2px 0; }
 .samedge-readout td { padding: 2px 18px 2px 0; min-width: 6em; border-top: 1px solid var(--st-border-color, #9994); }
 `;
@@ -26,7 +28,6 @@ export const PLAYER_STYLE = `
  * @type {(events: { pressed: () => void, moved: (at: number) => void, redraw: () => void }) => Player}
  */
 export function makePlayer({ pressed, moved, redraw }) {
-  const root = element("div", "samedge-scrub");
   const [button, range] = [element("button", "samedge-play"), element("input")];
   const [label, table] = [element("output"), element("table", "samedge-readout")];
   Object.assign(range, { type: "range", min: 0, step: 1 });
@@ -41,8 +42,7 @@ export function makePlayer({ pressed, moved, redraw }) {
   });
   const row = element("div", "samedge-scrub-row");
   row.append(button, range, label);
-  root.append(row, table);
-  return { root, button, range, label, table };
+  return { row, button, range, label, table };
 }
 
 /** Show the steps from the one that is shown on, or all of them from the last. */
@@ -72,8 +72,8 @@ export function currentStep(/** @type {FiguresState} */ { scrub, at }) {
 }
 
 /** @type {(player: Player, state: FiguresState) => void} */
-export function drawPlayer({ root, button, range, label, table }, { scrub, at, playing }) {
-  root.hidden = !scrub;
+export function drawPlayer({ row, button, range, label, table }, { scrub, at, playing }) {
+  row.hidden = table.hidden = !scrub;
   if (!scrub) return;
   const last = scrub.steps.length - 1;
   const index = Math.min(at, last);

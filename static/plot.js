@@ -9,12 +9,17 @@ const { addStyle, element } = await part("page.js");
 /** @type {Promise<Plotly> | null} */
 let plotlyLoad = null;
 
+/** A finger can't hover, and has no keyboard beside it. */
+export const BY_TOUCH = globalThis.matchMedia?.("(hover: none)").matches ?? false;
+
 // Plotly's place for its buttons, the upper right corner, is the legend's; the lower one is free, but for
 // numbers that stand above it.
 const BUTTONS_STYLE = `
 :is(.samedge-live, .samedge-figures) .js-plotly-plot .plotly .modebar-container { top: auto !important; bottom: 0; }
 :is(.samedge-live, .samedge-figures) .js-plotly-plot .plotly .modebar { top: auto; bottom: -4px; }
-:is(.samedge-live, .samedge-figures) .modebar-group { background-color: transparent !important; }`;
+:is(.samedge-live, .samedge-figures) .modebar-group { background-color: transparent !important; }
+.js-plotly-plot { touch-action: pan-y; }
+.samedge-summary { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }`;
 
 /** Load Plotly.js from beside this file, once a page; where that fails, `root` says so. */
 export function loadPlotly(/** @type {HTMLElement} */ root, /** @type {(plotly: Plotly) => void} */ loaded) {
@@ -50,15 +55,21 @@ export function plotConfig({ Icons, downloadImage }, name, title, reset) {
     showTips: false, // its notice covers the legend
     doubleClick: false, // handled by the component
     toImageButtonOptions: file,
-    modeBarButtons: [["toImage", svg], ["zoom2d", "pan2d", { name: title, icon: Icons.home, click: reset }]],
+    modeBarButtons: [
+      ["toImage", svg],
+      [...(BY_TOUCH ? [] : ["zoom2d", "pan2d"]), { name: title, icon: Icons.home, click: reset }],
+    ],
   };
 }
 
-/** The element of a chart, for Plotly to draw in. */
+/** The element of a chart, for Plotly to draw in, and in it a summary for those who can't see it. */
 export function plotElement(/** @type {string} */ name, className = "") {
   const plot = /** @type {Plot} */ (element("div", className));
+  const summary = Object.assign(element("p", "samedge-summary"), { id: crypto.randomUUID() });
   plot.setAttribute("role", "figure");
   plot.setAttribute("aria-label", name);
+  plot.setAttribute("aria-describedby", summary.id);
+  plot.append(summary);
   return plot;
 }
 
@@ -75,6 +86,7 @@ export function onClick(plot, signal, clicked) {
     const left = event.button === 0 && /** @type {Element} */ (event.target).classList.contains("nsewdrag");
     down = left ? [event.clientX, event.clientY] : null;
   }, { signal, capture: true });
+  window.addEventListener("pointercancel", () => { down = null; }, { signal }); // the finger scrolls
   window.addEventListener("pointerup", (event) => {
     const still = down && Math.hypot(event.clientX - down[0], event.clientY - down[1]) < CLICK_SLACK;
     down = null;

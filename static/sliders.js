@@ -115,11 +115,12 @@ function show(/** @type {Control} */ control, /** @type {Field} */ field) {
 /* ---------------------------------------------------------------- mounting */
 
 const STYLE = `
-.samedge-sliders { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5em, 1fr)); gap: 4px 20px; }
+.samedge-sliders { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5em, 1fr)); gap: 4px 20px;
+  font-size: 0.875rem; }
 .samedge-slider { position: relative; min-width: 0; display: flex; flex-direction: column; justify-content: end; }
-.samedge-slider-head { display: flex; align-items: center; gap: 6px; }
-.samedge-slider label { line-height: 1.2; }
-.samedge-slider input[type=text] { margin-left: auto; width: 5.4em; font: inherit; padding: 1px 6px; border-radius: 6px;
+.samedge-slider-head { display: flex; align-items: center; gap: 4px; }
+.samedge-slider label { line-height: 1.2; white-space: nowrap; }
+.samedge-slider input[type=text] { margin-left: auto; width: 4.2em; min-width: 0; font: inherit; padding: 1px 6px; border-radius: 6px;
   text-align: right; color: var(--st-text-color); background: var(--st-secondary-background-color);
   border: 1px solid var(--st-border-color, #9996); font-variant-numeric: tabular-nums; }
 .samedge-slider input[aria-invalid=true] { border-color: var(--st-red-color, #d00); }
@@ -132,6 +133,14 @@ const STYLE = `
   padding: 8px 10px; border-radius: 8px; text-align: left; white-space: pre-line; line-height: 1.4; font-size: 1.2em;
   color: var(--st-text-color); background: var(--st-background-color); border: 1px solid var(--st-border-color, #999);
   box-shadow: 0 3px 14px #0003; }
+/* where the picture that they act on has not room below them, they stay in view over it */
+@media (max-width: 640px), (max-height: 800px) and (min-height: 500px) {
+  .stElementContainer:has(> * .samedge-sliders) { position: sticky; top: 0; z-index: 10; background: var(--samedge-page); }
+}
+@media (max-width: 640px) {
+  .samedge-sliders { grid-template-columns: 1fr 1fr; gap: 0 16px; padding: 4px 0; font-size: 0.8rem; }
+  .samedge-slider:nth-child(even) .samedge-help::after { left: -100%; }
+}
 `;
 
 export const { update, release } = lifecycle(mount, receive, (state) => state.abort.abort());
@@ -147,7 +156,6 @@ function receive(state, { data, setTriggerValue }) {
 
 /** Show what the server knows. */
 function showFields(/** @type {SlidersState} */ state, /** @type {SlidersData} */ data) {
-  state.root.style.fontSize = `${data.font}px`;
   state.count = Math.max(state.count, data.count);
   const names = data.fields.map(({ name }) => name);
   if (names.join() !== [...state.controls.keys()].join()) {

@@ -1,18 +1,20 @@
 /** Colours, fonts and axes in the theme of the page, shared by all charts. */
 
-/** @import { Look, Options, Theme } from "./types.d.ts" */
+/** @import { Look, Options, Theme, Trace } from "./types.d.ts" */
 
 export const LIGHT = {
   sharpness: "#0a58ca", topk: "#64748b", gd: "#3f3f46", sam: "#cf4307", usam: "#a3299a",
   polyak: "#2e7d32", nesterov: "#856404", grad: "#007a87", gradK: "#007a87", samGradient: "#cf4307", samK: "#cf4307",
   loss: "#5f3dc4", heldOutLoss: "#5f3dc4", accuracy: "#b0336e", heldOutAccuracy: "#b0336e",
   bad: "#d6006c", ghost: "#8b8f98",
+  // regions of what a step does, each three times as dark as the one before
+  shrinks: "#eef7f8", flips: "#a87dbf", grows: "#7d0a44",
   // one family per run when several are shown: strong = the measured lines, deep = edges, mid = the rest;
   // chosen to differ from each other and from the ghost without red or green vision too
   families: [
     { strong: "#0a58ca", deep: "#052c65", mid: "#4c8fe8" },
-    { strong: "#d9480f", deep: "#862e06", mid: "#f08c3a" },
-    { strong: "#00875a", deep: "#00472f", mid: "#3aa981" },
+    { strong: "#d9480f", deep: "#862e06", mid: "#dd7420" },
+    { strong: "#00875a", deep: "#00472f", mid: "#2f9a74" },
     { strong: "#c2298a", deep: "#6b124a", mid: "#dc6bb2" },
     { strong: "#1f2937", deep: "#05080d", mid: "#55606f" },
     { strong: "#6b3a1e", deep: "#3a1d0c", mid: "#9a6a4c" },
@@ -24,13 +26,14 @@ export const DARK = {
   polyak: "#7fd483", nesterov: "#e6c84f", grad: "#45d3e0", gradK: "#45d3e0", samGradient: "#ff9a5c", samK: "#ff9a5c",
   loss: "#b9a3ff", heldOutLoss: "#b9a3ff", accuracy: "#ff8fbf", heldOutAccuracy: "#ff8fbf",
   bad: "#ff5fae", ghost: "#858b98",
+  shrinks: "#12262b", flips: "#8d5fae", grows: "#ffc2da",
   families: [
     { strong: "#6cb2ff", deep: "#b5d8ff", mid: "#3f8fe8" },
     { strong: "#ff9a5c", deep: "#ffd0b0", mid: "#e8752a" },
     { strong: "#45d3a0", deep: "#a6ecd2", mid: "#1fa677" },
-    { strong: "#d4307a", deep: "#f08bb8", mid: "#a8235f" },
+    { strong: "#d4307a", deep: "#f08bb8", mid: "#c02c70" },
     { strong: "#f4f4f5", deep: "#ffffff", mid: "#c3c6cc" },
-    { strong: "#8b5cf6", deep: "#c4adfb", mid: "#6d3fd8" },
+    { strong: "#8b5cf6", deep: "#c4adfb", mid: "#7d52e3" },
   ],
 };
 
@@ -62,6 +65,7 @@ export function readLook(host) {
     mark: translucent(text, 0.45),
     muted: translucent(text, 0.65),
     font: variable("font", "sans-serif"),
+    scale: (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16) ** 1.5 || 1, // "Large text"
   };
   return { theme, palette: luminance(background) < 0.4 ? DARK : LIGHT };
 }
@@ -86,6 +90,18 @@ function luminance(/** @type {string} */ color) {
   return (0.299 * r + 0.587 * g + 0.114 * b) / 255;
 }
 
+/** A trace with lines and markers as large as the texts. */
+export function enlarged(/** @type {Trace} */ trace, /** @type {Theme} */ { scale }) {
+  if (scale === 1) return trace;
+  const { line, marker } = trace;
+  /** @type {<Key extends string>(style: Options, key: Key, otherwise: number) => Options} */
+  const grown = (style, key, otherwise) => {
+    const size = style[key] ?? otherwise;
+    return { ...style, [key]: typeof size === "number" ? size * scale : size };
+  };
+  return { ...trace, ...(line && { line: grown(line, "width", 2) }), ...(marker && { marker: grown(marker, "size", 6) }) };
+}
+
 /** What every chart of this theme and font size looks like. @type {(theme: Theme, size: number) => Options} */
 export function baseLayout(theme, size) {
   return {
@@ -107,16 +123,16 @@ export function baseLayout(theme, size) {
 export function axisStyle(theme) {
   return {
     gridcolor: theme.grid, linecolor: theme.border, tickcolor: theme.border, zeroline: false,
-    showline: true, ticks: "outside", ticklen: 4, tickfont: { size: 13 }, exponentformat: "e",
+    showline: true, ticks: "outside", ticklen: 4, tickfont: { size: 13 * theme.scale }, exponentformat: "e",
     // Fitting labels by measuring them is half the time of a redraw; here they have room.
     tickangle: 0, ticklabeloverflow: "allow",
   };
 }
 
 /** The width of a text of 13 pixels in height, in pixels. */
-export function textWidth(/** @type {string} */ text, /** @type {string} */ font) {
+export function textWidth(/** @type {string} */ text, /** @type {Theme} */ { font, scale }) {
   const context = canvas();
-  context.font = `13px ${font}`;
+  context.font = `${13 * scale}px ${font}`;
   return context.measureText(text).width;
 }
 

@@ -14,7 +14,9 @@ interface Modules {
   "player.js": typeof import("./player.js");
   "plot.js": typeof import("./plot.js");
   "scrubber.js": typeof import("./scrubber.js");
+  "summary.js": typeof import("./summary.js");
   "theme.js": typeof import("./theme.js");
+  "touch.js": typeof import("./touch.js");
   "traces.js": typeof import("./traces.js");
 }
 
@@ -80,6 +82,7 @@ export interface Theme {
   mark: string;
   muted: string;
   font: string;
+  scale: number; // of texts: 1, but for a projector
 }
 
 export type Shade = "strong" | "deep" | "mid";
@@ -315,13 +318,12 @@ export interface Scrub {
 export interface FiguresData {
   key: string;
   scene: string;
-  font: number;
   figures: Figure[];
   scrub: Scrub | null;
 }
 
 export interface Player {
-  root: HTMLElement;
+  row: HTMLElement;
   button: HTMLButtonElement;
   range: HTMLInputElement;
   label: HTMLOutputElement;
@@ -335,7 +337,6 @@ export interface FiguresState extends Look {
   scene: string | null;
   figures: (Figure & { images: Options[] })[];
   plots: Map<string, Plot>;
-  font: number;
   scrub: Scrub | null;
   at: number; // index of the step that is shown; infinite at the end
   playing: number;
@@ -377,7 +378,6 @@ export interface Control {
 export interface SlidersData {
   fields: Field[];
   count: number;
-  font: number;
 }
 
 export interface SlidersState {

@@ -21,5 +21,5 @@ globalThis.document = {
 
 export const THEME = {
   text: "#31333f", background: "#ffffff", panel: "#f0f2f6", border: "#888888", grid: "#eeeeee", mark: "#777777",
-  muted: "#999999", font: "sans-serif",
+  muted: "#999999", font: "sans-serif", scale: 1,
 };

@@ -88,7 +88,7 @@ test("the cursor is one line, or one for each place at which runs came to its st
 test("a loss that falls below 0 is on a linear axis, and zeros are said to be left out", () => {
   const axis = (loss) => layout(shown([run("GD", { loss })], { view: { log_y: true } }), "Loss").yaxis;
   assert.equal(axis([5, 4, 3, 2, 1]).type, "log");
-  assert.equal(axis([5, 4, 3, 2, 1]).title.text, "loss");
+  assert.equal(axis([5, 4, 3, 2, 1]).title.text, "loss (log)");
   assert.equal(axis([5, 4, 3, 2, -1]).type, "linear");
   assert.match(axis([5, 4, 3, 2, -1]).title.text, /linear: it falls below 0/);
   assert.equal(axis([5, 4, 3, 2, 0]).type, "log");

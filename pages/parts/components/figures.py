@@ -17,9 +17,6 @@ from pages.parts.frame import assets
 
 Trace = dict[str, Any]
 
-FONT = 14
-FONT_LARGE = 20
-
 
 @dataclass(frozen=True)
 class Raster:
@@ -43,7 +40,7 @@ class Figure:
         traces, layout: as in Plotly. A trace with `meta={"step": array}`, one step number for each
             point, is cut at the step of the scrubber; "trail" keeps only the last so many steps.
         columns, rows: how much of the grid, 6 columns wide, it takes.
-        height: in pixels.
+        height: in pixels; less on a low screen, more with large text.
         rasters: coloured grids under the traces.
         click: a click anywhere in it is reported.
         cursor: x is the step; the scrubber is drawn as a line.
@@ -81,7 +78,6 @@ def figures(
     scene: str,
     key: str,
     scrub: Scrub | None = None,
-    font: int = FONT,
     on_click: Callable[[], None],
 ) -> None:
     """Draw figures in place of the ones before. Another `scene` sets the scrubber to its end.
@@ -89,7 +85,7 @@ def figures(
     A click on a figure with `click` calls `on_click`; `st.session_state[key]["clicked"]` then is
     {"figure": name, "x": ..., "y": ...}, in data units.
     """
-    data = {"key": key, "scene": scene, "font": font, "figures": shown, "scrub": scrub}
+    data = {"key": key, "scene": scene, "figures": shown, "scrub": scrub}
     _mount(key=key, data=encode(data), on_clicked_change=on_click)
 
 

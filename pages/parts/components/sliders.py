@@ -20,7 +20,6 @@ def sliders(
     *,
     key: str,
     on_move: Callable[[dict[str, Any], bool], None],
-    font: int = 14,
 ) -> None:
     """Draw a slider for each field; each needs a `suggested` range.
 
@@ -48,7 +47,6 @@ def sliders(
     data = {
         "fields": [_describe(item, values[item.name], refused.get(item.name)) for item in fields],
         "count": memory["count"],
-        "font": font,
     }
     _mount(key=key, data=data, on_moved_change=moved)
 

@@ -17,13 +17,14 @@ function pressed(event, keys) {
   document.querySelector(`.st-key-${name} button`)?.click();
 }
 
-// as Streamlit shows its own; without a part in the button's name
+// as Streamlit shows its own, where there is a keyboard; without a part in the button's name
 function show(keys) {
   const style = document.getElementById("samedge-keys-style") ?? document.createElement("style");
   style.id = "samedge-keys-style";
-  style.textContent = Object.entries(keys).map(([key, name]) =>
+  const shown = Object.entries(keys).map(([key, name]) =>
     `.st-key-${name} button [data-has-shortcut]::after { content: "${key.toUpperCase()}" / "";
-      font-size: 0.875rem; line-height: 1; opacity: 0.6; }`).join("\\n");
+      font-size: 0.875rem; line-height: 1; opacity: 0.6; }`);
+  style.textContent = `@media (hover: hover) { ${shown.join(" ")} }`;
   document.head.append(style);
 }
 

@@ -20,17 +20,44 @@ PAGES = (
 # Streamlit's own spacing pushes the first chart below the fold at 1400x900.
 _COMPACT = """
 <style>
+  .stApp { --samedge-page: light-dark(#ffffff, #171614); }  /* for what stays in view above it */
   [data-testid="stMainBlockContainer"] { padding: 2.2rem 2rem 2rem; max-width: none; }
   [data-testid="stSidebarUserContent"] { padding-top: 0; }
   [data-testid="stSidebarHeader"] { height: 2.2rem; padding-bottom: 0; margin-bottom: 0; }
   [data-testid="stMain"] [data-testid="stVerticalBlock"] { gap: 0.5rem; }
   [data-testid="stSidebar"] [data-testid="stVerticalBlock"] { gap: 0.6rem; }
-  /* formulas are as wide as they are: smaller where there is less room */
-  [data-testid="stMain"] .katex-display > .katex { font-size: clamp(11px, 1.55vw, 19px); }
+  /* larger than the numbers on the axes; where there is no room, it goes on in another line */
+  [data-testid="stMain"] .stMarkdown:has(.katex-display) { container-type: inline-size; }
+  [data-testid="stMain"] .katex-display > .katex {
+    font-size: clamp(0.95rem, 2.6cqi, 1.25rem); white-space: normal; }
+  /* a contrast of 4.5, which Streamlit's own small print and bright buttons have not */
+  [data-testid="stCaptionContainer"] { opacity: 0.8; }
+  [data-testid="stBaseButton-primary"]:enabled { color: light-dark(#fff, #10141c); }
+  [data-testid="stButtonGroup"] > div { flex-wrap: wrap; }
+  .stApp:not(:has([data-testid="stExpandSidebarButton"])) [data-testid="stSidebar"] {
+    min-width: min(18.75rem, 24vw); }
+  @media (hover: none) { button kbd { display: none !important; } }
   [data-testid="stHeader"] { height: 2.2rem; min-height: 2.2rem; background: transparent; }
+  /* on a phone, the buttons of a run stay above its charts, and the controls open below them */
+  @media (max-width: 640px) {
+    [data-testid="stMainBlockContainer"] { padding: 2.2rem 1rem 2rem; }
+    .stHorizontalBlock:has(> .st-key-primary) { flex-wrap: nowrap; overflow-x: auto; }
+    .stHorizontalBlock:has(> .st-key-primary) > * { flex: none; }
+    [data-testid="stLayoutWrapper"]:has(> .stHorizontalBlock > .st-key-primary) {
+      position: sticky; top: 0; z-index: 11; padding: 0.3rem 0; background: var(--samedge-page); }
+    [data-testid="stExpandSidebarButton"] {  /* where they open, and the thumb is */
+      position: fixed; bottom: 0.8rem; left: 0.8rem; background: var(--samedge-page);
+      border: 1px solid #8888; border-radius: 0.5rem; }
+    .stApp:not(:has([data-testid="stExpandSidebarButton"])) [data-testid="stSidebar"] {
+      position: fixed !important; inset: 48vh 0 0 0; width: 100% !important;
+      height: auto !important; border-top: 1px solid #8888; }
+  }
 </style>
 """
 
+
+LARGE = "large"  # in the session and in links: for a projector
+_LARGE = "<style>html { font-size: clamp(18px, 2.3vh, 32px); }</style>"
 
 # In a frame of a slide or a course page there is room for the charts alone.
 _EMBEDDED = """
@@ -76,8 +103,20 @@ def by_history() -> bool:
     return context is not None and context.is_history_navigation
 
 
+def _large() -> bool:
+    """Whether texts and lines are large: as the toggle says, and before the first one as the link
+    does; from now on the link says it, too."""
+    large = st.session_state.setdefault(LARGE, st.query_params.get(LARGE) == "true")
+    if large:
+        st.query_params[LARGE] = "true"
+    else:
+        st.query_params.pop(LARGE, None)
+    return large
+
+
 def put_address(parameters: Mapping[str, str]) -> None:
     """Have the address of the page that is shown say this."""
+    parameters = {**parameters, **({LARGE: "true"} if st.session_state.get(LARGE) else {})}
     if st.query_params.to_dict() != parameters:
         st.query_params.from_dict(parameters)
     st.session_state["addresses"][st.session_state["page"]] = dict(parameters)
@@ -107,6 +146,8 @@ def begin(title: str) -> bool:
         st.html(_COMPACT + _EMBEDDED)
     else:
         st.html(_COMPACT + _UNFRAMED, unsafe_allow_javascript=True)
+    if _large():
+        st.html(_LARGE)
     st.sidebar.markdown("## SAMEdge :small[:gray[see the edge of stability]]")
     arrived = st.session_state.get("page", title) != title
     st.session_state["page"] = title
@@ -114,6 +155,12 @@ def begin(title: str) -> bool:
     with st.sidebar:
         for file, label, icon in PAGES:
             st.page_link(file, label=label, icon=icon, query_params=addresses.get(label))
+        st.toggle(
+            "Large text",
+            key=LARGE,
+            persist_state="session",
+            help="For a projector: larger texts, lines and markers on every page.",
+        )
     with st.container():  # what comes and goes must not move what follows
         if wrong := server.wrong_setting():
             st.error(f"This server was started with a setting that can't be used: {plain(wrong)}.")

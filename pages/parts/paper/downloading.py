@@ -17,8 +17,10 @@ def show(data: str) -> None:
         so_far = f"{download.received / 1e6:.1f} of {download.megabytes:.3g} MB"
         st.progress(download.share, f"Downloading {data}: {so_far}")
     elif reason := downloads().failure(data):
-        st.error(reason)
-        if len(missing(data)) > 1:
-            with st.expander("All the files that are missing"):
+        st.error(f"The data set {data} could not be downloaded.")
+        with st.expander("Why, and how to put it there by hand"):
+            st.markdown(reason)
+            if len(missing(data)) > 1:
+                st.markdown("All the files that are missing:")
                 files = (f"- [{s.name}]({s.url}), sha256 `{s.sha256}`" for s in missing(data))
                 st.markdown("\n".join(files))

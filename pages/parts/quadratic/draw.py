@@ -47,15 +47,12 @@ def joined(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.hstack([x, gap]).ravel(), np.hstack([y, gap]).ravel()
 
 
-def path(
-    rule: str, run: Trajectory, x: np.ndarray, y: np.ndarray, *, far: float, trail: int = TRAIL
-) -> list[Trace]:
+def path(rule: str, run: Trajectory, x: np.ndarray, y: np.ndarray, *, far: float) -> list[Trace]:
     """The iterates of a run at (x, y), both of shape (n + 1,): hops, and the current one large.
 
-    Hops go back `trail` steps (0: all), markers at most TRAIL: a thousand of them take their time.
-    Where steps are left out, so is the line to the next one: no such hop was made; a whole path
-    then has the means of its steps as a middle line. Points beyond `far` are left out: SVG has no
-    room for them, and the picture neither.
+    Hops and markers go back TRAIL steps: more would be a blot. Where steps are left out, so is the
+    line to the next one: no such hop was made. Points beyond `far` are left out: SVG has no room
+    for them, and the picture neither.
     """
     near = (np.abs(x) < far) & (np.abs(y) < far)
     x, y = np.where(near, x, np.nan), np.where(near, y, np.nan)
@@ -64,18 +61,27 @@ def path(
     name, look = RULE_NAMES[rule], {"width": 1.5, "hoverinfo": "skip"}
     hover = {"hovertemplate": "(%{x:.4~g}, %{y:.4~g})", "showlegend": False}
     traces = [
-        (line(name, *_at(hops, x, y), f"{rule}/0.55", DASHES[rule], **look), hops, trail),
+        (line(name, *_at(hops, x, y), f"{rule}/0.55", DASHES[rule], **look), hops, TRAIL),
         (dots(name, x[shown], y[shown], rule, size=6, **hover), shown, TRAIL),
         (dots(f"{name} now", *_at(shown, x, y), rule, 13, marker=rim(2), **UNLISTED), shown, 1),
     ]
-    if not trail and len(hops) > len(shown):
-        starts = buckets(len(x), len(shown))
-        middle = line(f"{name} mean", means(x, starts), means(y, starts), rule, **UNLISTED)
-        traces.insert(1, (middle, starts, 0))
     return [
         trace | {"legendgroup": rule, "meta": {"step": np.abs(steps), "trail": length}}
         for trace, steps, length in traces
     ]
+
+
+def middle(rule: str, x: np.ndarray, y: np.ndarray, *, far: float) -> Trace:
+    """The middle of a run's hops as a line: where it drifts while it hops to and fro.
+
+    The weights (1, 2, 2, 1) / 6 of four iterates leave nothing of hops of period two or three.
+    """
+    x, y = np.where((np.abs(x) < far) & (np.abs(y) < far), (x, y), np.nan)
+    x, y = ((w[:-3] + 2 * w[1:-2] + 2 * w[2:-1] + w[3:]) / 6 for w in (x, y))
+    starts = buckets(len(x), MOST_POINTS)
+    name, look = f"{RULE_NAMES[rule]}: middle of its hops", {"width": 3, "hoverinfo": "skip"}
+    drawn = line(name, means(x, starts), means(y, starts), rule, DASHES[rule], **look)
+    return drawn | {"legendgroup": rule, "meta": {"step": starts + 3}}
 
 
 def _with_gaps(steps: np.ndarray) -> np.ndarray:

@@ -48,7 +48,6 @@ HELP = {
     "map_x": "Quantity on the x axis.",
     "map_y": "Quantity on the y axis.",
     "log": "Logarithmic vertical axes of the charts over steps.",
-    "large": "For a projector.",
 } | {rule: f"Draw {name}." for rule, name in RULE_NAMES.items()}
 
 
@@ -100,7 +99,6 @@ _FIELDS = (
     _choice("map_x", "Horizontal axis", "grad_norm", AXES),
     _choice("map_y", "Vertical axis", "curvature", AXES),
     _switch("log", "Log scale", False),
-    _switch("large", "Large text", False),
 )
 FIELDS: Mapping[str, Field] = MappingProxyType({field.name: field for field in _FIELDS})
 
@@ -218,7 +216,7 @@ def to_link(values: Values) -> dict[str, str]:
     return links.texts(FIELDS.values(), values)
 
 
-def preset_of(values: Values, ignored: Iterable[str] = ("large", "log")) -> str | None:
+def preset_of(values: Values, ignored: Iterable[str] = ("log",)) -> str | None:
     """The name of the preset with these settings, or None; `ignored` settings may differ."""
     for name, preset in PRESETS.items():
         wanted = {**DEFAULTS, **preset.values}

@@ -8,7 +8,7 @@ import numpy as np
 from pages.parts.components.figures import Figure, Raster, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import AXES, FIELDS, Values
-from pages.parts.views.drawing import markers, rim
+from pages.parts.views.drawing import markers, note, rim
 from samedge_core.theory.edges import gd_edge, sam_edge
 from samedge_core.theory.rules import RULES
 from samedge_core.theory.stability import CONTRACTS, GROWS, OSCILLATES, edge_in, multiplier, regions
@@ -16,6 +16,12 @@ from samedge_core.theory.stability import CONTRACTS, GROWS, OSCILLATES, edge_in,
 MAP = "Stability map"
 EDGE = "SAM-edge over ‖g‖"
 GRID = 200
+REGIONS = {  # the colour of each, and what a step does there
+    CONTRACTS: ("shrinks", "shrinks"),
+    OSCILLATES: ("flips", "flips sign, shrinks"),
+    GROWS: ("grows", "grows"),
+}
+LEAST_NAMED = 0.02  # of the map; in less, a name would hide all of it
 
 
 def span(name: str) -> tuple[float, float]:
@@ -51,10 +57,14 @@ def _map(values: Values) -> Figure:
     name, x, y = f"now: multiplier {now:.4g}", [values[x_name]], [values[y_name]]
     hover = {"hovertemplate": "%{x:.4~g}, %{y:.4~g}", "marker": rim(2.5)}
     dot = markers(name, x, y, "sharpness", "circle", 15, **hover)
-    traces = [*_key(), _boundary(values, xs, ys), dot]
+    edge = _boundary(values, xs, ys)
+    halo = edge | {"line": {"color": "@background", "width": 6}, "showlegend": False}
+    regions = region_map(values, xs, ys)
     layout = {"xaxis": _axis(x_name), "yaxis": _axis(y_name), "hovermode": "closest"}
-    colors = ((CONTRACTS, "@grad/0.18"), (OSCILLATES, "@usam/0.16"), (GROWS, "@bad/0.28"))
-    raster = Raster(region_map(values, xs, ys), _exponents(x_name), _exponents(y_name), colors)
+    layout["annotations"] = _names(regions, np.log10(xs), np.log10(ys))
+    colors = [(region, f"@{color}") for region, (color, _) in REGIONS.items()]
+    raster = Raster(regions, _exponents(x_name), _exponents(y_name), colors)
+    traces = [halo, edge, dot]
     return Figure(MAP, traces, layout, height=560, rasters=[raster], click=True)
 
 
@@ -74,14 +84,18 @@ def _axis(name: str) -> dict[str, Any]:
     }
 
 
-def _key() -> list[Trace]:
-    """Entries of the legend for the colours of the regions."""
-    named = (
-        ("shrinks", "grad/0.5", "circle"),
-        ("flips sign, shrinks", "usam/0.5", "diamond"),
-        ("grows", "bad/0.6", "square"),
-    )
-    return [markers(name, [None], [None], color, symbol, 12) for name, color, symbol in named]
+def _names(regions: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> list[Trace]:
+    """What a step does, written into the middle of each region; xs and ys are exponents."""
+    notes = []
+    for region, (_, name) in REGIONS.items():
+        cells = np.argwhere(regions == region)
+        if len(cells) < LEAST_NAMED * regions.size:
+            continue
+        # the middle of a bent region may lie outside of it: the cell next to it does not
+        row, column = cells[np.argmin(np.abs(cells - np.median(cells, axis=0)).sum(axis=1))]
+        place = {"yref": "y", "bgcolor": "@background/0.85", "borderpad": 3}
+        notes.append(note(name, float(xs[column]), float(ys[row]), **place))
+    return notes
 
 
 def _boundary(values: Values, xs: np.ndarray, ys: np.ndarray) -> Trace:

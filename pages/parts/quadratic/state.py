@@ -62,9 +62,8 @@ def set_from_outside(changed: Mapping[str, Any]) -> None:
 
 def choose_preset(name: str) -> None:
     """Put a preset in force; what concerns the reader, not the picture, stays."""
-    kept = {key: values()[key] for key in ("large", "log")}
     sliders.forget(SLIDERS_KEY)
-    change({**DEFAULTS, **PRESETS[name].values, **kept})
+    change({**DEFAULTS, **PRESETS[name].values, "log": values()["log"]})
 
 
 def _write_link() -> None:

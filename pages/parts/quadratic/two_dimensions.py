@@ -134,9 +134,9 @@ def _gauge(values: Values, shown: draw.Descents) -> Figure:
         now = draw.dots(name, m, labels * len(steps), rule, size=14, **hover)
         traces.append(now | {"meta": {"step": np.repeat(steps, 2), "trail": 1}})
     shapes = [
-        band("x", GAUGE[0], -1, "bad/0.16"),
-        band("x", -1, 0, "usam/0.10"),
-        band("x", 0, 1, "grad/0.10"),
+        band("x", GAUGE[0], -1, "grows/0.45"),
+        band("x", -1, 0, "flips/0.4"),
+        band("x", 0, 1, "shrinks"),
         level("x", -1),
     ]
     words = (("grows", -1.5), ("flips sign, shrinks", -0.5), ("shrinks", 0.5))

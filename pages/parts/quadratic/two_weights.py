@@ -69,7 +69,9 @@ def _landscape(values: Values, shown: draw.Descents) -> Figure:
     raster = Raster(LANDSCAPE.sharpness(grid), a_range, b_range, STOPS)
     traces = [_color_bar(), *_levels(values, a_range), *_valley(values, a_range, b_range)]
     for rule, run in shown.items():
-        traces += draw.path(rule, run, run.w[:, 0], run.w[:, 1], far=100, trail=0)
+        a, b = run.w.T
+        hops = draw.path(rule, run, a, b, far=100)
+        traces += [draw.middle(rule, a, b, far=100), *(one | {"showlegend": False} for one in hops)]
     layout: dict[str, Any] = {
         "xaxis": axis("a", range=a_range),
         "yaxis": axis("b", range=b_range),

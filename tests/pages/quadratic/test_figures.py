@@ -231,7 +231,7 @@ def test_no_hop_is_drawn_that_was_not_made():
     assert joined.sum() > 200
     assert (np.diff(steps)[joined] == 1).all()
     np.testing.assert_array_equal(hops["x"][drawn], run.w[steps[drawn], 0])
-    mean = trace(picture, "SAM mean")
+    mean = trace(picture, "SAM: middle of its hops")
     late = mean["meta"]["step"] > 1000
     for axis, column in (("x", 0), ("y", 1)):
         assert np.ptp(run.w[1000:, column]) > 0.05

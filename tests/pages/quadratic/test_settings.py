@@ -64,7 +64,7 @@ def test_presets_are_valid_and_told_apart(name):
     for key, value in values.items():
         assert FIELDS[key].check(value) == value
     assert preset_of(values) == name
-    assert preset_of({**values, "large": True}) == name
+    assert preset_of({**values, "log": True}) == name
     assert preset_of({**values, "w0": 0.123}) is None
 
 
