@@ -310,6 +310,7 @@ export interface Scrub {
   steps: number[];
   columns: string[];
   rows: [label: string, color: string, values: Numbers[]][];
+  loop: boolean;
 }
 
 export interface FiguresData {
@@ -339,6 +340,8 @@ export interface FiguresState extends Look {
   scrub: Scrub | null;
   at: number; // index of the step that is shown; infinite at the end
   playing: number;
+  held: boolean; // by the reader
+  timer: number;
   zoom: Map<string, Map<string, Range>>;
   hidden: Set<string>;
   abort: AbortController;
@@ -362,6 +365,7 @@ export interface Field {
   integer: boolean;
   text: string;
   error: string;
+  mark: [value: number, label: string] | null;
 }
 
 export interface Control {
@@ -371,6 +375,7 @@ export interface Control {
   text: HTMLInputElement;
   range: HTMLInputElement;
   error: HTMLElement;
+  mark: HTMLElement;
   field: Field;
 }
 
