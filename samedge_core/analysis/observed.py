@@ -178,7 +178,7 @@ def _since_then(seen: Observed) -> str:
         f"{100 * seen.off / seen.rows:.2g} % from 1"
     )
     if (share := seen.unconverged / seen.rows) >= UNSURE:
-        text += f", though {share:.0%} of the estimates have not converged"
+        text += f", though {100 * share:.0f} % of the estimates have not converged"
     return text
 
 
@@ -189,7 +189,7 @@ def _place(seen: Observed) -> str:
         return "below its edge"
     if ratio > ABOVE:
         return "above its edge"
-    return f"near its edge with only {hopping:.0%} of the steps hopping across the valley"
+    return f"near its edge with only {100 * hopping:.0f} % of the steps hopping across the valley"
 
 
 def _now(seen: Observed, history: History) -> str:

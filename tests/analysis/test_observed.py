@@ -56,7 +56,7 @@ def test_at_its_edge_the_step_the_range_and_the_mean_distance_are_said():
 def test_a_ratio_of_one_without_hops_is_no_edge():
     history = record([0.2, 1.0, 1.0], [math.nan, 0.0, 0.25])
     assert said(history) == (
-        "Near its edge with only 25% of the steps hopping across the valley so far: sharpness 4, "
+        "Near its edge with only 25 % of the steps hopping across the valley so far: sharpness 4, "
         "2/η 4 at step 2."
     )
 
@@ -113,7 +113,7 @@ def test_a_divergence_is_said_without_long_numbers():
 
 def test_estimates_that_have_not_converged_are_owned_up_to():
     history = record([1.0] * 5, converged=[True, True, False, True, True])
-    assert said(history).endswith("though 25% of the estimates have not converged.")
+    assert said(history).endswith("though 25 % of the estimates have not converged.")
 
 
 def test_a_norm_that_overflowed_and_an_edge_at_zero_are_left_out():
