@@ -11,18 +11,29 @@ def shown_step(page: Page) -> str:
     return page.locator(".samedge-scrub output").inner_text()
 
 
+def until_it_moves(page: Page, of: str) -> None:
+    """Until three steps of a path of so many have been seen: a busy machine may skip any one."""
+    seen = set()
+
+    def moves() -> bool:
+        step = shown_step(page)
+        if step.endswith(of):
+            seen.add(step)
+        return len(seen) > 2
+
+    until(page, moves, f"three steps {of}")
+
+
 def test_it_moves_without_a_click_answers_to_its_slider_and_closes_for_good(open_page):
-    page = open_page("", first=True)
-    page.emulate_media(reduced_motion="no-preference")
-    page.reload()
-    expect(page.get_by_text("step 1 of 5", exact=True)).to_be_visible()
-    expect(page.get_by_text("step 2 of 5", exact=True)).to_be_visible()
+    page = open_page("", first=True, moving=True)
+    page.locator(f'[aria-label="{VALLEY}"]').wait_for()
+    until_it_moves(page, "of 5")
     expect(page.get_by_text("10 % longer than the one before")).to_be_visible()
     box = page.get_by_label("η, the step size, exact")
     box.fill("0.36")
     box.press("Enter")
     expect(page.get_by_text("20 % shorter than the one before")).to_be_visible()
-    until(page, lambda: shown_step(page).startswith("step 3 of 18"), "the new path, played")
+    until_it_moves(page, "of 18")
     page.get_by_role("button", name="Hold the steps").click()
     held = shown_step(page)
     page.wait_for_timeout(900)
@@ -39,12 +50,11 @@ def test_it_moves_without_a_click_answers_to_its_slider_and_closes_for_good(open
 
 def test_who_wants_less_motion_sees_the_whole_path_and_plays_it_by_hand(open_page):
     page = open_page("", first=True)
-    page.emulate_media(reduced_motion="reduce")
     expect(page.get_by_text("step 5 of 5", exact=True)).to_be_visible()
     page.wait_for_timeout(1500)
     assert shown_step(page) == "step 5 of 5"
     page.get_by_role("button", name="Play the steps").click()
-    expect(page.get_by_text("step 2 of 5", exact=True)).to_be_visible()
+    until_it_moves(page, "of 5")
 
 
 def test_a_link_shows_its_setting_and_no_valley(open_page):

@@ -13,6 +13,7 @@ from samedge_core.worker.view import RunView
 
 KEY = "preset"  # of the choice: None while the settings are no preset's
 FROM = "preset:from"  # the preset that was loaded last
+INSTEAD = "preset:instead"  # why it was loaded, where nobody has chosen it
 
 
 def first() -> None:
@@ -25,7 +26,7 @@ def first() -> None:
             f"{', '.join(ALL_PRESETS)}."
         )
     st.session_state[KEY] = None
-    st.session_state[FROM] = preset.name if named else None
+    st.session_state[FROM], st.session_state[INSTEAD] = preset.name if named else None, ""
     if shown := session.glances():
         controls.load(session.lead(shown).in_force)
     elif not share.arrive():
@@ -52,6 +53,8 @@ def draw(config: RunConfig | None, views: Sequence[RunView]) -> None:
         if name:
             if not views:  # of a run, its status says what it has shown
                 st.markdown(f"**What you should see.** {ALL_PRESETS[name].see}")
+            elif instead := st.session_state[INSTEAD]:
+                st.markdown(instead)
         elif came := st.session_state[FROM]:
             title = ALL_PRESETS[came].title
             st.markdown(f"**Your own settings**, from the preset “{title}”: expect something else.")
@@ -112,7 +115,7 @@ def compare(name: str, config: RunConfig | None) -> None:
         before, fit = ALL_PRESETS[unfit], ALL_PRESETS[COMPARED[unfit]]
         _choose(fit.name)
         config = fit.config
-        st.session_state["notice"] = (
+        st.session_state[INSTEAD] = (
             f"GD never reaches its edge with the settings of the preset “{before.title}”. These "
             f"runs have those of “{fit.title}”, where GD and SAM both do. Settings of your own are "
             "compared as they are."
@@ -123,4 +126,4 @@ def compare(name: str, config: RunConfig | None) -> None:
 def _load(preset: Preset) -> None:
     controls.load(preset.config)
     st.session_state[session.COMPARISON] = preset.comparison
-    st.session_state[FROM] = preset.name
+    st.session_state[FROM], st.session_state[INSTEAD] = preset.name, ""

@@ -37,11 +37,12 @@ _REMEMBER = (
     f"<script>document.cookie = '{COOKIE}=1; path=/; max-age=31536000; SameSite=Lax'</script>"
 )
 _SHOW_RUN = """<script>
-document.querySelector(".st-key-primary")?.scrollIntoView({ behavior: "smooth", block: "start" });
+const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+document.querySelector(".st-key-primary")?.scrollIntoView({ behavior, block: "start" });
 </script>"""
 _WHY = (
     "**Why it matters.** A step that is too large for the curvature is thrown out of a sharp "
-    "valley. So training ends up where its step size still allows it: at the *edge of stability*, "
+    "valley. So training ends up where its step size still allows it: at the edge of stability, "
     "a sharpness (largest curvature) of 2/η. SAM, which looks for flat minima, moves that limit "
     "lower."
 )
