@@ -8,7 +8,7 @@ from pages.parts import server
 from pages.parts.components.live import BANDS, LONG, Cursor, View, cursor_step, live_charts
 from pages.parts.frame import fragments, keys, navigation, ticks
 from pages.parts.frame.parts import part
-from pages.parts.lab import branches, controls, inspection, presets, session, share
+from pages.parts.lab import branches, controls, inspection, presets, session, share, welcome
 from pages.parts.markdown import brief
 from pages.parts.paper import downloading
 from pages.parts.paper.downloading import downloads
@@ -19,6 +19,7 @@ from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.hints import hints
 from samedge_core.fields import ConfigError
 from samedge_core.problems.downloads import missing_megabytes
+from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
@@ -52,6 +53,7 @@ def main() -> None:
     gone = session.attach()
     if presets.KEY not in st.session_state:
         with part("What the address names"):
+            welcome.arrive()
             presets.first()
     elif st.session_state.pop("adopt", False) and (shown := session.glances()):
         controls.load(session.lead(shown).in_force)
@@ -62,6 +64,8 @@ def main() -> None:
         config, complaint = _config()
     # read once: the buttons and what the fragment compares with must show the same state
     views = session.glances()
+    with st.container(), part("The first minute"):
+        welcome.draw(views)
     _head(config, views)
     # messages come and go in a container of their own: what changes its place on the page is
     # mounted anew, and the charts would lose their zoom
@@ -168,22 +172,32 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
         )
         with part("Runs side by side"):
             for name in COMPARISONS:
-                _comparison_button(name, config)
+                _comparison_button(name, config, views)
     keys.bind(r="reset")
 
 
-def _comparison_button(name: str, config: RunConfig | None) -> None:
+def _comparison_button(name: str, config: RunConfig | None, views: list[RunView]) -> None:
     title, key, text = SIDE_BY_SIDE[name]
     running = session.comparison() is COMPARISONS[name]
-    off = config is None or not (running or COMPARISONS[name].fits(config))
+    if running and len(views) > 1:
+        with st.popover("One run only", icon=":material/compare_arrows:"):
+            for view, called in zip(views, names(views), strict=True):
+                st.button(
+                    f"Keep {called}",
+                    key=f"keep:{view.id}",
+                    on_click=session.keep,
+                    args=(view.id,),
+                    help="It goes on from where it is; the others end, and stay on the page Runs.",
+                )
+        return
     st.button(
         "One run only" if running else title,
         key=f"comparison:{name}",
         shortcut=key,
-        disabled=off,
+        disabled=config is None or not (running or COMPARISONS[name].fits(config)),
         icon=":material/compare_arrows:" if name == "rule" else None,
-        on_click=session.compare,
-        args=(name, config),
+        on_click=session.compare if running else presets.compare,
+        args=(None if running else name, config),
         help=text,
     )
 
@@ -209,10 +223,14 @@ def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone:
     if views and (different := session.restart_needed(config, views[0])):
         st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
     comparison = session.comparison()
-    begun = comparison.configs(config)[comparison.lead] if comparison else config
+    begun = comparison.configs(config) if comparison else [config]
+    if comparison and comparison.name != "rule":
+        begun = begun[comparison.lead : comparison.lead + 1]
     changed = any(view.marks or view.origin for view in views)
-    for hint in hints(begun, from_start=not changed):
-        st.warning(hint, icon=":material/lightbulb:")
+    for one in begun:
+        name = f"{RULES[one.rule].short}: " if len(begun) > 1 else ""
+        for hint in hints(one, from_start=not changed):
+            st.warning(name + hint, icon=":material/lightbulb:")
 
 
 def _absent(data: str) -> None:

@@ -20,7 +20,7 @@ const { addStyle, element, fill, lifecycle, memory } = await part("page.js");
 const { loadPlotly, onClick, plotConfig, plotElement } = await part("plot.js");
 const { describe } = await part("summary.js");
 const { onTouch } = await part("touch.js");
-const { PLAYER_STYLE, currentStep, drawPlayer, makePlayer, play, stopPlaying } = await part("player.js");
+const { PLAYER_STYLE, autoplay, currentStep, drawPlayer, makePlayer, play, stopPlaying } = await part("player.js");
 
 /* ---------------------------------------------------------------- what the server sends */
 
@@ -218,6 +218,7 @@ function receive(state, { parentElement, data, setTriggerValue }) {
   if (wasAtEnd && !state.playing) state.at = Infinity;
   arrange(state);
   scheduleDraw(state);
+  autoplay(state, () => drawAll(state));
 }
 
 /** One element for each figure, in order; those that are gone are purged. */
@@ -292,8 +293,13 @@ function mount({ parentElement, data, setTriggerValue }) {
   });
   const redraw = () => drawAll(state);
   const player = makePlayer({
-    pressed: () => (state.playing ? stopPlaying(state) : play(state, redraw)),
+    pressed: () => {
+      state.held = Boolean(state.playing);
+      if (state.held) stopPlaying(state);
+      else play(state, redraw);
+    },
     moved: (at) => {
+      state.held = true;
       stopPlaying(state);
       state.at = at;
     },
@@ -303,7 +309,7 @@ function mount({ parentElement, data, setTriggerValue }) {
   const state = {
     grid, observer, player, send: setTriggerValue, ...readLook(parentElement), abort: new AbortController(),
     plotly: null, frame: 0, scene: null, figures: [], plots: new Map(),
-    scrub: null, at: Infinity, playing: 0, zoom: new Map(), hidden: new Set(),
+    scrub: null, at: Infinity, playing: 0, held: false, timer: 0, zoom: new Map(), hidden: new Set(),
   };
   grid.append(player.row);
   root.append(grid, player.table);

@@ -8,6 +8,9 @@ const { count, element, shownNumber } = await part("page.js");
 
 const PLAY_SECONDS = [1.5, 6]; // a few steps go slowly enough to follow, many do not bore
 const SECONDS_A_STEP = 0.15;
+const LOOP_SECONDS_A_STEP = 0.35; // nobody has asked for it: calmer
+const LOOP_REST = 1; // seconds at the end of a loop
+const REST_MS = 400; // the whole path is seen while a slider is dragged
 
 export const PLAYER_STYLE = `
 .samedge-scrub-row { display: flex; align-items: center; gap: 12px; margin: 2px 4px; font-size: 0.875rem; }
@@ -45,23 +48,37 @@ export function makePlayer({ pressed, moved, redraw }) {
   return { row, button, range, label, table };
 }
 
-/** Show the steps from the one that is shown on, or all of them from the last. */
+/** Show the steps from the one that is shown on, or all of them from the last; again and again, if they loop. */
 export function play(/** @type {FiguresState} */ state, /** @type {() => void} */ redraw) {
   if (!state.scrub) return;
-  const last = state.scrub.steps.length - 1;
-  const from = state.at >= last ? 0 : state.at;
-  const seconds = Math.min(Math.max(last * SECONDS_A_STEP, PLAY_SECONDS[0]), PLAY_SECONDS[1]);
-  const began = performance.now();
+  const { loop, steps } = state.scrub;
+  const last = steps.length - 1;
+  const once = Math.min(Math.max(last * SECONDS_A_STEP, PLAY_SECONDS[0]), PLAY_SECONDS[1]);
+  const seconds = loop ? last * LOOP_SECONDS_A_STEP : once;
+  let [from, began] = [state.at >= last ? 0 : state.at, performance.now()];
   const advance = (/** @type {number} */ now) => {
     if (!state.playing) return;
-    state.at = Math.min(last, from + Math.floor(((now - began) / 1000 / seconds) * last));
-    state.playing = state.at < last ? requestAnimationFrame(advance) : 0;
+    const passed = Math.max(0, now - began) / 1000; // a frame's time is that of its beginning
+    const at = Math.min(last, from + Math.floor((passed / seconds) * last));
+    if (loop && passed > seconds + LOOP_REST) [from, began] = [0, now];
+    state.playing = at < last || loop ? requestAnimationFrame(advance) : 0;
+    if (at === state.at && state.playing) return; // as it is drawn
+    state.at = at;
     redraw();
   };
   state.playing = requestAnimationFrame(advance);
 }
 
+/** Play what loops by itself, once a slider rests, unless the reader holds it or asks for less motion. */
+export function autoplay(/** @type {FiguresState} */ state, /** @type {() => void} */ redraw) {
+  clearTimeout(state.timer);
+  const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (!state.scrub?.loop || state.held || state.playing || still) return;
+  state.timer = setTimeout(() => play(state, redraw), REST_MS);
+}
+
 export function stopPlaying(/** @type {FiguresState} */ state) {
+  clearTimeout(state.timer);
   cancelAnimationFrame(state.playing);
   state.playing = 0;
 }

@@ -68,7 +68,7 @@ function makeControl(state, field) {
   const id = `samedge-${state.prefix}-${field.name}`;
   const control = {
     root, label: element("label"), help: element("span", "samedge-help", "?"), text: element("input"),
-    range: element("input"), error: element("p", "samedge-error"), field,
+    range: element("input"), error: element("p", "samedge-error"), mark: element("span", "samedge-mark"), field,
   };
   control.label.htmlFor = id;
   Object.assign(control.range, { type: "range", id, min: 0, max: POSITIONS, step: 1 });
@@ -79,7 +79,7 @@ function makeControl(state, field) {
   listen(state, control);
   const head = element("div", "samedge-slider-head");
   head.append(control.label, control.help, control.text);
-  root.append(head, control.range, control.error);
+  root.append(head, control.range, control.mark, control.error);
   return control;
 }
 
@@ -107,9 +107,20 @@ function show(/** @type {Control} */ control, /** @type {Field} */ field) {
   control.text.value = text;
   control.text.setAttribute("aria-invalid", String(Boolean(field.error)));
   control.error.textContent = field.error;
+  showMark(control, field);
   if (field.error) return;
   control.range.value = String(positionOf(field, Number(text)));
   control.range.setAttribute("aria-valuetext", text);
+}
+
+/** A tick under the slider, where its thumb (16 pixels wide) stands at the marked value. */
+function showMark(/** @type {Control} */ { mark }, /** @type {Field} */ field) {
+  mark.hidden = !field.mark;
+  if (!field.mark) return;
+  const [value, label] = field.mark;
+  const share = positionOf(field, value) / POSITIONS;
+  mark.textContent = label;
+  mark.style.marginLeft = `calc(8px + ${share} * (100% - 16px))`;
 }
 
 /* ---------------------------------------------------------------- mounting */
@@ -126,6 +137,10 @@ const STYLE = `
 .samedge-slider input[aria-invalid=true] { border-color: var(--st-red-color, #d00); }
 .samedge-slider input[type=range] { width: 100%; margin: 3px 0; accent-color: var(--st-primary-color); }
 .samedge-slider input:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 1px; }
+.samedge-mark { width: 0; white-space: nowrap; font-size: 0.88em; line-height: 1.2; display: flex; flex-direction: column;
+  align-items: center; }
+.samedge-mark::before { content: ""; width: 2px; height: 6px; background: currentColor; }
+.samedge-mark[hidden] { display: none; }
 .samedge-error { margin: 0; color: var(--st-red-text-color, #c00); font-size: 0.88em; }
 .samedge-help { cursor: help; font-size: 0.72em; line-height: 1.5em; width: 1.5em; text-align: center;
   border-radius: 50%; border: 1px solid var(--st-border-color, #9996); flex: none; }

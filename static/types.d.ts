@@ -313,6 +313,7 @@ export interface Scrub {
   steps: number[];
   columns: string[];
   rows: [label: string, color: string, values: Numbers[]][];
+  loop: boolean;
 }
 
 export interface FiguresData {
@@ -340,6 +341,8 @@ export interface FiguresState extends Look {
   scrub: Scrub | null;
   at: number; // index of the step that is shown; infinite at the end
   playing: number;
+  held: boolean; // by the reader
+  timer: number;
   zoom: Map<string, Map<string, Range>>;
   hidden: Set<string>;
   abort: AbortController;
@@ -363,6 +366,7 @@ export interface Field {
   integer: boolean;
   text: string;
   error: string;
+  mark: [value: number, label: string] | null;
 }
 
 export interface Control {
@@ -372,6 +376,7 @@ export interface Control {
   text: HTMLInputElement;
   range: HTMLInputElement;
   error: HTMLElement;
+  mark: HTMLElement;
   field: Field;
 }
 

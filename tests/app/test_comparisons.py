@@ -19,6 +19,11 @@ def etas(app: AppTest) -> list[float]:
     return [view.hyper.eta for view in runs(app)]
 
 
+def keeps(app: AppTest) -> int:
+    """How many of the runs can be kept alone."""
+    return sum(str(item.key).startswith("keep:") for item in app.button)
+
+
 def compared(app: AppTest, name: str) -> AppTest:
     """Two weights, η = 0.1 and ρ = 0.05, side by side and paused after some steps."""
     app.selectbox(key="preset").set_value("sam-two-weights").run()
@@ -47,10 +52,39 @@ def test_three_runs_start_from_the_same_weights(page, name, expected):
     assert page.text_input(key="set::eta").value == "0.1"
     assert page.text_input(key="set::rho").value == "0.05"
     assert r"8 \cdot 0.05}{0.1" in page.latex[0].value
-    assert button(page, f"comparison:{name}").label == "One run only"
-    press(page, f"comparison:{name}")
-    assert len(runs(page)) == 1
-    assert runs(page)[0].config.eta == 0.1
+    kept = runs(page)[2]
+    press(page, f"keep:{kept.id}")
+    assert page.session_state["runs"] == [kept.id]
+    assert runs(page)[0].last_step == kept.last_step  # it is not begun again
+    assert page.text_input(key="set::eta").value == str(kept.config.eta)
+    assert page.text_input(key="set::rho").value == str(kept.config.rho)
+    assert button(page, f"comparison:{name}").label.startswith("Three")
+    press(page, "primary")
+    wait(page, lambda v: v.last_step > kept.last_step)
+
+
+def test_where_gd_never_reaches_its_edge_another_preset_is_compared_which_is_said(page):
+    press(page, "comparison:rule")
+    assert [v.config.rule for v in runs(page)] == ["gd", "sam"]
+    assert [v.config.eta for v in runs(page)] == [2.0, 2.0]
+    assert page.selectbox(key="preset").value == "compare-digits"
+    assert page.text_input(key="set::eta").value == "2"
+    assert "GD never reaches its edge with the settings of the preset" in texts(page)
+
+
+def test_own_settings_are_compared_as_they_are_and_what_is_out_of_reach_is_said(page):
+    page.text_input(key="set::eta").set_value("1.1").run()
+    press(page, "comparison:rule")
+    assert [v.config.eta for v in runs(page)] == [1.1, 1.1]
+    assert "GD: 2/η = 1.82 is out of reach" in texts(page)
+
+
+def test_a_comparison_that_was_not_started_is_left_by_one_click(page):
+    page.selectbox(key="preset").set_value("gd-step-sizes").run()
+    assert button(page, "comparison:eta").label == "One run only"
+    press(page, "comparison:eta")
+    assert page.session_state["runs"] == []
+    assert button(page, "comparison:eta").label == "Three η"
 
 
 def test_a_change_keeps_the_ratios_and_so_do_going_back_and_a_reload(page):
@@ -62,7 +96,7 @@ def test_a_change_keeps_the_ratios_and_so_do_going_back_and_a_reload(page):
     again = AppTest.from_file("../../app.py", default_timeout=PATIENCE)
     again.query_params["run"] = ",".join(page.session_state["runs"])
     again.run()
-    assert button(again, "comparison:eta").label == "One run only"
+    assert keeps(again) == 3
     assert again.text_input(key="set::eta").value == "0.2"
     again.text_input(key="set::eta").set_value("0.3").run()
     assert etas(again) == [0.15, 0.3, 0.6]
@@ -93,7 +127,7 @@ def test_after_a_divergence_all_go_back_and_halve(page):
     press(page, f"rescue:{diverged.id}")
     assert etas(page) == [0.3, 0.6, 1.2]
     assert page.text_input(key="set::eta").value == "0.6"
-    assert button(page, "comparison:eta").label == "One run only"
+    assert keeps(page) == 3
 
 
 def test_a_preset_that_is_over_is_not_chosen_by_a_message_on_its_way(page, monkeypatch):
@@ -123,7 +157,7 @@ def test_a_preset_may_be_a_comparison_and_says_what_one_sees_until_it_is_none(pa
     press(page, "reset")
     assert [view.config.eta for view in runs(page)] == [0.1, 0.2, 0.4]
     assert page.selectbox(key="preset").value == "gd-step-sizes"
-    press(page, "comparison:eta")
+    press(page, f"keep:{page.session_state['runs'][1]}")
     assert page.selectbox(key="preset").value != "gd-step-sizes"
     assert runs(page)[0].config == RunConfig(
         problem="chebyshev-mlp", rule="gd", eta=0.2, seed=15, steps=2500

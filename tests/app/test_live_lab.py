@@ -354,8 +354,9 @@ def test_compare_starts_gd_and_sam_from_the_same_weights(page):
     losses = [server.registry().history(v.id).columns()["loss"] for v in views]
     assert losses[0][0] == losses[1][0]
     assert page.selectbox(key="set::rule").disabled
-    press(page, "comparison:rule")
-    assert len(page.session_state["runs"]) == 1
+    press(page, f"keep:{views[0].id}")
+    assert page.session_state["runs"] == [views[0].id]
+    assert page.selectbox(key="set::rule").value == "gd"
 
 
 def test_a_diverged_run_names_the_step_and_a_remedy(page):

@@ -28,6 +28,7 @@ from playwright.sync_api import (
 from playwright.sync_api import Error as PlaywrightError
 
 from pages.parts.frame.parts import HOW_TO_GO_ON
+from pages.parts.lab import welcome
 from tests.browser.reading import ARTEFACTS, PATIENCE, READ_MARKS, ROOT, last, line, traces, until
 from tests.problems import originals
 
@@ -236,17 +237,28 @@ class _Visit:
 
 @contextmanager
 def visiting(browser: BrowserContext) -> Iterator[Callable[..., Page]]:
-    """`visit(url, viewport=, color_scheme=)`: as in a browser that has never been there; a console
-    error fails the test."""
+    """`visit(url, viewport=, color_scheme=, first=, moving=)`: as in a browser that has never been
+    there; unless it is the `first` visit, with the cookie of one that has seen a run; asking for
+    less motion, unless `moving`. A console error fails the test."""
     visits, faults = [], []
 
-    def visit(url: str, *, viewport: ViewportSize = WINDOW, color_scheme: Any = "light") -> Page:
+    def visit(
+        url: str,
+        *,
+        viewport: ViewportSize = WINDOW,
+        color_scheme: Any = "light",
+        first: bool = False,
+        moving: bool = False,
+    ) -> Page:
         visits.append(_Visit(browser, faults))
         page = visits[-1].page
         page.set_viewport_size(viewport)
-        page.emulate_media(color_scheme=color_scheme)
+        motion = "no-preference" if moving else "reduce"  # a tab is used again
+        page.emulate_media(color_scheme=color_scheme, reduced_motion=motion)
         stored = {"origin": url, "storageTypes": "cookies,local_storage,indexeddb,cache_storage"}
         browser.new_cdp_session(page).send("Storage.clearDataForOrigin", stored)
+        if not first:
+            browser.add_cookies([{"name": welcome.COOKIE, "value": "1", "url": url}])
         page.goto(url)
         return page
 

@@ -65,11 +65,13 @@ class Scrub:
         steps: step numbers, shape (n,).
         columns: names of the numbers.
         rows: (label, colour, one array of shape (n,) for each column); NaN shows as a dash.
+        loop: plays by itself, again and again, unless the reader asks for less motion.
     """
 
     steps: np.ndarray
     columns: Sequence[str]
     rows: Sequence[tuple[str, str, Sequence[np.ndarray]]] = field(default_factory=list)
+    loop: bool = False
 
 
 def figures(

@@ -20,8 +20,10 @@ def sliders(
     *,
     key: str,
     on_move: Callable[[dict[str, Any], bool], None],
+    marks: Mapping[str, tuple[float, str]] | None = None,
 ) -> None:
-    """Draw a slider for each field; each needs a `suggested` range.
+    """Draw a slider for each field; each needs a `suggested` range. `marks` has by name a value
+    that is marked under the slider, and its label.
 
     `on_move(changed, settled)` gets the checked values that differ from `values`; `settled` is
     False while a slider is still being dragged.
@@ -45,7 +47,11 @@ def sliders(
 
     refused = memory["refused"]
     data = {
-        "fields": [_describe(item, values[item.name], refused.get(item.name)) for item in fields],
+        "fields": [
+            _describe(item, values[item.name], refused.get(item.name))
+            | {"mark": (marks or {}).get(item.name)}
+            for item in fields
+        ],
         "count": memory["count"],
     }
     _mount(key=key, data=data, on_moved_change=moved)

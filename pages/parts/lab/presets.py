@@ -7,12 +7,13 @@ import streamlit as st
 from pages.parts.lab import controls, session, share
 from pages.parts.markdown import brief
 from samedge_core.experiments.paper import ALL_PRESETS
-from samedge_core.experiments.presets import DEFAULT, Preset
+from samedge_core.experiments.presets import COMPARED, DEFAULT, Preset
 from samedge_core.training.config import LIVE_FIELDS, RunConfig
 from samedge_core.worker.view import RunView
 
 KEY = "preset"  # of the choice: None while the settings are no preset's
 FROM = "preset:from"  # the preset that was loaded last
+INSTEAD = "preset:instead"  # why it was loaded, where nobody has chosen it
 
 
 def first() -> None:
@@ -25,7 +26,7 @@ def first() -> None:
             f"{', '.join(ALL_PRESETS)}."
         )
     st.session_state[KEY] = None
-    st.session_state[FROM] = preset.name if named else None
+    st.session_state[FROM], st.session_state[INSTEAD] = preset.name if named else None, ""
     if shown := session.glances():
         controls.load(session.lead(shown).in_force)
     elif not share.arrive():
@@ -50,7 +51,10 @@ def draw(config: RunConfig | None, views: Sequence[RunView]) -> None:
     )
     with right:
         if name:
-            st.markdown(f"**What you should see.** {ALL_PRESETS[name].see}")
+            if not views:  # of a run, its status says what it has shown
+                st.markdown(f"**What you should see.** {ALL_PRESETS[name].see}")
+            elif instead := st.session_state[INSTEAD]:
+                st.markdown(instead)
         elif came := st.session_state[FROM]:
             title = ALL_PRESETS[came].title
             st.markdown(f"**Your own settings**, from the preset “{title}”: expect something else.")
@@ -97,7 +101,29 @@ def _choose(name: str) -> None:
     st.query_params["preset"] = name
 
 
+def begin() -> None:
+    """Start the default run."""
+    _choose(DEFAULT)
+    session.start(ALL_PRESETS[DEFAULT].config)
+
+
+def compare(name: str, config: RunConfig | None) -> None:
+    """Start this comparison; of GD and SAM with the settings of another preset where those of the
+    preset in force can't bring both to their edges."""
+    unfit = next((n for n in COMPARED if config and ALL_PRESETS[n].describes(config)), None)
+    if name == "rule" and unfit:
+        before, fit = ALL_PRESETS[unfit], ALL_PRESETS[COMPARED[unfit]]
+        _choose(fit.name)
+        config = fit.config
+        st.session_state[INSTEAD] = (
+            f"GD never reaches its edge with the settings of the preset “{before.title}”. These "
+            f"runs have those of “{fit.title}”, where GD and SAM both do. Settings of your own are "
+            "compared as they are."
+        )
+    session.compare(name, config)
+
+
 def _load(preset: Preset) -> None:
     controls.load(preset.config)
     st.session_state[session.COMPARISON] = preset.comparison
-    st.session_state[FROM] = preset.name
+    st.session_state[FROM], st.session_state[INSTEAD] = preset.name, ""

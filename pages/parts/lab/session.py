@@ -211,12 +211,21 @@ def reset(config: RunConfig) -> None:
     start(config, paused=True)
 
 
-def compare(name: str, config: RunConfig | None) -> None:
-    """Switch between one run and this comparison, which starts at once."""
-    chosen = st.session_state.get(COMPARISON) != name
-    st.session_state[COMPARISON] = name if chosen else None
-    if config:
-        start(config, paused=not chosen)
+def compare(name: str | None, config: RunConfig | None) -> None:
+    """Start this comparison; None: new runs are no longer compared."""
+    st.session_state[COMPARISON] = name
+    if config and name:
+        start(config)
+
+
+def keep(run_id: str) -> None:
+    """Show this run alone, as far as it has come; the others end, their records stay."""
+    for other in filter(steers, shown()):
+        if other != run_id:
+            registry().stop(other)
+    st.session_state[COMPARISON] = None
+    st.session_state["adopt"] = True  # the controls say what is in force in it
+    show([run_id])
 
 
 def leave() -> None:

@@ -3,11 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import streamlit as st
 
+from pages.parts import server
 from pages.parts.frame.parts import part
 from pages.parts.markdown import plain
+from samedge_core.analysis import observed
+from samedge_core.analysis.observed import AVERAGED, Observed
+from samedge_core.training.history import History
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.view import Phase, RunView
 
@@ -18,13 +23,21 @@ _LOOK = {
     Phase.PAUSED: ("blue", "pause", "Paused"),
     Phase.ENDED: ("gray", "stop", "Ended"),
 }
+IN_FULL = 1e5  # from here on a ratio, of a run that diverges, is written as 1.2e+07
 _PAUSING = ("blue", "pending", "Pausing")
+_MEANING = (
+    f"**Sharpness / edge**: the mean over the last {AVERAGED} measured steps.\n\n"
+    "**Hop**: a step that crosses the valley along v₁, the direction of largest curvature; the "
+    "share is of the newest measured steps.\n\n"
+    "**Hessian-vector product (HVP)**: how the gradient changes along one direction; a measurement "
+    "of the sharpness takes some of them."
+)
 _EXPECTED = (StopReason.STEP_CAP, StopReason.STOPPED, StopReason.CONVERGED)
 
 
 def show(views: Sequence[RunView], called: Sequence[str]) -> None:
-    """Draw the line of each run and its messages; `called` says which run it is, among several.
-    Where all have stopped alike, that is said once."""
+    """Draw the line of each run, what it has shown, and its messages; `called` says which run it
+    is, among several. Where all have stopped alike, that is said once."""
     said = {view.stop.message if view.stop else "" for view in views}
     alike = len(views) > 1 and len(said) == 1
     for view, name in zip(views, called, strict=True):
@@ -44,8 +57,12 @@ def _stopped(stop: Stop, name: str) -> None:
 def _show(view: RunView, called: str) -> None:
     colour, icon, word = _PAUSING if view.pausing else _LOOK[view.phase]
     name = f"**{called}** " if called else ""
-    parts = [f":{colour}[:material/{icon}: **{word}**]", *_figures(view)]
-    st.markdown(name + " · ".join(parts))
+    seen, history = _observed(view)
+    parts = [f":{colour}[:material/{icon}: **{word}**]", *_figures(view, seen)]
+    line = name + " · ".join(parts)
+    if shown := observed.in_words(seen, history):
+        line += f"  \n:material/visibility: {shown}"
+    st.markdown(line, help=_MEANING if view.latest else None)
     if view.phase is Phase.WAITING:
         st.info(
             f"Waiting for a free worker, {view.ahead} ahead of you. The run starts by itself.",
@@ -57,7 +74,17 @@ def _show(view: RunView, called: str) -> None:
         st.warning(name + diagnosis)
 
 
-def _figures(view: RunView) -> list[str]:
+_SEEN: WeakKeyDictionary[History, Observed] = WeakKeyDictionary()  # of all viewers of a run
+
+
+def _observed(view: RunView) -> tuple[Observed, History]:
+    """What the run has shown, and its record: only rows that are new since the last tick cost."""
+    history = server.registry().history(view.id)
+    _SEEN[history] = observed.observe(history, _SEEN.get(history))
+    return _SEEN[history], history
+
+
+def _figures(view: RunView, seen: Observed) -> list[str]:
     """The numbers of the line, those that there are; what measuring costs comes last, since a
     narrow page breaks the line there."""
     parts = [f"step {max(0, view.last_step + 1):,} of {view.config.steps:,}"]
@@ -65,7 +92,9 @@ def _figures(view: RunView) -> list[str]:
     if status and view.phase is Phase.RUNNING and status.steps_per_second:
         parts.append(f"{status.steps_per_second:.3g} steps/s")
     if row:
-        parts.append(f"sharpness / edge **{row['ratio']:.3f}**")
+        if seen.recent:
+            shown = f"{seen.ratio:.3f}" if seen.ratio < IN_FULL else f"{seen.ratio:.3g}"
+            parts.append(f"sharpness / edge **{shown}**")
         if not math.isnan(row["hopping"]):
             parts.append(f"{row['hopping']:.0%} of steps hop")
         if not row["converged"]:
