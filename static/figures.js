@@ -103,6 +103,7 @@ function drawAll(/** @type {FiguresState} */ state) {
     const first = !plot.classList.contains("js-plotly-plot");
     const config = first ? [plotConfig(plotly, name, "Reset the view", () => resetZoom(state, name))] : [];
     plotly.react(plot, traces, layoutOf(state, figure, step), ...config);
+    plot.setAttribute("aria-label", figure.summary || name);
     if (first) listenToPlot(state, name, plot);
   }
   drawPlayer(state.player, state);

@@ -47,6 +47,7 @@ class Figure:
         rasters: coloured grids under the traces.
         click: a click anywhere in it is reported.
         cursor: x is the step; the scrubber is drawn as a line.
+        summary: what it shows now, in words; its aria-label, in place of the name.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Figure:
     rasters: Sequence[Raster] = ()
     click: bool = False
     cursor: bool = False
+    summary: str = ""
 
 
 @dataclass(frozen=True)
