@@ -11,7 +11,7 @@ from torch import Tensor
 from samedge_core.problems.batches import Batch
 
 POINTS = 201  # of a line
-SIDE = 48  # of a square grid: a byte each is 2.3 KB
+SIDE = 40  # of a square grid: a byte each is 1.6 KB
 BORDER = 0.1  # of the examples' extent, on each side of a square
 MOST_CLASSES = 3  # whose colours can be told apart, on any screen and without red or green vision
 

@@ -153,10 +153,10 @@ class Session:
             return
         if item.step >= self._begin.until:
             self._budget -= 1
-            self._drawing.saw(item.step, w)
         if self._pace:
             # a late step does not make the next ones hurry
             self._due = max(self._due, now - 1 / self._pace) + 1 / self._pace
+        self._drawing.saw(item.step, w)
         self._rows.append(item.row(self._dtype))
         self._steps_since += 1
         self._costs.add(took - item.evaluation_seconds, item.seconds, item.hvps)
@@ -164,7 +164,7 @@ class Session:
             self._flush()
         if self._snapshots.due():
             self._snapshot()
-        if self._drawing.due():
+        if item.step >= self._begin.until and self._drawing.due():
             self._flush()  # a picture must not arrive before the row of its step
             self._drawing.draw()
 

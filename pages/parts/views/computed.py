@@ -13,7 +13,7 @@ from pages.parts.views.numerals import number
 from samedge_core.training.computed import Computed, Examples, inside
 from samedge_core.worker.view import Phase, RunView
 
-MOST_POINTS = 600  # of all pictures together, so that an update stays within 20 KB
+MOST_POINTS = 400  # of all pictures together, so that an update of two stays within 20 KB
 COLOURS = "classA", "classB", "classC"
 SYMBOLS = "circle", "square", "diamond"
 FAINT, STRONG = 0.08, 0.42  # opacity where two classes are level, and where one leads by 1
