@@ -12,7 +12,7 @@ from pages.parts.lab import branches, controls, inspection, presets, session, sh
 from pages.parts.markdown import brief
 from pages.parts.paper import downloading
 from pages.parts.paper.downloading import downloads
-from pages.parts.views import feed, formula, numbers, status
+from pages.parts.views import computed, feed, formula, numbers, status
 from pages.parts.views.names import names
 from samedge_core.analysis.compare import AXES
 from samedge_core.experiments.comparisons import COMPARISONS
@@ -335,6 +335,8 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
             on_cursor=_moved,
             cursor=now.placed,
         )
+    with st.container(), part("What the network computes"):
+        computed.draw(views, called)
     if any(item.last_step > LONG for item in views):
         st.caption(BANDS)
     # here, drawn at every tick: a busy server can lose an element, and the next tick brings it back

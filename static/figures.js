@@ -108,7 +108,7 @@ function drawAll(/** @type {FiguresState} */ state) {
     const first = !plot.classList.contains("js-plotly-plot");
     const config = first ? [plotConfig(plotly, name, "Reset the view", () => resetZoom(state, name))] : [];
     plotly.react(plot, traces, layout, ...config);
-    describe(plot, traces, layout);
+    describe(plot, traces, layout, figure.summary);
     if (first) listenToPlot(state, plotly, figure, plot);
   }
   drawPlayer(state.player, state);

@@ -6,10 +6,13 @@
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 const { count, shownNumber } = await part("page.js");
 
-/** Say in words where the lines of a chart have come to. @type {(plot: Plot, traces: Trace[], layout: Options) => void} */
-export function describe(plot, traces, layout) {
+/**
+ * Say in words where the lines of a chart have come to, or what is `given`.
+ * @type {(plot: Plot, traces: Trace[], layout: Options, given?: string) => void}
+ */
+export function describe(plot, traces, layout, given) {
   const summary = /** @type {HTMLElement} */ (plot.querySelector(".samedge-summary"));
-  const text = summaryOf(traces, layout);
+  const text = given || summaryOf(traces, layout);
   if (summary.textContent !== text) summary.textContent = text;
 }
 

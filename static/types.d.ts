@@ -306,6 +306,7 @@ export interface Figure {
   rasters: Raster[];
   click: boolean;
   cursor: boolean;
+  summary: string;
 }
 
 /** Scrub of components/figures.py, decoded and coloured. */

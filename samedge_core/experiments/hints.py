@@ -60,6 +60,7 @@ _RANGES = {
     ("digits-cnn", None, "torch"): _Range(1.2, None, 500, 0.5),
     ("deep-linear", None, "torch"): _Range(0.48, 0.9, 1000, 2.5),
     ("chebyshev-mlp", "tanh", "fan-in"): _Range(6.1, 21, 3000, 0.2),
+    ("points-mlp", "tanh", "torch"): _Range(5.1, 17.9, 3000, 0.2),
     ("mnist-mlp", None, None): _Range(1.75, 3.3, 1500, 0.8),
     ("cifar-cnn", None, None): _Range(None, 430, 400, 0.006, falls=True),
 }
@@ -69,6 +70,7 @@ _LIMITS = {
     "digits-cnn": _Limits(breaks=math.inf, slow=0, weak=0, strong=0.1, eta=0.5, rho=0.03),
     "deep-linear": _Limits(breaks=math.inf, slow=0.1, weak=0.001, strong=1, eta=1.0, rho=0.05),
     "chebyshev-mlp": _Limits(breaks=1, slow=0, weak=0, strong=0.3, eta=0.2, rho=0.02),
+    "points-mlp": _Limits(breaks=1, slow=0, weak=0, strong=0.3, eta=0.2, rho=0.02),
     "mnist-mlp": _Limits(breaks=math.inf, slow=0, weak=0, strong=1, eta=1.0, rho=0.03),
     "cifar-cnn": _Limits(breaks=0.01, slow=0, weak=0, strong=math.inf, eta=0.004, rho=0.03),
     "shakespeare-transformer": _Limits(
@@ -131,8 +133,8 @@ def _scale(config: RunConfig) -> float:
 
 
 def _slack(config: RunConfig) -> float:
-    """1 for the sizes that were measured, 2 for others."""
-    sizes = (f for f in config.spec.options if f.kind == "int")
+    """1 for the sizes and the shape of the points that were measured, 2 for others."""
+    sizes = (f for f in config.spec.options if f.kind == "int" or f.name == "shape")
     return 1.0 if all(config.options[f.name] == f.default for f in sizes) else 2.0
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from samedge_core.fields import ConfigError
 from samedge_core.problems.own_data import Contents
+from samedge_core.problems.points import SHAPES
 
 # of the container, where it has limits, by the second and the first version of control groups
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -121,6 +122,8 @@ def _model(problem: str, options: Mapping[str, Any], contents: Contents | None) 
             return _Model(len(options["eigenvalues"]), "eigenvalues")
         case "chebyshev-mlp":
             return _mlp([1, 30, 20, 1], **of)._replace(setting="n")
+        case "points-mlp":
+            return _mlp(_sizes(2, options, SHAPES[options["shape"]].classes), **of)
         case "digits-mlp" | "deep-linear":
             return _mlp(_sizes(64, options, 10), **of)
         case "digits-cnn":

@@ -1,4 +1,5 @@
-"""The networks: MLPs on digits and on Chebyshev polynomials, a deep linear net, a small CNN."""
+"""The networks: MLPs on digits, on points of the plane and on Chebyshev polynomials, a deep linear
+net, a small CNN."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from torch import nn
 from samedge_core.problems.batches import Batch
 from samedge_core.problems.data import Split
 from samedge_core.problems.datasets import chebyshev, digits
+from samedge_core.problems.points import SHAPES, points
 from samedge_core.problems.problem import ModuleProblem
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
@@ -87,3 +89,21 @@ def chebyshev_mlp(*, n: int, degree: int, activation: str, **how: str) -> Module
     """1-30-20-1 on n equally spaced points of T_degree; P = 701."""
     x, y = chebyshev(n, degree)
     return _problem(mlp([1, 30, 20, 1], activation), Split(x, y, x[:0], y[:0]), **how)
+
+
+def points_mlp(
+    *,
+    shape: str,
+    n: int,
+    n_test: int,
+    noise: float,
+    width: int,
+    depth: int,
+    activation: str,
+    seed: int,
+    **how: str,
+) -> ModuleProblem:
+    """2 - width x depth - one output a class, on the points of `seed`; 2-30-30-2 by default, P =
+    1,082."""
+    module = mlp([2, *[width] * depth, SHAPES[shape].classes], activation)
+    return _problem(module, points(shape, n, n_test, noise, seed=seed), **how)

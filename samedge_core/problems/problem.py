@@ -18,6 +18,7 @@ from samedge_core.curvature.differentiation import PlainAttention, leaf, recordi
 from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.problems.batches import Batch, Batches
 from samedge_core.problems.derivatives import check_derivatives
+from samedge_core.problems.domain import Domain, domain_of
 from samedge_core.problems.draws import DrawingFrom
 from samedge_core.problems.explicit_network import ExplicitNetwork
 from samedge_core.problems.explicit_operator import ExplicitOperator
@@ -98,6 +99,10 @@ class Problem(ABC):
     def evaluate_held_out(self, w: Tensor) -> Evaluation:
         """Loss and accuracy at w over held-out data; NaN without any."""
         return UNKNOWN
+
+    def domain(self) -> Domain | None:
+        """The inputs over which what it computes can be drawn, else None."""
+        return None
 
     def gradient(self, w: Tensor, batch: Batch | None) -> Tensor:
         """grad L(w), shape (P,), without keeping a graph."""
@@ -310,6 +315,10 @@ class ModuleProblem(Problem):
 
     def evaluate_held_out(self, w: Tensor) -> Evaluation:
         return self._evaluate(w, self._held_out) if self._held_out else UNKNOWN
+
+    def domain(self) -> Domain | None:
+        w = self._own_weights.to(self.device)  # any show how many outputs there are
+        return domain_of(self.predict, w, self._data, self._held_out, self.classes)
 
     def _evaluate(self, w: Tensor, batch: Batch) -> Evaluation:
         loss, right = 0.0, 0

@@ -36,6 +36,8 @@ class ProblemSpec:
     """The data set of `samedge_core.problems.downloads` that it needs, if any."""
     seeded: bool = False
     """Whether the seed decides more than the initial weights and the order of the batches."""
+    drawn: bool = False
+    """Whether what it computes is drawn while it learns."""
 
     def left(self, n: int) -> int | None:
         """Return how many can be held out when n are trained on; None if `examples` is None."""
@@ -86,6 +88,29 @@ def _loss(default: str, *choices: str) -> Field:
         "normalisation; under cross-entropy it rises, then falls, and no edge lasts."
     )
     return Field.choice("loss", default, "Loss", text, {name: titles[name] for name in choices})
+
+
+def _points() -> tuple[Field, ...]:
+    shapes = {
+        "circles": "circles",
+        "moons": "moons",
+        "spirals": "spirals",
+        "xor": "XOR (four squares)",
+        "blobs-3": "3 blobs",
+        "spirals-3": "3 spirals",
+    }
+    text = "What the classes look like: two of them, or three. The seed draws the points."
+    size = "How many training points the loss averages over; the classes share them evenly."
+    spread = (
+        "Standard deviation of what is added to each coordinate; without noise, the points lie "
+        "between -1 and 1."
+    )
+    return (
+        Field.choice("shape", "circles", "Shape", text, shapes),
+        _whole("n", 200, "Data size", size, 10_000, "points", least=4),
+        _held_out(200, 10_000, "points"),
+        Field("noise", "float", 0.1, "Noise", spread, low=0, high=1, suggested=(0, 0.5)),
+    )
 
 
 def _first(default: int, most: int, unit: str, *, own: bool = False) -> Field:
@@ -181,6 +206,24 @@ _SPECS = (
         examples=1797,
     ),
     ProblemSpec(
+        "points-mlp",
+        "MLP on points of the plane",
+        "A small MLP tells two or three classes of points apart; what it computes is drawn while "
+        "it learns.",
+        (
+            *_points(),
+            _activation("tanh"),
+            *_layers(30),
+            _init("torch"),
+            _loss("mse", *_CLASS_LOSSES),
+        ),
+        "samedge_core.problems.networks:points_mlp",
+        # of three classes; half as much again, which `diagnosis` calls chance too, is that of two
+        chance=1 / 3,
+        seeded=True,
+        drawn=True,
+    ),
+    ProblemSpec(
         "chebyshev-mlp",
         "MLP on a Chebyshev polynomial",
         "A tiny MLP, 1-30-20-1, fits T_k on equally spaced points of [-1, 1].",
@@ -194,6 +237,7 @@ _SPECS = (
             _loss("half-mse", "mse", "half-mse"),
         ),
         "samedge_core.problems.networks:chebyshev_mlp",
+        drawn=True,
     ),
     ProblemSpec(
         "deep-linear",

@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 RECENT = 50  # measurements that are averaged over
@@ -107,3 +109,37 @@ class Spacing:
             return 0
         self._step, self._cpu, self._wall = step, cpu, wall
         return int(REPEATED * taken / seconds)
+
+
+class Throttle:
+    """Tells when a task that is repeated is due: `seconds` after the last time, or later, so that
+    it takes at most this `share` of the time.
+
+    >>> times = iter([0.0, 1.0, 1.1, 3.0])
+    >>> rare = Throttle(seconds=1.0, share=0.05, clock=lambda: next(times))
+    >>> with rare.task():  # takes 0.1 s, so that 2 s pass to the end of the next one
+    ...     pass
+    >>> round(rare.due_at, 3)
+    3.0
+    >>> rare.due()
+    True
+    """
+
+    def __init__(
+        self, seconds: float, share: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._seconds, self._share, self._clock = seconds, share, clock
+        self.due_at = clock() + seconds
+
+    def due(self) -> bool:
+        """Whether it is time for the task."""
+        return self._clock() >= self.due_at
+
+    @contextmanager
+    def task(self) -> Iterator[None]:
+        """A `with` block that holds the task."""
+        began = self._clock()
+        yield
+        now = self._clock()
+        took = now - began
+        self.due_at = now + max(self._seconds, took / self._share - took)

@@ -25,7 +25,6 @@ from samedge_core.training.slices import POINTS, loss_along
 from samedge_core.training.state import TrainState
 
 LOOKED_AT, SHOWN = 500, 12  # training examples
-FIT_POINTS = 201
 
 Progress = Callable[[str, int, int], None]
 
@@ -165,18 +164,15 @@ def _slices(
 
 def _fit(problem: Problem, w: Tensor, after: Tensor, v1: Tensor) -> Fit | None:
     """The function that a network of one input and one output computes, else None."""
-    data = problem.full_batch()
-    if not isinstance(problem, ModuleProblem) or data is None or problem.classes:
+    domain = problem.domain()
+    if domain is None or domain.classes:
         return None
-    if data.x.shape[1:] != (1,) or data.y.shape[1:] != (1,):
-        return None
+    data, step = domain.examples, after - w
     order = data.x[:, 0].argsort()
-    x, y = data.x[order, 0], data.y[order, 0]
-    at = torch.linspace(float(x[0]), float(x[-1]), FIT_POINTS, dtype=x.dtype, device=x.device)
-    step = after - w
+    x, y, at = data.x[order, 0], data.y[order, 0], domain.inputs[:, 0]
 
     def computed(w: Tensor) -> Tensor:
-        return problem.predict(w, at[:, None])[:, 0]
+        return domain.compute(w)[:, 0]
 
     with torch.no_grad():
         moved = torch.func.jvp(computed, (w,), (torch.dot(step, v1) * v1,))

@@ -9,6 +9,7 @@ from samedge_core.curvature import kernels
 from samedge_core.store import RunRecord
 from samedge_core.store.record import PLAIN_BECAUSE
 from samedge_core.theory.rules import Hyperparameters
+from samedge_core.training.computed import Computed, Examples
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.diagnosis import diagnose, last_stable
 from samedge_core.training.history import History, Intervention
@@ -30,6 +31,7 @@ class LiveRun:
         need: bytes of memory that it takes, about; 0 where that is not known.
         owed: steps to take before a pause, requested while it had no worker.
         snapshot: the last one, from which a new worker would continue.
+        examples, computed: what the network computes at a late step, and what it is drawn with.
     """
 
     record: RunRecord
@@ -49,6 +51,8 @@ class LiveRun:
     worker: WorkerProcess | None = None
     snapshot: Snapshot | None = None
     status: Status | None = None
+    examples: Examples | None = None
+    computed: Computed | None = None
 
     @property
     def id(self) -> str:
@@ -136,4 +140,6 @@ class LiveRun:
             origin=self.record.origin,
             unrecorded=failure,
             arithmetic=self.arithmetic,
+            examples=self.examples,
+            computed=self.computed,
         )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samedge_core.curvature.kernels import Arithmetic
+from samedge_core.training.computed import Computed, Examples
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.costs import Cost
 from samedge_core.training.history import Intervention
@@ -148,6 +149,15 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """What the network computes at a recorded step; `examples` come with the first of a session."""
+
+    session: int
+    examples: Examples | None
+    computed: Computed
+
+
+@dataclass(frozen=True)
 class InspectionProgress:
     """Units done of a part: "replay" (steps taken again), "slices" (points of the curves),
     "spectrum" (Hessian-vector products)."""
@@ -174,4 +184,14 @@ class Ended:
 
 
 Command = Begin | Advance | Change | Pace | InspectStep | End
-Report = Ready | Rows | Intervened | Status | Snapshot | InspectionProgress | InspectionDone | Ended
+Report = (
+    Ready
+    | Rows
+    | Intervened
+    | Status
+    | Snapshot
+    | Drawn
+    | InspectionProgress
+    | InspectionDone
+    | Ended
+)

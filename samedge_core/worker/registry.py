@@ -607,6 +607,8 @@ class RunRegistry:
                 case messages.Snapshot():
                     run.snapshot = report
                     self._recorder.keep(run.id, report)
+                case messages.Drawn(_, examples, computed):
+                    run.examples, run.computed = examples or run.examples, computed
                 case messages.Ended(_, stop):
                     run.history.stop = stop
                     run.phase = Phase.ENDED

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from samedge_core.problems.own_data import check_unchanged
+from samedge_core.training.computed import Computed, Examples
 from samedge_core.training.config import Changes
-from samedge_core.training.costs import Costs, Spacing
+from samedge_core.training.costs import Costs, Spacing, Throttle
 from samedge_core.training.history import Intervention, Measurement, row_dtype
 from samedge_core.training.loop import build_problem, measurements
 from samedge_core.training.plan import changes_at
@@ -20,6 +22,7 @@ from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker import messages
 from samedge_core.worker.channel import Channel
+from samedge_core.worker.drawing import Drawing
 from samedge_core.worker.limit import Limit, reserved
 
 FLUSH_SECONDS = 0.05  # rows wait at most this long; the page polls far less often
@@ -52,7 +55,7 @@ class Session:
         self._rows: list[tuple] = []
         self._costs = Costs()
         self._steps_since, self._flushed_at = 0, time.monotonic()
-        self._snapshot_due = time.monotonic() + SNAPSHOT_SECONDS
+        self._snapshots = Throttle(SNAPSHOT_SECONDS, SNAPSHOT_SHARE)
         self._due = 0.0
         self._speed = 0.0
 
@@ -69,6 +72,10 @@ class Session:
             else TrainState.initial(begin.config, problem)
         )
         self._spacing = Spacing(self._state.step)
+        self._drawing = Drawing(begin.config, problem, self._drawn)
+        if self._state.step >= begin.until:
+            self._drawing.saw(self._state.step, self._state.w)
+            self._drawing.draw()
         loop = measurements(begin.config, problem, self._state, changes=self._changes)
         self._flush()
         while True:
@@ -77,13 +84,15 @@ class Session:
                 stop = Stop(StopReason.STOPPED, self._state.step, "stopped by hand")
                 break
             try:
-                began = time.perf_counter()
-                self._record(next(loop), began)
+                # a step replaces the tensor, it does not write into it
+                began, w = time.perf_counter(), self._state.w
+                self._record(next(loop), began, w)
             except StopIteration as end:
                 stop = end.value
                 break
         self._flush()
         self._snapshot()
+        self._drawing.draw()
         self._channel.send(messages.Ended(self._id, stop))
         return self._next
 
@@ -103,6 +112,7 @@ class Session:
                 self._flush()
             if math.isinf(waiting):
                 self._snapshot()
+                self._drawing.draw()
             try:
                 timeout = None if math.isinf(waiting) else waiting
                 command = self._commands.get(block=waiting > 0, timeout=timeout)
@@ -133,7 +143,8 @@ class Session:
                 self._pace = steps_per_second
                 self._due = 0.0
 
-    def _record(self, item: Measurement | Intervention, began: float) -> None:
+    def _record(self, item: Measurement | Intervention, began: float, w: Tensor) -> None:
+        """Take what the step from w (P,) has given, and report when it is time."""
         took = time.perf_counter() - began  # waiting for the pace or in a pause is not part of it
         now = time.monotonic()
         if isinstance(item, Intervention):
@@ -145,13 +156,17 @@ class Session:
         if self._pace:
             # a late step does not make the next ones hurry
             self._due = max(self._due, now - 1 / self._pace) + 1 / self._pace
+        self._drawing.saw(item.step, w)
         self._rows.append(item.row(self._dtype))
         self._steps_since += 1
         self._costs.add(took - item.evaluation_seconds, item.seconds, item.hvps)
         if now - self._flushed_at >= FLUSH_SECONDS:
             self._flush()
-        if now >= self._snapshot_due:
+        if self._snapshots.due():
             self._snapshot()
+        if item.step >= self._begin.until and self._drawing.due():
+            self._flush()  # a picture must not arrive before the row of its step
+            self._drawing.draw()
 
     def _flush(self) -> None:
         """Send the new rows and a Status."""
@@ -173,11 +188,12 @@ class Session:
 
     def _snapshot(self) -> None:
         self._flush()  # a state must not arrive before the rows that lead to it
-        began = time.monotonic()
-        # nothing to keep from a state that has left the finite range
-        if bool(self._state.w.isfinite().all()):
-            step, packed = self._state.step, self._state.pack()
-            apart = self._spacing.steps(step)
-            self._channel.send(messages.Snapshot(self._id, step, packed, apart))
-        now = time.monotonic()
-        self._snapshot_due = now + max(SNAPSHOT_SECONDS, (now - began) / SNAPSHOT_SHARE)
+        with self._snapshots.task():
+            # nothing to keep from a state that has left the finite range
+            if bool(self._state.w.isfinite().all()):
+                step, packed = self._state.step, self._state.pack()
+                apart = self._spacing.steps(step)
+                self._channel.send(messages.Snapshot(self._id, step, packed, apart))
+
+    def _drawn(self, examples: Examples | None, computed: Computed) -> None:
+        self._channel.send(messages.Drawn(self._id, examples, computed))

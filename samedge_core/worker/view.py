@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from samedge_core.store import Origin
 from samedge_core.theory.rules import Hyperparameters
+from samedge_core.training.computed import Computed, Examples
 from samedge_core.training.config import LIVE_FIELDS, RunConfig
 from samedge_core.training.stop import Stop
 from samedge_core.worker.inspections import InspectionView
@@ -72,6 +73,8 @@ class RunView:
         inspection: the step inspections.
         origin: the run that it left, and where; None for one from step 0.
         arithmetic: in words, empty for compiled kernels that are ready.
+        examples, computed: what the network computes at a late step, the newest one in a pause and
+            at the end; None where that can't be drawn, and until the run takes a step here.
         unrecorded: why it is not being recorded in the store; empty while it is.
     """
 
@@ -97,6 +100,8 @@ class RunView:
     origin: Origin | None
     unrecorded: str
     arithmetic: str = ""
+    examples: Examples | None = None
+    computed: Computed | None = None
     low: dict[str, NDArray[Any]] = field(default_factory=dict)
     high: dict[str, NDArray[Any]] = field(default_factory=dict)
 

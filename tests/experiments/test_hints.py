@@ -57,6 +57,19 @@ MISLEADING = {
         "2/η = 40 is out of reach",
         {"problem": "chebyshev-mlp", "rule": "gd", "eta": 0.05},
     ),
+    "points, breaks": ("η = 1 is too large", {"problem": "points-mlp", "rule": "gd", "eta": 1}),
+    "points, starts above": (
+        "sharpness at the start, about 5.1",
+        {"problem": "points-mlp", "rule": "gd", "eta": 0.5},
+    ),
+    "points, small step": (
+        "2/η = 40 is out of reach",
+        {"problem": "points-mlp", "rule": "gd", "eta": 0.05},
+    ),
+    "points, large radius": (
+        "ρ = 0.3 is too large",
+        {"problem": "points-mlp", "eta": 0.2, "rho": 0.3},
+    ),
     "quadratic, sam": ("not below 2/η = 4", {"problem": "quadratic", "eta": 0.5}),
     "quadratic, usam": (
         "not below USAM-edge",

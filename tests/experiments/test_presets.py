@@ -146,6 +146,30 @@ class TestRuns:
         assert losses[1] < 0.97 * losses[0]
         assert right[1] == pytest.approx(right[0], abs=0.025)
 
+    def test_spirals_are_told_apart_at_the_edge_of_each_rule(self):
+        gd, sam = (
+            measured("compare-spirals", rule=rule, measure_every=4) for rule in ("gd", "sam")
+        )
+        assert gd["loss"][0] == sam["loss"][0]
+        for columns in (gd, sam):
+            assert columns["accuracy"][columns["step"] < 300].max() < 0.75
+            assert columns["accuracy"][-1] > 0.9
+            assert late_deviation(columns) < 0.06  # 0.02 and 0.015
+        passed = gd["step"][gd["ratio"] > 1][0]
+        assert 200 < passed < 320
+        assert np.median(sam["edge"][len(sam["edge"]) // 2 :]) == pytest.approx(4.2, abs=0.5)
+
+    def test_the_sam_edge_of_the_circles_rises_and_falls_with_the_sharpness(self):
+        columns = measured("sam-circles", measure_every=4)
+        step, edge = columns["step"], columns["edge"]
+        later = step > 20
+        assert 120 < step[later][edge[later].argmax()] < 240
+        assert edge[(step > 10) & (step < 25)].min() < 4.5
+        assert edge[later].max() > 7.5
+        assert np.median(edge[-20:]) < 5.2
+        assert np.abs(columns["ratio"][later] - 1).max() < 0.09  # 0.057
+        assert columns["accuracy"][-1] > 0.97
+
     def test_each_step_size_has_its_edge(self):
         preset = PRESETS["gd-step-sizes"]
         for config in COMPARISONS["eta"].configs(preset.config):

@@ -140,6 +140,7 @@ def test_convolutional_networks_are_recognised(name, loss, y):
         ("digits-mlp", {"n": 100}),
         ("digits-mlp", {"n": 100, "activation": "tanh"}),  # its tanh by NumPy
         ("digits-cnn", {"n": 10}),
+        ("points-mlp", {"shape": "blobs-3"}),
     ],
 )
 def test_the_networks_here_are_compiled(name, options):

@@ -35,6 +35,7 @@ def test_a_containers_limit_counts_where_it_is_lower(monkeypatch, tmp_path, text
 
 OPTIONS = {
     "digits-mlp": [{}, {"n": 20, "width": 7, "depth": 3}],
+    "points-mlp": [{}, {"shape": "spirals-3", "width": 7, "depth": 3}],
     "deep-linear": [{"n": 20, "width": 7, "depth": 1}],
     "quadratic": [{"eigenvalues": (3.0, 2.0)}],
     "mnist-mlp": [{"n": 20, "width": 7, "depth": 2}],

@@ -47,6 +47,7 @@ def relu(x):
     [
         ("digits-mlp", 17_610),
         ("digits-cnn", 1_898),
+        ("points-mlp", 1_082),
         ("chebyshev-mlp", 701),
         ("deep-linear", 6_310),
         ("two-weight", 2),

@@ -42,6 +42,8 @@ DEFAULTS_OF_VERSION_1 = {
 OPTIONS_OF_VERSION_1 = {
     "digits-mlp": "n=500 n_test=0 activation=relu width=100 depth=2 init=torch loss=mse",
     "digits-cnn": "n=250 n_test=0 init=glorot loss=mse",
+    "points-mlp": "shape=circles n=200 n_test=200 noise=0.1 activation=tanh width=30 depth=2 "
+    "init=torch loss=mse",
     "chebyshev-mlp": "n=20 degree=6 activation=tanh init=fan-in loss=half-mse",
     "deep-linear": "n=500 n_test=0 width=50 depth=2 init=torch loss=mse",
     "two-weight": "a=2.5 b=0.6",

@@ -3,10 +3,11 @@
 import math
 import time
 
+import numpy as np
 import pytest
 
 from samedge_core.training import costs as module
-from samedge_core.training.costs import RECENT, REPEATED, Cost, Costs, Spacing
+from samedge_core.training.costs import RECENT, REPEATED, Cost, Costs, Spacing, Throttle
 
 
 def test_nothing_is_said_while_nothing_is_measured():
@@ -93,3 +94,24 @@ def test_the_spacing_of_a_real_clock():
 )
 def test_words(overhead, words):
     assert Cost(overhead=overhead).words == f"curvature costs {words} × training"
+
+
+@pytest.mark.parametrize(
+    ("took", "seconds"), [(0.001, 0.25), (0.05, 0.25), (2.0, 0.25), (0.0, 1.0)]
+)
+def test_a_task_keeps_to_its_share_of_the_time_and_to_its_distance(took, seconds):
+    now, share, done, begins = 0.0, 0.03, 0.0, []
+    throttle = Throttle(seconds, share, clock=lambda: now)
+    while now < 300:
+        if throttle.due():
+            begins.append(now)
+            with throttle.task():
+                now += took
+            done += took
+        now += 0.01  # a step
+    apart = np.diff(begins)
+    assert apart.min() >= seconds
+    # the share is met in the long run, but for the time of one task
+    assert done <= share * now + took
+    # and no task is put off for longer than that takes, and one step
+    assert apart.max() <= max(seconds, took / share) + took + 0.02

@@ -44,6 +44,7 @@ class Figure:
         rasters: coloured grids under the traces.
         click: a click anywhere in it is reported.
         cursor: x is the step; the scrubber is drawn as a line.
+        summary: what it shows now, in words; in place of where its lines have come to.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Figure:
     rasters: Sequence[Raster] = ()
     click: bool = False
     cursor: bool = False
+    summary: str = ""
 
 
 @dataclass(frozen=True)
