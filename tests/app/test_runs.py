@@ -144,7 +144,14 @@ def test_a_rewound_run_is_told_by_what_changed_everywhere_and_from_its_parent(ho
     child = record(home, history=history, origin=Origin(parent, 4, "rewind"))
     again = record(home, origin=Origin(parent, 6))
     app = select(visit(), parent, child, again)
-    sent = data(app, table.KEY)
+    start = "GD η 0.5, MLP on digits, data size 40, width 4"
+    assert {row["id"]: row["name"] for row in data(app, table.KEY)["rows"]} == {
+        parent: start,
+        child: f"{start}; η → 0.25 at step 4",
+        again: start,
+    }
+    app.session_state[filters.SHOWN] = ["eta"]
+    sent = data(app.run(), table.KEY)
     eta = [column["name"] for column in sent["columns"]].index("eta")
     assert {row["id"]: row["cells"][eta] for row in sent["rows"]} == {
         parent: "0.5",
@@ -152,7 +159,8 @@ def test_a_rewound_run_is_told_by_what_changed_everywhere_and_from_its_parent(ho
         again: "0.5",
     }
     assert "at the start → at the end" in sent["columns"][eta]["help"]
-    assert legend(app) == ["GD η 0.5", "GD η 0.5 → 0.25", "GD η 0.5 · forked at step 6"]
+    changed = "GD η 0.5; η → 0.25 at step 4"
+    assert legend(app) == ["GD η 0.5", changed, "GD η 0.5 · forked at step 6"]
     different = app.dataframe[0].value
     assert list(different.columns) == ["Changes on the way", "Step size η"]
     assert list(different["Step size η"]) == ["0.5", "0.5 → 0.25", "0.5"]
