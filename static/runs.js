@@ -225,9 +225,9 @@ const STYLE = `
 .samedge-runs table { border-collapse: separate; border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums; }
 .samedge-runs th { position: sticky; top: 0; z-index: 1; background: var(--st-secondary-background-color); text-align: left;
   font-weight: 600; }
-.samedge-runs th, .samedge-runs td { padding: 3px 9px; white-space: nowrap; border-bottom: 1px solid var(--st-border-color, #9994); }
+.samedge-runs th, .samedge-runs td { padding: 3px 7px; white-space: nowrap; border-bottom: 1px solid var(--st-border-color, #9994); }
 .samedge-runs th:first-child, .samedge-runs td:first-child { padding-right: 2px; width: 1px; }
-.samedge-runs td { height: 33px; max-width: 20rem; overflow: hidden; text-overflow: ellipsis; }
+.samedge-runs td { height: 33px; max-width: 19rem; overflow: hidden; text-overflow: ellipsis; }
 .samedge-runs tr:last-child td { border-bottom: 0; }
 .samedge-runs tbody tr:hover td { background: color-mix(in srgb, var(--st-text-color) 5%, transparent); }
 .samedge-runs tr.samedge-runs-selected td { background: color-mix(in srgb, var(--st-primary-color) 14%, transparent); }

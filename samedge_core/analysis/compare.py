@@ -32,9 +32,10 @@ AXES: Mapping[str, Axis] = {
 }
 QUANTITIES = ("ratio", "sharpness", "edge", "grad_norm", "loss")
 MOST_POINTS = 900
-MOST_CHANGES = 2  # that a name tells
-MOST_LISTED = 3  # numbers of a list in a name
+NAMED_CHANGES = 2  # of a run, in its name
+NAMED_NUMBERS = 3  # of a list, in a name
 # the rule is named anyway; step cap and measuring do not change what a run does
+_FIRST = ("eta", "rho", "beta", "problem")  # in a name
 _UNNAMED = ("rule", "steps", "cadence", "measure_every", "top_k", "device")
 
 
@@ -187,7 +188,8 @@ def names(
     >>> names([RunConfig(eta=0.2)] * 2, [[], [Intervention(40, {"rule": "gd", "eta": 0.1})]])
     ['SAM η 0.2', 'SAM η 0.2; rule → GD, η → 0.1 at step 40']
     """
-    fields, made = settings_of(configs), changes or [()] * len(configs)
+    found, made = settings_of(configs), changes or [()] * len(configs)
+    fields = {name: found[name] for name in dict.fromkeys((*_FIRST, *found))}
     changed = {name for items in made for item in items for name in item.changes}
     runs = _runs(configs, ())
     named = [
@@ -197,7 +199,7 @@ def names(
         and (name in changed or (len(_courses(runs, name)) > 1 and _needed(runs, name)))
     ]
     if len(configs) == 1:
-        named = [name for name in ("eta", "rho", "beta") if name in _used(configs[0], made[0])]
+        named = [name for name in _FIRST if name in _used(configs[0], made[0])]
     return [_name(run, items, named, fields) for run, items in zip(configs, made, strict=True)]
 
 
@@ -210,10 +212,9 @@ def what(config: RunConfig, changes: Sequence[Intervention] = ()) -> str:
     'SAM η 1, ρ 0.05, MLP on digits, width 50; η → 0.5 at step 200'
     """
     fields = settings_of([config])
-    used = [name for name in ("eta", "rho", "beta") if name in _used(config, changes)]
     given = [f.name for f in config.spec.options if config.options[f.name] != f.default]
     batch = ["batch_size"] if config.batch_size else []
-    return _name(config, changes, [*used, "problem", *given, *batch], fields)
+    return _name(config, changes, [*_FIRST, *given, *batch], fields)
 
 
 def _needed(runs: Sequence[Run], name: str) -> bool:
@@ -237,14 +238,14 @@ def _name(
     named: Sequence[str],
     fields: Mapping[str, Field],
 ) -> str:
-    unused = {"rho", "beta"} - _used(config, changes)
+    unused = {"eta", "rho", "beta"} - _used(config, changes)
     values = {name: setting(config, name) for name in named if name not in unused}
     parts = [_part(config, fields[n], value) for n, value in values.items() if value is not None]
     start = " ".join([RULES[config.rule].short, ", ".join(parts)]).rstrip()
     made = [item for item in changes if item.changes]
-    later = [_change(item) for item in made[:MOST_CHANGES]]
-    if len(made) > MOST_CHANGES:
-        later.append(f"{len(made) - MOST_CHANGES:,} more changes")
+    later = [_change(item) for item in made[:NAMED_CHANGES]]
+    if len(made) > NAMED_CHANGES:
+        later.append(f"{len(made) - NAMED_CHANGES:,} more changes")
     return "; ".join([start, *later])
 
 
@@ -270,7 +271,9 @@ def _brief(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple | list):
-        return ", ".join([*map(_brief, value[:MOST_LISTED]), *["…"][: len(value) > MOST_LISTED]])
+        return ", ".join(
+            [*map(_brief, value[:NAMED_NUMBERS]), *["…"][: len(value) > NAMED_NUMBERS]]
+        )
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -68,10 +68,10 @@ def check(suffix: str, runs: int, rows: int) -> None:
     """
     if not runs:
         raise ExchangeError("a file of runs holds one at least, got none")
-    if rows > MOST[suffix]:
+    if rows > LIMITS[suffix]:
         raise ExchangeError(
             f"{runs:,} runs with {rows:,} rows together do not fit into a file of this kind, which "
-            f"has {MOST[suffix]:,} rows at most: export fewer runs at once"
+            f"has {LIMITS[suffix]:,} rows at most: export fewer runs at once"
         )
 
 
@@ -176,4 +176,6 @@ FORMATS: Mapping[str, Callable[[Sequence[Chosen]], bytes]] = {
     notebook.SUFFIX: _notebook,
 }
 """By how the file's name ends, what makes its content."""
-MOST: Mapping[str, int] = dict.fromkeys(FORMATS, MOST_ROWS) | {notebook.SUFFIX: notebook.MOST_ROWS}
+LIMITS: Mapping[str, int] = dict.fromkeys(FORMATS, MOST_ROWS) | {
+    notebook.SUFFIX: notebook.MOST_ROWS
+}

@@ -23,14 +23,6 @@ def draw(entries: Sequence[Entry]) -> None:
         with st.popover("Tags", icon=":material/label:", help="Add or remove tags."):
             _tags(entries)
         exporting.draw(entries)
-        st.button(
-            "Select repeats",
-            key="runs:select-repeats",
-            icon=":material/library_add_check:",
-            on_click=_with_repeats,
-            args=(entries,),
-            help="Select, too, all runs that differ from a selected one in the seed alone.",
-        )
         _open(entries)
         st.button(
             "Delete …",
@@ -39,6 +31,15 @@ def draw(entries: Sequence[Entry]) -> None:
             on_click=deleting.ask,
             args=([entry.id for entry in entries],),
             help="Delete the selected runs for good; asks first.",
+        )
+        st.button(
+            "Select repeats",
+            key="runs:select-repeats",
+            icon=":material/library_add_check:",
+            type="tertiary",
+            on_click=_with_repeats,
+            args=(entries,),
+            help="Select, too, all runs that differ from a selected one in the seed alone.",
         )
         st.button(
             "Select none",
@@ -72,7 +73,9 @@ def _label(entries: Sequence[Entry], name: str, on: bool) -> None:
 def _with_repeats(entries: Sequence[Entry]) -> None:
     found = [entry.id for entry in entries]
     for key in dict.fromkeys(entry.group_key for entry in entries):
-        found += [entry.id for entry in source.opened().find(Query(group_key=key)).entries]
+        found += [
+            entry.id for entry in source.opened().find(Query(group_key=key, limit=None)).entries
+        ]
     more = len({*found}) - len(entries)
     selection.put(found)
     st.toast(f"{more:,} more selected." if more else "No other run differs in the seed alone.")

@@ -27,15 +27,15 @@ FILES = (
         several.MEANS_CSV,
         "Mean and deviation, CSV",
         "text/csv",
-        "At each step, the mean and the sample "
-        "deviation over the runs that differ in the seed alone, and how many of them have that step.",
+        "At each step, the mean and the sample deviation over the runs that differ in the seed "
+        "alone, and how many of them have that step.",
     ),
     (
         ".ipynb",
         "Notebook",
         "application/x-ipynb+json",
-        "A Jupyter notebook that holds the rows, draws "
-        "the runs and repeats each of them. It needs a Python with samedge.",
+        "A Jupyter notebook that holds the rows, draws the runs and repeats each of them. It needs "
+        "a Python with samedge.",
     ),
 )
 
