@@ -290,7 +290,7 @@ def test_repeats_come_selected_with_the_run_that_they_repeat(home):
         time.sleep(0.1)
     app.run()
     assert "3 runs selected" in texts(app)
-    assert legend(app) == [f"GD η 0.5, seed {seed}" for seed in range(3)]
+    assert legend(app) == [f"GD seed {seed}" for seed in range(3)]
 
 
 def test_one_click_selects_the_repeats_of_all_selected_runs(home):
