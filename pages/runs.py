@@ -74,6 +74,7 @@ def _body(busy: bool) -> None:
         if not navigation.embedded():
             if chosen:
                 actions.draw(chosen)
+                repeating.complain()
             deleting.draw()
     with st.container(), part("What can be done with the selected run"):
         if len(chosen) == 1 and not navigation.embedded():

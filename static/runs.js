@@ -38,9 +38,9 @@ function shownTime(/** @type {number} */ seconds) {
 }
 
 /** @type {Cell} */
-function titleCell(td, { text, own, note, link }, { run, state }) {
-  const name = element(link ? "a" : "span", own ? "" : "samedge-runs-unnamed", text);
-  if (note) name.title = note;
+function titleCell(td, { text, what, note, link }, { run, state }) {
+  const name = element(link ? "a" : "span", "", text);
+  name.title = [what, note].filter(Boolean).join("\n\n"); // in full, where the column is too narrow
   if (name instanceof HTMLAnchorElement) {
     name.href = new URL(`./?run=${run.id}`, document.baseURI).href;
     name.addEventListener("click", (event) => {
@@ -50,6 +50,7 @@ function titleCell(td, { text, own, note, link }, { run, state }) {
     });
   }
   td.append(name);
+  if (text !== what) td.append(element("div", "samedge-runs-what", what));
 }
 
 /** @type {Cell} */
@@ -224,9 +225,9 @@ const STYLE = `
 .samedge-runs table { border-collapse: separate; border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums; }
 .samedge-runs th { position: sticky; top: 0; z-index: 1; background: var(--st-secondary-background-color); text-align: left;
   font-weight: 600; }
-.samedge-runs th, .samedge-runs td { padding: 3px 9px; white-space: nowrap; border-bottom: 1px solid var(--st-border-color, #9994); }
+.samedge-runs th, .samedge-runs td { padding: 3px 7px; white-space: nowrap; border-bottom: 1px solid var(--st-border-color, #9994); }
 .samedge-runs th:first-child, .samedge-runs td:first-child { padding-right: 2px; width: 1px; }
-.samedge-runs td { height: 33px; max-width: 20rem; overflow: hidden; text-overflow: ellipsis; }
+.samedge-runs td { height: 33px; max-width: 19rem; overflow: hidden; text-overflow: ellipsis; }
 .samedge-runs tr:last-child td { border-bottom: 0; }
 .samedge-runs tbody tr:hover td { background: color-mix(in srgb, var(--st-text-color) 5%, transparent); }
 .samedge-runs tr.samedge-runs-selected td { background: color-mix(in srgb, var(--st-primary-color) 14%, transparent); }
@@ -235,7 +236,7 @@ const STYLE = `
 .samedge-runs input { width: 16px; height: 16px; margin: 0; vertical-align: middle; accent-color: var(--st-primary-color); cursor: pointer; }
 .samedge-runs a { color: var(--st-link-color, var(--st-primary-color)); text-decoration: none; }
 .samedge-runs a:hover { text-decoration: underline; }
-.samedge-runs-unnamed { font-family: var(--st-code-font, monospace); font-size: 0.8rem; }
+.samedge-runs-what { font-size: 0.75rem; line-height: 1.2; opacity: 0.75; overflow: hidden; text-overflow: ellipsis; }
 .samedge-runs button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; }
 .samedge-runs :is(button, a, input):focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; border-radius: 3px; }
 .samedge-runs-sort:hover { text-decoration: underline; }
@@ -246,7 +247,11 @@ const STYLE = `
 .samedge-runs-gray { --tone: #808495; } .samedge-runs-green { --tone: #21a366; }
 .samedge-runs-orange { --tone: #e8770c; } .samedge-runs-red { --tone: #e5383b; }
 .samedge-runs-tag { padding: 1px 7px; margin-right: 4px; border-radius: 5px; background: color-mix(in srgb, var(--st-text-color) 10%, transparent); }
-.samedge-runs progress { display: block; width: 100%; min-width: 5rem; height: 4px; accent-color: var(--st-primary-color); }
+.samedge-runs progress { display: block; width: 100%; min-width: 5rem; height: 4px; appearance: none; border: 0; border-radius: 2px; overflow: hidden;
+  background: color-mix(in srgb, var(--st-text-color) 20%, transparent); }
+.samedge-runs progress::-webkit-progress-bar { background: transparent; }
+.samedge-runs progress::-webkit-progress-value { background: var(--st-primary-color); }
+.samedge-runs progress::-moz-progress-bar { background: var(--st-primary-color); }
 .samedge-runs svg { display: block; overflow: hidden; }
 .samedge-runs svg line { stroke: var(--st-text-color); stroke-width: 1; stroke-dasharray: 3 3; opacity: 0.45; }
 .samedge-runs svg polygon { fill: var(--st-primary-color); opacity: 0.25; }

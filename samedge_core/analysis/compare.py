@@ -32,7 +32,10 @@ AXES: Mapping[str, Axis] = {
 }
 QUANTITIES = ("ratio", "sharpness", "edge", "grad_norm", "loss")
 MOST_POINTS = 900
+NAMED_CHANGES = 2  # of a run, in its name
+NAMED_NUMBERS = 3  # of a list, in a name
 # the rule is named anyway; step cap and measuring do not change what a run does
+_FIRST = ("eta", "rho", "beta", "problem")  # in a name
 _UNNAMED = ("rule", "steps", "cadence", "measure_every", "top_k", "device")
 
 
@@ -167,9 +170,11 @@ def _file_name(path: str) -> str:
     return PurePath(path).name or "–"
 
 
-def names(configs: Sequence[RunConfig], ends: Ends = ()) -> list[str]:
-    """Return a short name for each run: its rule, and the settings in which it differs from the
-    others; at the start and, where that changed, at the end (`ends`).
+def names(
+    configs: Sequence[RunConfig], changes: Sequence[Sequence[Intervention]] = ()
+) -> list[str]:
+    """Return a short name for each run: its rule, the settings in which it started unlike the
+    others, and what was changed on its way (`changes`, those of each run).
 
     A run alone is named by the settings that its rule uses. An option of the problem is named
     where it differs between runs of one problem: others have no such option.
@@ -180,14 +185,36 @@ def names(configs: Sequence[RunConfig], ends: Ends = ()) -> list[str]:
     ['SAM η 1, seed 1', 'SAM η 0.5, seed 0']
     >>> names([RunConfig(rule="gd")])
     ['GD η 1']
-    >>> names([RunConfig(eta=0.2)] * 2, [None, Hyperparameters("gd", eta=0.1, rho=0.05, beta=0.9)])
-    ['SAM η 0.2', 'SAM → GD η 0.2 → 0.1']
+    >>> names([RunConfig(eta=0.2)] * 2, [[], [Intervention(40, {"rule": "gd", "eta": 0.1})]])
+    ['SAM η 0.2', 'SAM η 0.2; rule → GD, η → 0.1 at step 40']
     """
-    runs, fields = _runs(configs, ends), settings_of(configs)
-    named = [n for n in differing(configs, ends) if n not in _UNNAMED and _needed(runs, n)]
-    if len(runs) == 1:
-        named = [n for n in ("eta", "rho", "beta") if n in _used(*runs[0])]
-    return [_name(run, named, fields) for run in runs]
+    found, made = settings_of(configs), changes or [()] * len(configs)
+    fields = {name: found[name] for name in dict.fromkeys((*_FIRST, *found))}
+    changed = {name for items in made for item in items for name in item.changes}
+    runs = _runs(configs, ())
+    named = [
+        name
+        for name in fields
+        if name not in _UNNAMED
+        and (name in changed or (len(_courses(runs, name)) > 1 and _needed(runs, name)))
+    ]
+    if len(configs) == 1:
+        named = [name for name in _FIRST if name in _used(configs[0], made[0])]
+    return [_name(run, items, named, fields) for run, items in zip(configs, made, strict=True)]
+
+
+def what(config: RunConfig, changes: Sequence[Intervention] = ()) -> str:
+    """Return what a run is, beside no others: rule, settings and problem at its start, the options
+    that are not the default ones, and what was changed on its way.
+
+    >>> config = RunConfig(problem="digits-mlp", options={"width": 50}, eta=1.0, rho=0.05)
+    >>> what(config, [Intervention(200, {"eta": 0.5}, {"eta": 1.0})])
+    'SAM η 1, ρ 0.05, MLP on digits, width 50; η → 0.5 at step 200'
+    """
+    fields = settings_of([config])
+    given = [f.name for f in config.spec.options if config.options[f.name] != f.default]
+    batch = ["batch_size"] if config.batch_size else []
+    return _name(config, changes, [*_FIRST, *given, *batch], fields)
 
 
 def _needed(runs: Sequence[Run], name: str) -> bool:
@@ -200,27 +227,53 @@ def _needed(runs: Sequence[Run], name: str) -> bool:
     return any(len(_courses(same, name)) > 1 for same in by_problem.values())
 
 
-def _used(config: RunConfig, end: Hyperparameters | None) -> set[str]:
-    return {name for rule in course(config, end, "rule") for name in RULES[rule].uses}
+def _used(config: RunConfig, changes: Sequence[Intervention]) -> set[str]:
+    rules = {config.rule, *(item.changes["rule"] for item in changes if "rule" in item.changes)}
+    return {name for rule in rules for name in RULES[rule].uses}
 
 
-def _name(run: Run, named: Sequence[str], fields: Mapping[str, Field]) -> str:
-    unused = {"rho", "beta"} - _used(*run)
-    parts = []
-    for name in named:
-        values = course(*run, name)
-        if name in unused or values == (None,):
-            continue
-        text = " → ".join(_brief(fields[name], value) for value in values)
-        alone = name == "problem" or fields[name].kind == "path"
-        parts.append(text if alone else f"{SYMBOLS.get(name, fields[name].label.lower())} {text}")
-    rule = " → ".join(RULES[rule].short for rule in course(*run, "rule"))
-    return " ".join([rule, ", ".join(parts)]).rstrip()
+def _name(
+    config: RunConfig,
+    changes: Sequence[Intervention],
+    named: Sequence[str],
+    fields: Mapping[str, Field],
+) -> str:
+    unused = {"eta", "rho", "beta"} - _used(config, changes)
+    values = {name: setting(config, name) for name in named if name not in unused}
+    parts = [_part(config, fields[n], value) for n, value in values.items() if value is not None]
+    start = " ".join([RULES[config.rule].short, ", ".join(parts)]).rstrip()
+    made = [item for item in changes if item.changes]
+    later = [_change(item) for item in made[:NAMED_CHANGES]]
+    if len(made) > NAMED_CHANGES:
+        later.append(f"{len(made) - NAMED_CHANGES:,} more changes")
+    return "; ".join([start, *later])
 
 
-def _brief(field: Field, value: Any) -> str:
+def _part(config: RunConfig, field: Field, value: Any) -> str:
+    """A setting in a name."""
+    if field.name == "problem":
+        return config.spec.title
+    if field.name == "batch_size" and not value:
+        return "full batch"
     if field.kind == "path":
         return _file_name(value)
+    label = SYMBOLS.get(field.name, f"{field.label[:1].lower()}{field.label[1:]}")
+    return f"{label} {_brief(value)}"
+
+
+def _change(item: Intervention) -> str:
+    new = {n: RULES[v].short if n == "rule" else _brief(v) for n, v in item.changes.items()}
+    changes = ", ".join(f"{SYMBOLS.get(name, name)} → {value}" for name, value in new.items())
+    return f"{changes} at step {item.step:,}"
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple | list):
+        return ", ".join(
+            [*map(_brief, value[:NAMED_NUMBERS]), *["…"][: len(value) > NAMED_NUMBERS]]
+        )
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
-from samedge_core.cli.common import RUN_ID, Exit, UsageError, add_command, note, opened, path, say
+from samedge_core.cli.common import (
+    RUN_ID,
+    Exit,
+    UsageError,
+    add_command,
+    note,
+    opened,
+    path,
+    say,
+    utf8,
+)
 from samedge_core.cli.tables import runs_text
 from samedge_core.fields import abridged
 from samedge_core.runs import FORMATS, short_length
-from samedge_core.sharing import tensorboard
+from samedge_core.sharing import several, tensorboard
+from samedge_core.sharing.several import MEANS_CSV
+from samedge_core.store.texts import is_id
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -17,15 +30,22 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     export = add_command(
         commands,
         "export",
-        "write a recorded run to files, by their suffixes",
+        "write recorded runs to files, by their suffixes",
         about="Write a recorded run to files, over what is there: .csv or .parquet (every row), "
-        ".json (what replay takes), .html (the report), .py (a script that repeats the run) or "
-        ".zip (all that is recorded, for import).",
-        examples="export 3f2a91c0 rows.csv report.html\nexport 3f2a91c0 replay.json",
+        ".json (what replay takes), .html (the report), .py (a script that repeats the run), "
+        ".ipynb (a notebook that draws and repeats it) or .zip (all that is recorded, for import). "
+        "Several runs go into one .csv, .parquet or .ipynb, or into .means.csv: mean and sample "
+        "deviation at each step over runs that differ in the seed alone.",
+        examples="export 3f2a91c0 rows.csv report.html\nexport 3f2a91c0 81d0e7aa both.parquet\n"
+        "export 3f2a91c0 81d0e7aa seeds.means.csv runs.ipynb",
     )
-    export.add_argument("id", metavar="ID", help=RUN_ID)
+    export.add_argument("id", metavar="ID", type=utf8, help=f"{RUN_ID}; several may be given")
     export.add_argument(
-        "files", metavar="FILE", nargs="+", type=path, help=f"ends with one of {', '.join(FORMATS)}"
+        "files",
+        metavar="FILE",
+        nargs="+",
+        type=path,
+        help=f"ends with one of {', '.join((*FORMATS, MEANS_CSV))}",
     )
     export.set_defaults(command=_export)
     bring = add_command(
@@ -64,14 +84,21 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def _export(options: argparse.Namespace) -> Exit:
-    for file in options.files:
-        if file.suffix.lower() not in FORMATS:
-            allowed = ", ".join(FORMATS)
-            raise UsageError(f"a file must end with one of {allowed}, got {abridged(str(file))}")
+    # ids and files stand in one list: no id has a dot
+    ids = [options.id, *(str(word) for word in options.files if is_id(str(word)))]
+    files = [file for file in options.files if not is_id(str(file))]
+    allowed = (*FORMATS, MEANS_CSV) if len(ids) == 1 else tuple(several.FORMATS)
+    for got in map(str, files) if files else ["none"]:
+        if Path(got).suffix.lower() not in allowed:
+            kinds = ", ".join(allowed)
+            raise UsageError(f"a file must end with one of {kinds}, got {abridged(got)}")
     with opened() as runs:
-        run = runs[options.id]
-        for file in options.files:
-            run.export(file)
+        found = list({run.id: run for run in (runs[given] for given in ids)}.values())
+        for file in files:
+            if len(ids) > 1 or file.name.lower().endswith(MEANS_CSV):
+                runs.export(found, file)
+            else:
+                found[0].export(file)
             say(str(file))
     return Exit.FINISHED
 

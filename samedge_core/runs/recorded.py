@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samedge_core.sharing import export, files
+from samedge_core.sharing import export, files, several
 from samedge_core.sharing.files import SavedError
-from samedge_core.store import Entry, Origin, Query, RunRecord, Store, open_store
+from samedge_core.store import Entry, Origin, Query, RunRecord, Store, open_store, selected
 from samedge_core.store.archive import ArchiveError, bring_in, take_out
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import Changes, RunConfig
@@ -194,6 +194,24 @@ class Runs:
         from samedge_core.runs.local import LocalRun
 
         return _trained(self.store, LocalRun.new(config, interventions), on_row)
+
+    def export(self, runs: Iterable[StoredRun], file: Path | str) -> None:
+        """Write several runs to a file, over what is there: .csv or .parquet (every row, with the
+        run's id, name and seed), .means.csv (mean and sample deviation at each step over runs that
+        differ in the seed alone) or .ipynb (a notebook that draws the runs and repeats them).
+
+        Raises:
+            ValueError: another suffix.
+            ExchangeError: no runs, or more rows than such a file may have; for .ipynb, a run of a
+                problem of one's own.
+            SavedError: a file of a run is missing or damaged, or the quota has taken its rows.
+            OSError: the file can't be written.
+        """
+        file, entries = Path(file), [run.there().entry for run in runs]
+        suffix = several.suffix_of(file.name)
+        content = several.export(selected.chosen(self.store, entries), suffix)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(file, content)
 
     def bring_in(self, file: Path | str) -> StoredRun:
         """Take in the .zip of another store, under a new id where its own is taken here.

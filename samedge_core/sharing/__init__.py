@@ -1,1 +1,1 @@
-"""Sharing: a run as a link, a replay file, a script, a report, a table or a TensorBoard log."""
+"""Sharing: a run as a link, replay file, script, report, notebook, table or TensorBoard log."""

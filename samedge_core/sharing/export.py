@@ -12,7 +12,6 @@ Importable without torch.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -20,22 +19,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import pyarrow as pa
-import pyarrow.csv as pc
-import pyarrow.parquet as pq
-
+from samedge_core.analysis.compare import what
 from samedge_core.analysis.summary import summarise
 from samedge_core.sharing import replay_file
 from samedge_core.sharing.files import reading, replace
+from samedge_core.sharing.notebook import SUFFIX, notebook
 from samedge_core.sharing.report import report_html
 from samedge_core.sharing.scripts import script
+from samedge_core.sharing.tables import to_csv, to_parquet
 from samedge_core.training.history import History
 
 RUN = "run.txt"
 RESULTS = ("report.html", "summary.json", "history.csv", "history.parquet", "replay.json", RUN)
-METADATA = b"samedge"
-SCHEMA = 1
+SCHEMA = 1  # of the summary
 
 
 class ResumeError(ValueError):
@@ -50,8 +46,8 @@ def export(history: History, file: Path, about: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: another suffix.
-        ExchangeError: for .json, a run trained on a file or problem of one's own; for .py, one
-            trained on a problem of one's own.
+        ExchangeError: for .json, a run trained on a file or problem of one's own; for .py and
+            .ipynb, one trained on a problem of one's own; for .ipynb, more rows than it may have.
         OSError: the file can't be written.
     """
     make = EXPORTS.get(file.suffix.lower())
@@ -110,31 +106,8 @@ def run_of(folder: Path) -> str | None:
     return run
 
 
-def _parquet(history: History, about: Mapping[str, Any]) -> bytes:
-    # pa.array, not a data frame: that would turn each NaN into a null and lose its bits
-    columns = {name: pa.array(column) for name, column in history.columns().items()}
-    record = {
-        "schema": SCHEMA,
-        "parameters": history.parameters,
-        "arithmetic": history.arithmetic,
-        "interventions": msgspec.to_builtins(history.interventions),
-        "stop": msgspec.to_builtins(history.stop),
-        "config": history.config.to_values(),
-        "about": dict(about),
-    }
-    table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(record)})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, write_page_checksum=True)
-    return buffer.getvalue()
-
-
 def _csv(history: History, about: Mapping[str, Any]) -> bytes:
-    """Numbers with every digit needed to read them back exactly; empty for NaN."""
-    columns = history.columns().items()
-    table = pa.table({name: pa.array(column, from_pandas=True) for name, column in columns})
-    buffer = io.BytesIO()
-    pc.write_csv(table, buffer, pc.WriteOptions(quoting_header="none", quoting_style="none"))
-    return buffer.getvalue()
+    return to_csv(history)
 
 
 def _replay_json(history: History, about: Mapping[str, Any]) -> bytes:
@@ -147,6 +120,11 @@ def _report(history: History, about: Mapping[str, Any]) -> bytes:
     return report_html(history).encode()
 
 
+def _notebook(history: History, about: Mapping[str, Any]) -> bytes:
+    name = str(about.get("title") or what(history.config, history.interventions))
+    return notebook([(name, str(about.get("id", "")), history)])
+
+
 def _script(history: History, about: Mapping[str, Any]) -> bytes:
     title = str(about.get("title") or "")
     return script(history.config, history.interventions, title, history.arithmetic).encode()
@@ -154,10 +132,11 @@ def _script(history: History, about: Mapping[str, Any]) -> bytes:
 
 EXPORTS: Mapping[str, Callable[[History, Mapping[str, Any]], bytes]] = {
     ".csv": _csv,
-    ".parquet": _parquet,
+    ".parquet": to_parquet,
     ".json": _replay_json,
     ".html": _report,
     ".py": _script,
+    SUFFIX: _notebook,
 }
 """By suffix, what makes the content of such a file."""
 

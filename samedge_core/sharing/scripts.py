@@ -52,7 +52,20 @@ def script(
         ExchangeError: the run is of a problem of one's own.
         ConfigError: an intervention's value is outside its range.
     """
-    refuse_own_problem(config, "a script")
+    made = call(config, interventions, arithmetic, "history", "a script")
+    return "".join([_comment(title), _HEAD, "\n", made, _TAIL])
+
+
+def call(
+    config: RunConfig,
+    interventions: Iterable[Intervention],
+    arithmetic: Arithmetic,
+    result: str,
+    what: str,
+) -> str:
+    """The lines that repeat the run and name its history `result`; raises as `script` does, with
+    `what` they are for."""
+    refuse_own_problem(config, what)
     given = ["config"]
     changes = ""
     made = as_recorded(config, interventions)
@@ -62,16 +75,20 @@ def script(
         given.append("interventions=interventions")
     if arithmetic != "compiled":
         given.append(f'arithmetic="{arithmetic}"')
-    run = f"history = se.run({', '.join(given)})\n"
+    run = f"{result} = se.run({', '.join(given)})\n"
     start = _fitted("config = se.RunConfig(", _arguments(config), ")", "") + "\n"
-    return "".join([_comment(title), _HEAD, "\n", start, changes, "\n", run, _TAIL])
+    return "".join([start, changes, "\n", run])
 
 
 def _comment(title: str) -> str:
+    short = one_line(title)
+    return f"# {short}\n" if short else ""
+
+
+def one_line(title: str) -> str:
     """The title as one line; what is invisible or ends lines could hide code in it."""
     visible = "".join(c if c.isprintable() else " " for c in title)
-    short = textwrap.shorten(visible, LINE - 2, placeholder=" …", break_on_hyphens=False)
-    return f"# {short}\n" if short else ""
+    return textwrap.shorten(visible, LINE - 2, placeholder=" …", break_on_hyphens=False)
 
 
 def _arguments(config: RunConfig) -> list[str]:

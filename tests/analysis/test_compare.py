@@ -11,6 +11,7 @@ from samedge_core.analysis.compare import (
     interventions_in_words,
     lines,
     names,
+    what,
 )
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.history import Intervention
@@ -188,17 +189,37 @@ def test_names_leave_out_what_the_rule_does_not_use_and_what_does_not_change_a_r
     sam = se.RunConfig(rule="sam", rho=0.05, steps=20)
     assert names([gd, sam]) == ["GD", "SAM ρ 0.05"]
     assert names([sam, sam.replace(measure_every=2)]) == ["SAM", "SAM"]
-    assert names([gd, gd.replace(problem="digits-cnn")])[1].startswith("GD digits-cnn")
+    assert names([gd, gd.replace(problem="digits-cnn")])[1].startswith("GD CNN on digits")
 
 
 def test_names_tell_what_has_changed_on_the_way():
     start = se.RunConfig(rule="gd", eta=0.2, rho=0.1)
     same, slower = (Hyperparameters("gd", eta, rho=0.1, beta=0.9) for eta in (0.2, 0.1))
-    sam = Hyperparameters("sam", 0.2, rho=0.05, beta=0.9)
     assert differing([start, start], [same, slower]) == ["eta"]
-    assert names([start] * 3, [same, slower, same]) == ["GD η 0.2", "GD η 0.2 → 0.1", "GD η 0.2"]
-    assert names([start] * 2, [same, sam]) == ["GD", "GD → SAM ρ 0.1 → 0.05"]
-    assert names([start], [slower]) == ["GD η 0.2 → 0.1"]
+    lower = [Intervention(1200, {"eta": 0.1}, {"eta": 0.2}), Intervention(1300)]
+    told = "GD η 0.2; η → 0.1 at step 1,200"
+    assert names([start] * 3, [[], lower, []]) == ["GD η 0.2", told, "GD η 0.2"]
+    sam = [Intervention(5, {"rule": "sam", "rho": 0.05}, {"rule": "gd", "rho": 0.1})]
+    assert names([start] * 2, [[], sam]) == ["GD", "GD ρ 0.1; rule → SAM, ρ → 0.05 at step 5"]
+    assert names([start], [lower]) == [told]
+    # a run that comes back to its first value is another run all the same
+    back = [*lower, Intervention(1400, {"eta": 0.2}, {"eta": 0.1})]
+    assert names([start], [back]) == [f"{told}; η → 0.2 at step 1,400"]
+    assert names([start], [back * 2])[0].endswith("step 1,400; 2 more changes")
+
+
+def test_what_a_run_is_depends_on_no_others():
+    assert what(se.RunConfig(rule="gd", eta=2.0, seed=4)) == "GD η 2, MLP on digits"
+    options = {"eigenvalues": [1000.0, 1.0, 0.5, 0.25], "rotated": False}
+    bowl = se.RunConfig(problem="quadratic", options=options, rule="polyak", eta=0.1, beta=0.9)
+    told = "eigenvalues of A 1000, 1, 0.5, …, random rotation no"
+    assert what(bowl) == f"Polyak η 0.1, β 0.9, Quadratic, {told}"
+    batches = se.RunConfig(eta=1.0, rho=0.1, batch_size=32)
+    assert what(batches) == "SAM η 1, ρ 0.1, MLP on digits, batch size 32"
+    assert names([batches, batches.replace(batch_size=0)]) == [
+        "SAM batch size 32",
+        "SAM full batch",
+    ]
 
 
 def test_names_tell_options_within_a_problem_alone_and_never_where_a_file_lies():
@@ -207,10 +228,10 @@ def test_names_tell_options_within_a_problem_alone_and_never_where_a_file_lies()
         for i in range(2)
     ]
     assert names(files) == ["SAM my 0.txt", "SAM my 1.txt"]
-    assert names([files[0], se.RunConfig()]) == ["SAM own-text", "SAM digits-mlp"]
+    assert names([files[0], se.RunConfig()]) == ["SAM Your own text (.txt)", "SAM MLP on digits"]
     wide = se.RunConfig(options={"width": 50})
-    told = ["SAM own-text", "SAM digits-mlp, width 100", "SAM digits-mlp, width 50"]
-    assert names([files[0], se.RunConfig(), wide]) == told
+    mlps = ["SAM MLP on digits, width 100", "SAM MLP on digits, width 50"]
+    assert names([files[0], se.RunConfig(), wide]) == ["SAM Your own text (.txt)", *mlps]
     path = compare.settings_of(files)["path"]
     assert compare.as_text(path, files[1].options["path"]) == "my 1.txt"
 

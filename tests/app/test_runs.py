@@ -10,6 +10,7 @@ import samedge_core as se
 from pages.parts import server
 from pages.parts.frame import navigation
 from pages.parts.runs import filters, overlay, repeating, selection, table
+from samedge_core.sharing import several
 from samedge_core.store import Origin, Query, open_store
 from samedge_core.training.history import Intervention
 from samedge_core.worker.registry import RunRegistry
@@ -144,7 +145,14 @@ def test_a_rewound_run_is_told_by_what_changed_everywhere_and_from_its_parent(ho
     child = record(home, history=history, origin=Origin(parent, 4, "rewind"))
     again = record(home, origin=Origin(parent, 6))
     app = select(visit(), parent, child, again)
-    sent = data(app, table.KEY)
+    start = "GD η 0.5, MLP on digits, data size 40, width 4"
+    assert {row["id"]: row["name"] for row in data(app, table.KEY)["rows"]} == {
+        parent: start,
+        child: f"{start}; η → 0.25 at step 4",
+        again: start,
+    }
+    app.session_state[filters.SHOWN] = ["eta"]
+    sent = data(app.run(), table.KEY)
     eta = [column["name"] for column in sent["columns"]].index("eta")
     assert {row["id"]: row["cells"][eta] for row in sent["rows"]} == {
         parent: "0.5",
@@ -152,7 +160,8 @@ def test_a_rewound_run_is_told_by_what_changed_everywhere_and_from_its_parent(ho
         again: "0.5",
     }
     assert "at the start → at the end" in sent["columns"][eta]["help"]
-    assert legend(app) == ["GD η 0.5", "GD η 0.5 → 0.25", "GD η 0.5 · forked at step 6"]
+    changed = "GD η 0.5; η → 0.25 at step 4"
+    assert legend(app) == ["GD η 0.5", changed, "GD η 0.5 · forked at step 6"]
     different = app.dataframe[0].value
     assert list(different.columns) == ["Changes on the way", "Step size η"]
     assert list(different["Step size η"]) == ["0.5", "0.5 → 0.25", "0.5"]
@@ -265,6 +274,54 @@ def test_a_repeat_takes_seeds_that_the_group_has_not(home, monkeypatch):
     assert [config for config, _, _ in started] == [TINY.replace(seed=s) for s in (1, 3, 4, 5)]
     assert all(planned == tuple(history.interventions) for _, planned, _ in started)
     assert not any(watched for _, _, watched in started)
+
+
+def test_repeats_come_selected_with_the_run_that_they_repeat(home):
+    run = record(home)
+    app = select(visit(), run)
+    app.number_input(key="runs:repeats").set_value(2)
+    press(app, "runs:repeat")
+    chosen = app.session_state[selection.IDS]
+    assert (chosen[0], len(chosen)) == (run, 3)
+    assert app.query_params[selection.LINK] == ",".join(chosen)
+    end = time.monotonic() + PATIENCE
+    while len(home.find(Query(ids=chosen, status="ended")).entries) < 3:
+        assert time.monotonic() < end, "never came true"
+        time.sleep(0.1)
+    app.run()
+    assert "3 runs selected" in texts(app)
+    assert legend(app) == [f"GD seed {seed}" for seed in range(3)]
+
+
+def test_one_click_selects_the_repeats_of_all_selected_runs(home):
+    one, other = record(home), record(home, TINY.replace(eta=0.25))
+    more = [record(home, TINY.replace(seed=seed)) for seed in (1, 2)]
+    record(home, TINY.replace(eta=0.125))
+    app = select(visit(), other, one)
+    press(app, "runs:select-repeats")
+    assert app.session_state[selection.IDS][:2] == [other, one]
+    assert {*app.session_state[selection.IDS]} == {other, one, *more}
+    assert "2 more selected" in app.toast[0].value
+    select(app, other)
+    press(app, "runs:select-repeats")
+    assert app.session_state[selection.IDS] == [other]
+    assert "No other run differs in the seed alone" in app.toast[0].value
+
+
+def test_a_selection_is_exported_or_says_why_not(home, monkeypatch):
+    ids = [record(home, TINY.replace(seed=seed)) for seed in range(2)]
+    app = select(visit(), *ids)
+    app.session_state["runs:export"] = True  # the popover is open
+    app.run()
+    labels = ["All rows, CSV", "All rows, Parquet", "Mean and deviation, CSV", "Notebook"]
+    files = [item.proto for item in app.get("download_button")]
+    assert [file.label for file in files] == labels
+    assert not any(file.disabled for file in files)
+    assert "2 runs, 24 rows" in texts(app)
+    monkeypatch.setattr(several, "LIMITS", dict.fromkeys(several.FORMATS, 23))
+    app.run()
+    assert all(item.proto.disabled for item in app.get("download_button"))
+    assert "2 runs with 24 rows together do not fit" in texts(app)
 
 
 def test_seeds_begin_again_after_the_largest():

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -104,7 +105,7 @@ def test_search_narrows_and_heads_sort(visit, store):
     expect(rows(page)).to_contain_text("Quick fox")
     page.get_by_role("searchbox", name="Search").fill("")
     page.get_by_role("button", name="Seed", exact=True).click()
-    expect(rows(page).first.get_by_role("cell").nth(8)).to_have_text("0")
+    expect(rows(page).first.get_by_role("cell").nth(4)).to_have_text("0")
     page.get_by_role("button", name=re.compile("^Seed")).press("Enter")
     expect(rows(page).first).to_contain_text("Lazy dog")
     expect(page.get_by_role("columnheader", name=re.compile("^Seed"))).to_have_attribute(
@@ -187,7 +188,30 @@ def test_the_family_tree_tells_of_its_runs(visit, store):
     labels, hover = page.evaluate(read)
     assert labels == [f"<b>{names[0]}</b>", names[1]]
     assert hover.startswith("Root <b>of</b> all")
-    assert "GD η 0.5 at the end" in hover
+    assert "GD η 0.5, MLP on digits, data size 40, width 4" in hover
+
+
+def test_a_selection_comes_as_one_file(visit, store, tmp_path):
+    ids = [one.id for one in store.find(Query(rule="gd", sort="seed", limit=3)).entries]
+    page = visit(f"?select={','.join(ids)}")
+    page.get_by_role("button", name="Export").click()
+    with page.expect_download() as begun:
+        page.get_by_role("button", name="All rows, CSV").click()
+    assert begun.value.suggested_filename == "samedge-3-runs.csv"
+    begun.value.save_as(tmp_path / "rows.csv")
+    found = pd.read_csv(tmp_path / "rows.csv")
+    assert list(found["run"].unique()) == ids
+    for run, part in found.groupby("run"):
+        recorded = store.load(str(run))[1].columns()
+        np.testing.assert_array_equal(part["loss"], recorded["loss"])
+
+
+def test_the_first_columns_fit_a_screen_of_1400(visit):
+    page = visit(viewport={"width": 1400, "height": 900})
+    table = page.locator(".samedge-runs")
+    expect(table).to_be_visible()
+    width, shown = table.evaluate("(at) => [at.scrollWidth, at.clientWidth]")
+    assert width <= shown
 
 
 def test_narrow_and_dark(visit, store):

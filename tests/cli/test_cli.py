@@ -500,8 +500,25 @@ def test_exports_say_what_they_wrote(some, tmp_path, capsys):
     assert len(pd.read_csv(files[0])) == 6
     assert main(["export", fork.id, str(tmp_path / "a.csv"), str(tmp_path / "b.xls")]) == 2
     said = capsys.readouterr().err
-    assert "must end with one of .csv, .parquet, .json, .html, .py, .zip, got '" in said
+    assert (
+        "must end with one of .csv, .parquet, .json, .html, .py, .ipynb, .zip, .means.csv" in said
+    )
     assert not (tmp_path / "a.csv").exists()
+
+
+def test_several_runs_go_into_one_file(some, tmp_path, capsys):
+    fork, other, *_ = some
+    files = [str(tmp_path / name) for name in ("a.csv", "b.parquet", "c.means.csv", "d.ipynb")]
+    assert main(["export", fork.id[:8], other.id, fork.id, *files]) == 0  # one of them twice
+    assert capsys.readouterr().out.splitlines() == files
+    assert list(pd.read_csv(files[0])["run"].unique()) == [fork.id, other.id]
+    assert pd.read_csv(files[2])["runs"].max() == 1
+    assert main(["export", fork.id, other.id, str(tmp_path / "e.html")]) == 2
+    assert "one of .csv, .parquet, .means.csv, .ipynb, got '" in capsys.readouterr().err
+    assert main(["export", fork.id, other.id]) == 2
+    assert "got 'none'" in capsys.readouterr().err
+    assert main(["export", fork.id, str(tmp_path / "f.means.csv")]) == 0
+    assert len(pd.read_csv(tmp_path / "f.means.csv")) == len(fork.history)
 
 
 def test_a_run_on_a_file_of_ones_own_is_no_replay(runs, own_files, tmp_path, capsys):

@@ -112,7 +112,7 @@ def test_a_run_on_a_file_of_ones_own_has_no_replay(tmp_path, own_files):
 def test_a_run_of_ones_own_problem_says_so_and_is_no_replay_or_script(tmp_path):
     history = se.History(se.RunConfig(problem=OWN_PROBLEM, dtype="float64", batch_size=600))
     assert "replay.json" not in export.write_results(tmp_path, history, ABOUT)
-    for name in ("replay.json", "run.py"):
+    for name in ("replay.json", "run.py", "run.ipynb"):
         with pytest.raises(ExchangeError, match="can't contain a problem of one's own"):
             export.export(history, tmp_path / name, ABOUT)
         assert not (tmp_path / name).exists()
@@ -135,6 +135,7 @@ def test_a_run_without_rows_or_stop_has_results(tmp_path):
         ("a.json", b"{"),
         ("a.html", b"<!DOCTYPE html>"),
         ("a.py", b"# A run\n"),
+        ("a.ipynb", b'{\n "cells": ['),
     ],
 )
 def test_the_suffix_says_what_is_exported(tmp_path, name, begins):
@@ -144,7 +145,7 @@ def test_the_suffix_says_what_is_exported(tmp_path, name, begins):
 
 @pytest.mark.parametrize(("name", "got"), [("a.txt", "'.txt'"), ("a", "none in 'a'")])
 def test_another_suffix_is_refused(tmp_path, name, got):
-    with pytest.raises(ValueError, match=rf"one of \.csv, .*, \.py, got {got}"):
+    with pytest.raises(ValueError, match=rf"one of \.csv, .*, \.ipynb, got {got}"):
         export.export(record(), tmp_path / name, ABOUT)
 
 

@@ -12,7 +12,7 @@ from pages.parts.lab import controls, session
 from pages.parts.markdown import brief, plain
 from pages.parts.views.names import names
 from samedge_core.curvature import kernels
-from samedge_core.sharing import export, links, replay_file
+from samedge_core.sharing import export, links, notebook, replay_file
 from samedge_core.sharing.replay_file import ExchangeError
 from samedge_core.store.archive import ArchiveError, bring_in, take_out
 from samedge_core.theory.rules import RULES
@@ -47,6 +47,12 @@ FILES = (
         ".py",
         "text/x-python",
         "A short script that repeats the run with the library.",
+    ),
+    (
+        "Notebook",
+        notebook.SUFFIX,
+        "application/x-ipynb+json",
+        "A Jupyter notebook that holds the rows, draws the charts and repeats the run.",
     ),
 )
 NO_FILE = "This run trains on a file of your own, which a JSON of settings can't contain."
@@ -150,6 +156,8 @@ def _share_run(view: RunView, history: History) -> None:
         for label, suffix, kind, help_ in FILES:
             make = export.EXPORTS[suffix]
             off = NO_FILE if suffix == ".json" and replay_file.has_own_file(history.config) else ""
+            if suffix == notebook.SUFFIX and len(history) > notebook.MOST_ROWS:
+                off = f"A notebook may have {notebook.MOST_ROWS:,} rows, got {len(history):,}."
             _file(
                 label, lambda make=make: make(history, about), f"{name}{suffix}", kind, help_, off
             )
@@ -163,7 +171,9 @@ def _share_run(view: RunView, history: History) -> None:
                 "state from which it can go on.",
             )
     if replay_file.has_own_file(history.config):
-        st.caption(f"No JSON: {NO_FILE} In the Python script, “your-file” stands for it.")
+        st.caption(
+            f"No JSON: {NO_FILE} In the Python script and the notebook, “your-file” stands for it."
+        )
     st.caption("Each chart is saved as PNG or SVG by the buttons in its lower right corner.")
 
 

@@ -6,9 +6,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.parts.markdown import plain
-from pages.parts.runs import deleting, selection, source, table
+from pages.parts.runs import deleting, exporting, selection, source, table
 from pages.parts.runs.columns import COLUMNS, megabytes
-from samedge_core.store import Entry
+from samedge_core.store import Entry, Query
 from samedge_core.store.texts import checked_tags
 
 
@@ -22,6 +22,7 @@ def draw(entries: Sequence[Entry]) -> None:
         _toggle(entries, "pinned", "Pin", "keep")
         with st.popover("Tags", icon=":material/label:", help="Add or remove tags."):
             _tags(entries)
+        exporting.draw(entries)
         _open(entries)
         st.button(
             "Delete …",
@@ -30,6 +31,15 @@ def draw(entries: Sequence[Entry]) -> None:
             on_click=deleting.ask,
             args=([entry.id for entry in entries],),
             help="Delete the selected runs for good; asks first.",
+        )
+        st.button(
+            "Select repeats",
+            key="runs:select-repeats",
+            icon=":material/library_add_check:",
+            type="tertiary",
+            on_click=_with_repeats,
+            args=(entries,),
+            help="Select, too, all runs that differ from a selected one in the seed alone.",
         )
         st.button(
             "Select none",
@@ -58,6 +68,17 @@ def _toggle(entries: Sequence[Entry], name: str, do: str, icon: str) -> None:
 def _label(entries: Sequence[Entry], name: str, on: bool) -> None:
     for entry in entries:
         source.opened().label(entry.id, **{name: on})
+
+
+def _with_repeats(entries: Sequence[Entry]) -> None:
+    found = [entry.id for entry in entries]
+    for key in dict.fromkeys(entry.group_key for entry in entries):
+        found += [
+            entry.id for entry in source.opened().find(Query(group_key=key, limit=None)).entries
+        ]
+    more = len({*found}) - len(entries)
+    selection.put(found)
+    st.toast(f"{more:,} more selected." if more else "No other run differs in the seed alone.")
 
 
 def _open(entries: Sequence[Entry]) -> None:

@@ -20,7 +20,6 @@ Kind = Literal["text", "number", "time", "title", "status", "steps", "tags", "sp
 CHANGED = "Where it has changed: at the start → at the end, which it is sorted by."
 SPARK_TOP = 1.6  # static/runs.js draws up to 1.5
 SPARK_ROWS = 64  # that a sparkline without rims can hold
-SHORT_ID = 8
 _TONES = {"recording": "green", "interrupted": "orange", "removed": "gray"}
 _FAILED = (StopReason.DIVERGED, StopReason.FAILED, StopReason.WORKER_LOST)
 
@@ -48,14 +47,9 @@ def megabytes(size: float) -> str:
     return f"{size / 1e6:,.3g} MB" if size < 1e9 else f"{size / 1e9:,.3g} GB"
 
 
-def name_of(entry: Entry) -> str:
-    """The run's title, or the beginning of its id."""
-    return entry.title or entry.id[:SHORT_ID]
-
-
 def _title(entry: Entry) -> dict[str, Any]:
-    kept = entry.status != "removed"
-    return {"text": name_of(entry), "own": bool(entry.title), "note": entry.note, "link": kept}
+    kept, is_ = entry.status != "removed", records.what(entry)
+    return {"text": entry.title or is_, "what": is_, "note": entry.note, "link": kept}
 
 
 def _status(entry: Entry) -> dict[str, Any]:
@@ -141,7 +135,10 @@ def _size(label: str, name: str, help: str) -> Column:
 
 
 STARRED = "Starred runs are never removed by the quota."
-TITLE = "Its title, or else the beginning of its id. Opens it in the live lab."
+TITLE = (
+    "What it is: rule, settings and problem at the start, and what was changed on the way; under "
+    "its title, if it has one. Opens it in the live lab."
+)
 SNAPSHOTS = "Size of the states that the run can go on from."
 STATUS = (
     "Recorded right now, interrupted (its server is gone), removed by the quota, or why it stopped."
@@ -181,5 +178,6 @@ COLUMNS: Mapping[str, Column] = {
     "id": _own("Id", "id", "As in links and folders."),
 }
 
-_FIRST = "starred title status problem rule eta rho seed last_step spark ratio loss tags created"
+# problem, rule and settings stand in the name
+_FIRST = "starred title status seed last_step spark ratio loss tags created"
 FIRST = tuple(_FIRST.split())

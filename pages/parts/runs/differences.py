@@ -5,12 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from pages.parts.markdown import plain
-from pages.parts.runs import records
 from pages.parts.runs.records import Compared
 from samedge_core.analysis import compare
 from samedge_core.fields import Field
-from samedge_core.sharing.files import SavedError
 
 CHANGES = "Changes on the way"
 
@@ -55,8 +52,6 @@ def label(field: Field) -> str:
 
 
 def _changes(one: Compared) -> str:
-    try:
-        return records.changes(one)
-    except SavedError as error:
-        st.error(f"{plain(one.name)}: {plain(str(error))}")
-        return "?"
+    # a damaged record has none to show; the charts say what is wrong with it
+    unknown = "?" if one.entry.interventions else ""
+    return compare.interventions_in_words(one.interventions) or unknown

@@ -8,11 +8,9 @@ import streamlit as st
 
 from pages.parts.components.figures import Figure, Trace, figures
 from pages.parts.runs import records, source
-from pages.parts.runs.columns import name_of
 from pages.parts.views.drawing import axis, line, markers
+from samedge_core.analysis import compare
 from samedge_core.store import Entry, Query
-from samedge_core.theory.rules import RULES
-from samedge_core.training.history import SYMBOLS
 
 KEY = "runs:family"
 NAME = "Family tree"
@@ -93,7 +91,9 @@ def figure(selected: Collection[str], family: Sequence[Entry]) -> Figure:
 
 
 def _label(entry: Entry, chosen: bool) -> str:
-    name = name_of(entry)
+    changes = compare.interventions_in_words(records.made(entry))
+    # relatives start alike: what tells one from the others is how it left them
+    name = entry.title or changes or (records.came(entry) if entry.parent else records.what(entry))
     short = html.escape(name if len(name) <= 28 else f"{name[:27]}…", quote=False)
     return f"<b>{short}</b>" if chosen else short
 
@@ -130,12 +130,7 @@ def _tip(entry: Entry) -> Trace:
 
 
 def _hover(entry: Entry) -> str:
-    uses = RULES[entry.rule].uses
-    values = " ".join(f"{SYMBOLS[name]} {getattr(entry, name):.4g}" for name in uses)
-    came = f"<br>{records.came(entry)}" if entry.parent else ""
-    end = entry.stop_reason or entry.status
-    name = html.escape(name_of(entry), quote=False)
-    return (
-        f"<b>{name}</b><br>{RULES[entry.rule].short} {values} at the end{came}"
-        f"<br>to step {entry.last_step:,}: {end}"
-    )
+    lines = [records.what(entry), *([records.came(entry)] if entry.parent else [])]
+    lines.append(f"to step {entry.last_step:,}: {entry.stop_reason or entry.status}")
+    title = [f"<b>{html.escape(entry.title, quote=False)}</b>"] if entry.title else []
+    return "<br>".join([*title, *(html.escape(line, quote=False) for line in lines)])

@@ -48,7 +48,9 @@ def _over_seeds(runs: Sequence[Compared]) -> list[Group]:
     split = _split(runs, lambda one: one.entry.group_key)
     # the seed no longer tells them apart
     first = [members[0] for _, members in split]
-    names = compare.names([one.config.replace(seed=0) for one in first], [one.end for one in first])
+    names = compare.names(
+        [one.config.replace(seed=0) for one in first], [one.interventions for one in first]
+    )
     found = []
     for name, (_, members) in zip(names, split, strict=True):
         alone = members[0].name if len(members) == 1 else name

@@ -163,7 +163,7 @@ def _layout(title: str, label: str, *, log_y: bool, legend: bool) -> dict[str, A
     kind = {"type": "log", "minorloglabels": "small digits" if legend else "none"} if log_y else {}
     layout: dict[str, Any] = {
         "xaxis": axis(title),
-        "yaxis": axis(label, automargin=True, **kind),
+        "yaxis": axis(f"{label} (log scale)" if log_y else label, automargin=True, **kind),
         "showlegend": legend,
         "hovermode": "x" if legend else "closest",
     }

@@ -9,12 +9,16 @@ import streamlit as st
 from pages.parts.runs import source
 from samedge_core.analysis import compare
 from samedge_core.fields import ConfigError, Field
+from samedge_core.sharing.files import SavedError
 from samedge_core.store import Entry
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
+from samedge_core.training.history import Intervention
 
 MOST = 12
 """So many runs can be told apart in a chart."""
+
+SHORT_ID = 8
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Compared:
 
     entry: Entry
     config: RunConfig
+    interventions: tuple[Intervention, ...]
     name: str
 
     @property
@@ -52,14 +57,14 @@ def course_text(field: Field, values: Sequence[Any]) -> str:
 def compared(entries: Sequence[Entry]) -> list[Compared]:
     """The first MOST of the entries whose settings can be read and whose rows are there."""
     kept = [(entry, config_of(entry.config)) for entry in entries if entry.status != "removed"]
-    readable = [(entry, config) for entry, config in kept if config][:MOST]
+    readable = [(entry, config, made(entry)) for entry, config in kept if config][:MOST]
     return [Compared(*run, name) for run, name in zip(readable, _names(readable), strict=True)]
 
 
-def _names(runs: Sequence[tuple[Entry, RunConfig]]) -> list[str]:
+def _names(runs: Sequence[tuple[Entry, RunConfig, tuple[Intervention, ...]]]) -> list[str]:
     """Titles, where people gave one; what tells equal ones apart is added."""
-    own = compare.names([config for _, config in runs], [end(entry) for entry, _ in runs])
-    entries = [entry for entry, _ in runs]
+    entries = [entry for entry, _, _ in runs]
+    own = compare.names([config for _, config, _ in runs], [changes for _, _, changes in runs])
     names = [entry.title or name for entry, name in zip(entries, own, strict=True)]
     for more in (
         [f" ({name})" if entry.title else "" for entry, name in zip(entries, own, strict=True)],
@@ -99,16 +104,30 @@ def _lines(runs: tuple[tuple[str, float], ...], axis: compare.Axis) -> dict[str,
     return compare.lines([source.opened().load(run)[1] for run, _ in runs], axis)
 
 
-def changes(one: Compared) -> str:
-    """What was changed on the run's way, in words.
-
-    Raises:
-        SavedError: its folder is missing or damaged.
-    """
-    return _changes(one.entry.id, one.entry.updated) if one.entry.interventions else ""
+def what(entry: Entry) -> str:
+    """What a run is, its start and its changes; the beginning of its id where a newer version of
+    the program recorded it."""
+    config = config_of(entry.config)
+    return compare.what(config, made(entry)) if config else entry.id[:SHORT_ID]
 
 
-@st.cache_data(show_spinner=False, max_entries=300)
-def _changes(run: str, updated: float) -> str:
+def name_of(entry: Entry) -> str:
+    """The run's title, or what it is."""
+    return entry.title or what(entry)
+
+
+def made(entry: Entry) -> tuple[Intervention, ...]:
+    """The changes of settings on the run's way; none of one whose record is gone or damaged, of
+    which the charts tell."""
+    if not entry.interventions or entry.id not in source.opened():
+        return ()
+    try:
+        return _made(entry.id, entry.interventions)
+    except SavedError:
+        return ()
+
+
+@st.cache_resource(show_spinner=False, max_entries=2000)
+def _made(run: str, count: int) -> tuple[Intervention, ...]:
     record = source.opened().folder(run).record()
-    return compare.interventions_in_words(record.interventions)
+    return tuple(item for item in record.interventions if item.changes)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 import streamlit as st
 
 from pages.parts.markdown import plain
-from pages.parts.runs import source
+from pages.parts.runs import selection, source
 from pages.parts.server import begin
 from samedge_core.fields import ConfigError
 from samedge_core.sharing.files import SavedError
@@ -43,22 +43,29 @@ def draw(entry: Entry) -> None:
             help="They are recorded and go on without a page. Those beyond the number of workers "
             "wait, and all of them while somebody watches a run.",
         )
-    if complaint := st.session_state.get(COMPLAINT):
+
+
+def complain() -> None:
+    """Say why the last repeats could not be started, while their run is selected."""
+    run, complaint = st.session_state.get(COMPLAINT, ("", ""))
+    if run in selection.ids():
         st.error(complaint)
 
 
 def _pressed(entry: Entry) -> None:
+    st.session_state.pop(COMPLAINT, None)
     try:
         repeat(entry, st.session_state["runs:repeats"])
-        st.session_state.pop(COMPLAINT, None)
     except (ConfigError, SavedError) as error:
-        st.session_state[COMPLAINT] = f"This run can't be repeated: {plain(str(error))}"
+        complaint = f"This run can't be repeated: {plain(str(error))}"
+        st.session_state[COMPLAINT] = entry.id, complaint
     except BusyError as error:  # what has begun before it goes on
-        st.session_state[COMPLAINT] = f"No more repeats: {plain(str(error))}."
+        st.session_state[COMPLAINT] = entry.id, f"No more repeats: {plain(str(error))}."
 
 
 def repeat(entry: Entry, n: int) -> list[str]:
-    """Start `n` runs that differ from the entry's in the seed alone; returns their ids.
+    """Start `n` runs that differ from the entry's in the seed alone, and select them with it;
+    returns their ids.
 
     Raises:
         ConfigError: its settings are of a newer version.
@@ -76,6 +83,7 @@ def repeat(entry: Entry, n: int) -> list[str]:
         run = begin(again, planned=planned, watched=False, arithmetic=record.arithmetic)
         group[run] = seed
         ids.append(run)
+        selection.put([entry.id, *ids])  # one by one: those before a BusyError, too
     return ids
 
 

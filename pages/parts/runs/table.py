@@ -7,8 +7,8 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from pages.parts.frame import assets, navigation
-from pages.parts.runs import filters, selection, source
-from pages.parts.runs.columns import COLUMNS, name_of
+from pages.parts.runs import filters, records, selection, source
+from pages.parts.runs.columns import COLUMNS
 from samedge_core.store import Entry
 
 KEY = "runs:table"
@@ -57,7 +57,7 @@ def _head(name: str) -> dict[str, Any]:
 def _row(entry: Entry, shown: Sequence[str]) -> dict[str, Any]:
     cells = [COLUMNS[name].cell(entry) for name in shown]
     faint = entry.status == "removed"
-    return {"id": entry.id, "name": name_of(entry), "faint": faint, "cells": cells}
+    return {"id": entry.id, "name": records.name_of(entry), "faint": faint, "cells": cells}
 
 
 def _selected() -> None:
