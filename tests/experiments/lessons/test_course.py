@@ -125,10 +125,9 @@ def test_sharpness_follows_the_step_size_as_far_as_it_can(eta, expected):
 def test_tiny_steps_keep_c_and_end_at_its_sharpness(a):
     found = observed(LESSONS["way-down"], a, measure_every=20)
     assert found.answer == 2
-    predicted, reached = re.findall(
-        r"4\) = ([\d.]+), and the sharpness is ([\d.]+)\.", found.words
-    )[0]
-    assert float(predicted) == pytest.approx(math.sqrt(a**4 + 4), abs=1e-3)  # b = 0; four digits
+    told = re.findall(r"4\) = ([\d.]+), and the sharpness is ([\d.]+)\.", found.words)
+    predicted, reached = map(float, told[0])
+    assert predicted == pytest.approx(math.sqrt(a**4 + 4), abs=1e-3)  # b = 0; told in four digits
     # c' = c (1 - eta^2 r^2) loses up to 3 % of c, and most of c where it matters least
     assert reached == pytest.approx(predicted, rel=4e-3)
 
