@@ -22,8 +22,8 @@ def test_a_guess_is_answered_by_the_run_and_the_address_keeps_it(open_page):
     expect(page.get_by_text("Guess first")).to_have_count(0)
     page.keyboard.press("p")
     shows = re.compile(
-        r"^You guessed “It stays where it is: .*”\. The run shows, with η\s=\s0\.2 from step 500 on: "
-        r"It goes to the new edge\."
+        r"^You guessed “It stays where it is: .*”\. The run shows, with η\s=\s0\.2 from "
+        r"step 500 on: It goes to the new edge\."
     )
     page.get_by_text(shows).wait_for()
     until(page, lambda: last(page, "Sharpness", "sharpness") == 1499, "the whole run")
