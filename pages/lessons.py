@@ -6,18 +6,31 @@ from pages.parts.components.live import View, live_charts
 from pages.parts.frame import fragments, navigation, ticks
 from pages.parts.frame.parts import part
 from pages.parts.lab import session
-from pages.parts.lessons import reading, runs
+from pages.parts.lessons import pictures, reading, runs
 from pages.parts.lessons.runs import Watched
 from pages.parts.markdown import plain
 from pages.parts.views import feed, formula, progress
 from pages.parts.views.names import names
 from samedge_core.experiments.lessons import Lesson
-from samedge_core.worker.view import Phase
 
 # the answer has five lines at most
 _STYLE = """
 <style>
   .st-key-lessons-answer { min-height: 9.5rem; }
+  .st-key-lessons-picture { min-height: 300px; }
+  @media (min-width: 1000px) {  /* two looks at networks, side by side */
+    .st-key-lessons-picture .samedge-figures-grid:has(> div + div) > div
+      { grid-column: span 3 !important; }
+  }
+  @media (max-width: 640px) {  /* a phone: the picture before the reason */
+    [data-testid="stHorizontalBlock"]:has(> .stColumn .st-key-lessons-answer)
+      { flex-direction: column; gap: 0.5rem; }
+    .stColumn:has(.st-key-lessons-answer),
+    .stColumn:has(.st-key-lessons-answer) > [data-testid="stVerticalBlock"] { display: contents; }
+    .stColumn:has(.st-key-lessons-picture) { order: 1; }
+    :has(> .st-key-lessons-why) { order: 2; }
+    .st-key-lessons-answer { min-height: 0; }
+  }
 </style>
 """
 
@@ -30,29 +43,41 @@ def main() -> None:
     if opened := st.session_state.pop(reading.OPEN, None):
         session.go(opened)
     lesson = runs.attach()
-    watched = runs.look(lesson)
+    watched = runs.look(lesson) if lesson else None
     runs.link(lesson)
-    with part("The choice of a lesson"):
-        reading.draw_choice()
     if notice := st.session_state.pop("notice", None):
         st.warning(notice)
+    if lesson is None or watched is None:
+        _choice()
+        with part("What was learnt"):
+            reading.draw_summary()
+        return
     left, right = st.columns([2, 3], gap="medium")
-    with left, part("The lesson"):
-        reading.draw(lesson, watched)
+    with left:
+        _choice()
+        with part("The lesson"):
+            reading.draw(lesson, watched)
     with right:
-        every = ticks.seconds(watched.views) if watched.active else None
-        fragments.draw(_watch, lesson, _state(watched), every=every, name="What is watched")
+        moving = watched.active or pictures.to_come(lesson, watched.views)
+        every = ticks.seconds(watched.views) if moving else None
+        fragments.draw(_watch, lesson, _state(lesson, watched), every=every, name="What is watched")
 
 
-def _state(watched: Watched) -> list[tuple[str, Phase, bool]]:
-    """What the text beside the charts was drawn for."""
-    return [(view.id, view.phase, view.pausing) for view in watched.views]
+def _choice() -> None:
+    with part("The choice of a lesson"):
+        reading.draw_choice()
 
 
-def _watch(lesson: Lesson, drawn_for: list[tuple[str, Phase, bool]]) -> None:
+def _state(lesson: Lesson, watched: Watched) -> list[tuple[object, ...]]:
+    """What the text beside the charts, and the ticks, were drawn for."""
+    runs_now = [(view.id, view.phase, view.pausing) for view in watched.views]
+    return [*runs_now, (not watched.active and pictures.to_come(lesson, watched.views),)]
+
+
+def _watch(lesson: Lesson, drawn_for: list[tuple[object, ...]]) -> None:
     """The charts and how far their runs have come, drawn anew at every tick."""
     watched = runs.look(lesson)
-    if _state(watched) != drawn_for:
+    if _state(lesson, watched) != drawn_for:
         st.rerun()  # the text must follow
     charts = f"lesson:{lesson.name}"
     views = feed.poll([view.id for view in watched.views], charts)
@@ -64,8 +89,13 @@ def _watch(lesson: Lesson, drawn_for: list[tuple[str, Phase, bool]]) -> None:
                 if view.stop and not watched.finished:
                     what = f"{name} {view.stop.what}.".lstrip()
                     st.warning(plain(what[:1].upper() + what[1:]))
-        with st.container(key="lessons-formula"), part("The formula"):
-            formula.show(views[-1:], lesson.replays(lesson.knob.default)[-1].config.rule)
+    with part("The picture"):
+        value = lesson.knob.default if watched.value is None else watched.value
+        pictures.draw(lesson, value, views)
+    # the formula is an answer: it stands there from the first run on
+    with st.container(key="lessons-formula"), part("The formula"):
+        if views:
+            formula.show(views[-1:], views[-1].config.rule)
     updates = feed.updates(views, called, charts)
     with part("The charts"):
         live_charts(

@@ -4,14 +4,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import server
-from pages.parts.lessons import reading, runs
+from pages.parts.lessons import pictures, reading, runs
+from pages.parts.quadratic.settings import from_link
 from samedge_core.experiments.lessons import LESSONS
 from samedge_core.training.config import Changes
 from samedge_core.worker.view import Phase
 from tests.app.harness import PATIENCE, button, press, texts
 from tests.worker.harness import sooner_or_later
 
-FIRST, ORBIT = LESSONS["step-size"], LESSONS["sam-orbit"]
+FIRST, ORBIT = LESSONS["step-size"], LESSONS["look-uphill"]
 
 pytestmark = pytest.mark.usefixtures("workers")
 
@@ -45,18 +46,22 @@ def test_a_right_guess_is_told_with_the_runs_numbers_and_the_reason():
     finish(app)
     assert not app.exception
     (said,) = [box.value for box in app.success]
-    assert said.startswith("As you guessed: **It grows and grows.** In 104 steps the loss went")
+    grows = (
+        "As you guessed, at η\u00a0=\u00a00.42: **It grows and grows.** In 104 steps the loss went"
+    )
+    assert said.startswith(grows)
     assert app.radio[0].disabled
-    assert "In the sharpest direction" in texts(app)
+    assert "Along $v_1$ the gradient is" in texts(app)
     assert FIRST.name in app.session_state[runs._DONE]
-    assert dict(app.query_params) == {"lesson": FIRST.name, "guess": "1", "run": shown(app)[0]}
+    link = {"lesson": FIRST.name, "guess": "1", "run": shown(app)[0], "done": "1"}
+    assert dict(app.query_params) == link
 
 
 def test_a_wrong_guess_is_told_beside_what_the_run_shows():
     app = press(guess(visit(), 0), "lessons:primary")
     finish(app)
-    expected = "You guessed “It falls to nothing: downhill is downhill”. The run shows: **It grows"
-    assert expected in texts(app)
+    guessed = "You guessed “It falls to nothing: downhill is downhill”. The run shows, "
+    assert f"{guessed}at η\u00a0=\u00a00.42: **It grows" in texts(app)
 
 
 def test_another_value_of_the_knob_starts_another_run_with_its_own_answer():
@@ -67,14 +72,15 @@ def test_another_value_of_the_knob_starts_another_run_with_its_own_answer():
     knob.set_value(0.3).run()
     assert shown(app) != before
     finish(app)
-    assert "**It falls to nothing: downhill is downhill.** In 134 steps" in texts(app)
+    falls = "At η\u00a0=\u00a00.3: **It falls to nothing: downhill is downhill.** In 134 steps"
+    assert falls in texts(app)
     assert not app.success
 
 
 def test_a_run_is_paused_and_goes_on():
-    app = visit(lesson="moving-edge")
+    app = visit(lesson="sam-on-digits")
     press(app, "lessons:primary")
-    (run,) = shown(app, "moving-edge")
+    (run,) = shown(app, "sam-on-digits")
     sooner_or_later(lambda: server.registry().view(run).last_step > 5)
     app.run()
     assert button(app, "lessons:primary").label == "Pause"
@@ -92,7 +98,8 @@ def test_a_link_brings_lesson_and_runs_back():
     app = finish(press(visit(lesson=ORBIT.name), "lessons:primary"), ORBIT.name)
     (run,) = shown(app, ORBIT.name)
     again = visit(lesson=ORBIT.name, run=run, guess="1")
-    assert again.success[0].value.startswith("As you guessed: **It stops falling, well above 0.**")
+    settles = "As you guessed, at ρ\u00a0=\u00a00.1: **It stops falling, well above 0.**"
+    assert again.success[0].value.startswith(settles)
     assert button(again, "lessons:primary").label == "Run again"
 
 
@@ -111,8 +118,8 @@ def test_what_a_link_names_wrongly_is_said():
 
 
 def test_a_run_that_was_changed_in_the_lab_is_the_lessons_no_more():
-    app = press(visit(lesson="moving-edge"), "lessons:primary")
-    (run,) = shown(app, "moving-edge")
+    app = press(visit(lesson="sam-on-digits"), "lessons:primary")
+    (run,) = shown(app, "sam-on-digits")
     server.registry().change(run, Changes.of({"eta": 0.5}))
     sooner_or_later(lambda: server.registry().history(run).interventions)
     app.run()
@@ -127,7 +134,7 @@ def test_runs_at_another_value_show_it_and_leave_the_question_open():
     (knob,) = [item for item in app.button_group if item.key == runs.KNOB]
     finish(knob.set_value(0.3).run())
     link = {"lesson": FIRST.name, "run": shown(app)[0], "value": "0.3"}
-    assert dict(app.query_params) == link
+    assert dict(app.query_params) == link | {"done": "1"}  # the run before has answered it
     fresh = visit(**link)
     (knob,) = [item for item in fresh.button_group if item.key == runs.KNOB]
     assert knob.value == 0.3
@@ -155,8 +162,8 @@ def test_runs_that_have_been_deleted_are_said_to_be_gone():
 
 
 def test_the_live_lab_takes_over_both_runs():
-    app = press(visit(lesson="flattest"), "lessons:primary")
-    both = shown(app, "flattest")
+    app = press(visit(lesson="valley"), "lessons:primary")
+    both = shown(app, "valley")
     press(app, "lessons:open-button")
     assert app.session_state["runs"] == [*both]
     assert reading.OPEN not in app.session_state
@@ -164,9 +171,71 @@ def test_the_live_lab_takes_over_both_runs():
         server.registry().stop(run)
 
 
-def test_next_leads_through_all_lessons():
+def test_next_leads_through_all_lessons_to_what_was_learnt():
     app = visit()
-    for following in [*LESSONS][1:]:
+    for following in [*LESSONS, runs.SUMMARY][1:]:
         press(app, "lessons:next")
         assert app.session_state[runs.KEY] == following
     assert "lessons:next" not in {item.key for item in app.button}
+    assert dict(app.query_params) == {"lesson": runs.SUMMARY}
+    assert "10. Flat is not the same as good" in texts(app)
+    press(app, "lessons:learnt:10:held-out")
+    assert dict(app.query_params) == {"lesson": "held-out"}
+    assert LESSONS["held-out"].question in texts(app)
+
+
+@pytest.mark.parametrize("link", ["6", "sam-orbit"])
+def test_a_lesson_is_opened_by_its_number_and_by_its_name_of_before(link):
+    app = visit(lesson=link)
+    assert not app.warning
+    assert dict(app.query_params) == {"lesson": ORBIT.name}
+
+
+def test_marks_of_lessons_that_are_done_survive_a_reload():
+    app = finish(press(visit(done="3,12"), "lessons:primary"))
+    assert app.selectbox[0].label == "3 of 12 lessons answered: 1, 3, 12"
+    again = visit(**dict(app.query_params))
+    assert again.selectbox[0].label == "3 of 12 lessons answered: 1, 3, 12"
+    press(again, "lessons:next")
+    assert dict(again.query_params) == {"lesson": "way-down", "done": "1,3,12"}
+
+
+def test_marks_that_are_no_numbers_of_lessons_are_said():
+    app = visit(done="2,13,x")
+    assert "The link says done=13,x; lessons have numbers from 1 to 12" in texts(app)
+    assert dict(app.query_params) == {"lesson": FIRST.name, "done": "2"}
+
+
+def test_what_the_link_to_the_picture_says_is_the_run():
+    app = finish(press(visit(lesson="valley"), "lessons:primary"), "valley")
+    views = [server.registry().view(run) for run in shown(app, "valley")]
+    link = pictures.link(LESSONS["valley"], 0.05, views)
+    values, complaints = from_link(link or {})
+    assert not complaints
+    start = {"a0": 2.5, "b0": 0.6, "eta": 0.3, "rho": 0.05, "walk": 1500}
+    picture = {"part": "valley", "gd": True, "sam": True, "usam": False, **start}
+    assert {name: values[name] for name in picture} == picture
+    bowl, complaints = from_link(pictures.link(FIRST, 0.5, []) or {})
+    assert (bowl["part"], bowl["eta"], bowl["sam"], bowl["curvature"]) == ("line", 0.5, False, 5.0)
+    assert pictures.link(LESSONS["room"], 1.75, []) is None
+
+
+def test_the_formula_stands_there_only_once_a_run_has_begun():
+    app = visit(lesson=ORBIT.name)
+    assert not [item for item in app.latex if "SAM" in item.value]
+    press(app, "lessons:primary")
+    assert [item for item in finish(app, ORBIT.name).latex if "SAM" in item.value]
+
+
+def test_a_network_is_looked_at_where_its_run_has_ended():
+    app = press(visit(lesson="layers"), "lessons:primary")
+    assert "you will see the loss along v₁" in texts(visit(lesson="layers"))
+    (run,) = shown(finish(app, "layers"), "layers")
+
+    def looked_at() -> bool:
+        app.run()
+        made = server.registry().view(run).inspection.made
+        return made is not None and made.step == 299
+
+    sooner_or_later(looked_at)
+    assert "step 299 · w is the iterate" in texts(app.run())

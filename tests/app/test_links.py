@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("workers")
 TASK = next(iter(TASKS.values()))
 PARAMETERS = {
     "app.py": ["run", "preset", "v", "at", "problem", "width", "path", *FIELDS],
-    "pages/lessons.py": ["lesson", "guess", "run", "value"],
+    "pages/lessons.py": ["lesson", "guess", "run", "value", "done"],
     "pages/quadratic.py": ["preset", *PICTURE],
     "pages/paper.py": ["runs"],
     "pages/runs.py": ["select"],

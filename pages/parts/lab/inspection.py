@@ -209,7 +209,7 @@ def _progress(now: InspectionProgress) -> str:
 def _show(view: RunView, made: Inspection, name: str, axis: SpectrumAxis | None) -> None:
     whose = f" ({name})" if name else ""
     st.markdown(" · ".join(_facts(view, made, name)))
-    shown = [_slice_figure(made, line, whose) for line in made.slices]
+    shown = [slice_figure(made, line, whose) for line in made.slices]
     spectra = _spectra(view)
     if made.fit:
         shown.extend(classified_images.fit_figures(made.fit, made.hyper.rule, whose))
@@ -251,7 +251,8 @@ def _facts(view: RunView, made: Inspection, name: str) -> list[str]:
 # --- the loss along a line
 
 
-def _slice_figure(made: Inspection, line: Slice, whose: str) -> Figure:
+def slice_figure(made: Inspection, line: Slice, whose: str) -> Figure:
+    """The loss along a line through the iterate of a step, with the points of the step."""
     along = NAMES[line.along]
     traces = [
         drawing.line("quadratic model", line.offsets, line.model, "ghost", "dash"),

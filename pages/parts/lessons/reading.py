@@ -5,35 +5,55 @@ import re
 import streamlit as st
 
 from pages.parts.frame import keys
-from pages.parts.lessons import runs
-from pages.parts.lessons.runs import Watched
-from samedge_core.experiments.lessons import LESSONS, Lesson
+from pages.parts.lessons import pictures, runs
+from pages.parts.lessons.runs import SUMMARY, Watched
+from samedge_core.experiments.lessons import LEARNT, LESSONS, Lesson
 
-NAMES = list(LESSONS)
+NAMES = [*LESSONS, SUMMARY]
+LAST = "What was learnt"
 OPEN = "lessons:open"  # in the session: runs that the live lab is to show
 
 
 def draw_choice() -> None:
-    """All lessons, those that have had their answer marked."""
-    st.segmented_control(
-        "Lesson",
+    """All lessons, and which of them have had their answer."""
+    answered = [str(number) for number, name in enumerate(LESSONS, start=1) if runs.done(name)]
+    which = f": {', '.join(answered)}" if answered else ""
+    st.selectbox(
+        f"{len(answered)} of {len(LESSONS)} lessons answered{which}",
         NAMES,
         key=runs.KEY,
-        required=True,
-        format_func=_entry,
-        label_visibility="collapsed",
+        # not marked there: an option must read the same at every run of the page
+        format_func=_title,
+        help="The address of this page keeps which lessons have had their answer.",
     )
 
 
-def _entry(name: str) -> str:
-    mark = ":green[:material/check:] " if runs.done(name) else ""
-    return f"{mark}{NAMES.index(name) + 1} {LESSONS[name].title}"
+def _title(name: str) -> str:
+    return f"{NAMES.index(name) + 1}. {LESSONS[name].title}" if name in LESSONS else LAST
+
+
+def draw_summary() -> None:
+    """What the lessons add up to, each sentence with the lessons that show it."""
+    st.markdown(f"##### {LAST}")
+    for number, (sentence, shown_by) in enumerate(LEARNT, start=1):
+        left, right = st.columns([2, 1], vertical_alignment="center")
+        left.markdown(f"{number}. {_unbroken(sentence)}")
+        for name in shown_by:
+            right.button(
+                _title(name),
+                key=f"lessons:learnt:{number}:{name}",
+                type="tertiary",
+                icon=":material/school:",
+                on_click=runs.go,
+                args=(name,),
+                help="The lesson that shows this.",
+            )
+    st.page_link("app.py", label="On to the live lab", icon=":material/arrow_forward:")
 
 
 def draw(lesson: Lesson, watched: Watched) -> None:
     """The text, the question and the buttons; once the runs have ended, what they have shown."""
-    title = f"##### {NAMES.index(lesson.name) + 1}. {lesson.title}"
-    st.markdown(f"{title}\n\n{_unbroken(lesson.lead)}")
+    st.markdown(f"##### {_title(lesson.name)}\n\n{_unbroken(lesson.lead)}")
     st.markdown(f"**{_unbroken(lesson.question)}**")
     st.radio(
         "Your guess, before you look",
@@ -52,12 +72,26 @@ def draw(lesson: Lesson, watched: Watched) -> None:
     if answered or watched.value not in (None, lesson.knob.default):
         _knob(lesson, watched)
     if answered:
-        st.markdown(f"**Why.** {_unbroken(lesson.why)}")
+        with st.container(key="lessons-why"):
+            st.markdown(f"**Why.** {_unbroken(lesson.why)}")
+            _to_picture(lesson, watched)
+
+
+def _to_picture(lesson: Lesson, watched: Watched) -> None:
+    value = lesson.knob.default if watched.value is None else watched.value
+    if (address := pictures.link(lesson, value, watched.views)) is not None:
+        st.page_link(
+            "pages/quadratic.py",
+            label="Change everything in this picture",
+            icon=":material/architecture:",
+            query_params=address,
+            help="The page Quadratic intuition with these settings: each slider answers at once.",
+        )
 
 
 def _unbroken(text: str) -> str:
     """No line ends within 2/η, or between a setting and its value."""
-    return re.sub(r"(?<=[ηρλ]) = (?=\d)", "\u00a0=\u00a0", text).replace("2/η", "2/\u2060η")
+    return re.sub(r"(?<=[ηρλ]) = (?=[\d−])", "\u00a0=\u00a0", text).replace("2/η", "2/\u2060η")
 
 
 def _buttons(lesson: Lesson, watched: Watched) -> None:
@@ -96,20 +130,16 @@ def _buttons(lesson: Lesson, watched: Watched) -> None:
 
 
 def _next(lesson: Lesson) -> None:
-    following = NAMES[NAMES.index(lesson.name) + 1 :]
-    if following:
-        st.button(
-            "Next",
-            key="lessons:next",
-            icon=":material/arrow_forward:",
-            icon_position="right",
-            on_click=runs.go,
-            args=(following[0],),
-            help=f"On to “{LESSONS[following[0]].title}”.",
-        )
-    else:
-        icon = ":material/arrow_forward:"
-        st.page_link("app.py", label="On to the live lab", icon=icon)
+    following = NAMES[NAMES.index(lesson.name) + 1]
+    st.button(
+        "Next",
+        key="lessons:next",
+        icon=":material/arrow_forward:",
+        icon_position="right",
+        on_click=runs.go,
+        args=(following,),
+        help=f"On to “{_title(following)}”.",
+    )
 
 
 def _to_open(lesson: Lesson) -> None:
@@ -131,14 +161,16 @@ def _answer(lesson: Lesson, watched: Watched) -> None:
 def _shown(lesson: Lesson, watched: Watched) -> None:
     """What the runs show, beside what was guessed of the runs that the question is about."""
     found, guess = runs.outcome(lesson), st.session_state[runs.guess_key(lesson)]
+    asked = watched.value == lesson.knob.default
+    of = lesson.knob.said(lesson.knob.default if watched.value is None else watched.value)
     shown = "" if found.answer is None else f"**{lesson.answers[found.answer]}** "
-    box, heading = st.info, ""
-    if watched.value == lesson.knob.default and None not in (guess, found.answer):
+    box, heading = st.info, f"{of[:1].upper()}{of[1:]}: "
+    if asked and None not in (guess, found.answer):
         if guess == found.answer:
-            box, heading = st.success, "As you guessed: "
+            box, heading = st.success, f"As you guessed, {of}: "
         else:
-            heading = f"You guessed “{lesson.answers[guess].rstrip('.')}”. The run shows: "
-    box(f"{heading}{shown}{found.words}")
+            heading = f"You guessed “{lesson.answers[guess].rstrip('.')}”. The run shows, {of}: "
+    box(_unbroken(f"{heading}{shown}{found.words}"))
 
 
 def _knob(lesson: Lesson, watched: Watched) -> None:

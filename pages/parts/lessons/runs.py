@@ -9,15 +9,16 @@ from pages.parts.frame import navigation
 from pages.parts.lab import session
 from pages.parts.markdown import brief
 from pages.parts.server import begin, registry, seen, steers
-from samedge_core.experiments.lessons import LESSONS, Lesson, Outcome
+from samedge_core.experiments.lessons import LESSONS, Lesson, Outcome, lesson_of
 from samedge_core.training.plan import Replay
 from samedge_core.training.stop import StopReason
 from samedge_core.worker.view import Phase, RunView
 
 KEY = "lessons:at"  # of the choice of a lesson
+SUMMARY = "summary"  # chosen instead of one: what was learnt
 KNOB = "lessons:knob"  # of the choice of a value
 _BEGUN = "lessons:runs"  # in the session: by lesson, what was begun last
-_DONE = "lessons:done"  # in the session: the lessons that have had their answer
+_DONE = "lessons:done"  # in the session: names of the lessons that have had their answer
 _FINAL = (StopReason.STEP_CAP, StopReason.CONVERGED, StopReason.DIVERGED)
 
 
@@ -53,26 +54,47 @@ class Watched:
         return bool(self.views) and len(ended) == len(self.views)
 
 
-def attach() -> Lesson:
+def attach() -> Lesson | None:
     """On a first visit, and after Back or Forward, take up what the link names: the lesson, the
-    guess, and the runs with the knob's value that they were made at. Returns the lesson."""
+    guess, the runs with the knob's value that they were made at, and the lessons that are done.
+    Returns the lesson, or None for what was learnt in all of them."""
     if KEY not in st.session_state or navigation.by_history():
+        _take_up_done(st.query_params.get("done", ""))
         named = st.query_params.get("lesson", "")
-        lesson = LESSONS.get(named, next(iter(LESSONS.values())))
-        if named and named not in LESSONS:
+        lesson = lesson_of(named)
+        if named and named != SUMMARY and lesson is None:
             st.session_state["notice"] = (
-                f"There is no lesson '{brief(named)}'; this is the first. Others: "
-                f"{', '.join(LESSONS)}."
+                f"There is no lesson '{brief(named)}'; this is the first. A link may say a number "
+                f"from 1 to {len(LESSONS)}, {SUMMARY}, or one of: {', '.join(LESSONS)}."
             )
-        st.session_state[KEY] = lesson.name
-        guesses = [str(number) for number in range(len(lesson.answers))]
-        if (guess := st.query_params.get("guess", "")) in guesses:
-            st.session_state[guess_key(lesson)] = int(guess)
-        if linked := tuple(session.linked_runs()):
-            value = st.query_params.get("value", "")
-            values = [one for one in lesson.knob.values if f"{one:g}" == value]
-            _all()[lesson.name] = _Begun(linked, values[0] if values else lesson.knob.default)
-    return LESSONS[st.session_state[KEY]]
+        lesson = lesson or next(iter(LESSONS.values()))
+        st.session_state[KEY] = SUMMARY if named == SUMMARY else lesson.name
+        if named != SUMMARY:
+            _take_up_runs(lesson)
+    return LESSONS.get(st.session_state[KEY])
+
+
+def _take_up_done(text: str) -> None:
+    """Mark the lessons whose numbers the link has, separated by commas."""
+    numbers = {str(number): name for number, name in enumerate(LESSONS, start=1)}
+    named = text.split(",") if text else []
+    _done().update(numbers[one] for one in named if one in numbers)
+    if wrong := [one for one in named if one not in numbers]:
+        st.session_state["notice"] = (
+            f"The link says done={brief(','.join(wrong))}; lessons have numbers from 1 to "
+            f"{len(LESSONS)}, separated by commas."
+        )
+
+
+def _take_up_runs(lesson: Lesson) -> None:
+    """The guess, and the runs, that the link has of this lesson."""
+    guesses = [str(number) for number in range(len(lesson.answers))]
+    if (guess := st.query_params.get("guess", "")) in guesses:
+        st.session_state[guess_key(lesson)] = int(guess)
+    if linked := tuple(session.linked_runs()):
+        value = st.query_params.get("value", "")
+        values = [one for one in lesson.knob.values if f"{one:g}" == value]
+        _all()[lesson.name] = _Begun(linked, values[0] if values else lesson.knob.default)
 
 
 def guess_key(lesson: Lesson) -> str:
@@ -100,19 +122,21 @@ def look(lesson: Lesson) -> Watched:
         return Watched((), None)
     watched = Watched(views, begun.value)
     if watched.finished and begun.value == lesson.knob.default:
-        st.session_state.setdefault(_DONE, set()).add(lesson.name)
+        _done().add(lesson.name)
     return watched
 
 
-def link(lesson: Lesson) -> None:
-    """Have the link name what is shown."""
-    named = {"lesson": lesson.name}
-    if (guess := st.session_state.get(guess_key(lesson))) is not None:
+def link(lesson: Lesson | None) -> None:
+    """Have the link name what is shown, and the lessons that are done: a reload keeps them."""
+    named = {"lesson": lesson.name if lesson else SUMMARY}
+    if lesson and (guess := st.session_state.get(guess_key(lesson))) is not None:
         named["guess"] = str(guess)
-    if begun := _all().get(lesson.name):
+    if lesson and (begun := _all().get(lesson.name)):
         named["run"] = ",".join(begun.ids)
         if begun.value != lesson.knob.default:
             named["value"] = f"{begun.value:g}"
+    if numbers := [str(k) for k, name in enumerate(LESSONS, start=1) if done(name)]:
+        named["done"] = ",".join(numbers)
     navigation.put_address(named)
 
 
@@ -128,8 +152,12 @@ def outcome(lesson: Lesson) -> Outcome:
 
 
 def done(name: str) -> bool:
-    """Whether the question of this lesson has had its answer in this session."""
-    return name in st.session_state.get(_DONE, ())
+    """Whether the question of this lesson has had its answer, here or where the link is from."""
+    return name in _done()
+
+
+def _done() -> set[str]:
+    return st.session_state.setdefault(_DONE, set())
 
 
 def start(lesson: Lesson, value: float) -> None:
@@ -155,7 +183,7 @@ def pause_or_go_on(lesson: Lesson) -> None:
 
 
 def go(name: str) -> None:
-    """Turn to another lesson."""
+    """Turn to another lesson, or to what was learnt."""
     st.session_state[KEY] = name
 
 

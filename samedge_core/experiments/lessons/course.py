@@ -1,4 +1,4 @@
-"""The lessons, in the order in which they build on each other.
+"""The lessons, in the order in which they build on each other, and what they add up to.
 
 Each run takes seconds on a laptop's CPU. What it shows where its question is asked is tested.
 """
@@ -13,9 +13,18 @@ from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
 from samedge_core.training.plan import Replay
 
-HALVED_AT = 500
-_BOWL = settings("quadratic", "gd", eta=0.42, steps=200, eigenvalues=(5.0, 2.0, 0.6))
+HALVED_AT, DISTURBED_AT = 500, 60
+# in Float64 the iterates can be had from the record to its last digits, and are drawn
+_BOWL = settings(
+    "quadratic", "gd", eta=0.42, steps=200, eigenvalues=(5.0, 2.0, 0.6), dtype="float64"
+)
+_SAM_BOWL = _BOWL.replace(rule="sam", eta=0.3, rho=0.1)
+_AT_EDGE = _BOWL.replace(eta=0.4)
+_WAY_DOWN = settings("two-weight", "gd", eta=0.02, steps=600, a=1.0, b=0.0, dtype="float64")
+_LAYERS = settings("deep-linear", "gd", eta=0.3, steps=300, depth=3)
 _STEPPED = settings("chebyshev-mlp", "gd", eta=0.4, seed=15, steps=1500)
+_LOSS = settings("digits-mlp", "sam", eta=1.0, rho=0.05, steps=300)
+_VALLEY = PRESETS["sam-two-weights"].config.replace(dtype="float64")
 
 
 def _one(config: RunConfig) -> tuple[Replay, ...]:
@@ -32,13 +41,31 @@ def _stepped(eta: float) -> tuple[Replay, ...]:
     return (Replay(_STEPPED, (change,)),)
 
 
+def _disturbed(steps: float) -> tuple[Replay, ...]:
+    """Both take these steps of GD at SAM's eta, then go on as before."""
+    found = []
+    for config, name, value in ((_AT_EDGE, "eta", _SAM_BOWL.eta), (_SAM_BOWL, "rho", 0.0)):
+        own = getattr(config, name)
+        begin = Intervention(DISTURBED_AT, {name: value}, {name: own})
+        end = Intervention(DISTURBED_AT + int(steps), {name: own}, {name: value})
+        found.append(Replay(config, (begin, end)))
+    return tuple(found)
+
+
+def _halved(eta: float) -> tuple[Replay, ...]:
+    """The loss, and half of it at this eta, from the same weights."""
+    half = {**_LOSS.options, "loss": "half-mse"}
+    return Replay(_LOSS), Replay(_LOSS.replace(options=half, eta=eta))
+
+
 _LESSONS = (
     Lesson(
         "step-size",
-        "How large a step may be",
+        "How large may a step be?",
         "The loss is a bowl, $L(w) = \\frac{1}{2} w^\\top A w$. Its *sharpness* is the largest "
-        "eigenvalue of the Hessian, here $\\lambda = 5$, and the same everywhere. Gradient "
-        "descent (GD) takes steps $w \\leftarrow w - \\eta\\, g$ along the gradient $g$.",
+        "eigenvalue of the Hessian, $\\lambda = 5$, and the same everywhere. The eigenvector "
+        "$v_1$ that belongs to it is the direction in which the bowl is steepest. Gradient descent "
+        "(GD) takes steps $w \\leftarrow w - \\eta\\, g$ against the gradient $g$.",
         "At η = 0.42, what will the loss do?",
         (
             "It falls to nothing: downhill is downhill.",
@@ -50,23 +77,80 @@ _LESSONS = (
             (0.3, 0.38, 0.4, 0.42, 0.5),
             0.42,
             "At which η does the loss stop falling? Compare 2/η with the sharpness.",
+            "at η = {}",
         ),
         lambda eta: _one(_BOWL.replace(eta=eta)),
         observations.growth,
-        "In the sharpest direction $v_1$ the gradient is $\\lambda$ times the distance from the "
-        "bottom, so a step multiplies that distance by $1 - \\eta\\lambda$. It shrinks as long as "
+        "Along $v_1$ the gradient is $\\lambda$ times the distance from the bottom, so a step "
+        "multiplies that distance by $1 - \\eta\\lambda$. It shrinks as long as "
         "$|1 - \\eta\\lambda| < 1$, that is while $\\lambda < 2/\\eta$. This **2/η** is GD's "
         "*edge of stability*: on a bowl that is sharper, each step overshoots by more than the "
-        "one before. At $\\lambda = 2/\\eta$ it jumps from side to side for ever, no nearer and no "
+        "one before. At $\\lambda = 2/\\eta$ it hops from side to side for ever, no nearer and no "
         "farther.",
         log_y=True,
     ),
     Lesson(
-        "sharpening",
-        "Training sharpens",
-        "A tanh network learns 500 handwritten digits under GD. Unlike that of a bowl, its "
-        "Hessian differs at every $w$. It begins at a sharpness of 0.5, and with η = 1.75 GD is "
-        "stable up to 2/η = 1.14, so there is room.",
+        "way-down",
+        "The way down a valley",
+        "The smallest network: two weights, $L(a, b) = \\frac{1}{2}(ab - 1)^2$. All minima lie on "
+        "the curve $ab = 1$, where the sharpness is $a^2 + b^2$. GD starts at $a = 1$, $b = 0$ "
+        "with tiny steps: 2/η = 100 is so far above the sharpness that nothing hops.",
+        "What will the sharpness do while the loss falls?",
+        (
+            "It falls with the loss.",
+            "It stays about where it began: nothing hops, so nothing drives it.",
+            "It rises, up to the minimum.",
+        ),
+        Knob(
+            "Start a",
+            (0.25, 0.5, 1.0, 1.5, 2.0),
+            1.0,
+            "From which starts does the sharpness rise most? Compare its end with √(c² + 4).",
+            "from a = {}",
+        ),
+        lambda a: _one(_WAY_DOWN.replace(options={**_WAY_DOWN.options, "a": a})),
+        observations.way_down,
+        "To raise the product $ab$, a step makes both weights larger, and the Hessian, with "
+        "$a^2$ and $b^2$ on its diagonal, grows with them. How far is known exactly: tiny steps "
+        "keep $c = a^2 - b^2$, and on $ab = 1$ this makes the sharpness $\\sqrt{c^2 + 4}$. So it "
+        "rises for want of anything against it, and most from a small start, where $c$ is near 0 "
+        "and everything is still to grow.",
+    ),
+    Lesson(
+        "layers",
+        "One layer after another",
+        "The next larger network multiplies its input by one matrix after another and has no "
+        "nonlinearity: with three hidden layers it is $W_4 W_3 W_2 W_1 x$, which is *linear* in "
+        "$x$. GD fits it to 500 handwritten digits with η = 0.3, so that 2/η = 6.7 is again far "
+        "above the sharpness.",
+        "What will the sharpness do while the loss falls?",
+        (
+            "It falls with the loss.",
+            "It stays: for a linear function the loss is a bowl.",
+            "It rises.",
+        ),
+        Knob(
+            "Depth, in hidden layers",
+            (1.0, 2.0, 3.0, 4.0),
+            3.0,
+            "By what factor does the sharpness change? How does that depend on the layers?",
+            "at depth {}",
+        ),
+        lambda depth: _one(_LAYERS.replace(options={**_LAYERS.options, "depth": int(depth)})),
+        observations.rise,
+        "The function is linear in $x$, but not in the weights: the gradient of each layer, and "
+        "the Hessian, contain the product of all *other* layers. Tiny steps keep "
+        "$W_{l+1}^\\top W_{l+1} - W_l W_l^\\top$ for any two neighbours, as they keep $c$ for two "
+        "weights (Du, Hu and Lee, [arXiv 1806.00900](https://arxiv.org/abs/1806.00900)): so the "
+        "layers grow together, and the sharpness with their products. More layers, more factors "
+        "that grow.",
+    ),
+    Lesson(
+        "room",
+        "Room to climb",
+        "A tanh network learns 500 handwritten digits under GD. It begins at a sharpness of 0.5, "
+        "and you know in which direction training drives it. With η = 1.75 GD is stable up to 2/η "
+        "= 1.14.",
         "What will the sharpness do in 1,200 steps?",
         (
             "It falls, as the loss does.",
@@ -79,12 +163,14 @@ _LESSONS = (
             (1.5, 1.75, 2.0, 2.5),
             1.75,
             "Does the sharpness end at another place for another η?",
+            "at η = {}",
         ),
         lambda eta: _one(PRESETS["gd-digits-tanh"].config.replace(eta=eta)),
         observations.progressive_sharpening,
-        "This is *progressive sharpening*: while it can, GD moves to ever sharper places. At 2/η "
-        "it starts to jump across the valley, as on the bowl. But here jumping pushes $w$ to where "
-        "the valley is wider, and so the sharpness is held about the edge (seen by Cohen et al., "
+        "The rise is called *progressive sharpening*: layers grow together here too. At 2/η GD "
+        "starts to hop across the valley, as on the bowl. But the Hessian of a network differs at "
+        "every $w$, and hopping pushes $w$ to where the valley is wider; so the sharpness is held "
+        "about the edge (seen by Cohen et al., "
         "[arXiv 2103.00065](https://arxiv.org/abs/2103.00065), explained by Damian et al., "
         "[arXiv 2209.15594](https://arxiv.org/abs/2209.15594)). The loss goes on falling, though "
         "not at every step.",
@@ -97,9 +183,9 @@ _LESSONS = (
         "to 10.",
         "Where will the sharpness go?",
         (
-            "It stays at 5: GD has found a flat place.",
+            "It stays where it is: GD has found its place.",
             "It goes to the new edge.",
-            "It falls: small steps find flatter ground.",
+            "It goes the other way.",
             "Nowhere: the run diverges.",
         ),
         Knob(
@@ -107,47 +193,77 @@ _LESSONS = (
             (0.1, 0.2, 0.3, 0.5, 0.6),
             0.2,
             "A larger η lowers the edge below where the sharpness is. How far can that go?",
+            f"with η = {{}} from step {HALVED_AT} on",
         ),
         _stepped,
         observations.new_edge,
         "The step size decides. The network would have become sharper all along; it was the edge "
         "that held it. Raise the edge, and the sharpness climbs on, as far as training still "
-        "sharpens in the steps that are left. Lower it a little, and the jumps across the valley "
+        "sharpens in the steps that are left. Lower it a little, and the hops across the valley "
         "drive the sharpness down to it; lower it by too much at once, and they grow faster than "
         "the valley widens.",
         log_y=True,
     ),
     Lesson(
-        "sam-orbit",
-        "SAM never comes to rest",
+        "look-uphill",
+        "A look uphill",
         "Sharpness-aware minimization (SAM) looks uphill before it steps: it takes the gradient "
-        "not at $w$ but at $w + \\rho\\, g / \\|g\\|$. Back to the bowl with $\\lambda = 5$, now "
-        "with η = 0.3. There 2/η = 6.7, so that GD would run down to the bottom.",
+        "not at $w$ but at the *perturbed point* $w + \\rho\\, g / \\|g\\|$, the distance ρ away. "
+        "Back to the bowl with $\\lambda = 5$, now with η = 0.3. There 2/η = 6.7, so GD would come "
+        "to rest at the bottom.",
         "What will the gradient norm do under SAM with ρ = 0.1?",
         ("It falls to 0, as under GD.", "It stops falling, well above 0.", "It grows and grows."),
         Knob(
             "SAM radius ρ",
-            (0.02, 0.05, 0.1, 0.2),
+            (0.0, 0.005, 0.02, 0.05, 0.1, 0.2),
             0.1,
-            "Double ρ: where does ‖g‖ settle now? And does the edge there change?",
+            "Double ρ: where does ‖g‖ settle, and what is the edge there? What is left at ρ = 0?",
+            "at ρ = {}",
         ),
-        lambda rho: _one(_BOWL.replace(rule="sam", eta=0.3, rho=rho)),
+        lambda rho: _one(_SAM_BOWL.replace(rho=rho)),
         observations.orbit,
-        "GD's jumps across the bowl halve each time here ($1 - \\eta\\lambda = -0.5$). SAM looks "
-        "$\\rho$ farther uphill before each, however near the bottom it is, and so its hops can't "
-        "die out. They neither grow nor shrink where $\\lambda$ equals the **SAM-edge**, "
+        "GD halves its distance from the bottom at each step here ($1 - \\eta\\lambda = -0.5$). "
+        "SAM looks ρ farther uphill before each step, however near the bottom it is, and so its "
+        "hops can't die out. They neither grow nor shrink where $\\lambda$ is at the **SAM-edge**, "
         "$\\frac{\\|g\\|}{2\\rho}\\big(\\sqrt{1 + 8\\rho/(\\eta\\|g\\|)} - 1\\big)$. It is below "
-        "2/η and moves with $\\|g\\|$: here $\\lambda$ can't move, and so $\\|g\\|$ goes to where "
-        "the edge equals 5, which is at 15ρ (Long and Bartlett, "
-        "[arXiv 2309.12488](https://arxiv.org/abs/2309.12488)).",
+        "2/η and moves with $\\|g\\|$; as $\\lambda$ can't move here, $\\|g\\|$ goes to where the "
+        "edge equals 5, which is at 15ρ (Long and Bartlett, "
+        "[arXiv 2309.12488](https://arxiv.org/abs/2309.12488)). At a given $\\|g\\|$ the SAM-edge "
+        "goes to 2/η as ρ goes to 0, and with ρ = 0 SAM *is* GD.",
         log_y=True,
     ),
     Lesson(
-        "moving-edge",
-        "An edge that moves",
-        "Now SAM trains a network on digits, with η = 1 and ρ = 0.05. The sharpness begins at "
-        "0.35, and can move; the SAM-edge begins at 1.2, and moves with the gradient norm. 2/η is "
-        "2.",
+        "disturbed",
+        "After a disturbance",
+        "Two hops on the bowl: GD exactly at its edge (η = 0.4, so that 2/η = 5 = λ), and SAM (η = "
+        f"0.3, ρ = 0.1) where its SAM-edge is 5. From step {DISTURBED_AT} both are disturbed: for "
+        "ten steps they take GD's steps with η = 0.3, which halve the distance from the bottom "
+        "each time. Then each goes on as before.",
+        "Whose hop comes back to its old size?",
+        ("Both.", "SAM's alone.", "GD's alone.", "Neither: both stay as small as they are."),
+        Knob(
+            "Steps n of the disturbance",
+            (1.0, 5.0, 10.0, 20.0),
+            10.0,
+            "What is the SAM-edge right after the disturbance, the smaller ‖g‖ has become?",
+            "at n = {}",
+        ),
+        _disturbed,
+        observations.comes_back,
+        "At its edge GD's step multiplies the distance by $-1$, whatever that distance is: a hop "
+        "of any size stays, and nothing remembers the old one. SAM's factor depends on $\\|g\\|$. "
+        "As $\\|g\\|$ goes to 0 the look uphill becomes long beside the distance itself, and the "
+        "SAM-edge goes to 0, like $\\sqrt{2\\|g\\|/(\\eta\\rho)}$. Then $\\lambda = 5$ is above, "
+        "and the hop grows; were it too large, the edge would be above 5, and it would shrink. So "
+        "SAM's hop *attracts*: near it, what is missing shrinks by $|1 - \\eta\\lambda| = 0.5$ a "
+        "step. This is why SAM's curves are smooth at the edge, where GD's jitter.",
+        log_y=True,
+    ),
+    Lesson(
+        "sam-on-digits",
+        "SAM trains a network",
+        "Now SAM trains a ReLU network on digits, with η = 1 and ρ = 0.05. The sharpness begins at "
+        "0.35 and can move; the SAM-edge begins at 1.2 and moves with the gradient norm; 2/η is 2.",
         "Where will the sharpness be at the end?",
         (
             "At 2/η.",
@@ -159,6 +275,7 @@ _LESSONS = (
             (0.02, 0.05, 0.1, 0.2),
             0.05,
             "A larger radius: is the end flatter? Does the loss suffer?",
+            "at ρ = {}",
         ),
         lambda rho: _one(PRESETS["sam-digits-relu"].config.replace(rho=rho)),
         observations.edge_followed,
@@ -169,11 +286,39 @@ _LESSONS = (
         "comes near 2/η, the edge of GD, which stands still.",
     ),
     Lesson(
-        "flattest",
+        "half-the-loss",
+        "Half the loss",
+        "Some divide the squared error by two, and some do not. Here SAM trains the same network "
+        "from the same weights on both (η = 1, ρ = 0.05). 2/η has no loss in it, and is 2 for "
+        "both.",
+        "Before the first step, at the same weights: what has half the loss?",
+        (
+            "Half the sharpness, and half the SAM-edge.",
+            "Half the sharpness, and the same SAM-edge.",
+            "Half the sharpness, and a SAM-edge between half and the same.",
+        ),
+        Knob(
+            "η for half the loss",
+            (1.0, 1.5, 2.0),
+            1.0,
+            "Twice the step for half the loss: what do the two runs have in common?",
+            "with η = {} for half the loss",
+        ),
+        _halved,
+        observations.scaled,
+        "A factor $s$ on the loss multiplies gradient, Hessian and sharpness by $s$. 2/η does not "
+        "change: the same network has more room below it. The SAM-edge depends on the loss "
+        "through $\\|g\\|$, at the same η by a factor between $\\sqrt{s}$ and 1. A step $\\eta g$ "
+        "is as long whether $s$ stands in $g$ or in η, and SAM's look uphill, $g/\\|g\\|$, has no "
+        "$s$ in it: with η/s the run is the same, step for step. So a sharpness says nothing "
+        "without the loss and the step size that belong to it; sharpness / edge does.",
+    ),
+    Lesson(
+        "valley",
         "Is a minimum a minimum?",
-        "Two weights: $L(a, b) = \\frac{1}{2}(ab - 1)^2$. All minima lie on the curve $ab = 1$; "
-        "on it the sharpness is $a^2 + b^2$, and least, 2, where $a = b$. GD and SAM start from "
-        "the same sharp place, with η = 0.3.",
+        "The two weights again: minima are all points of $ab = 1$, their sharpness is "
+        "$a^2 + b^2$, and least, 2, where $a = b$. GD and SAM start from the same sharp place, "
+        "with η = 0.3.",
         "Both come to the curve soon, far from its flattest point. And then?",
         (
             "Both stay where they came to it.",
@@ -185,20 +330,20 @@ _LESSONS = (
             (0.02, 0.05, 0.1),
             0.05,
             "How does the radius change the pace, and where SAM ends?",
+            "at ρ = {}",
         ),
-        lambda rho: _both(PRESETS["sam-two-weights"].config.replace(rho=rho)),
+        lambda rho: _both(_VALLEY.replace(rho=rho)),
         observations.valley,
         "GD comes to rest at a minimum flatter than 2/η, by far not the flattest: the gradient "
         "there is 0. SAM hops across the curve, as in the bowl. Uphill, on either side, the walls "
         "are steeper where the valley is sharper: the gradients there point a little that way "
         "along the curve, and SAM's steps, against them, the other way. So it drifts, although "
-        "every point of the curve has loss 0, and ends hopping beside the flattest. The page "
-        "*Quadratic intuition* has this as a picture.",
+        "every point of the curve has loss 0, towards the flattest.",
         log_y=True,
     ),
     Lesson(
         "held-out",
-        "Does flat generalise?",
+        "On digits that it has not seen",
         "GD and SAM train the same network from the same weights on 100 digits, with η = 2; SAM's "
         "radius is 0.1. Another 797 digits are held out: no step sees them. You know by now which "
         "of the two will end flatter.",
@@ -209,19 +354,23 @@ _LESSONS = (
             "GD's held-out loss is lower, or they tie.",
         ),
         Knob(
-            "SAM radius ρ", (0.05, 0.1, 0.2), 0.1, "Flatter still: does the held-out loss follow?"
+            "SAM radius ρ",
+            (0.05, 0.1, 0.2),
+            0.1,
+            "Flatter still: does the held-out loss follow?",
+            "at ρ = {}",
         ),
         lambda rho: _both(PRESETS["sam-held-out"].config.replace(rho=rho)),
         observations.flatness_and_held_out,
         "Flatness is one thing, generalisation another. SAM was invented for the second "
         "(Foret et al., [arXiv 2010.01412](https://arxiv.org/abs/2010.01412)); what the edge "
-        "explains is the first. Here three times flatter buys a tenth of the held-out loss and no "
-        "accuracy, and flatter still buys nothing more. In the live lab you can change data, loss "
-        "and seed, and see how that depends on them.",
+        "explains is the first. How much the one buys of the other depends on data, loss, network "
+        "and seed. Two runs from one seed are an example, not a rule: in the live lab you can "
+        "change all of these, and repeat a comparison with other seeds.",
     ),
     Lesson(
-        "success",
-        "A success?",
+        "ratio-of-one",
+        "Reading a ratio of 1",
         "The digits again, under SAM with a hundred times the radius: ρ = 5. Within 20 steps "
         "sharpness / edge reads 1.00, and there it stays: the run is at its SAM-edge.",
         "Is this a success?",
@@ -235,6 +384,7 @@ _LESSONS = (
             (0.05, 0.2, 0.5, 5.0),
             5.0,
             "Which of these radii leave the network alive? And at its edge?",
+            "at ρ = {}",
         ),
         lambda rho: _one(PRESETS["wrong-dead-network"].config.replace(rho=rho)),
         observations.success,
@@ -246,3 +396,73 @@ _LESSONS = (
 )
 
 LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in _LESSONS}
+
+FORMER = {
+    "sharpening": "room",
+    "sam-orbit": "look-uphill",
+    "moving-edge": "sam-on-digits",
+    "flattest": "valley",
+    "success": "ratio-of-one",
+}
+"""Names of before, which gave the answer away, and today's: old links still open."""
+
+LEARNT: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "A step of GD multiplies the distance from the bottom of a valley of curvature λ by "
+        "1 − ηλ, so GD is stable only where the sharpness is below **2/η**.",
+        ("step-size",),
+    ),
+    (
+        "Training sharpens for as long as nothing stops it, because layers grow together and the "
+        "Hessian grows with their products.",
+        ("way-down", "layers"),
+    ),
+    (
+        "At 2/η the network starts to hop, hopping pushes it to flatter ground, and the sharpness "
+        "hovers at the edge: so the step size decides how sharp it gets.",
+        ("room", "new-step"),
+    ),
+    (
+        "SAM takes its gradient at a point that is ρ uphill, and this gives it an edge of its own, "
+        "below 2/η, that moves with the gradient norm.",
+        ("look-uphill",),
+    ),
+    (
+        "As ρ goes to 0 the SAM-edge goes to 2/η; as ‖g‖ goes to 0 the SAM-edge goes to 0, and so "
+        "SAM never comes to rest in a valley.",
+        ("look-uphill", "disturbed"),
+    ),
+    (
+        "SAM's hop attracts, since its edge answers to ‖g‖; GD's hop is neutral, and keeps "
+        "whatever size it has.",
+        ("disturbed",),
+    ),
+    (
+        "On a network sharpness, hops and SAM-edge go down together, so SAM ends flatter than GD "
+        "could.",
+        ("sam-on-digits",),
+    ),
+    (
+        "A factor on the loss multiplies the sharpness, leaves 2/η alone and moves the SAM-edge "
+        "through ‖g‖: compare ratios, not sharpnesses.",
+        ("half-the-loss",),
+    ),
+    (
+        "Along a curve of minima GD stops at the first that is flat enough for its step, and SAM "
+        "drifts on to the flattest.",
+        ("valley",),
+    ),
+    (
+        "Flat is not the same as good: a flatter run may do no better on new data, and a ratio of "
+        "1 may come from a network that is dead.",
+        ("held-out", "ratio-of-one"),
+    ),
+)
+"""What the course adds up to: sentences, and the lessons that show each of them."""
+
+
+def lesson_of(named: str) -> Lesson | None:
+    """The lesson of this name, name of before, or number from 1; None where there is none."""
+    if named in map(str, range(1, len(_LESSONS) + 1)):
+        return _LESSONS[int(named) - 1]
+    return LESSONS.get(FORMER.get(named, named))

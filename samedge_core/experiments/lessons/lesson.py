@@ -19,12 +19,18 @@ class Knob:
         values: that show something, in order.
         default: the one that the question is about.
         asks: what to look for at the other values.
+        at: how a verdict names the runs of a value, "at η = {}", with the value for the braces.
     """
 
     label: str
     values: tuple[float, ...]
     default: float
     asks: str
+    at: str
+
+    def said(self, value: float) -> str:
+        """Which runs they are that have this value, in words."""
+        return self.at.format(f"{value:g}")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samedge_core.analysis.summary import summarise
+from samedge_core.experiments.lessons.paths import in_the_valley
 from samedge_core.training.history import History
 from samedge_core.training.stop import StopReason
 
@@ -17,6 +18,7 @@ AT_EDGE = 0.1
 """The sharpness is at an edge while it is within this share of it."""
 TAIL = 0.1  # share of the measured rows, the last ones, whose medians are "the end"
 VANISHED, ARRIVED = 0.01, 0.05  # of what a loss or gradient norm began with
+STILL = 0.02  # a sharpness that moves by less than this share stays where it began
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,31 @@ def growth(histories: Sequence[History]) -> Outcome:
     return Outcome(0 if times < VANISHED else 2, words)
 
 
+def rise(histories: Sequence[History]) -> Outcome:
+    """Whether the sharpness falls (0), stays (1) or rises (2)."""
+    (end,) = map(_ends, histories)
+    times = end.sharpness / end.first_sharpness
+    words = (
+        f"In {end.steps:,} steps the sharpness went from {end.first_sharpness:.3g} to "
+        f"{end.sharpness:.3g}, {times:.2f} times what it was; 2/η is {end.gd_edge:.3g}. The loss "
+        f"went from {end.first_loss:.3g} to {end.loss:.3g}."
+    )
+    return Outcome(0 if times < 1 - STILL else 2 if times > 1 + STILL else 1, words)
+
+
+def way_down(histories: Sequence[History]) -> Outcome:
+    """As `rise`, with c = a^2 - b^2 of a run on two weights, and the sharpness that follows."""
+    found = rise(histories)
+    iterates = in_the_valley(histories[0]).w
+    (first, last) = (a**2 - b**2 for a, b in iterates[[0, -1]])
+    predicted = float(np.hypot(first, 2))
+    words = (
+        f"{found.words} c = a² − b² was {first:.3g} at the start and is {last:.3g} at the end: "
+        f"√(c² + 4) = {predicted:.4g}, and the sharpness is {_ends(histories[0]).sharpness:.4g}."
+    )
+    return Outcome(found.answer, words)
+
+
 def progressive_sharpening(histories: Sequence[History]) -> Outcome:
     """0: the sharpness falls, 1: it stays, 2: it climbs to the edge and is there for a fifth of the
     steps at least, 3: the run diverges."""
@@ -143,7 +170,7 @@ def new_edge(histories: Sequence[History]) -> Outcome:
     """0: the sharpness stays where it was when eta changed, 1: it goes to the new edge, 2: it goes
     the other way, 3: the run diverges."""
     (history,) = histories
-    end, at = _ends(history), _changed(history)
+    end, (at, *_) = _ends(history), _changes(history)
     columns = history.columns()
     before = columns["sharpness"][(columns["step"] < at) & (columns["step"] >= 0.9 * at)]
     was, edge = float(np.nanmedian(before)), 2 / end.eta
@@ -160,11 +187,12 @@ def new_edge(histories: Sequence[History]) -> Outcome:
     return Outcome(None, f"{words} It is on its way there, which takes more steps than these.")
 
 
-def _changed(history: History) -> int:
+def _changes(history: History) -> list[int]:
+    """The steps at which settings were changed."""
     steps = [item.step for item in history.interventions if item.changes]
     if not steps:
         raise ValueError("the run must have an intervention, got none")
-    return steps[0]
+    return steps
 
 
 def orbit(histories: Sequence[History]) -> Outcome:
@@ -179,6 +207,54 @@ def orbit(histories: Sequence[History]) -> Outcome:
     if end.grad_norm < VANISHED * end.first_grad_norm:
         return Outcome(0, words)
     return Outcome(1 if end.at_edge else None, words)
+
+
+def comes_back(histories: Sequence[History]) -> Outcome:
+    """Of GD and SAM, disturbed on the way: both come back to their gradient norm of before (0), SAM
+    alone (1), GD alone (2), neither (3)."""
+    back, words = [], []
+    for name, history in zip(("GD", "SAM"), histories, strict=True):
+        columns, (begin, *_, over) = history.columns(), _changes(history)
+        was, after = (columns["grad_norm"][columns["step"] == at] for at in (begin - 1, over))
+        if not len(after):
+            return Outcome(None, f"The run with {name} has ended before its disturbance was over.")
+        end, edge = _ends(history).grad_norm, columns["edge"][columns["step"] == over]
+        back.append(abs(end / was[0] - 1) <= AT_EDGE)
+        words.append(
+            f"{name}: ‖g‖ was {was[0]:.3g}, after the disturbance {after[0]:.3g} (edge "
+            f"{edge[0]:.3g}), and is {end:.3g} at the end."
+        )
+    answers = {(True, True): 0, (False, True): 1, (True, False): 2, (False, False): 3}
+    return Outcome(answers[(back[0], back[1])], " ".join(words))
+
+
+def scaled(histories: Sequence[History]) -> Outcome:
+    """Of half the loss beside the loss, at the first step: the SAM-edge is half (0), the same (1),
+    or between (2)."""
+    whole, half = map(_measured, histories)
+    ends = [_ends(history) for history in histories]
+    sharpness, edge = (half[name][0] / whole[name][0] for name in ("sharpness", "edge"))
+    words = (
+        f"At step 0 the sharpness is {whole['sharpness'][0]:.3g}, and {half['sharpness'][0]:.3g} "
+        f"for half the loss; the SAM-edge {whole['edge'][0]:.3g} and {half['edge'][0]:.3g}, "
+        f"{edge:.2f} times as much; 2/η {whole['gd_edge'][0]:.3g} and {half['gd_edge'][0]:.3g}. At "
+        f"the end the sharpness is {ends[0].sharpness:.3g} and {ends[1].sharpness:.3g}, "
+        f"{_apart(*histories)}"
+    )
+    if abs(sharpness / 0.5 - 1) > STILL:
+        return Outcome(None, words)
+    if abs(edge / 0.5 - 1) <= STILL:
+        return Outcome(0, words)
+    if abs(edge - 1) <= STILL:
+        return Outcome(1, words)
+    return Outcome(2 if 0.5 < edge < 1 else None, words)
+
+
+def _apart(whole: History, half: History) -> str:
+    """Whether the second run has half the sharpness of the first at every step, in words."""
+    both = [history.columns()["sharpness"] for history in (whole, half)]
+    alike = len(both[0]) == len(both[1]) and np.array_equal(both[0], 2 * both[1], equal_nan=True)
+    return "and half at every step, to the last bit." if alike else "on different ways."
 
 
 def edge_followed(histories: Sequence[History]) -> Outcome:

@@ -160,6 +160,66 @@ def test_the_end_is_a_median_over_the_last_tenth_of_what_was_measured():
     assert "from 1 to about 51.5" in found.words
 
 
+@pytest.mark.parametrize(("last", "answer"), [(0.9, 0), (0.99, 1), (1.01, 1), (1.1, 2)])
+def test_rise(last, answer):
+    found = observations.rise([record([1.0, *[last] * 9])])
+    assert found.answer == answer
+    assert f"from 1 to {last:.3g}, {last:.2f} times what it was; 2/η is 4." in found.words
+
+
+def test_way_down_tells_what_is_kept():
+    config = se.RunConfig("two-weight", {"a": 1.0, "b": 0.0}, rule="gd", eta=0.02)
+    found = observations.way_down([record([1.6, 1.7], config=config)])
+    assert found.answer == 2
+    assert "was 1 at the start and is 1 at the end: √(c² + 4) = 2.236, and" in found.words
+
+
+def disturbed(config: se.RunConfig, end: float) -> se.History:
+    """A gradient norm of 1, of 0.1 after the disturbance in step 4, and of `end` at the end."""
+    history = se.History(config)
+    for step in range(40):
+        norm = 1.0 if step < 4 else end if step > 30 else 0.1
+        row = {"loss": 1.0, "grad_norm": norm, "converged": True, "lambda_max": 4.0}
+        history.append(se.Measurement(step, **row))
+        for at, changes in ((3, ({"eta": 0.3}, {"eta": 0.5})), (4, ({"eta": 0.5}, {"eta": 0.3}))):
+            if step == at:
+                history.intervene(Intervention(at + 1, *changes))
+    return history
+
+
+@pytest.mark.parametrize(
+    ("gd", "sam", "answer"), [(1.0, 1.05, 0), (0.1, 1.0, 1), (1.0, 0.1, 2), (0.1, 0.5, 3)]
+)
+def test_comes_back(gd, sam, answer):
+    found = observations.comes_back([disturbed(GD, gd), disturbed(SAM, sam)])
+    assert found.answer == answer
+    assert f"GD: ‖g‖ was 1, after the disturbance 0.1 (edge 4), and is {gd:.3g} at" in found.words
+
+
+def test_a_run_that_ended_in_its_disturbance_shows_nothing():
+    short = record([4.0] * 5, grad_norm=[1.0] * 5)
+    for at in (4, 9):
+        short.intervene(Intervention(at, {"eta": 0.3}, {"eta": 0.5}))
+    assert observations.comes_back([short, short]).answer is None
+
+
+@pytest.mark.parametrize(
+    ("sharpness", "norm", "eta", "answer"),
+    [
+        (0.5, 0.5, 1.0, 0),  # twice the step: all in proportion
+        (0.5, 1.0, 0.5, 1),
+        (0.5, 0.5, 0.5, 2),
+        (1.0, 0.5, 0.5, None),
+        (0.5, 2.0, 0.5, None),
+    ],
+)
+def test_scaled(sharpness, norm, eta, answer):
+    half = record([sharpness] * 2, config=SAM.replace(eta=eta), grad_norm=[norm] * 2)
+    found = observations.scaled([record([1.0] * 2, config=SAM, grad_norm=[1.0] * 2), half])
+    assert found.answer == answer
+    assert found.words.endswith("to the last bit.") == (sharpness == 0.5)
+
+
 def test_a_run_without_a_measurement_is_refused():
     with pytest.raises(ValueError, match=r"must have a measured row .*, got 0"):
         observations.growth([record([math.nan])])
