@@ -83,6 +83,12 @@ class InspectStep:
 
 
 @dataclass(frozen=True)
+class LookAhead:
+    """Inspect the step that comes next, without a spectrum, as soon as the session is paused or
+    waits for its pace."""
+
+
+@dataclass(frozen=True)
 class End:
     """End the session; the worker is then free for another."""
 
@@ -166,6 +172,15 @@ class InspectionDone:
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """The inspection that the last LookAhead asked for, or None and why it failed, in words."""
+
+    session: int
+    inspection: Inspection | None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
 class Ended:
     """The session is over."""
 
@@ -173,5 +188,15 @@ class Ended:
     stop: Stop
 
 
-Command = Begin | Advance | Change | Pace | InspectStep | End
-Report = Ready | Rows | Intervened | Status | Snapshot | InspectionProgress | InspectionDone | Ended
+Command = Begin | Advance | Change | Pace | InspectStep | LookAhead | End
+Report = (
+    Ready
+    | Rows
+    | Intervened
+    | Status
+    | Snapshot
+    | InspectionProgress
+    | InspectionDone
+    | Ahead
+    | Ended
+)
