@@ -177,7 +177,7 @@ test("the residual of a bucket is the largest of its steps, as a band around the
   assert.ok(line.y.every((value) => Math.abs(value - 4) < 1e-9));
   assert.deepEqual(new Set(line.customdata), new Set([0.1, 0.5]));
   assert.match(line.hovertemplate[1], /^%{y:.4~g} ± %{customdata:.2~g} <i>\(3 to 5 in steps 0–7\)<\/i>$/);
-  const [band] = traces.filter(({ name }) => name === "± residual");
+  const [band] = traces.filter(({ name }) => name === "± residual: an eigenvalue lies within");
   assert.deepEqual([Math.max(...band.y).toFixed(3), Math.min(...band.y).toFixed(3)], ["4.500", "3.500"]);
   const [marks] = traces.filter(({ name }) => name === "not converged");
   assert.equal(marks.x.length, 4);
