@@ -8,7 +8,16 @@ from pages.parts import server
 from pages.parts.components.live import BANDS, LONG, Cursor, View, cursor_step, live_charts
 from pages.parts.frame import fragments, keys, navigation, ticks
 from pages.parts.frame.parts import part
-from pages.parts.lab import branches, controls, inspection, presets, session, share, welcome
+from pages.parts.lab import (
+    branches,
+    controls,
+    following,
+    inspection,
+    presets,
+    session,
+    share,
+    welcome,
+)
 from pages.parts.markdown import brief
 from pages.parts.paper import downloading
 from pages.parts.paper.downloading import downloads
@@ -24,6 +33,7 @@ from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
 CHARTS = "live"
+HINTED = "hinted"  # in the session: the hints that stand under the charts
 SIDE_BY_SIDE = {  # title, key, help
     "rule": (
         "Same start under GD and SAM",
@@ -43,6 +53,17 @@ SIDE_BY_SIDE = {  # title, key, help
         "with a radius, and a ρ above 0 whose double is allowed.",
     ),
 }
+# what a run says of itself comes and goes in lines that are kept free for it
+STYLE = """
+<style>
+  .st-key-lab-status { gap: 0; min-height: calc(1.6rem * {lines}); }
+</style>
+"""
+AXIS_HELP = (  # of AXES, in that order
+    "One update of the weights each.",
+    "The sum of η over the steps: runs of small η at equal times have come as far along the flow.",
+    "What training has cost: a step of SAM takes two gradients, one of GD one.",
+)
 PACES = (1, 2, 5, 10, 20, 50, 100, None)
 
 
@@ -70,14 +91,14 @@ def main() -> None:
     # messages come and go in a container of their own: what changes its place on the page is
     # mounted anew, and the charts would lose their zoom
     with st.container(), part("A note"):
-        _notes(config, complaint, views, gone)
-    view = View()
-    with part("The bar above the charts"):
-        view = _chart_options()
+        _notes(config, views, gone)
     seen = _Seen.of(views)
     every = seen.every if views else None
     rule = config.rule if config else "sam"
-    fragments.draw(_live, view, rule, seen, every=every, name="The live part of the page")
+    note = _settings_note(config, complaint, views)
+    fragments.draw(_live, rule, note, seen, every=every, name="The live part of the page")
+    with st.container(), part("The hints"):
+        _hints(config, views)
     if not navigation.embedded():
         _further(config, views, seen.cursor)
 
@@ -202,35 +223,48 @@ def _comparison_button(name: str, config: RunConfig | None, views: list[RunView]
     )
 
 
-def _notes(config: RunConfig | None, complaint: str, views: list[RunView], gone: list[str]) -> None:
+def _notes(config: RunConfig | None, views: list[RunView], gone: list[str]) -> None:
+    """What stands above the charts before a run, and what passes over the page."""
     if gone:
         st.warning(
             f"The run {', '.join(map(brief, gone))} is not on this server: it was deleted, or "
             "recorded elsewhere. Press Start for a new one."
         )
     if notice := st.session_state.pop("notice", None):
-        st.warning(notice)
+        st.toast(notice, icon=":material/info:", duration="infinite")
     share.note()
-    branches.draw_ways_back(views)
-    if config is None:
-        if not complaint:
-            return  # what failed has said so in its place
-        st.error(f"A setting can't be used: {complaint}. What runs goes on unchanged.")
-        return
-    data = config.spec.data
+    data = config.spec.data if config else None
     if data and not downloads().ready(data):
         fragments.draw(_absent, data, every=ticks.BRISK)
-    if views and (different := session.restart_needed(config, views[0])):
-        st.info(f"Changed, and in force after a Reset: {', '.join(different)}.")
+
+
+def _settings_note(config: RunConfig | None, complaint: str, views: list[RunView]) -> str:
+    """What is to be said of the settings as entered, as Markdown; empty for none."""
+    if complaint:
+        return f":red[A setting can't be used: {complaint}. What runs goes on unchanged.]"
+    if config and views and (different := session.restart_needed(config, views[0])):
+        return f":orange[Changed, and in force after a Reset: {', '.join(different)}.]"
+    return ""
+
+
+def _hints(config: RunConfig | None, views: list[RunView]) -> None:
+    """Warnings of settings that mislead; a new one is shown over the page too."""
+    if not config:
+        return
     comparison = session.comparison()
     begun = comparison.configs(config) if comparison else [config]
     if comparison and comparison.name != "rule":
         begun = begun[comparison.lead : comparison.lead + 1]
     changed = any(view.marks or view.origin for view in views)
+    found = []
     for one in begun:
         name = f"{RULES[one.rule].short}: " if len(begun) > 1 else ""
-        for hint in hints(one, from_start=not changed):
-            st.warning(name + hint, icon=":material/lightbulb:")
+        found += [name + hint for hint in hints(one, from_start=not changed)]
+    for hint in found:
+        st.warning(hint, icon=":material/lightbulb:")
+        if hint not in st.session_state.get(HINTED, ()):
+            st.toast(hint, icon=":material/lightbulb:", duration="long")
+    st.session_state[HINTED] = found
 
 
 def _absent(data: str) -> None:
@@ -251,40 +285,44 @@ def _absent(data: str) -> None:
 
 
 def _chart_options() -> View:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        title = st.segmented_control(
+    with st.popover("Axes and lines", icon=":material/tune:"):
+        title = st.radio(
             "Horizontal axis",
             list(AXES),
-            default="Step",
-            required=True,
+            captions=list(AXIS_HELP),
             key="x_axis",
-            label_visibility="collapsed",
             persist_state="session",
         )
-        log_y = st.toggle("Log scale", key="log_y", persist_state="session")
-        with st.popover("Lines", icon=":material/tune:"):
-            smooth = st.slider(
-                "Smoothing",
-                0.0,
-                0.99,
-                0.0,
-                key="smooth",
-                persist_state="session",
-                help="Weight of the past in an exponential average; the raw line stays visible.",
-            )
-            top_k = st.toggle(
-                "All eigenvalues",
-                key="show_top_k",
-                persist_state="session",
-                help="Draws λ₂ … λₖ when more than one eigenvalue is measured.",
-            )
-            previous = st.toggle(
-                "Previous run",
-                value=True,
-                key="previous",
-                persist_state="session",
-                help="Keeps the run before this one as a faint line.",
-            )
+        log_y = st.toggle(
+            "Log scale",
+            key="log_y",
+            persist_state="session",
+            help="Vertical axes in powers of ten; accuracies and alignments stay from 0 to 1.",
+        )
+        top_k = st.toggle(
+            "All eigenvalues",
+            key="show_top_k",
+            persist_state="session",
+            help="Draws λ₂ … λₖ, the next largest eigenvalues of the Hessian, where more than one "
+            "is measured.",
+        )
+        previous = st.toggle(
+            "Previous run",
+            value=True,
+            key="previous",
+            persist_state="session",
+            help="Keeps the run before this one as a faint line.",
+        )
+        smooth = st.slider(
+            "Smoothing",
+            0.0,
+            0.99,
+            0.0,
+            key="smooth",
+            persist_state="session",
+            help="Weight of the past in an exponential average, from 0 (none) to 0.99 (about 100 "
+            "steps); the measured line stays visible.",
+        )
     return View(x=AXES[title or "Step"], log_y=log_y, smooth=smooth, top_k=top_k, previous=previous)
 
 
@@ -304,7 +342,7 @@ class _Seen:
         return cls(running, ticks.seconds(views), cursor_step(CHARTS), branches.place())
 
 
-def _live(view: View, rule: str, seen: _Seen) -> None:
+def _live(rule: str, note: str, seen: _Seen) -> None:
     """The part that is drawn anew at every tick."""
     views = feed.poll(session.listed(), CHARTS)
     if len(views) < len(session.listed()):
@@ -318,13 +356,13 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
         st.session_state["adopt"] = True
         st.rerun()
     called = names(views)
-    with st.container():  # keeps the charts in their place, however many lines there are
-        with part("The status of the runs"):
-            status.show(views, called)
-        if not views:
-            st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
+    with st.container():  # keeps the charts in their place, however many elements there are
+        view = _bar(views, called, note)
         with part("The formula"):
             formula.show(views, rule, session.lead(views) if views else None)
+        if following.on():
+            with part("The picture of a step"):
+                following.draw(views, called, now.cursor)
     updates = feed.updates(views, called, CHARTS, now.cursor)
     with part("The charts"):
         live_charts(
@@ -342,6 +380,28 @@ def _live(view: View, rule: str, seen: _Seen) -> None:
     # here, drawn at every tick: a busy server can lose an element, and the next tick brings it back
     with part("The way on from a step"):
         branches.draw(views, now.cursor)
+    with st.container(), part("The faults of the runs"):
+        status.faults(views, called)
+
+
+def _bar(views: list[RunView], called: list[str], note: str) -> View:
+    """How the runs go, the ways back from a divergence, and how the charts are drawn."""
+    view = View()
+    st.html(STYLE.replace("{lines}", str(2 * max(1, len(views)) + 1)))
+    with st.container(horizontal=True):
+        with st.container(key="lab-status"), part("The status of the runs"):
+            status.show(views, called)
+            if not views:
+                st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
+            if note:
+                st.markdown(note)
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            with part("The ways back"):
+                branches.draw_ways_back(views)
+            following.toggle()
+            with part("The choices for the charts"):
+                view = _chart_options()
+    return view
 
 
 def _behind(views: list[RunView]) -> bool:

@@ -184,17 +184,18 @@ export function bandTrace(found, line, floor = -Infinity) {
 }
 
 /**
- * The hover texts of the points of a middle line: of a single row those of the trace; of a bucket, what it is
- * the mean of, and the largest residual where the trace has them.
+ * The hover texts of the points of a middle line: of a single row those of the trace; of a bucket its mean, the
+ * largest residual where the trace has them, and from where to where it goes, unless it is constant. Short: the
+ * box must fit into a small chart.
  * @type {(found: Envelope, buckets: number[], trace: Trace, where: (from: number, to: number) => string) => string[]}
  */
 export function hoverTexts(found, buckets, { hovertemplate, customdata }, where) {
-  const residual = customdata ? "; residual up to %{customdata:.2~g}" : "";
+  const residual = customdata ? " ± %{customdata:.2~g}" : "";
   const texts = found.middle.map((_, i) => {
     if (!isWide(found, i)) return hovertemplate;
-    const [low, high] = [found.low[i], found.high[i]].map((end) => Number(end.toPrecision(5)));
-    const place = where(found.first[i], found.last[i]);
-    return `mean %{y:.5~g} <i>(${place}: least ${low}, most ${high}${residual})</i>`;
+    const [low, high] = [found.low[i], found.high[i]].map((end) => Number(end.toPrecision(4)));
+    if (low === high) return `%{y:.5~g}${residual}`;
+    return `%{y:.4~g}${residual} <i>(${low} to ${high} in ${where(found.first[i], found.last[i])})</i>`;
   });
   return buckets.map((bucket) => texts[bucket]);
 }

@@ -34,7 +34,7 @@ const RATIO = {
 };
 
 const BAND = "± residual";
-const BAND_MEANS = "an eigenvalue lies within";
+const BAND_TITLE = `${BAND}: an eigenvalue lies within`;
 const ABANDONED = "abandoned";
 
 const LOSS = {
@@ -57,7 +57,7 @@ const HELD_OUT = {
 };
 
 const ALIGNMENT = {
-  name: "Alignment", title: "alignment with v₁", unit: true,
+  name: "Alignment", title: "alignment with v₁<br><sub>|cos| of the angle: 1 is along v₁</sub>", unit: true,
   lines: [ // both swing over the same range: the wide line below, or it would hide the other
     { column: "align_sam", name: "SAM gradient · v₁", role: "samGradient", width: 2.6, connect: true, smooth: true },
     { column: "align_grad", name: "g · v₁", role: "grad", width: 1.2, connect: true, smooth: true, always: true },
@@ -275,7 +275,7 @@ function runTraces(ctx, chart) {
   const lines = chart.lines.filter((line) => isDrawn(line, ctx) && !(chart.ownEdge && isOther(line, ctx)));
   const smoothed = ctx.view.smooth > 0 ? lines.filter((line) => line.smooth) : [];
   const widths = chart.band ? residuals(ctx, chart.band) : null;
-  const raw = (/** @type {Line} */ line) => rawTraces(ctx, chart, line, widths && line === chart.band ? widths : null);
+  const raw = (/** @type {Line} */ line) => rawTraces(ctx, line, widths && line === chart.band ? widths : null);
   const drawn = lines.flatMap((line) => (smoothed.includes(line) ? raw(line).map((trace) => (trace.fill ? trace : faint(trace))) : raw(line)));
   return [
     ...drawn.filter(({ fill }) => fill), // under all lines
@@ -318,15 +318,15 @@ function rimsOf({ run, view }, { column, magnitude }) {
 
 /**
  * A line, and its band where steps have come together; with a residual's widths, these are in its hover text.
- * @type {(ctx: Context, chart: Chart, line: Line, widths: number[] | null) => Trace[]}
+ * @type {(ctx: Context, line: Line, widths: number[] | null) => Trace[]}
  */
-function rawTraces(ctx, chart, line, widths) {
+function rawTraces(ctx, line, widths) {
   const stroke = strokeOf(line);
   const rims = rimsOf(ctx, line);
   // A dense oscillation in a bold line is a blob.
   const width = line.width ?? Math.min(stroke.width, ctx.run.rows > 800 ? 1.5 : Infinity);
   const trace = lineTrace(ctx, line, line.name, rims.middle, width);
-  return enveloped(ctx, ctx.run, rims, widths ? { ...trace, ...residualHover(chart, widths) } : trace);
+  return enveloped(ctx, ctx.run, rims, widths ? { ...trace, ...residualHover(widths) } : trace);
 }
 
 /** The raw line under its smoothed one: visible, and switched with it in the legend. @type {(trace: Trace) => Trace} */
@@ -434,13 +434,9 @@ function residuals({ run }, { column }) {
   return column === "sharpness" ? known : known.map((width, i) => width * (values[i] / sharpness[i]));
 }
 
-/**
- * The hover text of a line with a band; it is explained once, where the sharpness itself is drawn.
- * @type {(chart: Chart, widths: number[]) => Partial<Trace>}
- */
-function residualHover({ measured }, widths) {
-  const meaning = measured ? ` <i>(${BAND_MEANS})</i>` : "";
-  return { customdata: widths, hovertemplate: `%{y:.5~g} ± %{customdata:.2~g}${meaning}` };
+/** The hover text of a line with a band. @type {(widths: number[]) => Partial<Trace>} */
+function residualHover(widths) {
+  return { customdata: widths, hovertemplate: "%{y:.5~g} ± %{customdata:.2~g}" };
 }
 
 /**
@@ -457,7 +453,7 @@ function residualBand(ctx, { measured }, line, widths) {
   return {
     type: "scatter", mode: "lines", fill: "toself",
     line: { width: 0, color }, fillcolor: translucent(color, 0.3),
-    name: BAND, legendgroup: BAND, legendrank: 1001, showlegend: Boolean(measured) && !ctx.place, hoverinfo: "skip",
+    name: BAND_TITLE, legendgroup: BAND, legendrank: 1001, showlegend: Boolean(measured) && !ctx.place, hoverinfo: "skip",
     x: [...x, ...x.toReversed()],
     y: [...y.map((at, i) => at + width[i]), ...lower.toReversed()],
     // without its line it would mean nothing

@@ -1,11 +1,16 @@
-"""The inspection of a step in a process of its own, without touching the run. Needs torch."""
+"""Inspections in a worker, which leave the run alone: of any step in a process of its own, of the
+step that comes next in the run's. Needs torch."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from samedge_core.problems.own_data import check_unchanged
+from samedge_core.problems.problem import Problem
+from samedge_core.training.config import Changes, RunConfig
+from samedge_core.training.history import Intervention
 from samedge_core.training.inspect_step import inspection_at
 from samedge_core.training.inspection import Inspection
 from samedge_core.training.loop import build_problem
@@ -35,14 +40,40 @@ def inspect(channel: Channel, task: InspectStep, limit: Limit) -> None:
         with limit.holds(over):
             inspection = _inspection(task, limit, progress)
     except Exception as error:  # noqa: BLE001 - the server waits for an answer
-        what = str(error).partition("\n")[0].rstrip(".")  # torch adds pages for programmers
-        if met := limit.met(error):
-            what = met
-        elif not isinstance(error, FloatingPointError | ValueError):
-            what = f"{type(error).__name__}: {what}"
-        channel.send(InspectionDone(None, what))
+        channel.send(InspectionDone(None, in_words(error, limit)))
         return
     channel.send(InspectionDone(inspection))
+
+
+def in_words(error: Exception, limit: Limit) -> str:
+    """Why an inspection has failed."""
+    if met := limit.met(error):
+        return met
+    what = str(error).partition("\n")[0].rstrip(".")  # torch adds pages for programmers
+    foreseen = isinstance(error, FloatingPointError | ValueError)
+    return what if foreseen else f"{type(error).__name__}: {what}"
+
+
+def look_ahead(
+    config: RunConfig,
+    problem: Problem,
+    state: TrainState,
+    changes: Mapping[str, Any],
+    on_progress: Callable[[str, int, int], None],
+) -> Inspection:
+    """The inspection of the step that `state` takes next, with `changes` made before it, without a
+    spectrum; the state stays as it is. Raises as `inspection_at`."""
+    copy = TrainState.unpack(state.pack(), config, problem)
+    made = Intervention.effective(copy.step, Changes(changes), copy.hyper)
+    return inspection_at(
+        config,
+        problem,
+        copy,
+        copy.step,
+        replay=[made] if made else [],
+        with_spectrum=False,
+        on_progress=on_progress,
+    )
 
 
 def _inspection(

@@ -24,6 +24,8 @@ class InspectionView:
         asked: the step whose inspection is being measured, or None.
         progress: of that one; None while its process starts.
         failure: why the last one failed, in words, or empty.
+        ahead: of the step that came next when a paused or slow run was last asked for it.
+        ahead_failure: why there is none, in words, or empty.
     """
 
     made: Inspection | None = None
@@ -31,6 +33,8 @@ class InspectionView:
     asked: int | None = None
     progress: messages.InspectionProgress | None = None
     failure: str = ""
+    ahead: Inspection | None = None
+    ahead_failure: str = ""
 
     @property
     def pending(self) -> bool:
@@ -42,7 +46,8 @@ class RunInspection:
     """One request at a time, each measured by a process of its own.
 
     That process takes the steps up to the inspected one again, leaves the run alone, and is killed
-    to cancel. The caller holds `lock`.
+    to cancel. The step that comes next is inspected by the run's own worker, which has its state.
+    The caller holds `lock`.
     """
 
     def __init__(self, lock: threading.RLock) -> None:
@@ -53,6 +58,9 @@ class RunInspection:
         self._inspector: WorkerProcess | None = None
         self._made: Inspection | None = None
         self._spectra: list[SpectrumAtStep] = []
+        self._ahead: Inspection | None = None
+        self._ahead_failure, self._ahead_of = "", None
+        self.looks_ahead = False
 
     @property
     def pending(self) -> bool:
@@ -63,8 +71,27 @@ class RunInspection:
         """The inspections as of now."""
         asked = self._task.step if self._task else None
         return InspectionView(
-            self._made, tuple(self._spectra), asked, self._progress, self._failure
+            self._made,
+            tuple(self._spectra),
+            asked,
+            self._progress,
+            self._failure,
+            self._ahead,
+            self._ahead_failure,
         )
+
+    def asks_ahead(self, of: object) -> bool:
+        """Whether the step that comes next is to be inspected: not yet asked for since the run
+        was as `of` says."""
+        if of == self._ahead_of:
+            return False
+        self._ahead_of, self.looks_ahead = of, True
+        return True
+
+    def see_ahead(self, report: messages.Ahead) -> None:
+        """Keep what the run's worker has seen; after a failure, what it had seen before."""
+        self._ahead, self._ahead_failure = report.inspection or self._ahead, report.failure
+        self.looks_ahead = False
 
     def ask(
         self,

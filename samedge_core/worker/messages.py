@@ -84,6 +84,12 @@ class InspectStep:
 
 
 @dataclass(frozen=True)
+class LookAhead:
+    """Inspect the step that comes next, without a spectrum, as soon as the session is paused or
+    waits for its pace."""
+
+
+@dataclass(frozen=True)
 class End:
     """End the session; the worker is then free for another."""
 
@@ -176,6 +182,15 @@ class InspectionDone:
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """The inspection that the last LookAhead asked for, or None and why it failed, in words."""
+
+    session: int
+    inspection: Inspection | None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
 class Ended:
     """The session is over."""
 
@@ -183,7 +198,7 @@ class Ended:
     stop: Stop
 
 
-Command = Begin | Advance | Change | Pace | InspectStep | End
+Command = Begin | Advance | Change | Pace | InspectStep | LookAhead | End
 Report = (
     Ready
     | Rows
@@ -193,5 +208,6 @@ Report = (
     | Drawn
     | InspectionProgress
     | InspectionDone
+    | Ahead
     | Ended
 )

@@ -275,12 +275,13 @@ class RunRegistry:
         with self._lock:
             return self._runs[run_id].history
 
-    def wait_for_rows(self, run_id: str, timeout: float) -> bool:
-        """Wait until the run has a row, at most `timeout` seconds; whether it has."""
+    def wait_for_rows(self, run_id: str, timeout: float, *, after: int = -1) -> bool:
+        """Wait until the run has a row after step `after`, at most `timeout` seconds; whether it
+        has, or has ended."""
         with self._news:
             run = self._runs[run_id]
             return self._news.wait_for(
-                lambda: len(run.history) > 0 or run.phase is Phase.ENDED, timeout
+                lambda: run.history.last_step > after or run.phase is Phase.ENDED, timeout
             )
 
     def pause(self, run_id: str) -> None:
@@ -399,6 +400,17 @@ class RunRegistry:
                 )
             else:
                 run.inspection.refuse(EVERY_WORKER_BUSY)
+
+    def look_ahead(self, run_id: str, timeout: float = 0.0) -> None:
+        """Have a run inspect the step that it takes next, in its own worker, while it is paused or
+        waits for its pace; the result comes in the view's `inspection.ahead`. Waits for that
+        `timeout` seconds at most. Nothing is done twice, nor for a run without a worker."""
+        with self._news:
+            run = self._runs[run_id]
+            now = run.session, run.history.last_step, run.wanted
+            if run.worker and run.phase is not Phase.ENDED and run.inspection.asks_ahead(now):
+                run.worker.send(messages.LookAhead())
+            self._news.wait_for(lambda: not (run.worker and run.inspection.looks_ahead), timeout)
 
     def cancel_inspection(self, run_id: str) -> None:
         """Cancel the pending inspection; earlier ones stay."""
@@ -609,6 +621,8 @@ class RunRegistry:
                     self._recorder.keep(run.id, report)
                 case messages.Drawn(_, examples, computed):
                     run.examples, run.computed = examples or run.examples, computed
+                case messages.Ahead():
+                    run.inspection.see_ahead(report)
                 case messages.Ended(_, stop):
                     run.history.stop = stop
                     run.phase = Phase.ENDED

@@ -23,11 +23,16 @@ from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker import messages
 from samedge_core.worker.channel import Channel
 from samedge_core.worker.drawing import Drawing
+from samedge_core.worker.inspecting import in_words, look_ahead
 from samedge_core.worker.limit import Limit, reserved
 
 FLUSH_SECONDS = 0.05  # rows wait at most this long; the page polls far less often
 SNAPSHOT_SECONDS = 1.0  # what a lost worker must compute again, at least
 SNAPSHOT_SHARE = 0.05  # of the time, at most, goes into snapshots; large models pack slowly
+
+
+class _Waiting(Exception):
+    """Raised in a look ahead when a command waits, which goes first."""
 
 
 class Session:
@@ -50,7 +55,7 @@ class Session:
         self._pace = begin.pace
         self._pending: list[Changes] = []
         self._next: messages.Begin | None = None
-        self._ended = False
+        self._ended = self._looks_ahead = False
         self._dtype = row_dtype(begin.config.top_k)
         self._rows: list[tuple] = []
         self._costs = Costs()
@@ -64,7 +69,7 @@ class Session:
         begin = self._begin
         problem = build_problem(begin.config, begin.arithmetic)
         check_unchanged(begin.config.options, problem.data_sha256, begin.data_sha256)
-        self._parameters = problem.size
+        self._problem, self._parameters = problem, problem.size
         self._limit.reserve(reserved(problem, begin.config.top_k))
         self._state = (
             TrainState.unpack(begin.snapshot, begin.config, problem)
@@ -113,6 +118,9 @@ class Session:
             if math.isinf(waiting):
                 self._snapshot()
                 self._drawing.draw()
+            if waiting > 0 and self._looks_ahead and self._commands.empty():
+                self._look_ahead()
+                continue
             try:
                 timeout = None if math.isinf(waiting) else waiting
                 command = self._commands.get(block=waiting > 0, timeout=timeout)
@@ -142,6 +150,27 @@ class Session:
             case messages.Pace(steps_per_second):
                 self._pace = steps_per_second
                 self._due = 0.0
+            case messages.LookAhead():
+                self._looks_ahead = True
+
+    def _look_ahead(self) -> None:
+        """Report the inspection of the step that comes next; later, where a command comes first."""
+
+        def go_on(what: str, done: int, total: int) -> None:
+            if not self._commands.empty():
+                raise _Waiting
+
+        ahead = [*self._replayed(self._state.step), *self._pending]
+        changes = {name: change[name] for change in ahead for name in change}
+        found, failure = None, ""
+        try:
+            found = look_ahead(self._begin.config, self._problem, self._state, changes, go_on)
+        except _Waiting:
+            return
+        except Exception as error:  # noqa: BLE001 - the look has failed, not the run
+            failure = in_words(error, self._limit)
+        self._looks_ahead = False
+        self._channel.send(messages.Ahead(self._id, found, failure))
 
     def _record(self, item: Measurement | Intervention, began: float, w: Tensor) -> None:
         """Take what the step from w (P,) has given, and report when it is time."""

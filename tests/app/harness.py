@@ -29,7 +29,7 @@ def wait(app: AppTest, holds) -> None:
 
 
 def texts(app: AppTest) -> str:
-    boxes = [*app.markdown, *app.info, *app.error, *app.warning, *app.caption]
+    boxes = [*app.markdown, *app.info, *app.error, *app.warning, *app.caption, *app.toast]
     # what a person has typed is escaped, so that it can't act as Markdown
     shown = "\n".join(item.value for item in boxes).replace(WORD_JOINER, "")
     return re.sub(r"\\(.)", r"\1", shown)

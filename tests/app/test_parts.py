@@ -18,7 +18,7 @@ LAB = {
     "lab.controls.draw": "The controls",
     "lab.controls.current": "The settings as entered",
     "lab.presets.draw": "The presets",
-    "lab.branches.draw_ways_back": "A note",
+    "lab.branches.draw_ways_back": "The ways back",
     "lab.branches.draw": "The way on from a step",
     "lab.inspection.draw": "The closer look at a step",
     "lab.inspection._follow": "This part of the page",

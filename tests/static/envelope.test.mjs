@@ -129,7 +129,7 @@ test("the hover says of which steps it is the mean; a single row says its value"
   const { x, buckets } = middleLine(found);
   assert.deepEqual(x, [0, 1, 2, 3, 4, 5, 11, 16]);
   const texts = hoverTexts(found, buckets, { hovertemplate: "%{y}" }, (from, to) => `steps ${from}–${to}`);
-  assert.deepEqual(texts.slice(5), ["%{y}", ...Array(2).fill("mean %{y:.5~g} <i>(steps 6–16: least 2, most 4)</i>")]);
+  assert.deepEqual(texts.slice(5), ["%{y}", ...Array(2).fill("%{y:.4~g} <i>(2 to 4 in steps 6–16)</i>")]);
 });
 
 test("what is not finite is in no band, and a log axis gets none below its floor", () => {
@@ -176,8 +176,8 @@ test("the residual of a bucket is the largest of its steps, as a band around the
   const [line] = traces.filter(({ name }) => name === "sharpness");
   assert.ok(line.y.every((value) => Math.abs(value - 4) < 1e-9));
   assert.deepEqual(new Set(line.customdata), new Set([0.1, 0.5]));
-  assert.match(line.hovertemplate[1], /^mean %{y:.5~g} <i>\(steps 0–7: least 3, most 5; residual up to %{customdata:.2~g}\)<\/i>$/);
-  const [band] = traces.filter(({ name }) => name === "± residual");
+  assert.match(line.hovertemplate[1], /^%{y:.4~g} ± %{customdata:.2~g} <i>\(3 to 5 in steps 0–7\)<\/i>$/);
+  const [band] = traces.filter(({ name }) => name === "± residual: an eigenvalue lies within");
   assert.deepEqual([Math.max(...band.y).toFixed(3), Math.min(...band.y).toFixed(3)], ["4.500", "3.500"]);
   const [marks] = traces.filter(({ name }) => name === "not converged");
   assert.equal(marks.x.length, 4);

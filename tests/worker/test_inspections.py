@@ -18,8 +18,8 @@ from samedge_core.training.state import TrainState
 from samedge_core.worker.inspections import SPECTRA
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.settings import Settings
-from samedge_core.worker.view import Phase
-from tests.worker.harness import sooner_or_later, until
+from samedge_core.worker.view import Phase, RunView
+from tests.worker.harness import PATIENCE, same_history, sooner_or_later, until
 
 ENDLESS = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
 BATCHES = RunConfig(
@@ -312,3 +312,83 @@ def test_a_lost_process():
         assert view.inspection.failure == "the process that measured the inspection was lost"
     finally:
         registry.close()
+
+
+# --- the step that comes next
+
+
+def ahead(registry: RunRegistry, run_id: str, step: int) -> Inspection:
+    registry.look_ahead(run_id)
+    seen = until(registry, run_id, lambda v: v.inspection.ahead and v.inspection.ahead.step == step)
+    assert seen.inspection.ahead_failure == ""
+    assert seen.inspection.ahead is not None
+    return seen.inspection.ahead
+
+
+def eta_ahead(view: RunView) -> float | None:
+    return view.inspection.ahead.hyper.eta if view.inspection.ahead else None
+
+
+def test_a_paused_run_shows_the_step_that_comes_next_with_the_settings_as_they_are_now(registry):
+    run_id = paused_after(registry, BATCHES, 5)
+    before = registry.live_workers()
+    first = ahead(registry, run_id, 5)
+    assert first.spectrum is None
+    assert registry.live_workers() == before  # in the run's own worker
+    registry.look_ahead(run_id)
+    assert registry.view(run_id).inspection.ahead is first  # nothing is done twice
+    registry.change(run_id, Changes.of({"eta": 0.25}))
+    registry.look_ahead(run_id)
+    seen = until(registry, run_id, lambda v: eta_ahead(v) == 0.25)
+    second = seen.inspection.ahead
+    assert second is not None
+    # the same place, another step: the next iterate is eta times as far along both lines
+    assert (second.step, second.loss) == (5, first.loss)
+    ratio = 0.25 / first.hyper.eta
+    for one, other in zip(first.slices, second.slices, strict=True):
+        assert other.marks[-1].offset == pytest.approx(ratio * one.marks[-1].offset, rel=1e-4)
+    registry.resume(run_id)
+    until(registry, run_id, lambda v: v.phase is Phase.ENDED)
+    history = registry.history(run_id)
+    row = {name: values[5] for name, values in history.columns().items()}
+    assert (second.loss, second.grad_norm) == (row["loss"], row["grad_norm"])
+    assert second.eigenvalues.tolist() == [row["lambda_max"], row["lambda_2"]]
+    assert row["eta"] == 0.25
+    # the run has not noticed: it is that of a process which nobody has asked
+    assert same_history(history, run(BATCHES, interventions=history.interventions))
+
+
+def test_a_slow_run_shows_it_between_its_steps(registry):
+    run_id = registry.start(BATCHES, pace=5)
+    until(registry, run_id, lambda v: v.last_step >= 2)
+    registry.look_ahead(run_id)
+    view = until(registry, run_id, lambda v: v.inspection.ahead)
+    assert view.phase is Phase.RUNNING
+    registry.pace(run_id, None)
+    until(registry, run_id, lambda v: v.phase is Phase.ENDED)
+    made = view.inspection.ahead
+    assert made is not None
+    assert made.loss == registry.history(run_id).columns()["loss"][made.step]
+
+
+def test_a_command_does_not_wait_for_the_look_ahead(registry):
+    run_id = paused_after(registry, BATCHES, 2)
+    registry.look_ahead(run_id)
+    registry.advance(run_id)  # in the midst of it, or before
+    view = until(registry, run_id, lambda v: v.last_step == 2)
+    assert ahead(registry, run_id, 3).step == view.last_step + 1
+    registry.stop(run_id)
+    until(registry, run_id, lambda v: v.phase is Phase.ENDED)
+    registry.look_ahead(run_id, timeout=PATIENCE)  # without a worker there is nothing to wait for
+    assert registry.view(run_id).inspection.ahead.step == 3
+
+
+def test_a_look_ahead_that_fails_says_why_and_the_run_stays(registry):
+    """The weights grow by 1e12 a step, and the loss, their square, overflows at the third."""
+    wild = RunConfig(problem="quadratic", options={"eigenvalues": (1e6,)}, rule="gd", eta=1e6)
+    run_id = paused_after(registry, wild, 2)
+    registry.look_ahead(run_id)
+    view = until(registry, run_id, lambda v: v.inspection.ahead_failure)
+    assert view.inspection.ahead_failure == "the loss has left the finite range at step 2"
+    assert (view.phase, view.inspection.ahead) == (Phase.PAUSED, None)
+    registry.stop(run_id)

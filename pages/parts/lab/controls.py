@@ -122,7 +122,28 @@ def _enter(field: Field, key: str, value: Any) -> None:
     as_text = field.kind in ("float", "floats")
     put(key, field.text(value) if as_text else value)
     if field.suggested:
-        put(f"{key}:slider", _nearest(field, value))
+        _slide_to(field, key, value)
+
+
+def _slide_to(field: Field, key: str, value: float) -> None:
+    """Put a value that was not chosen by the slider on it; its bubble shows that very value."""
+    assert field.suggested is not None
+    low, high = field.suggested
+    labels = [_bubble(option) for option in _grid(field)]
+    if low <= value <= high and _bubble(value) not in labels:
+        st.session_state[f"{key}:between"] = value
+    put(f"{key}:slider", min(_options(field, key), key=lambda option: abs(option - value)))
+
+
+def _options(field: Field, key: str) -> list[float]:
+    """What the slider offers: its grid, and the value between that was entered last. It stays until
+    another is: a slider whose options change loses the focus of the keyboard."""
+    between = st.session_state.get(f"{key}:between")
+    return sorted(_grid(field) + ([] if between is None else [between]))
+
+
+def _bubble(value: float) -> str:
+    return f"{value:.3g}"
 
 
 def put(key: str, value: Any) -> None:
@@ -276,15 +297,15 @@ def _slider_and_text(field: Field, key: str, label: str, shared: dict[str, Any])
             value = field.check(st.session_state[key])
         except ConfigError:
             return  # the message stands under the box; nothing has changed
-        put(f"{key}:slider", _nearest(field, value))
+        _slide_to(field, key, value)
         if on_change:
             on_change()
 
     left, right = st.columns([3, 1.4], vertical_alignment="bottom")
     left.select_slider(
         label,
-        _grid(field),
-        format_func=lambda v: f"{v:.3g}",
+        _options(field, key),
+        format_func=_bubble,
         key=f"{key}:slider",
         help=help_text,
         on_change=slid,
@@ -327,12 +348,3 @@ def _grid(field: Field) -> list[float]:
     count = round(math.log10(high / low) * PER_DECADE) + 1
     values = [float(f"{v:.2g}") for v in np.geomspace(low, high, count)]
     return ([0.0] if field.low == 0 and not field.open_low else []) + values
-
-
-def _nearest(field: Field, value: float) -> float:
-    def distance(option: float) -> float:
-        if field.log and option > 0 and value > 0:
-            return abs(math.log(option / value))
-        return abs(option - value) if option == value or not field.log else math.inf
-
-    return min(_grid(field), key=distance)

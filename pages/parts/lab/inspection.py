@@ -13,27 +13,16 @@ from pages.parts.frame import fragments
 from pages.parts.frame.parts import part
 from pages.parts.lab import session
 from pages.parts.markdown import plain
-from pages.parts.views import classified_images, drawing, spectrum
+from pages.parts.views import classified_images, drawing, slices, spectrum
 from pages.parts.views.names import names
 from pages.parts.views.numerals import number, subscript
 from samedge_core.curvature.spectral_density import SpectrumAxis
-from samedge_core.theory.rules import RULES
-from samedge_core.training.history import SYMBOLS
-from samedge_core.training.inspection import Along, Inspection, Mark, Place, Slice, SpectrumAtStep
+from samedge_core.training.inspection import Inspection, SpectrumAtStep
 from samedge_core.worker.messages import InspectionProgress
 from samedge_core.worker.view import Phase, RunView
 
 BOX = "inspection"  # the expander's key: whether it is open
 WITH_SPECTRUM = "inspection-spectrum"
-NAMES: dict[Along, str] = {"v1": "v₁", "g": "g"}
-_GRADIENT = "where the update takes its gradient"
-MARKS: dict[Place, tuple[str, str, str, int, str]] = {
-    # symbol, meaning, shape, size (where they coincide, each shows under the next), label's place
-    "iterate": ("w", "the iterate", "circle", 16, "top center"),
-    "perturbed": ("w + ρu", _GRADIENT, "triangle-up", 13, "middle right"),
-    "next": ("w′", "the next iterate", "diamond", 9, "bottom center"),
-}
-
 HELP = (
     "Takes the steps up to this one again, beside the run, and measures there: the loss along the "
     "leading eigenvector v₁ and along the gradient g, the multiplier of the step along each "
@@ -174,6 +163,7 @@ def _inspect(step: int | None) -> None:
     st.session_state[BOX] = True
     for view in session.glances():
         if _has(view, step):
+            server.registry().cancel_inspection(view.id)  # a look without the spectrum may go on
             chosen = view.last_step if step is None else step
             with_spectrum = st.session_state.get(WITH_SPECTRUM, True)
             server.registry().inspect(view.id, chosen, with_spectrum=with_spectrum)
@@ -208,8 +198,10 @@ def _progress(now: InspectionProgress) -> str:
 
 def _show(view: RunView, made: Inspection, name: str, axis: SpectrumAxis | None) -> None:
     whose = f" ({name})" if name else ""
-    st.markdown(" · ".join(_facts(view, made, name)))
-    shown = [slice_figure(made, line, whose) for line in made.slices]
+    parts = [f"**{name + ': step' if name else 'Step'} {made.step:,}**", *slices.facts(made)]
+    parts += filter(None, [view.config.measured_part])
+    st.markdown(" · ".join(parts))
+    shown = slices.figures_of(made, whose, height=380)
     spectra = _spectra(view)
     if made.fit:
         shown.extend(classified_images.fit_figures(made.fit, made.hyper.rule, whose))
@@ -218,7 +210,7 @@ def _show(view: RunView, made: Inspection, name: str, axis: SpectrumAxis | None)
         with part("The spectrum"):
             shown.append(spectrum.figure(spectra, axis, whose))
     figures(shown, scene="inspection", key=f"inspection-figures:{view.id}", on_click=lambda: None)
-    st.caption(_about_slices(view, made))
+    st.caption(" ".join([slices.about(view.config, made), *slices.in_words(made)]))
     if made.fit:
         st.caption(classified_images.about_fit(made.fit))
     st.caption(" · ".join(multiplier_words(made)))
@@ -227,97 +219,6 @@ def _show(view: RunView, made: Inspection, name: str, axis: SpectrumAxis | None)
             st.caption(line)
     if made.inputs:
         classified_images.show_inputs(made.inputs)
-
-
-def _facts(view: RunView, made: Inspection, name: str) -> list[str]:
-    hyper, rule = made.hyper, RULES[made.hyper.rule]
-    settings = ", ".join(f"{SYMBOLS[n]} = {getattr(hyper, n):.4g}" for n in rule.uses)
-    sharpness = abs(made.eigenvalues[0])
-    parts = [
-        f"**{name + ': step' if name else 'Step'} {made.step:,}**",
-        f"{rule.short} with {settings}",
-        f"loss = {made.loss:.5g}",
-        f"‖g‖ = {made.grad_norm:.4g}",
-        f"sharpness = {sharpness:.4g}",
-        f"{rule.edge_name} = {made.edge:.4g}",
-    ]
-    if not math.isnan(made.alignments[0]):
-        parts.append(f"alignment of g with v₁ = {made.alignments[0]:.3f}")
-    if not made.converged:
-        parts.append(":orange[estimate not converged]")
-    return parts + ([view.config.measured_part] if view.config.measured_part else [])
-
-
-# --- the loss along a line
-
-
-def slice_figure(made: Inspection, line: Slice, whose: str) -> Figure:
-    """The loss along a line through the iterate of a step, with the points of the step."""
-    along = NAMES[line.along]
-    traces = [
-        drawing.line("quadratic model", line.offsets, line.model, "ghost", "dash"),
-        drawing.line("loss", line.offsets, line.losses, "loss", width=2.5),
-        *(_point(mark, made.hyper.rule) for mark in line.marks),
-    ]
-    layout = {
-        "xaxis": drawing.axis(
-            f"distance t from w along {along}{whose}", range=[line.offsets[0], line.offsets[-1]]
-        ),
-        "yaxis": drawing.axis("loss", automargin=True),
-        "hovermode": "closest",
-    }
-    return Figure(f"Loss along {along}{whose}", traces, layout, columns=3, height=320)
-
-
-def _point(mark: Mark, rule: str) -> Trace:
-    _, what, shape, size, position = MARKS[mark.place]
-    symbol = _symbol(mark.place, rule)
-    hover = (
-        f"{symbol}, {what}<br>t = {number(mark.offset)}<br>loss here {mark.on_line:.5g}"
-        f"<br>at the point itself {mark.loss:.5g}, {mark.beside:.3g} beside this line"
-    )
-    return drawing.markers(
-        symbol,
-        np.array([mark.offset]),
-        np.array([mark.on_line]),
-        "loss" if mark.place == "iterate" else rule,
-        shape,
-        size,
-        mode="markers+text",
-        showlegend=False,
-        text=[symbol],
-        textposition=position,
-        hovertext=[hover],
-        hoverinfo="text",
-        cliponaxis=False,
-        marker=drawing.rim(1.5),
-    )
-
-
-def _symbol(place: Place, rule: str) -> str:
-    return (place == "perturbed" and RULES[rule].perturbed) or MARKS[place][0]
-
-
-def _about_slices(view: RunView, made: Inspection) -> str:
-    curved = ", ".join(
-        f"along {NAMES[line.along]} slope {number(line.slope)}, curvature {number(line.curvature)}"
-        for line in made.slices
-    )
-    points = "; ".join(
-        f"{_symbol(mark.place, made.hyper.rule)}: {MARKS[mark.place][1]}"
-        for mark in made.slices[0].marks
-    )
-    text = (
-        f"{points}; each drawn at its projection on the line. t is a distance in weight space. "
-        f"The dashed parabola has the slope and curvature at w: {curved}."
-    )
-    if len(made.slices) < 2:
-        text += " There is no line along g: the gradient is 0."
-    if view.config.batch_size and view.config.measure_on == "fixed":
-        text += " The loss is that of the fixed batch, the step is taken on its own."
-    if view.config.hessian_share < 1:
-        text += " The curvature is that of a part of the examples, the loss of all."
-    return text
 
 
 # --- multipliers

@@ -202,8 +202,12 @@ def step(config: RunConfig) -> None:
     views = glances()
     if primary(config, views) == "Start":
         start(config, paused=True)
-    for run_id in filter(steers, shown()):
+    before = {view.id: view.last_step for view in views}
+    stepped = list(filter(steers, shown()))
+    for run_id in stepped:
         registry().advance(run_id)
+    for run_id in stepped[:1]:  # its row then comes with the answer to the click
+        registry().wait_for_rows(run_id, timeout=0.3, after=before.get(run_id, -1))
 
 
 def reset(config: RunConfig) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import streamlit as st
 
 from pages.parts.components.figures import Figure, Scrub, figures
-from pages.parts.lab.inspection import slice_figure
 from pages.parts.markdown import plain
 from pages.parts.quadratic import one_dimension, two_weights
 from pages.parts.quadratic.settings import DEFAULTS, RULE_NAMES, Values, to_link
 from pages.parts.server import registry
+from pages.parts.views import slices
 from pages.parts.views.names import names
 from samedge_core.experiments.lessons import Lesson
 from samedge_core.experiments.lessons.paths import AlongV1, along_v1, in_the_valley
@@ -122,7 +122,7 @@ def _slices(lesson: Lesson, views: Sequence[RunView]) -> None:
             registry().inspect(view.id, view.last_step, with_spectrum=False)
         whose = f" ({name})" if name else ""
         if made := view.inspection.made:
-            picture = slice_figure(made, made.slices[0], whose)
+            picture = slices.figures_of(made, whose, height=320)[0]
             shown.append(replace(picture, columns=6 // len(views), height=HEIGHT - 40))
             lines.append(f"step {made.step:,}{whose}")
         if view.inspection.failure:

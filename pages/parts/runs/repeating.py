@@ -23,16 +23,17 @@ _LARGEST = int(FIELDS["seed"].high or 0)
 def draw(entry: Entry) -> None:
     """How many, and the button."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        # without bounds of its own: beyond them the browser would keep the number before, and say
+        # nothing
         st.number_input(
             "Repeat with other seeds",
-            1,
-            MOST,
-            4,
+            value=4,
+            step=1,
             key="runs:repeats",
             persist_state="session",
             width=200,
             help="How many runs to start with the settings of this one and the changes "
-            "made on its way, each from another seed that has not been used yet.",
+            f"made on its way, each from another seed that has not been used yet: 1 to {MOST}.",
         )
         st.button(
             "Start them",
@@ -53,9 +54,13 @@ def complain() -> None:
 
 
 def _pressed(entry: Entry) -> None:
+    n = st.session_state["runs:repeats"]
+    if not 1 <= n <= MOST:
+        st.session_state[COMPLAINT] = entry.id, f"Repeats must be from 1 to {MOST}, got {n:,}."
+        return
     st.session_state.pop(COMPLAINT, None)
     try:
-        repeat(entry, st.session_state["runs:repeats"])
+        repeat(entry, n)
     except (ConfigError, SavedError) as error:
         complaint = f"This run can't be repeated: {plain(str(error))}"
         st.session_state[COMPLAINT] = entry.id, complaint

@@ -1,4 +1,4 @@
-"""One line on how a run goes, and a box when something needs attention."""
+"""How the runs go, in a few lines that stay in their place, and boxes when one needs attention."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -36,8 +36,8 @@ _EXPECTED = (StopReason.STEP_CAP, StopReason.STOPPED, StopReason.CONVERGED)
 
 
 def show(views: Sequence[RunView], called: Sequence[str]) -> None:
-    """Draw the line of each run, what it has shown, and its messages; `called` says which run it
-    is, among several. Where all have stopped alike, that is said once."""
+    """Draw the line of each run, what it has shown, and why it waits or has stopped; `called` says
+    which run it is, among several. Where all have stopped alike, that is said once."""
     said = {view.stop.message if view.stop else "" for view in views}
     alike = len(views) > 1 and len(said) == 1
     for view, name in zip(views, called, strict=True):
@@ -50,8 +50,8 @@ def show(views: Sequence[RunView], called: Sequence[str]) -> None:
 
 
 def _stopped(stop: Stop, name: str) -> None:
-    box = st.info if stop.reason in _EXPECTED else st.error
-    box(name + plain(stop.message))
+    colour = "gray" if stop.reason in _EXPECTED else "red"
+    st.markdown(f":{colour}[{name}{plain(stop.message)}]")
 
 
 def _show(view: RunView, called: str) -> None:
@@ -64,14 +64,20 @@ def _show(view: RunView, called: str) -> None:
         line += f"  \n:material/visibility: {shown}"
     st.markdown(line, help=_MEANING if view.latest else None)
     if view.phase is Phase.WAITING:
-        st.info(
-            f"Waiting for a free worker, {view.ahead} ahead of you. The run starts by itself.",
-            icon=":material/hourglass_empty:",
-        )
-    if view.unrecorded:
-        st.warning(f"{name}This run is not being saved: {plain(view.unrecorded)}.")
-    for diagnosis in view.diagnoses:
-        st.warning(name + diagnosis)
+        ahead = f"{view.ahead} ahead of you"
+        st.markdown(f":orange[Waiting for a free worker, {ahead}. The run starts by itself.]")
+    if view.unrecorded or view.diagnoses:
+        st.markdown(":orange[:material/warning: See the note under the charts.]")
+
+
+def faults(views: Sequence[RunView], called: Sequence[str]) -> None:
+    """A box for each fault of a run."""
+    for view, name in zip(views, called, strict=True):
+        whose = f"**{name}** " if name else ""
+        if view.unrecorded:
+            st.warning(f"{whose}This run is not being saved: {plain(view.unrecorded)}.")
+        for diagnosis in view.diagnoses:
+            st.warning(whose + diagnosis)
 
 
 _SEEN: WeakKeyDictionary[History, Observed] = WeakKeyDictionary()  # of all viewers of a run

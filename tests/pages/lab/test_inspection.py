@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 import pytest
 
 from pages.parts.components.figures import encode
-from pages.parts.lab.inspection import _multiplier_figure, multiplier_words, slice_figure
+from pages.parts.lab.inspection import _multiplier_figure, multiplier_words
+from pages.parts.views import slices
 from pages.parts.views.classified_images import about_fit, fit_figures
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
@@ -38,7 +39,7 @@ def plain(value):
 @pytest.mark.parametrize("rule", list(RULES))
 def test_figures_are_valid_and_show_the_moment_s_own_numbers(rule):
     found = made(rule)
-    drawn = [slice_figure(found, line, "") for line in found.slices]
+    drawn = slices.figures_of(found, "", height=300)
     drawn.append(_multiplier_figure(found, " (GD)", columns=2))
     for figure in drawn:
         go.Figure(plain(list(figure.traces)), plain(dict(figure.layout)))
