@@ -1,8 +1,10 @@
 """SAMEdge, the live lab: watch gradient descent and SAM at the edge of stability."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.parts import server
 from pages.parts.components.live import BANDS, LONG, Cursor, View, cursor_step, live_charts
@@ -364,7 +366,10 @@ def _live(rule: str, note: str, seen: _Seen) -> None:
             with part("The picture of a step"):
                 following.draw(views, called, now.cursor)
     updates = feed.updates(views, called, CHARTS, now.cursor)
-    with part("The charts"):
+    charts, beside = _halves(views)
+    with beside, part("What the network computes"):
+        computed.draw(views, called)
+    with charts, part("The charts"):
         live_charts(
             updates,
             view,
@@ -373,15 +378,22 @@ def _live(rule: str, note: str, seen: _Seen) -> None:
             on_cursor=_moved,
             cursor=now.placed,
         )
-    with st.container(), part("What the network computes"):
-        computed.draw(views, called)
-    if any(item.last_step > LONG for item in views):
-        st.caption(BANDS)
+    with st.container(), part("What measuring costs"):
+        if any(item.last_step > LONG for item in views):
+            st.caption(BANDS)
+        status.costs(views, called)
     # here, drawn at every tick: a busy server can lose an element, and the next tick brings it back
     with part("The way on from a step"):
         branches.draw(views, now.cursor)
     with st.container(), part("The faults of the runs"):
         status.faults(views, called)
+
+
+def _halves(views: list[RunView]) -> Sequence[DeltaGenerator]:
+    """Places for the charts, and beside them for what the networks compute, where that is drawn."""
+    if any(view.config.spec.drawn for view in views):
+        return st.columns([3, 2])
+    return st.container(), st.container()
 
 
 def _bar(views: list[RunView], called: list[str], note: str) -> View:
@@ -392,7 +404,7 @@ def _bar(views: list[RunView], called: list[str], note: str) -> View:
         with st.container(key="lab-status"), part("The status of the runs"):
             status.show(views, called)
             if not views:
-                st.markdown(":gray[Press **Start** (or the key p) to train and watch.]")
+                st.markdown(":gray[Press **Start** to train and watch.]")
             if note:
                 st.markdown(note)
         with st.container(horizontal=True, vertical_alignment="center", width="content"):

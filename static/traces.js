@@ -57,7 +57,7 @@ const HELD_OUT = {
 };
 
 const ALIGNMENT = {
-  name: "Alignment", title: "alignment with v₁<br><sub>|cos| of the angle: 1 is along v₁</sub>", unit: true,
+  name: "Alignment", title: "|cos| of the angle to v₁", unit: true,
   lines: [ // both swing over the same range: the wide line below, or it would hide the other
     { column: "align_sam", name: "SAM gradient · v₁", role: "samGradient", width: 2.6, connect: true, smooth: true },
     { column: "align_grad", name: "g · v₁", role: "grad", width: 1.2, connect: true, smooth: true, always: true },

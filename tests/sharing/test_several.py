@@ -81,9 +81,9 @@ def test_groups_stay_apart_even_where_they_are_called_alike():
 
 def test_a_name_is_no_formula_of_a_spreadsheet():
     evil = replace(run(0), name="=cmd|' /C calc'!A0", what="@x")
-    assert read([evil], ".csv")["name"][0] == "'=cmd|' /C calc'!A0"
-    assert read([evil])["setting"][0] == "'@x"
-    assert read([evil], ".parquet")["name"][0] == "=cmd|' /C calc'!A0"
+    assert read([evil], ".csv")["name"].tolist()[0] == "'=cmd|' /C calc'!A0"
+    assert read([evil])["setting"].tolist()[0] == "'@x"
+    assert read([evil], ".parquet")["name"].tolist()[0] == "=cmd|' /C calc'!A0"
 
 
 @pytest.mark.parametrize("suffix", several.FORMATS)

@@ -50,13 +50,11 @@ def _absent(view: RunView) -> bool:
 
 
 def _figures(known: Sequence[tuple[Examples, Computed, str]]) -> list[Figure]:
-    most, columns = MOST_POINTS // (2 * len(known)), 3 if len(known) < 3 else 2
+    most = MOST_POINTS // (2 * len(known))
     functions = [(given, made) for given, made, _ in known if not given.classes]
     span = _span(functions) if functions else (0.0, 1.0)
     return [
-        regions(given, made, name, most, columns)
-        if given.classes
-        else function(given, made, name, span, columns)
+        regions(given, made, name, most) if given.classes else function(given, made, name, span)
         for given, made, name in known
     ]
 
@@ -69,7 +67,7 @@ def _titled(kind: str, name: str) -> tuple[str, str]:
 # --- classes in the plane
 
 
-def regions(given: Examples, made: Computed, name: str, most: int, columns: int) -> Figure:
+def regions(given: Examples, made: Computed, name: str, most: int) -> Figure:
     """The predicted class over the plane, at most so many points of each kind over it."""
     title, head = _titled("Decision surface", name)
     (left, right), (low, high) = given.ranges
@@ -100,7 +98,7 @@ def regions(given: Examples, made: Computed, name: str, most: int, columns: int)
         title,
         [*lines, *_points(given, most)],
         layout,
-        columns=columns,
+        columns=6,
         height=400,
         rasters=[Raster(made.values, *around, stops)],
         summary=f"{title} at step {made.step:,}: {right_ones}",
@@ -174,9 +172,7 @@ def _span(functions: Sequence[tuple[Examples, Computed]]) -> tuple[float, float]
     return low - room, high + room
 
 
-def function(
-    given: Examples, made: Computed, name: str, span: tuple[float, float], columns: int
-) -> Figure:
+def function(given: Examples, made: Computed, name: str, span: tuple[float, float]) -> Figure:
     """The function of one number with the examples, over values in `span`."""
     title, head = _titled("Function", name)
     at = np.linspace(*given.ranges[0], len(made.values))
@@ -192,4 +188,4 @@ def function(
         "dragmode": False,
     }
     summary = f"{title} at step {made.step:,}: {words}"
-    return Figure(title, traces, layout, columns=columns, height=340, summary=summary)
+    return Figure(title, traces, layout, columns=6, height=340, summary=summary)

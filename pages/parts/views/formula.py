@@ -29,4 +29,4 @@ def show(views: Sequence[RunView], rule: str, lead: RunView | None = None) -> No
             whose = [called[view.id], f"step {view.latest['step']:,}" if view.latest else ""]
             if whose := ", ".join(filter(None, whose)):
                 st.caption(f"{whose[0].upper()}{whose[1:]}:", width="content")
-            st.latex(shown.latex(view.latest), width="content")
+            st.latex(shown.latex(view.latest))

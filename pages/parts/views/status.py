@@ -28,7 +28,9 @@ _PAUSING = ("blue", "pending", "Pausing")
 _MEANING = (
     f"**Sharpness / edge**: the mean over the last {AVERAGED} measured steps.\n\n"
     "**Hop**: a step that crosses the valley along v₁, the direction of largest curvature; the "
-    "share is of the newest measured steps.\n\n"
+    "share is of the newest measured steps."
+)
+_PRODUCT = (
     "**Hessian-vector product (HVP)**: how the gradient changes along one direction; a measurement "
     "of the sharpness takes some of them."
 )
@@ -91,8 +93,7 @@ def _observed(view: RunView) -> tuple[Observed, History]:
 
 
 def _figures(view: RunView, seen: Observed) -> list[str]:
-    """The numbers of the line, those that there are; what measuring costs comes last, since a
-    narrow page breaks the line there."""
+    """The numbers of the line, those that there are."""
     parts = [f"step {max(0, view.last_step + 1):,} of {view.config.steps:,}"]
     status, row = view.status, view.latest
     if status and view.phase is Phase.RUNNING and status.steps_per_second:
@@ -109,11 +110,18 @@ def _figures(view: RunView, seen: Observed) -> list[str]:
             parts.append(f"accuracy {row['accuracy']:.3f}")
         if not math.isnan(row["held_out_loss"]):
             parts.append(_held_out(row))
-    if status and not math.isnan(status.cost.hvps):
-        products = f"{status.cost.hvps:.1f} Hessian-vector products (HVPs)"
-        parts.append(f"{products}, {duration(status.cost.seconds)} a measurement")
-        parts.extend(filter(None, [status.cost.words]))
     return [*parts, *filter(None, [view.arithmetic])]
+
+
+def costs(views: Sequence[RunView], called: Sequence[str]) -> None:
+    """What measuring the curvature costs in each run."""
+    for view, name in zip(views, called, strict=True):
+        cost = view.status and view.status.cost
+        if cost and not math.isnan(cost.hvps):
+            products = f"{cost.hvps:.1f} Hessian-vector products (HVPs)"
+            parts = [f"{products}, {duration(cost.seconds)} a measurement", cost.words]
+            whose = f"**{name}** " if name else ""
+            st.caption(whose + " · ".join(filter(None, parts)), help=_PRODUCT)
 
 
 def _held_out(row: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ def made(problem: str, step: int = 1234, **options) -> tuple[Examples, Computed]
 @pytest.mark.parametrize("shape", ["circles", "spirals-3"])
 def test_the_regions_are_drawn_with_their_points(shape):
     given, found = made("points-mlp", shape=shape, n=30, n_test=12)
-    figure = regions(given, found, "GD", 100, 3)
+    figure = regions(given, found, "GD", 100)
     go.Figure(plain(list(figure.traces)), plain(dict(figure.layout)))
     (raster,) = figure.rasters
     np.testing.assert_array_equal(raster.z, found.values)
@@ -56,7 +56,7 @@ def test_the_regions_are_drawn_with_their_points(shape):
 
 def test_the_border_is_where_the_prediction_changes():
     given, found = made("points-mlp", shape="spirals-3")
-    figure = regions(given, found, "", 100, 3)
+    figure = regions(given, found, "", 100)
     borders = [trace["z"] for trace in figure.traces if trace["type"] == "contour"]
     which = found.values // 85
     assert len(np.unique(which)) > 1
@@ -68,19 +68,19 @@ def test_it_says_its_step_and_how_much_is_right():
     given, found = made("points-mlp")
     told = replace(found, accuracy=0.985, held_out_accuracy=0.5)
     words = "step 1,234: 98.5 % right, held out 50 %"
-    figure = regions(given, told, "", 100, 3)
+    figure = regions(given, told, "", 100)
     assert figure.layout["xaxis"]["title"]["text"] == words
     assert figure.summary == f"Decision surface at {words}"
-    named = regions(given, told, "SAM", 100, 3)
+    named = regions(given, told, "SAM", 100)
     assert named.layout["xaxis"]["title"]["text"] == f"<b>SAM</b><br>{words}"
     assert named.summary == f"Decision surface (SAM) at {words}"
     nothing = replace(given, sizes=(200, 0))
-    assert "held out" not in regions(nothing, told, "", 100, 3).summary
+    assert "held out" not in regions(nothing, told, "", 100).summary
 
 
 def test_the_function_is_drawn_with_its_examples():
     given, found = made("chebyshev-mlp")
-    figure = function(given, found, "", (-2.0, 2.0), 3)
+    figure = function(given, found, "", (-2.0, 2.0))
     go.Figure(plain(list(figure.traces)), plain(dict(figure.layout)))
     curve, examples = figure.traces
     np.testing.assert_array_equal(curve["y"], found.values)
