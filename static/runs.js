@@ -243,7 +243,7 @@ const STYLE = `
 .samedge-runs .samedge-runs-toggle { font-size: 1.05rem; line-height: 1; padding: 4px; opacity: 0.45; }
 .samedge-runs .samedge-runs-on { opacity: 1; color: var(--st-primary-color); }
 .samedge-runs-badge { padding: 1px 8px; border-radius: 10px; background: color-mix(in srgb, var(--tone) 18%, transparent);
-  color: color-mix(in srgb, var(--tone) 62%, var(--st-text-color)); }
+  color: color-mix(in srgb, var(--tone) 45%, var(--st-text-color)); }
 .samedge-runs-gray { --tone: #808495; } .samedge-runs-green { --tone: #21a366; }
 .samedge-runs-orange { --tone: #e8770c; } .samedge-runs-red { --tone: #e5383b; }
 .samedge-runs-tag { padding: 1px 7px; margin-right: 4px; border-radius: 5px; background: color-mix(in srgb, var(--st-text-color) 10%, transparent); }

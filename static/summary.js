@@ -24,7 +24,7 @@ export function describe(plot, traces, layout, given) {
 export function summaryOf(traces, layout) {
   const said = traces.flatMap((trace) => {
     const at = trace.hoverinfo === "skip" || trace.visible === "legendonly" || trace.fill ? -1 : lastFinite(trace.y);
-    return at < 0 ? [] : [{ name: plainText(trace.name), x: trace.x[at], y: trace.y[at], axis: trace.yaxis ?? "y" }];
+    return at < 0 ? [] : [{ name: plainText(trace.name), x: xOf(trace, at), y: trace.y[at], axis: trace.yaxis ?? "y" }];
   });
   if (!said.length) return "";
   /** @type {(axis: string) => string} */
@@ -39,6 +39,11 @@ export function summaryOf(traces, layout) {
     return parts.length > 1 ? `${title(part[0].axis)}: ${values}` : values;
   });
   return `${title("x")} ${spoken(Math.max(...said.map(({ x }) => x)))}: ${texts.join("; ")}`;
+}
+
+/** Where a point is, of evenly spaced ones too. @type {(trace: Trace, at: number) => number} */
+function xOf({ x, x0, dx }, at) {
+  return x ? x[at] : x0 + at * dx;
 }
 
 /** The place of the last finite value; -1 without one. */

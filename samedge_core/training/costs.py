@@ -115,14 +115,14 @@ class Throttle:
     """Tells when a task that is repeated is due: `seconds` after the last time, or later, so that
     it takes at most this `share` of the time.
 
-    >>> times = iter([0.0, 1.0, 1.1, 3.0])
+    >>> times = iter([0.0, 1.0, 1.1, 2.9, 3.1])
     >>> rare = Throttle(seconds=1.0, share=0.05, clock=lambda: next(times))
     >>> with rare.task():  # takes 0.1 s, so that 2 s pass to the end of the next one
     ...     pass
     >>> round(rare.due_at, 3)
     3.0
-    >>> rare.due()
-    True
+    >>> rare.due(), rare.due()
+    (False, True)
     """
 
     def __init__(

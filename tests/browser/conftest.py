@@ -42,6 +42,10 @@ FLAGS = [
     "--disable-sync",
 ]
 WINDOW: ViewportSize = {"width": 1400, "height": 900}
+# at once: a run may end between a look at the button and a click
+PAUSE = """() => [...document.querySelectorAll(".st-key-primary button")]
+  .filter((button) => button.textContent.includes("Pause"))
+  .map((button) => button.click()).length"""
 BLANK = "about:blank"
 
 
@@ -291,7 +295,5 @@ def open_lab(server, browser: BrowserContext) -> Iterator[Callable[..., Lab]]:
     with visiting(browser) as visit:
         yield open_
         for page in (page for page in pages if not page.is_closed()):
-            pause = page.get_by_role("button", name="Pause")
-            if pause.count():
-                pause.first.click()
+            if page.evaluate(PAUSE):
                 page.wait_for_timeout(300)

@@ -21,7 +21,7 @@ def plotly_js(installed: Installed, browser, log: Path, **process) -> str:
     port = free_port()
     options = ["--server.port", str(port), "--server.headless", "true"]
     with installed.serving(options, port, log, **process) as url, visiting(browser) as visit:
-        page = visit("about:blank")
+        page = visit("about:blank", first=True)
         with page.expect_response("**/plotly.min.js?*") as answer:
             page.goto(url)
             page.get_by_role("button", name="Start").first.click()

@@ -72,7 +72,7 @@ def test_a_name_in_a_link_can_neither_link_nor_paint(open_lab):
         "[Press](https://evil.example) http://e.vil Www.e.vil me@e.vil <b>b</b> :red[r] :smile: "
         ":material/home: ![i](/x.png) `c` $m$ _e_ **s** ~~d~~"
     )
-    box = open_lab(f"?{urlencode({'preset': named})}").page.get_by_role("alert")
+    box = open_lab(f"?{urlencode({'preset': named})}").page.get_by_test_id("stToast")
     box.get_by_text("There is no preset").wait_for()
     assert named in box.inner_text().replace(WORD_JOINER, "")
     body = box.locator("[data-testid=stMarkdownContainer]").first

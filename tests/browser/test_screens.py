@@ -116,7 +116,8 @@ def test_a_phone_shows_no_letters_of_keys_and_cuts_no_choice_off(open_phone):
     middle_of(page, "Sharpness")
     assert page.locator("kbd").count() > 0
     assert not any(key.is_visible() for key in page.locator("kbd").all())
-    choice = page.get_by_role("radio", name="Gradient evaluations").bounding_box()
+    page.get_by_role("button", name="Axes and lines").click()
+    choice = page.get_by_text("Gradient evaluations").bounding_box()
     assert choice
     assert choice["x"] + choice["width"] <= PHONE["width"]
 

@@ -8,7 +8,7 @@ VALLEY = "A step in a valley"
 
 
 def shown_step(page: Page) -> str:
-    return page.locator(".samedge-scrub output").inner_text()
+    return page.locator(".samedge-scrub-row output").inner_text()
 
 
 def until_it_moves(page: Page, of: str) -> None:
