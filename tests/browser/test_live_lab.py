@@ -93,10 +93,10 @@ def test_the_residual_is_a_band_that_hovers_and_goes_with_its_line(open_lab):
     slow_down(lab)
     lab.press("Start")
     lab.until_step(100)
+    lab.pause()
     lab.page.get_by_text(
         re.compile(r"a measurement · curvature costs [\d.]+ × training")
     ).wait_for()
-    lab.pause()
     lab.page.get_by_text("Numbers", exact=True).click()
     with lab.page.expect_download() as waiting:
         lab.page.get_by_role("button", name="Download CSV").click()
@@ -188,7 +188,7 @@ def test_zoom_and_legend_choices_survive_updates_in_the_same_chart(open_lab):
     lab = open_lab(CHEBYSHEV)
     lab.press("Start")
     lab.until_step(20)
-    charts = "[...document.querySelectorAll('[role=figure]:not([hidden])')]"
+    charts = "[...document.querySelectorAll('.samedge-live [role=figure]:not([hidden])')]"
     lab.page.evaluate(f"() => window.charts = {charts}")
     hidden = "() => window.charts[0].data.map((t) => [t.name, t.visible ?? true])"
 
