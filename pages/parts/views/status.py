@@ -26,9 +26,9 @@ _LOOK = {
 IN_FULL = 1e5  # from here on a ratio, of a run that diverges, is written as 1.2e+07
 _PAUSING = ("blue", "pending", "Pausing")
 MEANING = (
-    "**Sharpness**: the largest curvature of the loss at the weights, which is the largest "
-    "eigenvalue of its Hessian, the matrix of second derivatives. **v₁**: the eigenvector to it, "
-    "the direction across the valley.\n\n"
+    "**Sharpness**: the largest curvature of the loss at the weights. It is the largest eigenvalue "
+    "of the Hessian, the matrix of second derivatives, and found by Hessian-vector products. "
+    "**v₁**: its eigenvector, the direction of largest curvature, across the valley.\n\n"
     f"**Sharpness / edge**: the mean over the last {AVERAGED} measured steps; 1 is the edge of "
     "stability.\n\n"
     "**Hop**: a step that crosses the valley along v₁; the share is of the newest measured "
