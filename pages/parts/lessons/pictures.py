@@ -133,8 +133,8 @@ def _slices(lesson: Lesson, views: Sequence[RunView]) -> None:
         uphill = any("rho" in RULES[view.hyper.rule].uses for view in views)
         perturbed = ", w + ρu where SAM takes its gradient" if uphill else ""
         lines.append(
-            f"w is the iterate{perturbed}, w′ the next one; dashed: the parabola with the loss's "
-            "slope and curvature at w"
+            f"w is the iterate{perturbed}, w′ the next one; dashed: the parabola of slope and "
+            "curvature at w"
         )
     st.caption(
         " · ".join(lines)
