@@ -63,7 +63,7 @@ STYLE = """
 """
 AXIS_HELP = (  # of AXES, in that order
     "One update of the weights each.",
-    "The sum of η over the steps: runs of small η at equal times have come as far along the flow.",
+    "The sum of η over the steps: at equal times, runs of different small η have come equally far.",
     "What training has cost: a step of SAM takes two gradients, one of GD one.",
 )
 PACES = (1, 2, 5, 10, 20, 50, 100, None)
@@ -404,7 +404,7 @@ def _bar(views: list[RunView], called: list[str], note: str) -> View:
         with st.container(key="lab-status"), part("The status of the runs"):
             status.show(views, called)
             if not views:
-                st.markdown(":gray[Press **Start** to train and watch.]")
+                st.markdown(":gray[Press **Start** to train and watch.]", help=status.MEANING)
             if note:
                 st.markdown(note)
         with st.container(horizontal=True, vertical_alignment="center", width="content"):

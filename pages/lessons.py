@@ -19,7 +19,7 @@ _STYLE = """
   .st-key-lessons-answer { min-height: 9.5rem; }
   .st-key-lessons-picture { min-height: 300px; }
   @media (min-width: 1000px) {  /* two looks at networks, side by side */
-    .st-key-lessons-picture .samedge-figures-grid:has(> div + div) > div
+    .st-key-lessons-picture .samedge-figures-grid:has(> [role=figure] ~ [role=figure]) > div
       { grid-column: span 3 !important; }
   }
   @media (max-width: 640px) {  /* a phone: the picture before the reason */

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from samedge_core.analysis.summary import EDGE_PHASE, shown
 from samedge_core.theory.rules import RULES
-from samedge_core.training.diagnosis import HOPPING, WINDOW
+from samedge_core.training.diagnosis import HOPPING, WINDOW, few_hops
 from samedge_core.training.history import History
 from samedge_core.training.stop import StopReason
 
@@ -146,9 +146,10 @@ def in_words(seen: Observed, history: History) -> str:
             f"{shown(seen.recent[-1], digits=3)} times its edge at step {step:,}"
         )
     elif seen.reached is None:
-        text = f"{_place(seen)} {'to the end' if history.stop else 'so far'}: {_now(seen, history)}"
+        until = "to the end" if history.stop else "so far"
+        text = f"{_place(seen)} {until}{_unless(seen)}: {_now(seen, history)}"
     elif seen.away >= WINDOW:
-        text = f"{_stay(seen)} and is now {_place(seen)}: {_now(seen, history)}"
+        text = f"{_stay(seen)} and is now {_place(seen)}{_unless(seen)}: {_now(seen, history)}"
     else:
         text = f"{_reached(seen)}; {_since_then(seen)}"
     if seen.since:
@@ -184,12 +185,16 @@ def _since_then(seen: Observed) -> str:
 
 def _place(seen: Observed) -> str:
     """Where the newest row is that is not at the edge."""
-    ratio, hopping = seen.recent[-1], seen.newest[-1]
+    ratio = seen.recent[-1]
     if ratio < EDGE_PHASE:
         return "below its edge"
-    if ratio > ABOVE:
-        return "above its edge"
-    return f"near its edge with only {100 * hopping:.0f} % of the steps hopping across the valley"
+    return "above its edge" if ratio > ABOVE else "near its edge"
+
+
+def _unless(seen: Observed) -> str:
+    """Why a ratio near 1 is not the edge: too few of the newest steps hop; empty elsewhere."""
+    near = _place(seen) == "near its edge"
+    return f", but {few_hops(seen.newest[-1])}" if near else ""
 
 
 def _now(seen: Observed, history: History) -> str:

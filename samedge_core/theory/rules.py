@@ -69,6 +69,7 @@ class Rule:
     Attributes:
         name: in configurations, records, links and commands.
         short, title: its name in formulas, and in the list where one chooses.
+        about: a sentence on its update, for whoever has chosen it.
         uses: the settings that its update depends on.
         gradients: gradient evaluations of a step (one where rho is 0).
         edge: the curvature at which the multiplier is -1, from settings and gradient norms.
@@ -86,6 +87,7 @@ class Rule:
     name: str
     short: str
     title: str
+    about: str
     uses: tuple[str, ...]
     gradients: int
     edge: Callable[[InForce, Values], Values]
@@ -134,6 +136,7 @@ RULES: dict[str, Rule] = {
             name="gd",
             short="GD",
             title="GD: gradient descent",
+            about="Steps against the gradient: w ← w − ηg.",
             uses=("eta",),
             gradients=1,
             edge=lambda h, norm: edges.gd_edge(h.eta),
@@ -147,6 +150,8 @@ RULES: dict[str, Rule] = {
             name="sam",
             short="SAM",
             title="SAM: sharpness-aware",
+            about="Sharpness-aware minimization looks uphill first: it takes its gradient at "
+            "w + ρg/‖g‖, the distance ρ away, and steps from w with that.",
             uses=("eta", "rho"),
             gradients=2,
             edge=lambda h, norm: edges.sam_edge(h.eta, h.rho, norm),
@@ -162,6 +167,8 @@ RULES: dict[str, Rule] = {
             name="usam",
             short="USAM",
             title="USAM: unnormalised SAM",
+            about="SAM without dividing by ‖g‖: it takes its gradient at w + ρg. The smaller g, "
+            "the less far it looks, and its edge stands still.",
             uses=("eta", "rho"),
             gradients=2,
             edge=lambda h, norm: edges.usam_edge(h.eta, h.rho),
@@ -175,6 +182,8 @@ RULES: dict[str, Rule] = {
             name="polyak",
             short="Polyak",
             title="Polyak momentum",
+            about="The heavy ball: a velocity keeps the share β of itself, v ← βv + g, and the "
+            "step follows it, w ← w − ηv.",
             uses=("eta", "beta"),
             gradients=1,
             edge=lambda h, norm: edges.polyak_edge(h.eta, h.beta),
@@ -186,6 +195,7 @@ RULES: dict[str, Rule] = {
             name="nesterov",
             short="Nesterov",
             title="Nesterov momentum",
+            about="Polyak's velocity, v ← βv + g, seen one step ahead: w ← w − η(g + βv).",
             uses=("eta", "beta"),
             gradients=1,
             edge=lambda h, norm: edges.nesterov_edge(h.eta, h.beta),

@@ -18,9 +18,11 @@ SCHEMA = 1
 LONGEST_GAP = 20  # steps without a measurement, when these are adaptive
 
 _HELP = {
-    "problem": "What is trained, on what.",
-    "rule": "GD drives the sharpness to 2/η; SAM holds it at the SAM-edge, which moves with ||g||.",
-    "eta": "Learning rate. GD's edge is 2/η: a larger step needs flatter ground.",
+    "problem": "The network that is trained, and the data that it learns.",
+    "rule": "How gradients make a step. Each rule has an edge of its own: that of GD is 2/η, that "
+    "of SAM moves with the gradient norm ‖g‖.",
+    "eta": "The learning rate: how far a step goes, for its gradient. GD's edge is 2/η: a larger "
+    "step needs flatter ground.",
     "rho": "Distance in w from the iterate to the perturbed point, uphill, where SAM takes its "
     "gradient. 0 is GD.",
     "beta": "Share of the velocity kept from step to step.",
@@ -34,12 +36,15 @@ _HELP = {
     "measure_on": "With mini-batches: the batch of the current step, whose edge that step meets, "
     "or one fixed batch of the same size, drawn once. Then loss, gradient norm, sharpness and edge "
     "are all of that batch, and are known at measured steps only.",
-    "hessian_share": "Below 1, the sharpness is that of a fixed part of the examples, which is "
-    "cheaper and reads higher: by 1-3 % with a quarter of the data, by up to 16 % with a tenth.",
-    "top_k": "How many leading Hessian eigenvalues are measured, and the dimension of the leading "
-    "subspace that the alignments refer to; each costs about one more product.",
+    "hessian_share": "The Hessian is the matrix of second derivatives of the loss; its largest "
+    "eigenvalue is the sharpness. Below 1, the sharpness is that of a fixed part of the examples, "
+    "which is cheaper and reads higher: by 1-3 % with a quarter of the data, by up to 16 % with a "
+    "tenth.",
+    "top_k": "How many of the largest eigenvalues of the Hessian are measured; the first is the "
+    "sharpness. A second alignment then has the gradient's share in all their eigenvectors. Each "
+    "costs about one more Hessian-vector product (HVP) a measurement.",
     "steps": "The run stops after this many steps.",
-    "dtype": "float64 costs about twice the time.",
+    "dtype": "float32 computes with 7 digits, float64 with 16 in about twice the time.",
     "device": "The hardware that computes the run. auto takes a GPU if the machine has one; small "
     "problems are faster on the CPU.",
 }

@@ -95,9 +95,20 @@ def _resting(rows: Rows) -> Iterator[str]:
     ratio, hopping = float(np.median(rows["ratio"])), float(np.median(known))
     if abs(ratio - 1) < NEAR and hopping < HOPPING:
         yield (
-            f"The ratio sharpness/edge is {ratio:.3f}, but only {hopping:.0%} of the steps hop "
-            "across the valley: the run is near its edge, not at it. Try more steps or a larger η."
+            f"The ratio sharpness/edge is {ratio:.3f}, but {few_hops(hopping)}: the run is near "
+            "its edge, not at it. Try more steps or a larger η."
         )
+
+
+def few_hops(share: float) -> str:
+    """Why a ratio near 1 is not the edge, from the share of steps that hop.
+
+    >>> few_hops(0.25), few_hops(0.0)
+    ('only 25 % of the steps hop across the valley', 'no step hops across the valley')
+    """
+    percent = round(100 * share)
+    who = f"only {percent} % of the steps hop" if percent else "no step hops"
+    return f"{who} across the valley"
 
 
 def _unconverged(rows: Rows) -> Iterator[str]:

@@ -56,7 +56,7 @@ def test_at_its_edge_the_step_the_range_and_the_mean_distance_are_said():
 def test_a_ratio_of_one_without_hops_is_no_edge():
     history = record([0.2, 1.0, 1.0], [math.nan, 0.0, 0.25])
     assert said(history) == (
-        "Near its edge with only 25 % of the steps hopping across the valley so far: sharpness 4, "
+        "Near its edge so far, but only 25 % of the steps hop across the valley: sharpness 4, "
         "2/η 4 at step 2."
     )
 

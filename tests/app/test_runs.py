@@ -293,6 +293,16 @@ def test_repeats_come_selected_with_the_run_that_they_repeat(home):
     assert legend(app) == [f"GD seed {seed}" for seed in range(3)]
 
 
+@pytest.mark.parametrize("repeats", [0, 21])
+def test_a_number_of_repeats_that_is_not_allowed_is_named_and_starts_nothing(home, repeats):
+    run = record(home)
+    app = select(visit(), run)
+    app.number_input(key="runs:repeats").set_value(repeats)
+    press(app, "runs:repeat")
+    assert f"Repeats must be from 1 to 20, got {repeats}." in texts(app)
+    assert app.session_state[selection.IDS] == [run]
+
+
 def test_one_click_selects_the_repeats_of_all_selected_runs(home):
     one, other = record(home), record(home, TINY.replace(eta=0.25))
     more = [record(home, TINY.replace(seed=seed)) for seed in (1, 2)]

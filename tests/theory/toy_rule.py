@@ -21,6 +21,7 @@ def define() -> None:
         name="half",
         short="Half",
         title="GD with a halved step",
+        about="Goes half as far as GD: w ← w − ηg/2.",
         uses=("eta",),
         gradients=1,
         edge=lambda h, norm: 4 / h.eta,

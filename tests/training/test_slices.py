@@ -8,7 +8,7 @@ from samedge_core.curvature import HessianOperator, dense_hessian
 from samedge_core.problems.quadratic import quadratic
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import build_problem
-from samedge_core.training.slices import POINTS, loss_along
+from samedge_core.training.slices import CLEAR, POINTS, STILL, loss_along
 
 # tanh: a curve without kinks, whose parabola is off by the third order
 NET = RunConfig(
@@ -106,6 +106,18 @@ def test_the_range_holds_twice_the_reach_on_every_line(net):
     assert sliced(problem, w, d, {"next": w - 0.01 * d}).offsets[-1] == pytest.approx(0.02)
     still = sliced(problem, w, d, {"next": w})
     assert still.offsets[-1] == pytest.approx(1e-3 * max(1.0, float(w.norm())))
+
+
+def test_a_step_too_short_for_the_precision_is_drawn_in_a_range_where_the_loss_is_a_curve():
+    problem = build_problem(NET.replace(dtype="float32"))
+    w = problem.init(seed=1)
+    d = problem.gradient(w, problem.full_batch())
+    line = sliced(problem, w, d, {"next": w - 1e-6 * d / d.norm()})
+    rises = np.ptp(line.model)
+    assert rises >= CLEAR * torch.finfo(torch.float32).eps * line.loss
+    # some roundings of the loss, of the CLEAR that it moves by, and the third order
+    assert np.abs(line.model - line.losses).max() < 0.02 * rises
+    assert line.offsets[-1] < STILL * max(1.0, float(w.norm()))  # no wider than that takes
 
 
 def test_a_point_out_of_range_is_left_out_and_each_point_is_told(net):

@@ -22,8 +22,8 @@ Charts = Literal["lab", "paper", "lesson"]
 
 # Columns that the charts draw, beside the edges; a run may record more, which need not travel.
 BANDS = (
-    "Of a long run, the band shows the least and most of each stretch of steps, and the line their "
-    "mean."
+    "A long run has more steps than a chart has room for: a line then shows means of a few steps "
+    "each, and the band around it goes from the least to the most of them."
 )
 LONG = 500  # steps, about: more do not fit into a chart one by one
 _DRAWN = frozenset(

@@ -88,7 +88,9 @@ def draw(on_live_change: Callable[[], None], *, comparison: Comparison | None = 
     _draw(FIELDS["rule"], on_live_change, disabled=rule_fixed)
     if rule_fixed:
         st.caption("GD and SAM run side by side; the rule is fixed.")
-    elif comparison:
+    else:
+        st.caption(RULES[st.session_state[_key(FIELDS["rule"])]].about)
+    if comparison and not rule_fixed:
         symbol = SYMBOLS[comparison.name]
         st.caption(f"Three runs side by side, at ½{symbol}, {symbol} and 2{symbol}.")
     _draw(FIELDS["eta"], on_live_change)
@@ -247,7 +249,7 @@ def _draw_cadence() -> None:
     )
     if choice == "every k-th step":
         _draw(STRIDE)
-    st.caption(f"{CADENCES[choice]} The status line above the charts shows the cost.")
+    st.caption(f"{CADENCES[choice]} A line under the charts shows the cost.")
 
 
 def _cadence_key() -> str:

@@ -43,8 +43,8 @@ document.querySelector(".st-key-primary")?.scrollIntoView({ behavior, block: "st
 _WHY = (
     "**Why it matters.** A step that is too large for the curvature is thrown out of a sharp "
     "valley. So training ends up where its step size still allows it: at the edge of stability, "
-    "a sharpness (largest curvature) of 2/η. SAM, which looks for flat minima, moves that limit "
-    "lower."
+    "a sharpness (largest curvature) of 2/η. Sharpness-aware minimization (SAM), which looks for "
+    "flat minima, moves that limit lower."
 )
 
 

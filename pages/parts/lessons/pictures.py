@@ -17,6 +17,7 @@ from pages.parts.views.names import names
 from samedge_core.experiments.lessons import Lesson
 from samedge_core.experiments.lessons.paths import AlongV1, along_v1, in_the_valley
 from samedge_core.theory.descent import Trajectory, sampled_steps
+from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
@@ -129,8 +130,11 @@ def _slices(lesson: Lesson, views: Sequence[RunView]) -> None:
             lines.append(f"no look at the loss{whose}: {plain(view.inspection.failure)}")
     if shown:
         _figures(lesson, shown)
+        uphill = any("rho" in RULES[view.hyper.rule].uses for view in views)
+        perturbed = ", w + ρu where SAM takes its gradient" if uphill else ""
         lines.append(
-            "w is the iterate, w′ the next one; dashed: the parabola of slope and sharpness"
+            f"w is the iterate{perturbed}, w′ the next one; dashed: the parabola of slope and "
+            "curvature at w"
         )
     st.caption(
         " · ".join(lines)

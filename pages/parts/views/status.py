@@ -25,10 +25,17 @@ _LOOK = {
 }
 IN_FULL = 1e5  # from here on a ratio, of a run that diverges, is written as 1.2e+07
 _PAUSING = ("blue", "pending", "Pausing")
-_MEANING = (
-    f"**Sharpness / edge**: the mean over the last {AVERAGED} measured steps.\n\n"
-    "**Hop**: a step that crosses the valley along v₁, the direction of largest curvature; the "
-    "share is of the newest measured steps."
+MEANING = (
+    "**Sharpness**: the largest curvature of the loss at the weights. It is the largest eigenvalue "
+    "of the Hessian, the matrix of second derivatives, and found by Hessian-vector products. "
+    "**v₁**: its eigenvector, the direction of largest curvature, across the valley.\n\n"
+    f"**Sharpness / edge**: the mean over the last {AVERAGED} measured steps; 1 is the edge of "
+    "stability.\n\n"
+    "**Hop**: a step that crosses the valley along v₁; the share is of the newest measured "
+    "steps.\n\n"
+    "**Alignment** (the last chart): |cos| of the angle between a gradient and v₁. At 1 the "
+    "gradient points straight across the valley.\n\n"
+    "**Residual**: how far the estimate may be off; an eigenvalue lies within ± that distance."
 )
 _PRODUCT = (
     "**Hessian-vector product (HVP)**: how the gradient changes along one direction; a measurement "
@@ -64,7 +71,7 @@ def _show(view: RunView, called: str) -> None:
     line = name + " · ".join(parts)
     if shown := observed.in_words(seen, history):
         line += f"  \n:material/visibility: {shown}"
-    st.markdown(line, help=_MEANING if view.latest else None)
+    st.markdown(line, help=MEANING if view.latest else None)
     if view.phase is Phase.WAITING:
         ahead = f"{view.ahead} ahead of you"
         st.markdown(f":orange[Waiting for a free worker, {ahead}. The run starts by itself.]")
@@ -103,7 +110,7 @@ def _figures(view: RunView, seen: Observed) -> list[str]:
             shown = f"{seen.ratio:.3f}" if seen.ratio < IN_FULL else f"{seen.ratio:.3g}"
             parts.append(f"sharpness / edge **{shown}**")
         if not math.isnan(row["hopping"]):
-            parts.append(f"{row['hopping']:.0%} of steps hop")
+            parts.append(f"{100 * row['hopping']:.0f} % of steps hop")
         if not row["converged"]:
             parts.append(":orange[estimate not converged]")
         if not math.isnan(row["accuracy"]):

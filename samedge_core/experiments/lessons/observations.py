@@ -254,7 +254,7 @@ def _apart(whole: History, half: History) -> str:
     """Whether the second run has half the sharpness of the first at every step, in words."""
     both = [history.columns()["sharpness"] for history in (whole, half)]
     alike = len(both[0]) == len(both[1]) and np.array_equal(both[0], 2 * both[1], equal_nan=True)
-    return "and half at every step, to the last bit." if alike else "on different ways."
+    return "and half at every step, to the last bit." if alike else "so the two runs part."
 
 
 def edge_followed(histories: Sequence[History]) -> Outcome:
