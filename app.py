@@ -59,7 +59,7 @@ SIDE_BY_SIDE = {  # title, key, help
 STYLE = """
 <style>
   .st-key-lab-status { gap: 0; min-height: calc(1.6rem * {lines}); }
-  :has(> .st-key-lab-status) { min-width: min(34rem, 100%); }
+  :has(> .st-key-lab-status) { min-width: min(540px, 100%); }
   @media (max-width: 1000px) {  /* the room that is kept free for the lines stands below them */
     .stHorizontalBlock:has(> * > .st-key-lab-status) > :last-child { order: -1; }
   }

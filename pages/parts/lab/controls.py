@@ -247,7 +247,7 @@ def _draw_cadence() -> None:
     )
     if choice == "every k-th step":
         _draw(STRIDE)
-    st.caption(f"{CADENCES[choice]} The status line above the charts shows the cost.")
+    st.caption(f"{CADENCES[choice]} A line under the charts shows the cost.")
 
 
 def _cadence_key() -> str:
