@@ -59,6 +59,20 @@ SIDE_BY_SIDE = {  # title, key, help
 STYLE = """
 <style>
   .st-key-lab-status { gap: 0; min-height: calc(1.6rem * {lines}); }
+  :has(> .st-key-lab-status) { min-width: min(540px, 100%); }
+  @media (max-width: 1000px) {  /* the room that is kept free for the lines stands below them */
+    .stHorizontalBlock:has(> * > .st-key-lab-status) > :last-child { order: -1; }
+  }
+  .st-key-lab-formula .stColumn { min-width: min(18rem, 100%); }
+  /* on a phone, and two of them on a low screen, formulas stand under the charts */
+  @media (max-width: 640px) {
+    :has(> .st-key-lab-head), .st-key-lab-head { display: contents; }
+    :has(> .st-key-lab-formula) { order: 1; }
+  }
+  @media (max-height: 760px) {
+    :has(> .st-key-lab-head), .st-key-lab-head { display: contents; }
+    :has(> .st-key-lab-formula .stColumn + .stColumn) { order: 1; }
+  }
 </style>
 """
 AXIS_HELP = (  # of AXES, in that order
@@ -358,9 +372,10 @@ def _live(rule: str, note: str, seen: _Seen) -> None:
         st.session_state["adopt"] = True
         st.rerun()
     called = names(views)
-    with st.container():  # keeps the charts in their place, however many elements there are
+    # keeps the charts in their place, however many elements there are
+    with st.container(key="lab-head"):
         view = _bar(views, called, note)
-        with part("The formula"):
+        with st.container(key="lab-formula"), part("The formula"):
             formula.show(views, rule, session.lead(views) if views else None)
         if following.on():
             with part("The picture of a step"):
@@ -391,7 +406,7 @@ def _live(rule: str, note: str, seen: _Seen) -> None:
 
 def _halves(views: list[RunView]) -> Sequence[DeltaGenerator]:
     """Places for the charts, and beside them for what the networks compute, where that is drawn."""
-    if any(view.config.spec.drawn for view in views):
+    if any(view.config.spec.drawn and not computed.absent(view) for view in views):
         return st.columns([3, 2])
     return st.container(), st.container()
 

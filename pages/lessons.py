@@ -18,8 +18,9 @@ _STYLE = """
 <style>
   .st-key-lessons-answer { min-height: 9.5rem; }
   .st-key-lessons-picture { min-height: 300px; }
+  @media (max-width: 1300px) { .st-key-lessons-picture { min-height: 262px; } }  /* with Play */
   @media (min-width: 1000px) {  /* two looks at networks, side by side */
-    .st-key-lessons-picture .samedge-figures-grid:has(> [role=figure] ~ [role=figure]) > div
+    .st-key-lessons-picture :has(> [role=figure] ~ [role=figure]) > [role=figure]
       { grid-column: span 3 !important; }
   }
   @media (max-width: 640px) {  /* a phone: the picture before the reason */

@@ -33,11 +33,18 @@ from pages.parts.quadratic.settings import (
 FIGURES_KEY = "quadratic-figures"
 DESCENTS = {"line": one_dimension, "plane": two_dimensions, "valley": two_weights}
 SIMULATED = {**DESCENTS, "derivation": derivation}
+# on a phone the choices would push the map out of sight of its sliders
+STYLE = """
+<style>
+  @media (max-width: 640px) { :has(> .st-key-map-choices) { order: 1; } }
+</style>
+"""
 
 
 def main() -> None:
     """Compose the page. What a slider changes is a fragment, so that it redraws nothing else."""
     arrived = navigation.begin("Quadratic intuition")
+    st.html(STYLE)
     with st.container():
         for complaint in state.load(arrived=arrived):
             st.warning(plain(complaint))  # it quotes the link, which a stranger may have written
@@ -76,7 +83,8 @@ def _body(preset: str | None) -> None:
 def _figures(values: Values, runs: draw.Descents) -> None:
     scene, scrub = values["part"], None
     if scene == "map":
-        _map_choices(values)
+        with st.container(key="map-choices"):
+            _map_choices(values)
         shown = stability_map.figures(values)
     elif scene == "derivation":
         shown = derivation.figures(values)

@@ -16,7 +16,7 @@ export const PLAYER_STYLE = `
 .samedge-scrub-row { display: flex; align-items: center; gap: 12px; margin: 2px 4px; font-size: 0.875rem; }
 .samedge-figures [hidden] { display: none; }
 .samedge-scrub-row input { flex: 1; min-width: 0; accent-color: var(--st-primary-color); }
-.samedge-scrub-row output { min-width: 9.5em; font-variant-numeric: tabular-nums; }
+.samedge-scrub-row output { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .samedge-scrub-row :focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
 .samedge-play { font: inherit; padding: 3px 14px; border-radius: 8px; cursor: pointer; min-width: 6em;
   color: var(--st-text-color); background: var(--st-secondary-background-color); border: 1px solid var(--st-border-color, #999); }
@@ -90,7 +90,8 @@ export function currentStep(/** @type {FiguresState} */ { scrub, at }) {
 
 /** @type {(player: Player, state: FiguresState) => void} */
 export function drawPlayer({ row, button, range, label, table }, { scrub, at, playing }) {
-  row.hidden = table.hidden = !scrub;
+  row.hidden = !scrub;
+  table.hidden = !scrub?.rows.length;
   if (!scrub) return;
   const last = scrub.steps.length - 1;
   const index = Math.min(at, last);
@@ -98,7 +99,9 @@ export function drawPlayer({ row, button, range, label, table }, { scrub, at, pl
   button.setAttribute("aria-label", playing ? "Hold the steps" : "Play the steps");
   range.max = String(last);
   range.value = String(index);
-  label.textContent = `step ${count(scrub.steps[index])} of ${count(scrub.steps[last])}`;
+  const shown = (/** @type {number} */ at) => `step ${count(scrub.steps[at])} of ${count(scrub.steps[last])}`;
+  label.textContent = shown(index);
+  label.style.minWidth = `${shown(last).length}ch`; // the range keeps its length
   table.replaceChildren(...readout(scrub, index));
 }
 

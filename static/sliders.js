@@ -126,7 +126,7 @@ function showMark(/** @type {Control} */ { mark }, /** @type {Field} */ field) {
 /* ---------------------------------------------------------------- mounting */
 
 const STYLE = `
-.samedge-sliders { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5em, 1fr)); gap: 4px 20px;
+.samedge-sliders { display: grid; grid-template-columns: repeat(auto-fit, minmax(11.6em, 1fr)); gap: 4px 20px;
   font-size: 0.875rem; }
 .samedge-slider { position: relative; min-width: 0; display: flex; flex-direction: column; justify-content: end; }
 .samedge-slider-head { display: flex; align-items: center; gap: 4px; }
@@ -153,7 +153,7 @@ const STYLE = `
   .stElementContainer:has(> * .samedge-sliders) { position: sticky; top: 0; z-index: 10; background: var(--samedge-page); }
 }
 @media (max-width: 640px) {
-  .samedge-sliders { grid-template-columns: 1fr 1fr; gap: 0 16px; padding: 4px 0; font-size: 0.8rem; }
+  .samedge-sliders { grid-template-columns: repeat(auto-fit, minmax(10em, 1fr)); gap: 0 16px; padding: 4px 0; font-size: 0.8rem; }
   .samedge-slider:nth-child(even) .samedge-help::after { left: -100%; }
 }
 `;

@@ -30,19 +30,32 @@ _COMPACT = """
   [data-testid="stMain"] .stMarkdown:has(.katex-display) { container-type: inline-size; }
   [data-testid="stMain"] .katex-display > .katex {
     font-size: clamp(0.95rem, 2.6cqi, 1.25rem); white-space: normal; }
+  [data-testid="stMain"] .katex-display { margin: 0.3em 0 1rem; }  /* -1rem is around it */
+  /* what draws nothing takes no room */
+  .stElementContainer:has(> .stHtml > :is(style, script):only-child) {
+    position: absolute; width: 0 !important; }
   /* a contrast of 4.5, which Streamlit's own small print and bright buttons have not */
   [data-testid="stCaptionContainer"] { opacity: 0.8; }
   [data-testid="stBaseButton-primary"]:enabled { color: light-dark(#fff, #10141c); }
   [data-testid="stButtonGroup"] > div { flex-wrap: wrap; }
   .stApp:not(:has([data-testid="stExpandSidebarButton"])) [data-testid="stSidebar"] {
     min-width: min(18.75rem, 24vw); }
-  @media (hover: none) { button kbd { display: none !important; } }
+  @media (hover: none), (max-width: 900px) {
+    button kbd { display: none !important; }
+    .stHorizontalBlock:has(> .st-key-primary) { gap: 0.3rem; }
+  }
   [data-testid="stHeader"] { height: 2.2rem; min-height: 2.2rem; background: transparent; }
   /* on a phone, the buttons of a run stay above its charts, and the controls open below them */
   @media (max-width: 640px) {
     [data-testid="stMainBlockContainer"] { padding: 2.2rem 1rem 2rem; }
+    .stColumn:has(> [data-testid="stVerticalBlock"]:empty) { display: none; }
     .stHorizontalBlock:has(> .st-key-primary) { flex-wrap: nowrap; overflow-x: auto; }
     .stHorizontalBlock:has(> .st-key-primary) > * { flex: none; }
+    .stHorizontalBlock:has(> .st-key-welcome-close) { flex-wrap: nowrap; }
+    .st-key-welcome-close { flex: none; }
+    .st-key-runs-filters .stColumn + .stColumn { min-width: calc(50% - 1rem); }
+    [data-testid="stButtonGroup"] button { padding: 0.2rem 0.5rem; }
+    [data-testid="stButtonGroup"] button p { font-size: 0.8rem; }
     [data-testid="stLayoutWrapper"]:has(> .stHorizontalBlock > .st-key-primary) {
       position: sticky; top: 0; z-index: 11; padding: 0.3rem 0; background: var(--samedge-page); }
     [data-testid="stExpandSidebarButton"] {  /* where they open, and the thumb is */

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from pages.parts.components.figures import Figure, Scrub, figures
+from pages.parts.components.figures import Figure, Scrub, Trace, figures
 from pages.parts.markdown import plain
 from pages.parts.quadratic import one_dimension, two_weights
 from pages.parts.quadratic.settings import DEFAULTS, RULE_NAMES, Values, to_link
@@ -22,6 +22,7 @@ from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
 HEIGHT = 300
+OF_VALLEY = 420  # two axes alike, and a scale of colours
 ROOM = 4  # times its distance at the start: a run that goes farther has left the picture
 LOOKS = 8  # at a network on its way: each takes its steps again, in a process of its own
 _PARTS = {"quadratic": "line", "two-weight": "valley"}
@@ -86,13 +87,26 @@ def _landscape(lesson: Lesson, configs: Sequence[RunConfig], views: Sequence[Run
     else:
         shown, widest = _in_view(shown)
         picture, *_ = one_dimension.figures({**values, "w0": widest or values["w0"]}, shown)
-        along = {"title": {"text": "distance from the bottom along v₁"}}
+        along = {"title": {"text": "distance along v₁"}}
         layout = {**picture.layout, "xaxis": {**picture.layout["xaxis"], **along}}
         picture = replace(picture, layout=layout)
     ended = bool(views) and not any(view.phase.active for view in views)
     steps = sampled_steps(max((run.steps for run in shown.values()), default=0))
     scrub = Scrub(steps, ()) if ended and len(steps) > 1 else None
-    _figures(lesson, [replace(picture, columns=6, height=HEIGHT, click=False)], scrub)
+    traces = picture.traces if scrub else [_newest(trace) for trace in picture.traces]
+    height = OF_VALLEY if values["part"] == "valley" else HEIGHT
+    shown_now = replace(picture, traces=traces, columns=6, height=height, click=False)
+    _figures(lesson, [shown_now], scrub)
+
+
+def _newest(trace: Trace) -> Trace:
+    """Of a trail of hops, those at its newest step: what only Play would show is not sent."""
+    meta = trace.get("meta", {})
+    if "trail" not in meta or not len(meta["step"]):
+        return trace
+    kept = meta["step"] > meta["step"][-1] - meta["trail"]
+    points = {axis: np.asarray(trace[axis])[kept] for axis in ("x", "y")}
+    return {**trace, **points, "meta": {**meta, "step": meta["step"][kept]}}
 
 
 def _in_view(shown: Mapping[str, Trajectory]) -> tuple[dict[str, Trajectory], float]:

@@ -78,7 +78,7 @@ def middle(rule: str, x: np.ndarray, y: np.ndarray, *, far: float) -> Trace:
     """
     x, y = np.where((np.abs(x) < far) & (np.abs(y) < far), (x, y), np.nan)
     x, y = ((w[:-3] + 2 * w[1:-2] + 2 * w[2:-1] + w[3:]) / 6 for w in (x, y))
-    starts = buckets(len(x), MOST_POINTS)
+    starts = buckets(len(x), MOST_POINTS // 3)  # it bends little
     name, look = f"{RULE_NAMES[rule]}: middle of its hops", {"width": 3, "hoverinfo": "skip"}
     drawn = line(name, means(x, starts), means(y, starts), rule, DASHES[rule], **look)
     return drawn | {"legendgroup": rule, "meta": {"step": starts + 3}}

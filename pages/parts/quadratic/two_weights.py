@@ -18,8 +18,10 @@ from samedge_core.theory.two_weight import (
 )
 
 MAP = "Loss and sharpness"
-GRID = 61
+GRID = 43
 LOSS_LEVELS = (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+SHADES = 255  # of the sharpness: what an eye tells apart, a byte each
+BENDS = 13  # points of each branch of a level line; even in log a, they bend alike everywhere
 STOPS = ((0, "@grad/0.05"), (2, "@grad/0.22"), (6, "@loss/0.30"), (12, "@bad/0.45"))
 FAR = 2.0  # an iterate this much further out than the start is outside of the picture
 LANDSCAPE = TwoWeightLandscape()
@@ -66,8 +68,10 @@ def _landscape(values: Values, shown: draw.Descents) -> Figure:
     a_range, b_range = _window(values, shown)
     a, b = (np.linspace(low, high, GRID) for low, high in (a_range, b_range))
     grid = list(np.meshgrid(a, b))
-    raster = Raster(LANDSCAPE.sharpness(grid), a_range, b_range, STOPS)
-    traces = [_color_bar(), *_levels(values, a_range), *_valley(values, a_range, b_range)]
+    by = SHADES / STOPS[-1][0]
+    shades = np.clip(by * LANDSCAPE.sharpness(grid), 0, SHADES).astype(np.uint8)
+    raster = Raster(shades, a_range, b_range, [(by * value, color) for value, color in STOPS])
+    traces = [_color_bar(), *_levels(values, a_range, b_range), *_valley(values, a_range, b_range)]
     for rule, run in shown.items():
         a, b = run.w.T
         hops = draw.path(rule, run, a, b, far=100)
@@ -92,15 +96,10 @@ def _color_bar() -> Trace:
     return markers("", [None], [None], "text", "circle", 0, marker=marker, **UNLISTED)
 
 
-def _levels(values: Values, a_range: list[float]) -> list[Trace]:
+def _levels(values: Values, a_range: list[float], b_range: list[float]) -> list[Trace]:
     """Level lines of the loss, and that of the sharpness at 2/eta."""
-    a = np.linspace(a_range[0], a_range[1], 161)
-    a = np.where(a == 0, np.nan, a)
-    loss = np.stack([loss_level(level, a) for level in LOSS_LEVELS])  # (levels, 2, n)
-    x, y = draw.joined(np.broadcast_to(a, loss.shape).reshape(-1, len(a)), loss.reshape(-1, len(a)))
-    far = 10 * max(map(abs, a_range))
-    y = np.where(np.abs(y) < far, y, np.nan)
-    curves = sharpness_level(float(gd_edge(values["eta"])))
+    x, y = draw.joined(*_branches(a_range, b_range))
+    curves = sharpness_level(float(gd_edge(values["eta"])), points=41)
     edge = draw.joined(*np.array(curves).transpose(1, 0, 2)) if curves else ([], [])
     return [
         draw.line("loss", x, y, "text/0.35", width=1, **UNLISTED),
@@ -108,9 +107,23 @@ def _levels(values: Values, a_range: list[float]) -> list[Trace]:
     ]
 
 
+def _branches(a_range: list[float], b_range: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """The level lines of the loss as far as they are in the picture, which has (0, 0) inside:
+    a and b, both of shape (branches, BENDS)."""
+    a, b = [], []
+    for level in LOSS_LEVELS:
+        for product in loss_level(level, np.ones(1)).ravel():  # ab, the same all along
+            for end in a_range:
+                start = product / b_range[int(product * end > 0)]
+                if abs(start) < abs(end):
+                    a.append(np.geomspace(start, end, BENDS))
+                    b.append(product / a[-1])
+    return np.array(a), np.array(b)
+
+
 def _valley(values: Values, a_range: list[float], b_range: list[float]) -> list[Trace]:
     """The minima ab = 1, the flattest of them, and those on GD's edge."""
-    a = np.geomspace(1 / b_range[1], a_range[1], 120)
+    a = np.geomspace(1 / b_range[1], a_range[1], 40)
     valley = draw.line("minima, ab = 1", a, 1 / a, "sharpness", width=2.4, hoverinfo="text")
     valley |= {
         "hovertemplate": "minimum (%{x:.3~g}, %{y:.3~g}), sharpness %{text}",

@@ -30,7 +30,8 @@ _ASCENDING = ("problem", "rule", "title", "seed", "stop_reason", "deviation")
 
 def draw(removed: int) -> Query:
     """Draw the boxes; `removed` is the number of runs that the quota took."""
-    text, problem, rule, status, tags = st.columns([1.7, 1.4, 1, 1, 1.4])
+    with st.container(key="runs-filters"):
+        text, problem, rule, status, tags = st.columns([1.7, 1.4, 1, 1, 1.4])
     words = text.text_input(
         "Search",
         key="runs:text",

@@ -40,11 +40,12 @@ def draw(views: Sequence[RunView], called: Sequence[str]) -> None:
         figures(shown, scene="computed", key="computed", on_click=lambda: None)
         of_classes = {bool(examples.classes) for examples, *_ in known}
         st.caption(" ".join(REGIONS if classes else FUNCTION for classes in sorted(of_classes)))
-    if any(_absent(view) for view in views):
+    if any(absent(view) for view in views):
         st.caption(ABSENT)
 
 
-def _absent(view: RunView) -> bool:
+def absent(view: RunView) -> bool:
+    """Whether there is no picture of what this run computes, and none to come."""
     still = view.phase in (Phase.ENDED, Phase.PAUSED)
     return still and view.config.spec.drawn and view.computed is None and view.last_step >= 0
 

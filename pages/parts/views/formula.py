@@ -9,7 +9,7 @@ from pages.parts.views.names import names
 from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import RunView
 
-LABEL = 20  # characters of LaTeX that take as much room as the name of an edge and its value
+LABEL = 40  # characters of LaTeX that take as much room as whose it is, its name and its value
 
 
 def show(views: Sequence[RunView], rule: str, lead: RunView | None = None) -> None:
