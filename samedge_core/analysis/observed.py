@@ -146,7 +146,7 @@ def in_words(seen: Observed, history: History) -> str:
             f"{shown(seen.recent[-1], digits=3)} times its edge at step {step:,}"
         )
     elif seen.reached is None:
-        text = f"{_place(seen)} {'to the end' if history.stop else 'so far'}: {_now(seen, history)}"
+        text = f"{'ended' if history.stop else 'now'} {_place(seen)}: {_now(seen, history)}"
     elif seen.away >= WINDOW:
         text = f"{_stay(seen)} and is now {_place(seen)}: {_now(seen, history)}"
     else:
@@ -189,6 +189,8 @@ def _place(seen: Observed) -> str:
         return "below its edge"
     if ratio > ABOVE:
         return "above its edge"
+    if math.isnan(hopping):  # of the first step of a run
+        return "near its edge, with no step before it that could hop across the valley"
     return f"near its edge with only {100 * hopping:.0f} % of the steps hopping across the valley"
 
 

@@ -624,8 +624,7 @@ class RunRegistry:
                 case messages.Ahead():
                     run.inspection.see_ahead(report)
                 case messages.Ended(_, stop):
-                    run.history.stop = stop
-                    run.phase = Phase.ENDED
+                    run.ended(stop)
                     self._release(run, kill=stop.reason is StopReason.FAILED)
                     self._start_waiting()
             self._news.notify_all()
