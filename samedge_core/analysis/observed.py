@@ -146,8 +146,8 @@ def in_words(seen: Observed, history: History) -> str:
             f"{shown(seen.recent[-1], digits=3)} times its edge at step {step:,}"
         )
     elif seen.reached is None:
-        until = "to the end" if history.stop else "so far"
-        text = f"{_place(seen)} {until}{_unless(seen)}: {_now(seen, history)}"
+        when = "ended" if history.stop else "now"
+        text = f"{when} {_place(seen)}{_unless(seen)}: {_now(seen, history)}"
     elif seen.away >= WINDOW:
         text = f"{_stay(seen)} and is now {_place(seen)}{_unless(seen)}: {_now(seen, history)}"
     else:
@@ -193,8 +193,12 @@ def _place(seen: Observed) -> str:
 
 def _unless(seen: Observed) -> str:
     """Why a ratio near 1 is not the edge: too few of the newest steps hop; empty elsewhere."""
-    near = _place(seen) == "near its edge"
-    return f", but {few_hops(seen.newest[-1])}" if near else ""
+    if _place(seen) != "near its edge":
+        return ""
+    hopping = seen.newest[-1]
+    if math.isnan(hopping):  # of the first step of a run
+        return ", but no step before it could hop across the valley"
+    return f", but {few_hops(hopping)}"
 
 
 def _now(seen: Observed, history: History) -> str:

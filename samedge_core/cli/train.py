@@ -223,7 +223,7 @@ def _read_replay(source: str) -> Replay:
     if source.startswith(("http://", "https://", "?")):
         query = _query(source)
         if not links.is_link(query):
-            raise UsageError(f"the link holds no run (it needs v=1), got {abridged(source)}")
+            raise UsageError(f"the link names no setting, as in ?v=1&eta=2, got {abridged(source)}")
         shared = links.from_query(query, ignore=links.PAGE_PARAMETERS)
         for complaint in shared.complaints:
             note(f"note: {complaint}")

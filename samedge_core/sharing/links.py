@@ -32,7 +32,8 @@ MOST_CHARACTERS = 8000  # servers and proxies refuse longer lines of a request
 MOST_INTERVENTIONS = 200
 MOST_COMPLAINTS = 20
 MOST_NUMBERS = 200  # as `Field` allows in a list
-PAGE_PARAMETERS = ("run", "preset", "embed", "embed_options")  # of the page, not of a setting
+# of the page, not of a setting
+PAGE_PARAMETERS = ("run", "preset", "large", "embed", "embed_options")
 _VERSION, _AT = "v", "at"
 _WITHIN, _BETWEEN = "_", "__"
 _EXAMPLE = "STEP_NAME_VALUE, as in 120_eta_0.5_rho_0.1"
@@ -59,8 +60,9 @@ class Shared:
 
 
 def is_link(query: Mapping[str, str]) -> bool:
-    """Whether a page's parameters hold a configuration at all."""
-    return _VERSION in query
+    """Whether a page's parameters hold a configuration at all: a version, or a setting that was
+    written by hand."""
+    return not query.keys().isdisjoint((_VERSION, *FIELDS))
 
 
 def to_query(config: RunConfig, interventions: Iterable[Intervention] = ()) -> dict[str, str]:

@@ -16,6 +16,7 @@ from samedge_core.sharing.scripts import call, one_line
 from samedge_core.sharing.tables import to_parquet
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History
+from samedge_core.training.stop import BY_ITSELF
 
 SUFFIX = ".ipynb"
 MOST_ROWS = 50_000
@@ -104,9 +105,9 @@ def _again(name: str, history: History) -> str:
 
 
 def _as_far(history: History) -> RunConfig:
-    """What a run of the recorded steps starts with: one that was stopped is not trained beyond."""
-    stop, done = history.stop, history.last_step + 1
-    by_itself = stop is not None and not stop.reason.resumable
+    """What a run of the recorded steps starts with: one that something has ended before its own end
+    is not trained beyond them."""
+    done, by_itself = history.last_step + 1, history.stop_reason in BY_ITSELF
     return history.config if by_itself or not done else history.config.replace(steps=done)
 
 

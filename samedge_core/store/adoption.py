@@ -18,12 +18,11 @@ from samedge_core.store.record import RunRecord
 from samedge_core.store.texts import is_id
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History
-from samedge_core.training.stop import StopReason
+from samedge_core.training.stop import BY_ITSELF
 
 if TYPE_CHECKING:
     from samedge_core.store.store import Store
 
-BY_ITSELF = (StopReason.DIVERGED, StopReason.CONVERGED, StopReason.STEP_CAP)
 NEWER = "a newer version of this program"  # what a message says of an unknown schema
 
 _log = logging.getLogger(__name__)

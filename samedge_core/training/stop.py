@@ -46,6 +46,10 @@ _REMEDIES = {  # other than that
 _FINAL = (StopReason.DIVERGED, StopReason.CONVERGED, StopReason.FAILED, StopReason.ELSEWHERE)
 
 
+BY_ITSELF = (StopReason.DIVERGED, StopReason.CONVERGED, StopReason.STEP_CAP)
+"""The reasons that lie in the run, so that its repetition ends at the same step."""
+
+
 class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A stop at `step`: its reason and what happened in words."""
 

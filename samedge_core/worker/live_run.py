@@ -13,7 +13,7 @@ from samedge_core.training.computed import Computed, Examples
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.diagnosis import diagnose, last_stable
 from samedge_core.training.history import History, Intervention
-from samedge_core.training.stop import Stop, StopReason
+from samedge_core.training.stop import BY_ITSELF, Stop, StopReason
 from samedge_core.worker.inspections import RunInspection
 from samedge_core.worker.messages import Begin, Snapshot, Status
 from samedge_core.worker.process import WorkerProcess
@@ -107,6 +107,19 @@ class LiveRun:
     def end(self, reason: StopReason, what: str) -> None:
         """End the run here, with a Stop made by the server."""
         self.history.stop = Stop(reason, max(0, self.history.last_step), what)
+        self.phase = Phase.ENDED
+
+    def ended(self, stop: Stop) -> None:
+        """End with the Stop that its worker reports. Where recorded steps are repeated and end
+        sooner than before, they stay: the run can go on where they were recorded."""
+        last = self.history.last_step
+        if stop.reason in BY_ITSELF and stop.step < last:
+            what = (
+                f"{stop.what}, while the steps to {last:,} were repeated: they were recorded with "
+                "other rounding, by another machine or version"
+            )
+            stop = Stop(StopReason.INTERRUPTED, last, what)
+        self.history.stop = stop
         self.phase = Phase.ENDED
 
     def unfinished(self, ahead: int) -> Unfinished:

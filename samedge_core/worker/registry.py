@@ -509,7 +509,7 @@ class RunRegistry:
             if self._has_room(run):
                 self._queue.remove(run.id)
                 self._begin(run, self._pool.take())
-            elif not (run.attended and self._took_from_unattended()):
+            elif not (run.attended and self._may_fit(run) and self._took_from_unattended()):
                 break
         self._pool.fill()
 
@@ -540,11 +540,10 @@ class RunRegistry:
         """Whether this run may have a worker, or (None) one more step be inspected; takes workers
         from runs that nobody watches. One inspector stands beside the workers, so that where there
         is a single one, the run that holds it can be inspected."""
-        latest = time.monotonic() - self.settings.pause_after
         while not self._is_free(run):
             held = [r for r in self._runs.values() if r.worker and r.attended]
-            unseen = [r for r in held if r.seen_at < latest]
-            if not unseen:
+            unseen = [r for r in held if self._unseen(r)]
+            if not unseen or not self._may_fit(run):
                 return False
             # a closed page must not make the next reader wait until its lease ends
             longest = min(unseen, key=lambda run: run.seen_at)
@@ -559,8 +558,23 @@ class RunRegistry:
         beside = run is None or any(other.inspection.pending for other in runs)
         if self.live_workers() >= self.settings.max_workers + beside:
             return False
-        taken = sum(other.need for other in runs if other.worker)
-        return not (run and taken) or taken + run.need <= self._together
+        return run is None or self._fits_beside(runs, run)
+
+    def _may_fit(self, run: LiveRun | None) -> bool:
+        """Whether there is memory for the run once all that give way to it have: none has to, for
+        one that waits for others in any case."""
+        if run is None:
+            return True
+        others = self._runs.values()
+        stay = [r for r in others if (not self._unseen(r) if r.attended else not run.attended)]
+        return self._fits_beside(stay, run)
+
+    def _fits_beside(self, others: Iterable[LiveRun], run: LiveRun) -> bool:
+        taken = sum(other.need for other in others if other.worker)
+        return not taken or taken + run.need <= self._together
+
+    def _unseen(self, run: LiveRun) -> bool:
+        return run.seen_at < time.monotonic() - self.settings.pause_after
 
     def _begin(self, run: LiveRun, worker: WorkerProcess) -> None:
         """Hand the run to the worker."""
@@ -624,8 +638,7 @@ class RunRegistry:
                 case messages.Ahead():
                     run.inspection.see_ahead(report)
                 case messages.Ended(_, stop):
-                    run.history.stop = stop
-                    run.phase = Phase.ENDED
+                    run.ended(stop)
                     self._release(run, kill=stop.reason is StopReason.FAILED)
                     self._start_waiting()
             self._news.notify_all()

@@ -40,9 +40,9 @@ def test_nothing_is_said_before_the_first_measured_row():
 
 def test_below_its_edge_the_newest_measured_numbers_are_said():
     history = record([0.5, 0.625, math.nan])
-    assert said(history) == "Below its edge so far: sharpness 2.5, 2/η 4 at step 1."
+    assert said(history) == "Now below its edge: sharpness 2.5, 2/η 4 at step 1."
     history.stop = Stop(StopReason.STEP_CAP, 2, "the cap")
-    assert said(history) == "Below its edge to the end: sharpness 2.5, 2/η 4 at step 1."
+    assert said(history) == "Ended below its edge: sharpness 2.5, 2/η 4 at step 1."
 
 
 def test_at_its_edge_the_step_the_range_and_the_mean_distance_are_said():
@@ -56,18 +56,30 @@ def test_at_its_edge_the_step_the_range_and_the_mean_distance_are_said():
 def test_a_ratio_of_one_without_hops_is_no_edge():
     history = record([0.2, 1.0, 1.0], [math.nan, 0.0, 0.25])
     assert said(history) == (
-        "Near its edge so far, but only 25 % of the steps hop across the valley: sharpness 4, "
+        "Now near its edge, but only 25 % of the steps hop across the valley: sharpness 4, "
         "2/η 4 at step 2."
     )
 
 
+def test_the_first_step_alone_near_the_edge_has_no_share_of_hops():
+    assert said(record([1.0])) == (
+        "Now near its edge, but no step before it could hop across the valley: sharpness 4, "
+        "2/η 4 at step 0."
+    )
+
+
+def test_where_a_run_is_now_is_not_said_of_the_rows_before():
+    # above its edge without hops at step 1, so it never came to rest there, and was not below
+    assert said(record([0.5, 1.2, 0.5], [math.nan, 0.0, 0.0])).startswith("Now below its edge: ")
+
+
 def test_a_start_above_the_edge_is_not_called_reached_before_it_has_come_down():
-    assert said(record([1.5, 1.4])) == "Above its edge so far: sharpness 5.6, 2/η 4 at step 1."
+    assert said(record([1.5, 1.4])) == "Now above its edge: sharpness 5.6, 2/η 4 at step 1."
     assert said(record([1.5, 1.4, 1.04, 1.0])).startswith(
         "Started at 1.5 times its edge and reached it at step 2; since then"
     )
     # thrown far below, it is not at its edge
-    assert said(record([1.5, 0.5])).startswith("Below its edge so far")
+    assert said(record([1.5, 0.5])).startswith("Now below its edge: ")
 
 
 def test_a_run_that_leaves_its_edge_is_no_longer_there():
@@ -90,7 +102,7 @@ def test_after_a_change_only_what_followed_counts():
     history.intervene(Intervention(3, {"eta": 0.25}, {"eta": 0.5}))  # edge 8 from step 3 on
     record([1.0, 1.1], history=history)
     assert said(history) == (
-        "Since step 3 (η 0.5 → 0.25): below its edge so far: sharpness 4.4, 2/η 8 at step 4."
+        "Since step 3 (η 0.5 → 0.25): now below its edge: sharpness 4.4, 2/η 8 at step 4."
     )
     record([1.95], history=history)
     assert said(history).startswith("Since step 3 (η 0.5 → 0.25): reached its edge at step 5;")

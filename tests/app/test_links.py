@@ -86,6 +86,12 @@ def test_what_a_message_quotes_is_abridged(file, query, message):
     assert message in texts(visit(file, query))
 
 
+def test_a_link_is_taken_beside_large_texts_and_without_a_version():
+    app = visit("app.py", {"problem": "points-mlp", "eta": "0.25", "large": "true"})
+    assert app.selectbox(key="set::problem").value == "points-mlp"
+    assert not app.toast
+
+
 def test_a_run_that_is_named_twice_is_shown_once(page):
     page.button(key="primary").click().run()
     (run,) = page.session_state["runs"]

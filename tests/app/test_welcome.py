@@ -33,10 +33,14 @@ def test_a_visit_without_a_link_begins_with_the_valley(page):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"preset": "gd-cnn"}, {"v": "1", "problem": "quadratic", "eta": "0.25"}, {"run": "unknown"}],
+    [{"preset": "gd-cnn"}, {"v": "1", "problem": "quadratic"}, {"eta": "0.25"}, {"run": "unknown"}],
 )
 def test_it_stands_over_no_link(parameters):
     assert WORDS not in texts(visit(**parameters))
+
+
+def test_large_texts_are_no_link():
+    assert WORDS in texts(visit(large="true"))
 
 
 def test_a_browser_that_knows_it_does_not_see_it_again(monkeypatch):

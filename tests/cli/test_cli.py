@@ -372,7 +372,7 @@ def test_what_is_no_replay_is_refused(runs, tmp_path, capsys, content, code, mes
     assert main(["replay", str(file)]) == code
     assert message in capsys.readouterr().err
     assert main(["replay", "http://localhost:8501/?run=abc"]) == 2
-    assert "the link holds no run (it needs v=1), got 'http://" in capsys.readouterr().err
+    assert "the link names no setting, as in ?v=1&eta=2, got 'http://" in capsys.readouterr().err
     assert len(runs) == 0
 
 

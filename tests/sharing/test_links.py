@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 import samedge_core as se
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.sharing import links
-from samedge_core.sharing.links import LinkError, Shared, from_query, is_link, to_query, to_url
+from samedge_core.sharing.links import (
+    PAGE_PARAMETERS,
+    LinkError,
+    Shared,
+    from_query,
+    is_link,
+    to_query,
+    to_url,
+)
 from samedge_core.training.config import FIELDS, LIVE_FIELDS
 from samedge_core.training.plan import as_recorded
 from tests.fuzz import FUZZ
@@ -270,10 +278,17 @@ def test_no_interventions_are_no_fault():
     assert not is_link({"run": "x"})
 
 
+def test_a_setting_alone_is_a_link_too():
+    query = {"problem": "points-mlp", "noise": "0.5"}
+    assert is_link(query)
+    options = {"noise": 0.5}
+    assert from_query(query) == Shared(se.RunConfig(problem="points-mlp", options=options))
+
+
 def test_parameters_of_the_page_are_not_looked_at():
-    query = {"v": "1", "eta": "2", "run": "abc"}
-    assert from_query(query, ignore=["run"]) == Shared(se.RunConfig(eta=2))
-    assert len(from_query(query).complaints) == 1
+    query = {"v": "1", "eta": "2", "run": "abc", "large": "true"}
+    assert from_query(query, ignore=PAGE_PARAMETERS) == Shared(se.RunConfig(eta=2))
+    assert len(from_query(query).complaints) == 2
 
 
 def test_too_much_is_left_out_whole():

@@ -87,6 +87,13 @@ def test_a_stopped_run_is_repeated_as_far_as_it_came():
     assert "steps=8" in cells(notebook([("one", "b", stopped())]))[-1]
 
 
+@pytest.mark.parametrize("reason", [se.StopReason.FAILED, se.StopReason.ELSEWHERE])
+def test_so_is_one_that_failed_or_goes_on_elsewhere(reason):
+    history = stopped()
+    history.stop = se.Stop(reason, 7, "not by itself")
+    assert "steps=8" in cells(notebook([("one", "b", history)]))[-1]
+
+
 def test_one_run_has_no_overlay():
     one = cells(notebook([("one", "a", se.run(SMALL.replace(steps=2)))]))
     assert len(one) == 5

@@ -22,6 +22,8 @@ from samedge_core.worker.view import Phase, RunView
 from tests.worker.harness import PATIENCE, same_history, sooner_or_later, until
 
 ENDLESS = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
+# its steps are hardly measured: a replay of them takes nearly as long as they did
+LONG = ENDLESS.replace(steps=4_000, measure_every=1_000)
 BATCHES = RunConfig(
     problem="digits-mlp", options={"n": 50, "width": 3}, batch_size=20, steps=60, seed=3, top_k=2
 )
@@ -212,7 +214,7 @@ def test_progress_cancel_and_one_at_a_time():
     """Without a store the replay begins at step 0, and takes a while."""
     registry = RunRegistry(Settings(max_workers=2, spares=0))
     try:
-        run_id = ended(registry, ENDLESS.replace(steps=4_000))
+        run_id = ended(registry, LONG)
         registry.inspect(run_id, 3_900)
         view = until(
             registry, run_id, lambda v: v.inspection.progress and v.inspection.progress.done
@@ -287,7 +289,7 @@ def test_a_run_starts_beside_an_inspector():
     """The inspector leaves the only worker to runs; a second run waits, as ever."""
     registry = RunRegistry(Settings(max_workers=1, spares=0))
     try:
-        done = ended(registry, ENDLESS.replace(steps=4_000))
+        done = ended(registry, LONG)
         registry.inspect(done, 3_900)
         first, second = (registry.start(ENDLESS) for _ in range(2))
         assert registry.view(done).inspection.pending

@@ -1,17 +1,20 @@
 """A registry with a store: what is on disk is what happened, however runs stop and go on."""
 
 import errno
+import io
 import os
 import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from samedge_core.sharing import files
 from samedge_core.store import Entry, Store, open_store
+from samedge_core.store.archive import bring_in, take_out
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.history import History
 from samedge_core.training.loop import run
@@ -20,7 +23,8 @@ from samedge_core.worker.recording import WRITE_SECONDS
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import Phase
-from tests.worker.harness import PATIENCE, until
+from tests.store import made
+from tests.worker.harness import PATIENCE, sooner_or_later, until
 
 SMALL = {"n": 40, "width": 6}
 CONFIG = RunConfig(options=SMALL, batch_size=10, top_k=2, cadence="adaptive", steps=60)
@@ -326,3 +330,25 @@ def test_a_run_that_is_forgotten_before_it_could_be_written_is_kept_until_it_is(
     time.sleep(3 * WRITE_SECONDS)
     assert recorder.failure(run_id) == ""
     assert store.folder(run_id).record().stop is None
+
+
+def test_a_repetition_that_ends_sooner_leaves_what_was_recorded(registry, tmp_path):
+    store, config = store_of(registry), RunConfig(problem="two-weight", rule="gd", eta=0.1)
+    alone = run(config)  # converges long before step 49
+    foreign, last = made.record(store.new_id(), config), 49
+    folder, rows = store.folder(foreign.id), made.history(last + 1, config)
+    folder.create()
+    folder.write_record(foreign)
+    folder.append(rows.rows_after(-1))
+    store.take_in(foreign, rows)
+    assert registry.open(foreign.id)
+    registry.resume(foreign.id)
+    stop = until(registry, foreign.id, lambda v: v.phase is Phase.ENDED).stop
+    assert alone.stop
+    assert stop
+    assert (stop.reason, stop.step) == (StopReason.INTERRUPTED, last)
+    assert stop.what.startswith(f"{alone.stop.what}, while the steps to 49 were repeated")
+    sooner_or_later(lambda: folder.record().stop == stop)
+    with closing(open_store(tmp_path)) as other:
+        brought = bring_in(other, io.BytesIO(take_out(folder)))
+        assert bits(other.load(brought)[1]) == bits(rows)

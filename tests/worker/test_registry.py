@@ -254,6 +254,26 @@ def test_an_attended_run_gets_the_memory_of_unattended_ones(registry, monkeypatc
         registry.stop(run_id)
 
 
+def test_no_run_gives_way_to_one_that_has_to_wait_in_any_case(registry, monkeypatch):
+    monkeypatch.setattr("samedge_core.worker.registry.together", lambda: 100e9)
+    started = []
+    for need, watched in ((60e9, True), (10e9, False), (50e9, True)):
+        monkeypatch.setattr(
+            "samedge_core.worker.registry._need", lambda config, contents, need=need: need
+        )
+        started.append(registry.start(FAST, watched=watched))
+        if need != 50e9:
+            until(registry, started[-1], lambda v: v.last_step > 0)
+    first, unattended, waiting = started
+    assert registry.view(waiting).phase is Phase.WAITING  # beside the first it never fits
+    assert registry.view(unattended).phase is Phase.RUNNING
+    registry.stop(first)
+    until(registry, waiting, lambda v: v.last_step > 0)  # and beside the other one it does
+    assert registry.view(unattended).phase is Phase.RUNNING
+    for run_id in (unattended, waiting):
+        registry.stop(run_id)
+
+
 def test_steps_that_are_asked_for_while_waiting_are_taken_when_a_worker_comes(one_worker):
     first = one_worker.start(FAST)
     stepped, left = (one_worker.start(FAST, paused=True) for _ in range(2))

@@ -51,7 +51,8 @@ _WHY = (
 def arrive() -> None:
     """On a first visit: open it, unless the address says what to show, or the browser knows it."""
     known = st.session_state.get(SEEN) or COOKIE in st.context.cookies.to_dict()
-    st.session_state[OPEN] = not (known or navigation.embedded() or st.query_params)
+    says = st.query_params.to_dict().keys() - {navigation.LARGE}
+    st.session_state[OPEN] = not (known or navigation.embedded() or says)
 
 
 def draw(views: Sequence[RunView]) -> None:

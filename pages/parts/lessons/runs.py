@@ -11,7 +11,7 @@ from pages.parts.markdown import brief
 from pages.parts.server import begin, registry, seen, steers
 from samedge_core.experiments.lessons import LESSONS, Lesson, Outcome, lesson_of
 from samedge_core.training.plan import Replay
-from samedge_core.training.stop import StopReason
+from samedge_core.training.stop import BY_ITSELF
 from samedge_core.worker.view import Phase, RunView
 
 KEY = "lessons:at"  # of the choice of a lesson
@@ -19,7 +19,6 @@ SUMMARY = "summary"  # chosen instead of one: what was learnt
 KNOB = "lessons:knob"  # of the choice of a value
 _BEGUN = "lessons:runs"  # in the session: by lesson, what was begun last
 _DONE = "lessons:done"  # in the session: names of the lessons that have had their answer
-_FINAL = (StopReason.STEP_CAP, StopReason.CONVERGED, StopReason.DIVERGED)
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Watched:
     def finished(self) -> bool:
         """Whether all have come to an end by themselves."""
         stops = [view.stop for view in self.views if view.phase is Phase.ENDED]
-        ended = [stop for stop in stops if stop and stop.reason in _FINAL]
+        ended = [stop for stop in stops if stop and stop.reason in BY_ITSELF]
         return bool(self.views) and len(ended) == len(self.views)
 
 
@@ -178,7 +177,7 @@ def pause_or_go_on(lesson: Lesson) -> None:
             continue
         if view.phase.active:
             registry().pause(view.id)
-        elif not watched.active and not (view.stop and view.stop.reason in _FINAL):
+        elif not watched.active and not (view.stop and view.stop.reason in BY_ITSELF):
             session.resume(view.id)
 
 
