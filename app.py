@@ -94,15 +94,15 @@ def main() -> None:
             presets.first()
     elif st.session_state.pop("adopt", False) and (shown := session.glances()):
         controls.load(session.lead(shown).in_force)
+    # read once: the buttons and what the fragment compares with must show the same state
+    views = session.glances()
+    with st.container(), part("The first minute"):  # before all else, to be there first
+        welcome.draw(views)
     if not navigation.embedded():
         _sidebar()
     config, complaint = None, ""
     with part("The settings as entered"):
         config, complaint = _config()
-    # read once: the buttons and what the fragment compares with must show the same state
-    views = session.glances()
-    with st.container(), part("The first minute"):
-        welcome.draw(views)
     _head(config, views)
     # messages come and go in a container of their own: what changes its place on the page is
     # mounted anew, and the charts would lose their zoom
