@@ -98,6 +98,7 @@ def test_the_residual_is_a_band_that_hovers_and_goes_with_its_line(open_lab):
         re.compile(r"a measurement · curvature costs [\d.]+ × training")
     ).wait_for()
     lab.page.get_by_text("Numbers", exact=True).click()
+    lab.page.wait_for_timeout(1500)  # the page follows the pause, and makes the file anew
     with lab.page.expect_download() as waiting:
         lab.page.get_by_role("button", name="Download CSV").click()
     rows = pd.read_csv(waiting.value.path()).set_index("step")

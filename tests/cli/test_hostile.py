@@ -172,7 +172,7 @@ def test_numbers_of_any_size_are_refused_in_words(said, runs, arguments, number)
         (["runs", "--limit", str(2**63)], f"--limit must be .* or all, got '{2**63}'"),
         (["run", "--threads", "1025"], "it must be a whole number >= 1 and <= 1024, got '1025'"),
         (["replay", "http://[bad?v=1"], r"this is no link \(.*\), got 'http://\[bad\?v=1'"),
-        (["replay", "?" + "x" * 5000], "the link holds no run"),
+        (["replay", "?" + "x" * 5000], "the link names no setting"),
         (["replay", ""], "must be the path of a file or a folder, got ''"),
         (["run", "--preset", "x" * 5000], "no preset is called 'xxx"),
         (["run", "--set", "x" * 5000], "--set needs NAME=VALUE, got 'xxx"),
