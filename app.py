@@ -12,49 +12,25 @@ from pages.parts.frame import fragments, keys, navigation, ticks
 from pages.parts.frame.parts import part
 from pages.parts.lab import (
     branches,
+    chart_options,
+    comparing,
     controls,
     following,
     inspection,
+    notes,
     presets,
     session,
     share,
     welcome,
 )
-from pages.parts.markdown import brief
 from pages.parts.paper import downloading
-from pages.parts.paper.downloading import downloads
 from pages.parts.views import computed, feed, formula, numbers, status
 from pages.parts.views.names import names
-from samedge_core.analysis.compare import AXES
-from samedge_core.experiments.comparisons import COMPARISONS
-from samedge_core.experiments.hints import hints
 from samedge_core.fields import ConfigError
-from samedge_core.problems.downloads import missing_megabytes
-from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
 CHARTS = "live"
-HINTED = "hinted"  # in the session: the hints that stand under the charts
-SIDE_BY_SIDE = {  # title, key, help
-    "rule": (
-        "Same start under GD and SAM",
-        "g",
-        "Two runs from identical weights in the same charts: the paper's comparison.",
-    ),
-    "eta": (
-        "Three η",
-        "t",
-        "Three runs from identical weights, at half the step size, at η and at twice η: the "
-        "sharpness of each goes to its own edge.",
-    ),
-    "rho": (
-        "Three ρ",
-        "a",
-        "Three runs from identical weights, at half the radius, at ρ and at twice ρ. Needs a rule "
-        "with a radius, and a ρ above 0 whose double is allowed.",
-    ),
-}
 # what a run says of itself comes and goes in lines that are kept free for it
 STYLE = """
 <style>
@@ -75,11 +51,6 @@ STYLE = """
   }
 </style>
 """
-AXIS_HELP = (  # of AXES, in that order
-    "One update of the weights each.",
-    "The sum of η over the steps: at equal times, runs of different small η have come equally far.",
-    "What training has cost: a step of SAM takes two gradients, one of GD one.",
-)
 PACES = (1, 2, 5, 10, 20, 50, 100, None)
 
 
@@ -107,14 +78,16 @@ def main() -> None:
     # messages come and go in a container of their own: what changes its place on the page is
     # mounted anew, and the charts would lose their zoom
     with st.container(), part("A note"):
-        _notes(config, views, gone)
+        notes.draw(gone)
+        if config and config.spec.data:
+            downloading.offer(config.spec.data)
     seen = _Seen.of(views)
     every = seen.every if views else None
     rule = config.rule if config else "sam"
-    note = _settings_note(config, complaint, views)
+    note = notes.of_settings(config, complaint, views)
     fragments.draw(_live, rule, note, seen, every=every, name="The live part of the page")
     with st.container(), part("The hints"):
-        _hints(config, views)
+        notes.draw_hints(config, views)
     if not navigation.embedded():
         _further(config, views, seen.cursor)
 
@@ -208,138 +181,8 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
             help="Back to the same initial weights, with the settings as they are now. Key: r",
         )
         with part("Runs side by side"):
-            for name in COMPARISONS:
-                _comparison_button(name, config, views)
+            comparing.draw(config, views)
     keys.bind(r="reset")
-
-
-def _comparison_button(name: str, config: RunConfig | None, views: list[RunView]) -> None:
-    title, key, text = SIDE_BY_SIDE[name]
-    running = session.comparison() is COMPARISONS[name]
-    if running and len(views) > 1:
-        with st.popover("One run only", icon=":material/compare_arrows:"):
-            for view, called in zip(views, names(views), strict=True):
-                st.button(
-                    f"Keep {called}",
-                    key=f"keep:{view.id}",
-                    on_click=session.keep,
-                    args=(view.id,),
-                    help="It goes on from where it is; the others end, and stay on the page Runs.",
-                )
-        return
-    st.button(
-        "One run only" if running else title,
-        key=f"comparison:{name}",
-        shortcut=key,
-        disabled=config is None or not (running or COMPARISONS[name].fits(config)),
-        icon=":material/compare_arrows:" if name == "rule" else None,
-        on_click=session.compare if running else presets.compare,
-        args=(None if running else name, config),
-        help=text,
-    )
-
-
-def _notes(config: RunConfig | None, views: list[RunView], gone: list[str]) -> None:
-    """What stands above the charts before a run, and what passes over the page."""
-    if gone:
-        st.warning(
-            f"The run {', '.join(map(brief, gone))} is not on this server: it was deleted, or "
-            "recorded elsewhere. Press Start for a new one."
-        )
-    if notice := st.session_state.pop("notice", None):
-        st.toast(notice, icon=":material/info:", duration="infinite")
-    share.note()
-    data = config.spec.data if config else None
-    if data and not downloads().ready(data):
-        fragments.draw(_absent, data, every=ticks.BRISK)
-
-
-def _settings_note(config: RunConfig | None, complaint: str, views: list[RunView]) -> str:
-    """What is to be said of the settings as entered, as Markdown; empty for none."""
-    if complaint:
-        return f":red[A setting can't be used: {complaint}. What runs goes on unchanged.]"
-    if config and views and (different := session.restart_needed(config, views[0])):
-        return f":orange[Changed, and in force after a Reset: {', '.join(different)}.]"
-    return ""
-
-
-def _hints(config: RunConfig | None, views: list[RunView]) -> None:
-    """Warnings of settings that mislead; a new one is shown over the page too."""
-    if not config:
-        return
-    comparison = session.comparison()
-    begun = comparison.configs(config) if comparison else [config]
-    if comparison and comparison.name != "rule":
-        begun = begun[comparison.lead : comparison.lead + 1]
-    changed = any(view.marks or view.origin for view in views)
-    found = []
-    for one in begun:
-        name = f"{RULES[one.rule].short}: " if len(begun) > 1 else ""
-        found += [name + hint for hint in hints(one, from_start=not changed)]
-    for hint in found:
-        st.warning(hint, icon=":material/lightbulb:")
-        if hint not in st.session_state.get(HINTED, ()):
-            st.toast(hint, icon=":material/lightbulb:", duration="long")
-    st.session_state[HINTED] = found
-
-
-def _absent(data: str) -> None:
-    """Offers the download of a data set, and follows it."""
-    if downloads().ready(data):
-        st.rerun()  # this note stands outside of what follows the run
-    downloading.show(data)
-    if not downloads().running(data):
-        st.button(
-            f"Download {data} ({missing_megabytes(data):.3g} MB)",
-            key=f"download:{data}",
-            icon=":material/download:",
-            on_click=downloads().begin,
-            args=(data,),
-            help="Once for this server. Without it, a run of this problem can't start; digits are "
-            "always there.",
-        )
-
-
-def _chart_options() -> View:
-    with st.popover("Axes and lines", icon=":material/tune:"):
-        title = st.radio(
-            "Horizontal axis",
-            list(AXES),
-            captions=list(AXIS_HELP),
-            key="x_axis",
-            persist_state="session",
-        )
-        log_y = st.toggle(
-            "Log scale",
-            key="log_y",
-            persist_state="session",
-            help="Vertical axes in powers of ten; accuracies and alignments stay from 0 to 1.",
-        )
-        top_k = st.toggle(
-            "All eigenvalues",
-            key="show_top_k",
-            persist_state="session",
-            help="Draws λ₂ … λₖ, the next largest eigenvalues of the Hessian, where more than one "
-            "is measured.",
-        )
-        previous = st.toggle(
-            "Previous run",
-            value=True,
-            key="previous",
-            persist_state="session",
-            help="Keeps the run before this one as a faint line.",
-        )
-        smooth = st.slider(
-            "Smoothing",
-            0.0,
-            0.99,
-            0.0,
-            key="smooth",
-            persist_state="session",
-            help="Weight of the past in an exponential average, from 0 (none) to 0.99 (about 100 "
-            "steps); the measured line stays visible.",
-        )
-    return View(x=AXES[title or "Step"], log_y=log_y, smooth=smooth, top_k=top_k, previous=previous)
 
 
 @dataclass(frozen=True)
@@ -427,7 +270,7 @@ def _bar(views: list[RunView], called: list[str], note: str) -> View:
                 branches.draw_ways_back(views)
             following.toggle()
             with part("The choices for the charts"):
-                view = _chart_options()
+                view = chart_options.draw()
     return view
 
 

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from samedge_core.problems.downloads import Downloads, missing
+from pages.parts.frame import fragments, ticks
+from samedge_core.problems.downloads import Downloads, missing, missing_megabytes
 
 
 @st.cache_resource(show_spinner=False)
@@ -24,3 +25,26 @@ def show(data: str) -> None:
                 st.markdown("All the files that are missing:")
                 files = (f"- [{s.name}]({s.url}), sha256 `{s.sha256}`" for s in missing(data))
                 st.markdown("\n".join(files))
+
+
+def offer(data: str) -> None:
+    """A button for a data set that is not here, and the progress of its download."""
+    if not downloads().ready(data):
+        fragments.draw(_absent, data, every=ticks.BRISK)
+
+
+def _absent(data: str) -> None:
+    """Offers the download of a data set, and follows it."""
+    if downloads().ready(data):
+        st.rerun()  # this note stands outside of what follows the run
+    show(data)
+    if not downloads().running(data):
+        st.button(
+            f"Download {data} ({missing_megabytes(data):.3g} MB)",
+            key=f"download:{data}",
+            icon=":material/download:",
+            on_click=downloads().begin,
+            args=(data,),
+            help="Once for this server. Without it, a run of this problem can't start; digits are "
+            "always there.",
+        )
