@@ -20,7 +20,7 @@ const { addStyle, element, fill, lifecycle, memory } = await part("page.js");
 const { loadPlotly, onClick, plotConfig, plotElement } = await part("plot.js");
 const { describe } = await part("summary.js");
 const { onTouch } = await part("touch.js");
-const { PLAYER_STYLE, autoplay, currentStep, drawPlayer, makePlayer, play, stopPlaying } = await part("player.js");
+const { PLAYER_STYLE, currentStep, drawPlayer, makePlayer, stopPlaying } = await part("player.js");
 
 /* ---------------------------------------------------------------- what the server sends */
 
@@ -218,7 +218,6 @@ function receive(state, { parentElement, data, setTriggerValue }) {
   if (wasAtEnd && !state.playing) state.at = Infinity;
   arrange(state);
   scheduleDraw(state);
-  autoplay(state, () => drawAll(state));
 }
 
 /** One element for each figure, in order; those that are gone are purged. */
@@ -265,7 +264,6 @@ const STYLE = `
 }
 ${PLAYER_STYLE}`;
 
-
 const takeOver = memory(["scene", "at", "scrub", "zoom", "hidden"]);
 
 export const { update, release } = lifecycle(mount, receive, (state) => {
@@ -291,20 +289,7 @@ function mount({ parentElement, data, setTriggerValue }) {
     state.theme = theme; // a height changes with the size of the text
     scheduleDraw(state);
   });
-  const redraw = () => drawAll(state);
-  const player = makePlayer({
-    pressed: () => {
-      state.held = Boolean(state.playing);
-      if (state.held) stopPlaying(state);
-      else play(state, redraw);
-    },
-    moved: (at) => {
-      state.held = true;
-      stopPlaying(state);
-      state.at = at;
-    },
-    redraw,
-  });
+  const player = makePlayer(/** @type {() => FiguresState} */ (() => state), () => drawAll(state));
   /** @type {FiguresState} */
   const state = {
     grid, observer, player, send: setTriggerValue, ...readLook(parentElement), abort: new AbortController(),

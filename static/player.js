@@ -1,6 +1,6 @@
-/** The scrubber beside figures that answer to sliders: it plays their steps and shows the numbers at one. */
+/** The scrubber beside pictures that answer to sliders: it plays their steps and shows the numbers at one. */
 
-/** @import { FiguresState, Part, Player, Scrub } from "./types.d.ts" */
+/** @import { Part, Player, PlayerState, Scrub } from "./types.d.ts" */
 
 /** @type {Part} */
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
@@ -14,7 +14,7 @@ const REST_MS = 400; // the whole path is seen while a slider is dragged
 
 export const PLAYER_STYLE = `
 .samedge-scrub-row { display: flex; align-items: center; gap: 12px; margin: 2px 4px; font-size: 0.875rem; }
-.samedge-figures [hidden] { display: none; }
+.samedge-scrub-row[hidden], .samedge-readout[hidden] { display: none; }
 .samedge-scrub-row input { flex: 1; min-width: 0; accent-color: var(--st-primary-color); }
 .samedge-scrub-row output { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .samedge-scrub-row :focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
@@ -27,20 +27,26 @@ export const PLAYER_STYLE = `
 `;
 
 /**
- * Make a player; `moved(at)` is called with the index of a step; `redraw()` draws the figures and the player.
- * @type {(events: { pressed: () => void, moved: (at: number) => void, redraw: () => void }) => Player}
+ * Make the player of a state, which need not exist yet; `redraw()` draws the pictures and the player.
+ * @type {(of: () => PlayerState, redraw: () => void) => Player}
  */
-export function makePlayer({ pressed, moved, redraw }) {
+export function makePlayer(of, redraw) {
   const [button, range] = [element("button", "samedge-play"), element("input")];
   const [label, table] = [element("output"), element("table", "samedge-readout")];
   Object.assign(range, { type: "range", min: 0, step: 1 });
   range.setAttribute("aria-label", "Step shown");
   button.addEventListener("click", () => {
-    pressed();
+    const state = of();
+    state.held = Boolean(state.playing);
+    if (state.held) stopPlaying(state);
+    else play(state, redraw);
     redraw();
   });
   range.addEventListener("input", () => {
-    moved(Number(range.value));
+    const state = of();
+    state.held = true;
+    stopPlaying(state);
+    state.at = Number(range.value);
     redraw();
   });
   const row = element("div", "samedge-scrub-row");
@@ -49,7 +55,7 @@ export function makePlayer({ pressed, moved, redraw }) {
 }
 
 /** Show the steps from the one that is shown on, or all of them from the last; again and again, if they loop. */
-export function play(/** @type {FiguresState} */ state, /** @type {() => void} */ redraw) {
+export function play(/** @type {PlayerState} */ state, /** @type {() => void} */ redraw) {
   if (!state.scrub) return;
   const { loop, steps } = state.scrub;
   const last = steps.length - 1;
@@ -69,26 +75,29 @@ export function play(/** @type {FiguresState} */ state, /** @type {() => void} *
   state.playing = requestAnimationFrame(advance);
 }
 
-/** Play what loops by itself, once a slider rests, unless the reader holds it or asks for less motion. */
-export function autoplay(/** @type {FiguresState} */ state, /** @type {() => void} */ redraw) {
+/**
+ * Play what loops by itself, once a slider rests, unless the reader holds it or asks for less motion.
+ * @type {(state: PlayerState, redraw: () => void, rest?: number) => void}
+ */
+export function autoplay(state, redraw, rest = REST_MS) {
   clearTimeout(state.timer);
   const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   if (!state.scrub?.loop || state.held || state.playing || still) return;
-  state.timer = setTimeout(() => play(state, redraw), REST_MS);
+  state.timer = setTimeout(() => play(state, redraw), rest);
 }
 
-export function stopPlaying(/** @type {FiguresState} */ state) {
+export function stopPlaying(/** @type {PlayerState} */ state) {
   clearTimeout(state.timer);
   cancelAnimationFrame(state.playing);
   state.playing = 0;
 }
 
-/** The step of figures up to which they are drawn; infinite at the end, which grows with what is sent. */
-export function currentStep(/** @type {FiguresState} */ { scrub, at }) {
+/** The step up to which pictures are drawn; infinite at the end, which grows with what is sent. */
+export function currentStep(/** @type {PlayerState} */ { scrub, at }) {
   return !scrub || at >= scrub.steps.length - 1 ? Infinity : scrub.steps[at];
 }
 
-/** @type {(player: Player, state: FiguresState) => void} */
+/** @type {(player: Player, state: PlayerState) => void} */
 export function drawPlayer({ row, button, range, label, table }, { scrub, at, playing }) {
   row.hidden = !scrub;
   table.hidden = !scrub?.rows.length;

@@ -21,6 +21,8 @@ const BUTTONS_STYLE = `
 .js-plotly-plot { touch-action: pan-y; }
 .samedge-summary { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }`;
 
+const VALLEY_MS = 800;
+
 /** Load Plotly.js from beside this file, once a page; where that fails, `root` says so. */
 export function loadPlotly(/** @type {HTMLElement} */ root, /** @type {(plotly: Plotly) => void} */ loaded) {
   addStyle("samedge-buttons-style", BUTTONS_STYLE);
@@ -30,7 +32,8 @@ export function loadPlotly(/** @type {HTMLElement} */ root, /** @type {(plotly: 
     script.src = new URL(`../../${address}`, import.meta.url).href;
     script.onload = () => (window.Plotly ? resolve(window.Plotly) : reject(new Error("no Plotly in the file")));
     script.onerror = () => reject(new Error(`cannot load ${script.src}`));
-    document.head.append(script);
+    // starting Plotly stops all that moves for a second: on a first visit, the valley moves before
+    setTimeout(() => document.head.append(script), document.querySelector(".st-key-welcome") ? VALLEY_MS : 0);
   });
   plotlyLoad.then(loaded, () => {
     root.textContent = "The charts could not be loaded: plotly.min.js is missing. Restart the app.";

@@ -332,24 +332,51 @@ export interface Player {
   table: HTMLTableElement;
 }
 
-export interface FiguresState extends Look {
+/** What can be played. */
+export interface PlayerState {
+  scrub: Scrub | null;
+  at: number; // index of the step that is shown; infinite at the end
+  playing: number;
+  held: boolean; // by the reader
+  timer: number;
+}
+
+export interface FiguresState extends Look, PlayerState {
   grid: HTMLElement;
   plotly: Plotly | null;
   frame: number;
   scene: string | null;
   figures: (Figure & { images: Options[] })[];
   plots: Map<string, Plot>;
-  scrub: Scrub | null;
-  at: number; // index of the step that is shown; infinite at the end
-  playing: number;
-  held: boolean; // by the reader
-  timer: number;
   zoom: Map<string, Map<string, Range>>;
   hidden: Set<string>;
   abort: AbortController;
   send: Send;
   observer: ResizeObserver;
   player: Player;
+}
+
+/* ---------------------------------------------------------------- the valley of the first minute */
+
+/** What components/valley.py sends, decoded. */
+export interface ValleyData {
+  key: string;
+  name: string;
+  scene: string;
+  half: number;
+  top: number;
+  curve: { x: Numbers; y: Numbers };
+  path: { x: Numbers; y: Numbers };
+  left: boolean;
+  scrub: Scrub;
+}
+
+export interface ValleyState extends Look, PlayerState {
+  svg: SVGSVGElement;
+  observer: ResizeObserver;
+  player: Player;
+  data: ValleyData | null;
+  scene: string | null;
 }
 
 /* ---------------------------------------------------------------- sliders */

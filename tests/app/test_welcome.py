@@ -1,5 +1,7 @@
 """The first minute on the live lab's page, through Streamlit's test harness."""
 
+import re
+
 import pytest
 from streamlit.runtime.context import StreamlitCookies
 from streamlit.testing.v1 import AppTest
@@ -89,4 +91,6 @@ def test_a_diverging_ratio_is_not_written_out(page):
     line = next(item for item in page.markdown if "sharpness / edge" in item.value)
     assert "e+" in line.value
     assert "Diverged at step" in line.value
+    figures = re.findall(r"sharpness / edge \*\*(\S+)\*\*|was (\S+) times its edge", line.value)
+    assert len({"".join(pair) for pair in figures}) == 1, line.value
     assert "Hessian-vector product" in line.help

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.parts.components.figures import figures
 from pages.parts.components.sliders import sliders
+from pages.parts.components.valley import valley
 from pages.parts.frame import fragments, navigation
 from pages.parts.lab import presets
-from pages.parts.views.bowl import bowl, loop
 from samedge_core.fields import Field
 from samedge_core.theory.descent import Trajectory, descend
 from samedge_core.theory.edges import gd_edge, gd_multiplier
@@ -96,7 +95,7 @@ def run(eta: float) -> Trajectory:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return "less than 0.001 %" if share < 1e-5 else f"{100 * share:.3g} %"
 
 
 def _panel() -> None:
@@ -134,16 +133,9 @@ def _panel() -> None:
 def _valley() -> None:
     """Picture, slider and what is seen, drawn anew as the slider moves."""
     eta = st.session_state.setdefault(VALUE, ETA.default)
-    shown = run(eta)
     left, right = st.columns([5, 4], gap="medium", vertical_alignment="center")
     with left:
-        figures(
-            [bowl("A step in a valley", shown, HALF, height=200)],
-            scene=f"welcome {eta}",
-            key="welcome-valley",
-            scrub=loop(shown),
-            on_click=lambda: None,
-        )
+        valley("A step in a valley", run(eta), HALF, key="welcome-valley")
     with right:
         mark = (LIMIT, f"2/λ = {LIMIT:g}")
         sliders([ETA], {"eta": eta}, key="welcome-eta", on_move=_moved, marks={"eta": mark})

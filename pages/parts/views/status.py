@@ -107,7 +107,11 @@ def _figures(view: RunView, seen: Observed) -> list[str]:
         parts.append(f"{status.steps_per_second:.3g} steps/s")
     if row:
         if seen.recent:
-            shown = f"{seen.ratio:.3f}" if seen.ratio < IN_FULL else f"{seen.ratio:.3g}"
+            diverged = view.stop and view.stop.reason is StopReason.DIVERGED
+            ratio = (
+                seen.recent[-1] if diverged else seen.ratio
+            )  # a mean of what explodes is nothing
+            shown = f"{ratio:.3f}" if ratio < IN_FULL else f"{ratio:.3g}"
             parts.append(f"sharpness / edge **{shown}**")
         if not math.isnan(row["hopping"]):
             parts.append(f"{100 * row['hopping']:.0f} % of steps hop")

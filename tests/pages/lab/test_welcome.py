@@ -3,12 +3,11 @@
 import re
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
-from pages.parts.components.figures import encode
-from pages.parts.lab.welcome import ETA, HALF, LIMIT, RESTS, START, STEPS, run, sentence
-from pages.parts.views.bowl import bowl, loop
+from pages.parts.components.valley import picture
+from pages.parts.components.wire import encode
+from pages.parts.lab.welcome import CURVATURE, ETA, HALF, LIMIT, RESTS, START, STEPS, run, sentence
 from samedge_core.fields import ConfigError
 
 ETAS = [0.01, 0.02, 0.1, 0.19, 0.2, 0.21, 0.3, 0.39, 0.399, 0.401, 0.41, 0.42, 0.6, 1.0]
@@ -33,6 +32,10 @@ def test_the_sentence_says_what_the_picture_shows(eta):
     assert ((size[:-1] <= HALF) & (size[:-1] >= RESTS)).all()
 
 
+def test_a_step_too_short_to_be_told_is_not_no_shorter():
+    assert "less than 0.001 % shorter" in sentence(1e-300)
+
+
 def test_at_the_limit_it_hops_for_ever():
     assert LIMIT == 0.4
     assert "exactly 2/λ = 0.4" in sentence(0.4)
@@ -42,14 +45,17 @@ def test_at_the_limit_it_hops_for_ever():
 
 
 @pytest.mark.parametrize("eta", ETAS)
-def test_the_picture_is_one_that_plotly_knows_and_has_a_step_for_each_point(eta):
+def test_the_picture_has_the_iterates_on_the_curve_and_a_step_for_each(eta):
     shown = run(eta)
-    figure = bowl("A step in a valley", shown, HALF, height=200)
-    go.Figure([t | {"line": None, "marker": None} for t in figure.traces], None)
-    for trace in figure.traces[1:]:
-        assert len(trace["x"]) == len(trace["meta"]["step"]) == shown.steps + 1
-    assert bool(figure.layout["annotations"]) == bool(np.abs(shown.w).max() > HALF)
-    assert encode(loop(shown))["loop"] is True
+    drawn = picture("A step in a valley", shown, HALF)
+    x, y = drawn["path"]["x"], drawn["path"]["y"]
+    assert x.tolist() == shown.w[:, 0].tolist()
+    np.testing.assert_allclose(y, CURVATURE / 2 * x**2, rtol=1e-15)
+    np.testing.assert_allclose(drawn["curve"]["y"], CURVATURE / 2 * drawn["curve"]["x"] ** 2)
+    assert drawn["top"] == pytest.approx(CURVATURE / 2 * HALF**2, rel=1e-15)
+    assert drawn["scrub"].steps.tolist() == list(range(shown.steps + 1))
+    assert drawn["left"] == bool(np.abs(x).max() > HALF)
+    assert encode(drawn)["scrub"]["loop"] is True
 
 
 def test_the_slider_covers_the_limit_and_refuses_what_is_no_step_size():
