@@ -107,10 +107,9 @@ def _figures(view: RunView, seen: Observed) -> list[str]:
         parts.append(f"{status.steps_per_second:.3g} steps/s")
     if row:
         if seen.recent:
+            # a mean of what explodes is nothing
             diverged = view.stop and view.stop.reason is StopReason.DIVERGED
-            ratio = (
-                seen.recent[-1] if diverged else seen.ratio
-            )  # a mean of what explodes is nothing
+            ratio = seen.recent[-1] if diverged else seen.ratio
             shown = f"{ratio:.3f}" if ratio < IN_FULL else f"{ratio:.3g}"
             parts.append(f"sharpness / edge **{shown}**")
         if not math.isnan(row["hopping"]):
