@@ -132,6 +132,12 @@ class RecordedSweep:
         return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
 
     @property
+    def log(self) -> str:
+        """What its last driver has said, where it was started by a page or a script."""
+        file = self.folder / LOG
+        return file.read_text(encoding="utf-8", errors="replace").strip() if file.exists() else ""
+
+    @property
     def bytes(self) -> int:
         """What it takes on disk."""
         return sum(file.stat().st_size for file in self.folder.iterdir())

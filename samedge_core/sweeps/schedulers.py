@@ -1,0 +1,98 @@
+"""Connections to Dask's schedulers: one on a cluster, or one of this process's own."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dask.config
+from dask.system import CPU_COUNT
+from distributed import Client, LocalCluster
+from distributed.security import Security
+
+from samedge_core.fields import abridged
+from samedge_core.sweeps import tasks
+from samedge_core.sweeps.store import SweepError
+
+SCHEDULER = "SAMEDGE_SCHEDULER"
+_CONNECT_SECONDS = 10
+_HERE = r"localhost|127(\.\d{1,3}){3}|\[::1\]"
+_NO_DASHBOARD: Any = None  # which the annotation of LocalCluster forgets
+
+_CONFIG = {
+    "distributed.scheduler.allowed-failures": 0,  # the driver counts, and splits a task
+    "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
+
+
+def checked_address(address: str | None, *, insecure: bool = False) -> str:
+    """The address, or that of SAMEDGE_SCHEDULER: of this machine, or encrypted, because whoever
+    reaches a scheduler can run code on its workers. Empty where there is neither.
+
+    Raises:
+        SweepError: it is none, or is not allowed; the message says what is.
+    """
+    address = address or os.environ.get(SCHEDULER) or ""
+    if not address:
+        return ""
+    shown = abridged(address)
+    known = re.fullmatch(r"(tcp|tls)://(\[[0-9a-f:]+\]|[\w.-]+):\d{1,5}", address)
+    if not known:
+        allowed = "tcp://HOST:PORT or tls://HOST:PORT"
+        raise SweepError(f"the address of a scheduler must be {allowed}, got {shown}")
+    scheme, host = known.groups()
+    if scheme == "tcp" and not re.fullmatch(_HERE, host) and not insecure:
+        raise SweepError(
+            f"{shown} is on another machine and not encrypted: whoever can reach it can run code "
+            "there. Use tls://HOST:PORT, a tunnel (ssh -L 8786:localhost:8786 HOST, then "
+            "tcp://localhost:8786) or, in a network that you trust, --insecure-scheduler"
+        )
+    if scheme == "tls" and not Security().tls_client_cert:
+        variables = "DASK_DISTRIBUTED__COMM__TLS__CA_FILE and DASK_DISTRIBUTED__COMM__TLS__CLIENT__"
+        raise SweepError(f"{shown} needs certificates: set {variables}CERT and ...__KEY")
+    return address
+
+
+@contextmanager
+def connected(address: str | None, *, insecure: bool, workers: int | None) -> Iterator[Client]:
+    """A client of the scheduler at the address, or at SAMEDGE_SCHEDULER, or else of one of its own
+    with so many workers on this machine, by default one a core.
+
+    Raises:
+        SweepError: an address that is not allowed, or where no scheduler answers.
+    """
+    address = checked_address(address, insecure=insecure)
+    with dask.config.set(_CONFIG), _client(address, workers) as client:
+        yield client
+
+
+@contextmanager
+def _client(address: str, workers: int | None) -> Iterator[Client]:
+    if address:
+        try:
+            client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except (OSError, TimeoutError) as error:
+            raise SweepError(f"no scheduler answers at {abridged(address)} ({error})") from None
+        with client:
+            yield client
+        return
+    with (
+        LocalCluster(
+            n_workers=workers or CPU_COUNT,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=_NO_DASHBOARD,
+            silence_logs=50,  # what a lost worker says: the driver tells what comes of it
+            preload=[tasks.__name__],
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
