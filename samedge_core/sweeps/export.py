@@ -87,7 +87,8 @@ def _parquet(result: SweepResult, quantity: str) -> bytes:
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(result.to_frame(), preserve_index=False)
-    table = table.replace_schema_metadata({METADATA: json.dumps(result.sweep.to_values())})
+    about = {METADATA: json.dumps(result.sweep.to_values())}
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **about})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, write_page_checksum=True)
     return buffer.getvalue()

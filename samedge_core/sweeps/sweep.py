@@ -36,8 +36,8 @@ SAMPLES = Field(
     high=1000,
 )
 _SEED = FIELDS["seed"]
-# these three say when and what a run measures, which a sweep decides by its samples
-_NO_AXES = ("seed", "measure_every", "top_k", "hessian_share")
+# seeds are a sweep's own; a longer run holds the shorter ones; a sweep measures at its samples
+_NO_AXES = ("seed", "steps", "measure_every", "top_k", "hessian_share")
 
 
 @dataclass(frozen=True, slots=True)
