@@ -64,7 +64,7 @@ function draw(/** @type {DiagramState} */ state) {
   if (!data || !width || !Object.keys(table.columns).length) return;
   const { x, y } = data.diagram;
   const size = FONT * theme.scale;
-  const height = y ? Math.round(Math.min((width < 500 ? 0.85 : 0.62) * width, Math.max(innerHeight - 330, 300))) : Math.round(110 + 3.4 * size);
+  const height = y ? Math.round(Math.min((width < 500 ? 0.85 : 0.62) * width, Math.max(innerHeight - 390, 300))) : Math.round(110 + 3.4 * size);
   state.place = placeIn(x, y, width, height, size);
   const context = sized(state.canvas, width, height);
   state.board.style.height = `${height}px`;
