@@ -58,8 +58,8 @@ def _sweeps() -> None:
         source.show(sweep=found[0].id)
     recorded, wrong = source.find("sweep")
     with st.container(), part("What was done last"):
-        if wrong:
-            st.warning(f"{plain(wrong)}.")
+        for why in filter(None, (wrong, source.find("with")[1])):
+            st.warning(f"{plain(why)}.")
         actions.undo()
     asked = st.session_state.get(form.OPEN, False)
     with st.container(), part("The new sweep"):
@@ -74,11 +74,10 @@ def _sweeps() -> None:
         fragments.draw(_body, recorded.id, busy, every=every, name="The diagram")
 
 
-def _choices(recorded: RecordedSweep, board: Board) -> str:
+def _choices(recorded: RecordedSweep, names: Mapping[str, str], board: Board) -> str:
     """The sweep that is shown, and the quantity, which is returned."""
     left, right = st.columns([2, 1.3])
     with left:
-        names = source.names(source.sweeps().find())
         about = "All sweeps of this server, newest first."
         _choice("Sweep", "sweep", recorded.id, list(names), names, about)
     with right:
@@ -90,9 +89,8 @@ def _choices(recorded: RecordedSweep, board: Board) -> str:
     return now
 
 
-def _compare(recorded: RecordedSweep) -> None:
+def _compare(recorded: RecordedSweep, names: Mapping[str, str]) -> None:
     """The sweep beside the one that is shown, where there are others."""
-    names = source.names(source.sweeps().find())
     others = [sweep_id for sweep_id in names if sweep_id != recorded.id]
     about = "Draws another sweep beside this one, and their difference."
     if others:
@@ -132,22 +130,22 @@ def _body(sweep_id: str, busy: bool) -> None:
         st.rerun()
     if (recorded.state in BUSY) != busy:
         st.rerun()  # to tick, or not to
-    board = board_of(recorded)
+    board, names = board_of(recorded), source.names(source.sweeps().find())
     with st.container(), part("The choices"):
-        quantity = _choices(recorded, board)
+        quantity = _choices(recorded, names, board)
     other, _ = source.find("with")
     if not navigation.embedded():
         with st.container(horizontal=True, vertical_alignment="center"), part("The buttons"):
             actions.draw(recorded, board, quantity)
-            _compare(recorded)
+            _compare(recorded, names)
     with st.container(), part("The progress"):
         actions.progress(board)
     with st.container(), part("The diagram"):
         if other is None:
             picture.draw(board, quantity, key="sweeps-diagram", name=source.title(recorded))
         else:
-            names = source.names([recorded, other])
-            comparing.draw(board, board_of(other), quantity, list(names.values()))
+            titles = [names[one.id] for one in (recorded, other)]
+            comparing.draw(board, board_of(other), quantity, titles)
     with st.container(), part("The chosen cell"):
         cell.draw(board, quantity)
 
