@@ -181,10 +181,8 @@ class _Driver:
             return
         cells = self.flying.pop(future)
         if future.status == "finished":
-            found = json.loads(future.result())
-            self._store(
-                [Row.from_values({**v, "cell": i}) for i, v in zip(cells, found, strict=True)]
-            )
+            rows = zip(cells, json.loads(future.result()), strict=True)
+            self._store([Row.from_values({**row, "cell": i}) for i, row in rows])
         elif future.status == "error":
             error: Any = future.exception()
             self._went_wrong(cells, error)
