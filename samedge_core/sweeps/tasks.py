@@ -31,18 +31,18 @@ def compute(values: Values, samples: int) -> Values:
 
     from samedge_core.curvature.kernels import KernelsError
     from samedge_core.sweeps.cell import run_cell
-    from samedge_core.sweeps.ensembles import groups, run_ensemble
+    from samedge_core.sweeps.ensembles import groups, run_ensemble, together
 
     torch.set_num_threads(1)
     configs = [RunConfig.from_values(one) for one in values]
     rows: dict[int, dict[str, Any]] = {}
     try:
         for group in groups(configs):
-            together = [configs[i] for i in group]
-            if len(group) > 1:
-                found = run_ensemble(together, samples, device=together[0].device)
+            cells = [configs[i] for i in group]
+            if together(cells[0]):  # also a single one: its row is then the same to the bit
+                found = run_ensemble(cells, samples)
             else:
-                found = [run_cell(together[0], samples)]
+                found = [run_cell(cells[0], samples)]
             rows.update((i, row.to_values()) for i, row in zip(group, found, strict=True))
     except (ConfigError, DataError, KernelsError, ImportError) as error:
         raise SweepError(str(error)) from error
