@@ -294,7 +294,7 @@ const STYLE = `
 .samedge-diagram-legend { display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; font-size: 0.875rem; padding: 0.2rem 0; }
 .samedge-diagram-entry { display: inline-flex; align-items: center; gap: 0.4rem; }
 .samedge-diagram-bar { display: inline-block; width: 7rem; height: 0.8rem; border-radius: 2px; }
-.samedge-diagram-save { font: inherit; color: inherit; background: none; border: none; padding: 0; text-decoration: underline; cursor: pointer; }
+.samedge-diagram-save { font: inherit; color: inherit; background: none; border: none; padding: 0; text-decoration: underline; cursor: pointer; font-size: 0.875rem; }
 .samedge-diagram-summary { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }`;
 
 const takeOver = memory(["id", "version", "table"]);
