@@ -191,14 +191,16 @@ def _progress(recorded: RecordedSweep, *, quiet: bool) -> Iterator[Callable[[Row
 
 
 def _in_lines(done: int, total: int) -> Callable[[Row], None]:
-    due, start, before = every(LINE_SECONDS), time.monotonic(), done
-    due()
+    due, first = every(LINE_SECONDS), (0.0, 0)
 
     def on_row(row: Row) -> None:
-        nonlocal done
+        nonlocal done, first
         done += 1
-        if due():
-            left = (time.monotonic() - start) / (done - before) * (total - done)
+        if first == (0.0, 0):  # until then, workers were starting
+            first = time.monotonic(), done
+            due()
+        elif due():
+            left = (time.monotonic() - first[0]) / (done - first[1]) * (total - done)
             note(f"{done:,} of {total:,} cells, about {left / 60:.1f} minutes left")
 
     return on_row

@@ -20,14 +20,17 @@ from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
 from samedge_core.sweeps import tasks
-from samedge_core.sweeps.order import Order
+from samedge_core.sweeps.ensembles.grouping import groups
+from samedge_core.sweeps.order import COARSE, Order
 from samedge_core.sweeps.rows import Row
 from samedge_core.sweeps.schedulers import LOST, connected
 from samedge_core.sweeps.store import RecordedSweep, SweepError
+from samedge_core.sweeps.sweep import Sweep
 from samedge_core.training.progress import every
 
 MOST_KILLS = 3  # workers that a cell may take with it
 TASK_SECONDS = 4.0  # of computing in a task, about
+TASKS_A_SECOND = 25  # of all workers: each costs the driver some 4 ms of a core
 MOST_IN_TASK = 256  # cells; an ensemble gains little from more
 LOOK_SECONDS = 0.5  # between looks at what has been asked for
 _GROWTH = 8  # of a task's cells, at most, from one to the next: small ones say little of large ones
@@ -109,13 +112,16 @@ class _Driver:
     kills: Counter[int] = field(default_factory=Counter)
     landed: queue.SimpleQueue[Future] = field(default_factory=queue.SimpleQueue)
     done: int = 0
-    size: int = 1  # cells of a task
+    size: int = 1  # cells of the next task
+    least: int = 1
     workers: int = 0
 
     def run(self) -> None:
         """Submit and take in until nothing is left, or it is stopped."""
         rows = self.recorded.rows()
         self.order, self.done = Order(self.recorded.sweep, rows), len(rows)
+        self._check_workers()
+        self.size = self.least = _first_size(self.recorded.sweep, self.workers)
         look, told = every(LOOK_SECONDS), False
         while True:
             if look():
@@ -151,7 +157,8 @@ class _Driver:
         if self.pieces:
             return self.pieces.popleft()
         # small at the end, so that all workers end together
-        size = min(self.size, math.ceil(self.order.left / (2 * self.workers)))
+        share = math.ceil(self.order.left / (2 * self.workers))
+        size = max(self.least, min(self.size, share))
         if self.budget is not None:
             size = min(size, self.budget - self.done - sum(map(len, self.flying.values())))
         if size > 0:
@@ -175,29 +182,40 @@ class _Driver:
         future.add_done_callback(self.landed.put)
 
     def _take_in(self) -> None:
+        """Store what has come, waiting for it a while; together, as each write waits for a disk."""
         try:
-            future = self.landed.get(timeout=LOOK_SECONDS)
+            landed = [self.landed.get(timeout=LOOK_SECONDS)]
         except queue.Empty:
             return
-        cells = self.flying.pop(future)
-        if future.status == "finished":
-            rows = zip(cells, json.loads(future.result()), strict=True)
-            self._store([Row.from_values({**row, "cell": i}) for i, row in rows])
-        elif future.status == "error":
-            error: Any = future.exception()
-            self._went_wrong(cells, error)
-        else:
-            raise SweepError(LOST)
-        future.release()
+        while not self.landed.empty():
+            landed.append(self.landed.get())
+        finished = [future for future in landed if future.status == "finished"]
+        if finished:
+            answers: Any = self.client.gather(finished)
+            self._store_answers([self.flying.pop(future) for future in finished], answers)
+        for future in landed:
+            if future.status == "error":
+                error: Any = future.exception()
+                self._went_wrong(self.flying.pop(future), error)
+            elif future.status != "finished":
+                raise SweepError(LOST)
+            future.release()
+
+    def _store_answers(self, cells: list[list[int]], answers: list[str]) -> None:
+        """The rows of some tasks; the next ones follow from what these have taken."""
+        found = zip(chain(*cells), chain(*map(json.loads, answers)), strict=True)
+        rows = [Row.from_values({**row, "cell": i}) for i, row in found]
+        self._store(rows)
+        seconds = sum(row.seconds for row in rows if math.isfinite(row.seconds)) / len(rows)
+        if seconds > 0:
+            long = max(TASK_SECONDS, self.workers / TASKS_A_SECOND)
+            fitting = min(long / seconds, _GROWTH * max(map(len, cells)), MOST_IN_TASK)
+            self.size = max(1, round(fitting))
 
     def _store(self, rows: list[Row]) -> None:
         self.recorded.append(rows)
         self.order.saw(rows)
         self.done += len(rows)
-        seconds = sum(row.seconds for row in rows if math.isfinite(row.seconds)) / len(rows)
-        if seconds > 0:
-            fitting = min(TASK_SECONDS / seconds, _GROWTH * len(rows), MOST_IN_TASK)
-            self.size = max(1, round(fitting))
         for row in rows:
             self.on_row(row)
 
@@ -219,3 +237,10 @@ class _Driver:
             what = f"failed: {type(error).__name__}: {error}"
         self.say(f"cell {cells[0]} {what}")
         self._store([Row(cells[0], "failed", 0, what=what)])
+
+
+def _first_size(sweep: Sweep, workers: int) -> int:
+    """Cells of the first tasks: one, or a worker's share of the first picture where they advance
+    together."""
+    first = [cell.config for cell in sweep.cells[: COARSE**2]]
+    return math.ceil(len(first) / len(groups(first)) / max(workers, 1))
