@@ -5,8 +5,10 @@ A worker shares no disk with the driver; it has the same version of this program
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from samedge_core.fields import ConfigError
@@ -15,6 +17,7 @@ from samedge_core.sweeps.store import SweepError
 from samedge_core.training.config import RunConfig
 
 Values = list[dict[str, Any]]
+Compute = Callable[[Values, int], Values]
 _NICE = 5  # a sweep takes what live runs on the same machine leave
 
 
@@ -44,6 +47,11 @@ def compute(values: Values, samples: int) -> Values:
     except (ConfigError, DataError, KernelsError, ImportError) as error:
         raise SweepError(str(error)) from error
     return [rows[i] for i in range(len(configs))]
+
+
+def answer(compute: Compute, work: str) -> str:
+    """The rows of `compute` for its arguments, both as JSON."""
+    return json.dumps(compute(*json.loads(work)))
 
 
 def dask_setup(worker: object) -> None:

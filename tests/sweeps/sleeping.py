@@ -21,12 +21,18 @@ ETAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 def sweep(seconds: float = 0.02, *, a: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0)) -> Sweep:
     """6 x 4 cells by default."""
     base = RunConfig(problem="two-weight", rule="gd", options={"b": seconds})
-    return Sweep(base, {"eta": ETAS, "a": a})  # pyright: ignore[reportArgumentType]
+    return Sweep(base, {"eta": ETAS, "a": a})
 
 
 def compute(values: list[dict[str, Any]], samples: int) -> list[dict[str, Any]]:
     """A row a configuration, told by its settings alone."""
     return [_row(one["eta"], **one["options"]).to_values() for one in values]
+
+
+def slow(values: list[dict[str, Any]], samples: int) -> list[dict[str, Any]]:
+    """The same, later."""
+    time.sleep(0.3)
+    return compute(values, samples)
 
 
 def _row(eta: float, a: float, b: float) -> Row:

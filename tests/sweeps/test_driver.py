@@ -185,8 +185,10 @@ def dask_programs(workers: int):
 
     def start(module: str, *arguments: str) -> None:
         command = [sys.executable, "-m", f"distributed.cli.{module}", *arguments]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        processes.append(subprocess.Popen([*command, "--no-dashboard"], cwd=ROOT, **quiet))
+        nowhere = subprocess.DEVNULL
+        processes.append(
+            subprocess.Popen([*command, "--no-dashboard"], cwd=ROOT, stdout=nowhere, stderr=nowhere)
+        )
 
     start("dask_scheduler", "--host=127.0.0.1", f"--port={port}")
     for _ in range(workers):

@@ -7,7 +7,7 @@ import samedge_core as se
 from samedge_core.sweeps.rows import Row
 
 BASE = se.RunConfig(problem="two-weight", rule="gd")
-SWEEP = se.Sweep(BASE, {"eta": (0.1, 0.2, 0.4), "a": (1.0, 2.0)}, seeds=(5, 8))  # pyright: ignore[reportArgumentType]
+SWEEP = se.Sweep(BASE, {"eta": (0.1, 0.2, 0.4), "a": (1.0, 2.0)}, seeds=(5, 8))
 
 
 def row(cell: int, fate: str = "converged", **numbers) -> Row:

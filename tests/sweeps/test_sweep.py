@@ -50,7 +50,7 @@ def test_a_line_of_the_command_line_is_the_same_axis():
         ("eta=0.2,0.2", "got 0.2 before 0.2"),
         ("n=10:12:8", "n must be ascending values, got 10 before 10"),
         ("degree=2.5,3", "degree must be a whole number"),
-        ("seed=1,2", "an axis of SAM on chebyshev-mlp is one of eta, rho, batch_size, steps, n"),
+        ("seed=1,2", "an axis of SAM on chebyshev-mlp is one of eta, rho, batch_size, n"),
         ("beta=0.1,0.2", "got 'beta'"),
         ("rule=0.1,0.2", "got 'rule'"),
     ],
@@ -62,7 +62,7 @@ def test_a_bad_axis_is_refused_with_its_value(text, message):
 
 
 def test_what_can_be_an_axis_follows_from_rule_and_problem():
-    assert list(axis_fields(POINT)) == ["eta", "steps", "a", "b"]
+    assert list(axis_fields(POINT)) == ["eta", "a", "b"]
     momentum = CHEBYSHEV.replace(rule="polyak")
     assert {"eta", "beta"} <= set(axis_fields(momentum))
     assert "rho" not in axis_fields(momentum)
