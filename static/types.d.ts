@@ -423,7 +423,7 @@ export interface MapBounds {
 
 export interface FatesData extends MapBounds {
   key: string;
-  origin: number;
+  origin: string;
   picture: Uint8Array;
   count: number;
   coarse: number;
@@ -433,7 +433,7 @@ export interface FatesData extends MapBounds {
   labels: [string, string];
   words: string[];
   lines: { name: string; dash: number; x: any; y: any }[];
-  mark: [number, number] | null;
+  marks: [number, number][];
   summary: string;
 }
 
@@ -450,7 +450,7 @@ export interface FatesState {
   table: Uint32Array | null;
   view: FatesView;
   box: { left: number; top: number; width: number; height: number };
-  origin: number;
+  origin: string;
   latest: number;
   frame: number;
   scheme: string;

@@ -1,22 +1,20 @@
 """The map of fates: what becomes of every setting of two weights or of a quadratic, at once."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.parts.components.fates import fate_map
 from pages.parts.components.sliders import forget, sliders
 from pages.parts.frame import fragments, navigation
 from pages.parts.frame.parts import part
 from pages.parts.markdown import plain
+from pages.parts.sweeps import zooming
 from pages.parts.sweeps.atlas_settings import (
     DEFAULTS,
     FIELDS,
-    LABELS,
     PLACES,
     Values,
     axes_of,
@@ -32,11 +30,9 @@ from samedge_core.sweeps.fate_map import (
     View,
     alone,
     finest,
-    picture,
     shares,
     told,
 )
-from samedge_core.sweeps.fate_process import FateProcessError, shared
 from samedge_core.sweeps.following import CONVERGED, DIVERGED, HOPS, SETTLING
 from samedge_core.theory.rules import RULES, Settings
 from samedge_core.theory.two_weight import TwoWeightLandscape
@@ -186,56 +182,37 @@ def _sliders(values: Values) -> None:
 
 def _map(plane: Plane, view: View, at: Sequence[float]) -> None:
     asked = st.session_state[_ASKED]
-    try:
-        values = _picture(plane, view, asked["points"])
-    except (FateProcessError, OSError) as error:
-        st.error(plain(f"No map: {error}."))
-        st.button("Draw it again", key="atlas:again", help="Starts another process and asks it.")
-        return
-    summary = _summary(plane, view, values)
-    fate_map(
+    zooming.draw(
         plane,
         view,
-        values,
-        labels=(LABELS[plane.x], LABELS[plane.y]),
-        mark=at if len(at) == 2 else None,
-        summary=summary,
+        asked["points"],
         origin=asked["origin"],
         key=MAP_KEY,
+        marks=[at] if len(at) == 2 else [],
+        summary=lambda values: summary(plane, view, values),
         on_ask=_asked,
         on_pick=_picked,
     )
-    st.caption(summary)
 
 
-@lru_cache(maxsize=24)
-def _picture(plane: Plane, view: View, points: int) -> NDArray[np.uint16]:
-    """Pictures of late, of all sessions: a class that follows one link asks for one."""
-    return picture(plane, view, points, shared().follow_all)
-
-
-def _asked() -> None:
-    asked = st.session_state[MAP_KEY]["asked"]
+def _asked(view: View, still: bool) -> None:
     values = st.session_state[_VALUES]
-    plane, view = plane_of(values), tuple(map(float, asked["view"]))
-    seen = DEFAULTS["view"] if view == plane.whole else plane.within(view)
-    st.session_state[_VALUES] = {**values, "view": seen}
-    st.session_state[_ASKED] |= {"points": POINTS if asked["settled"] else PREVIEW}
-    if asked["settled"]:
+    whole = view == plane_of(values).whole
+    st.session_state[_VALUES] = {**values, "view": DEFAULTS["view"] if whole else view}
+    st.session_state[_ASKED] |= {"points": POINTS if still else PREVIEW}
+    if still:
         _write_link()
 
 
-def _picked() -> None:
-    click = st.session_state[MAP_KEY]["picked"]
-    values = st.session_state[_VALUES]
-    st.session_state[_VALUES] = {**values, "at": (float(click["x"]), float(click["y"]))}
+def _picked(x: float, y: float) -> None:
+    st.session_state[_VALUES] = {**st.session_state[_VALUES], "at": (x, y)}
     _write_link()
 
 
 # --- what is seen, in words
 
 
-def _summary(plane: Plane, view: View, values: NDArray[np.uint16]) -> str:
+def summary(plane: Plane, view: View, values: NDArray[np.uint16]) -> str:
     """What the picture shows, with its own numbers."""
     found = shares(values)
     said = (
@@ -271,7 +248,7 @@ def _point(plane: Plane, at: Sequence[float]) -> None:
     true = [10.0**v if plane.is_log(n) else v for n, v in zip(names, at, strict=True)]
     setting = plane.at(*true)
     value, end = alone(setting)
-    where = ", ".join(f"{LABELS[n]} = {getattr(setting, n):.6g}" for n in names)
+    where = ", ".join(f"{zooming.LABELS[n]} = {getattr(setting, n):.6g}" for n in names)
     st.markdown(f"**{where}** {told(value)}.")
     if plane.problem == "two-weight" and np.isfinite(end).all():
         st.markdown(_at_end(setting, end))
