@@ -8,6 +8,7 @@ interface Modules {
   "envelope.js": typeof import("./envelope.js");
   "updates.js": typeof import("./updates.js");
   "buffer.js": typeof import("./buffer.js");
+  "cells.js": typeof import("./cells.js");
   "decode.js": typeof import("./decode.js");
   "layout.js": typeof import("./layout.js");
   "mapView.js": typeof import("./mapView.js");
@@ -459,6 +460,77 @@ export interface FatesState {
   movedAt: number;
   keys: boolean;
   down: Map<number, [number, number]>;
+}
+
+/* ---------------------------------------------------------------- phase diagrams */
+
+export interface DiagramAxis {
+  label: string;
+  values: number[] | Float64Array;
+  log: boolean;
+}
+
+/** What is drawn of components/diagram.py: the quantity, what the fates are called, and lines from theory. */
+export interface DiagramView {
+  quantity: { name: string; label: string; scale: string; log: boolean; range: [number, number] | null };
+  quantities: { name: string; label: string }[];
+  fates: string[];
+  blank: number[]; // fates whose numbers mean nothing: those cells have no colour
+  lines: { name: string; x: Numbers; y: Numbers; dash: number[] }[];
+}
+
+/** The numbers of all cells, by quantity: the median over the seeds, the least and the largest. */
+export interface DiagramTable {
+  fate: Uint8Array;
+  columns: Record<string, Float32Array>;
+  lows: Record<string, Float32Array>;
+  highs: Record<string, Float32Array>;
+}
+
+export interface DiagramData {
+  key: string;
+  name: string;
+  diagram: { id: string; x: DiagramAxis; y: DiagramAxis | null };
+  view: DiagramView;
+  base: number; // what the new cells follow; below 0, they are all there are
+  version: number;
+  cells: number[] | Float64Array;
+  fate: Uint8Array;
+  columns: Record<string, Numbers>;
+  lows: Record<string, Numbers>;
+  highs: Record<string, Numbers>;
+  running: number[];
+  chosen: [number, number] | null;
+  total: number;
+}
+
+/** Where things are on the canvas, in pixels: the borders of the columns and rows, and any value. */
+export interface DiagramPlace {
+  box: { left: number; top: number; right: number; bottom: number };
+  size: number;
+  xs: number[];
+  ys: number[];
+  xAt: (value: number) => number;
+  yAt: (value: number) => number;
+}
+
+export interface DiagramState extends Look {
+  root: HTMLElement;
+  board: HTMLElement;
+  canvas: HTMLCanvasElement;
+  over: HTMLCanvasElement;
+  card: HTMLElement;
+  legend: HTMLElement;
+  summary: HTMLElement;
+  observer: ResizeObserver;
+  send: Send;
+  id: string;
+  version: number;
+  table: DiagramTable;
+  data: DiagramData;
+  place: DiagramPlace | null;
+  at: [number, number] | null; // the cell that is looked at
+  from: [number, number] | null; // the other corner of the marked part
 }
 
 /* ---------------------------------------------------------------- the table of runs */

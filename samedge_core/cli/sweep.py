@@ -213,7 +213,7 @@ def _end(options: argparse.Namespace, recorded: RecordedSweep, *, interrupted: b
     if options.out is not None:
         from samedge_core.sweeps.export import write_results
 
-        written = write_results(options.out, result, recorded.title)
+        written = write_results(options.out, result)
         parts.append(f"Files in {options.out}: {', '.join(written)}")
     say("\n\n".join(filter(None, parts)))
     return Exit.INTERRUPTED if interrupted else Exit.FINISHED

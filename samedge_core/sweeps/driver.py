@@ -22,7 +22,7 @@ from distributed.scheduler import KilledWorker
 from samedge_core.sweeps import tasks
 from samedge_core.sweeps.order import Order
 from samedge_core.sweeps.rows import Row
-from samedge_core.sweeps.schedulers import connected
+from samedge_core.sweeps.schedulers import LOST, connected
 from samedge_core.sweeps.store import RecordedSweep, SweepError
 from samedge_core.training.progress import every
 
@@ -133,7 +133,7 @@ class _Driver:
 
     def _check_workers(self) -> None:
         if self.client.status != "running":
-            raise SweepError("the scheduler is lost; what is computed is kept: start again")
+            raise SweepError(LOST)
         threads: Any = self.client.nthreads()  # a dict, of a client that is not asynchronous
         self.workers = sum(threads.values())
 
@@ -186,7 +186,7 @@ class _Driver:
             error: Any = future.exception()
             self._went_wrong(cells, error)
         else:
-            raise SweepError("the scheduler is lost; what is computed is kept: start again")
+            raise SweepError(LOST)
         future.release()
 
     def _store(self, cells: list[int], found: list[Row]) -> None:

@@ -74,7 +74,9 @@ class SweepResult:
     def _per_cell(self, quantity: str, summary: Callable[..., Any]) -> NDArray:
         if quantity not in QUANTITIES:
             allowed = ", ".join(QUANTITIES)
-            raise ConfigError("quantity", f"must be one of {allowed}, got {abridged(quantity)}")
+            raise ConfigError(
+                "quantity", f"quantity must be one of {allowed}, got {abridged(quantity)}"
+            )
         nx, ny = self.sweep.shape
         grid = np.full((ny, nx), np.nan)
         for (iy, ix), rows in self._by_place.items():

@@ -35,6 +35,7 @@ class Row:
         unconverged: share, 0 to 1, of the samples whose sharpness has not converged.
         what: why it ended, in words.
         seconds: of computing.
+        start_sharpness, start_grad_norm: before the first step, whence theory expects an edge.
     """
 
     cell: int
@@ -53,6 +54,8 @@ class Row:
     unconverged: float = math.nan
     what: str = ""
     seconds: float = math.nan
+    start_sharpness: float = math.nan
+    start_grad_norm: float = math.nan
 
     def __post_init__(self) -> None:
         if self.fate not in FATES:

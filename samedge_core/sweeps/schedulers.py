@@ -6,11 +6,11 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import dask.config
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster
+from distributed import CancelledError, Client, LocalCluster
+from distributed.comm.core import CommClosedError
 from distributed.security import Security
 
 from samedge_core.fields import abridged
@@ -18,9 +18,9 @@ from samedge_core.sweeps import tasks
 from samedge_core.sweeps.store import SweepError
 
 SCHEDULER = "SAMEDGE_SCHEDULER"
+LOST = "the scheduler is lost; what is computed is kept: start the sweep again to go on"
 _CONNECT_SECONDS = 10
 _HERE = r"localhost|127(\.\d{1,3}){3}|\[::1\]"
-_NO_DASHBOARD: Any = None  # which the annotation of LocalCluster forgets
 
 _CONFIG = {
     "distributed.scheduler.allowed-failures": 0,  # the driver counts, and splits a task
@@ -67,11 +67,15 @@ def connected(address: str | None, *, insecure: bool, workers: int | None) -> It
     with so many workers on this machine, by default one a core.
 
     Raises:
-        SweepError: an address that is not allowed, or where no scheduler answers.
+        SweepError: an address that is not allowed, where no scheduler answers, or one that is lost
+            within the block.
     """
     address = checked_address(address, insecure=insecure)
     with dask.config.set(_CONFIG), _client(address, workers) as client:
-        yield client
+        try:
+            yield client
+        except (CommClosedError, CancelledError) as error:
+            raise SweepError(LOST) from error
 
 
 @contextmanager
@@ -89,7 +93,8 @@ def _client(address: str, workers: int | None) -> Iterator[Client]:
             n_workers=workers or CPU_COUNT,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=_NO_DASHBOARD,
+            dashboard_address="127.0.0.1:0",  # without any routes
+            scheduler_kwargs={"dashboard": False},
             silence_logs=50,  # what a lost worker says: the driver tells what comes of it
             preload=[tasks.__name__],
         ) as cluster,

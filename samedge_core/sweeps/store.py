@@ -41,7 +41,7 @@ ERROR, LOG, STOP, ASKED = "error.txt", "driver.log", "stop", "asked"
 LARGEST_SWEEP, LARGEST_ROWS, LARGEST_ERROR = 2_000_000, 20_000_000, 20_000  # bytes
 KEPT_ASIDE = 86_400.0  # seconds that a deleted sweep can be restored
 STARTING = 30.0  # seconds in which a driver that was asked for takes its lock
-_LOCKING = 5.0  # seconds; a page that looks whether a lock is held holds it for an instant
+_LOCKING = 0.5  # seconds; a page that looks whether a lock is held holds it for an instant
 
 
 class SweepError(ValueError):
@@ -295,7 +295,7 @@ class Sweeps:
         folder = self[id].folder
         lock = _lock_of(folder)
         try:
-            lock.acquire(timeout=_LOCKING / 10)
+            lock.acquire(timeout=_LOCKING)
         except Timeout:
             raise SweepError(f"the sweep {id} is being computed: stop it first") from None
         try:

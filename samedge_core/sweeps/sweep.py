@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property
@@ -36,8 +36,8 @@ SAMPLES = Field(
     high=1000,
 )
 _SEED = FIELDS["seed"]
-# these three say when and what a run measures, which a sweep decides by its samples
-_NO_AXES = ("seed", "measure_every", "top_k", "hessian_share")
+# seeds are a sweep's own; a longer run holds the shorter ones; a sweep measures at its samples
+_NO_AXES = ("seed", "steps", "measure_every", "top_k", "hessian_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def axis_fields(base: RunConfig) -> dict[str, Field]:
     }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Sweep:
     """A grid of runs: `base` with one or two settings varied, each for every seed.
 
@@ -176,30 +176,31 @@ class Sweep:
 
     base: RunConfig
     axes: tuple[Axis, ...]
-    seeds: tuple[int, ...] = (0,)
-    samples: int = SAMPLES.default
-    cells: list[Cell] = dataclass_field(init=False, repr=False, compare=False)
+    seeds: tuple[int, ...]
+    samples: int
+    cells: list[Cell] = dataclass_field(repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        if self.base.problem == OWN_PROBLEM:
+    def __init__(
+        self,
+        base: RunConfig,
+        axes: Mapping[str, Sequence[float] | Axis] | Sequence[Axis],
+        seeds: Sequence[int] = (0,),
+        samples: int = SAMPLES.default,
+    ) -> None:
+        if base.problem == OWN_PROBLEM:
             raise ConfigError("problem", f"a sweep needs a problem by its name, got {OWN_PROBLEM}")
-        axes = tuple(axis.checked(self.base) for axis in _as_axes(self.axes))
-        names = [axis.name for axis in axes]
-        if not 1 <= len(axes) <= 2 or len(set(names)) < len(names):
+        checked = tuple(axis.checked(base) for axis in _as_axes(axes))
+        names = [axis.name for axis in checked]
+        if not 1 <= len(names) <= 2 or len(set(names)) < len(names):
             raise ConfigError("axes", f"a sweep has one axis, or two different, got {names}")
-        seeds = tuple(_SEED.check(seed) for seed in self.seeds)
+        seeds = tuple(_SEED.check(seed) for seed in seeds)
         if not seeds or len(set(seeds)) < len(seeds):
             raise ConfigError("seeds", f"seeds must be different numbers, got {abridged(seeds)}")
-        count = math.prod(len(axis.values) for axis in axes) * len(seeds)
-        if count > MOST_CELLS:
-            sizes = " x ".join(f"{len(axis.values):,}" for axis in axes)
-            allowed = f"at most {MOST_CELLS:,} cells, seeds counted"
-            got = f"{sizes} x {len(seeds)} seeds = {count:,}"
-            raise ConfigError("axes", f"a sweep has {allowed}, got {got}")
-        base = self.base.replace(seed=seeds[0])  # equal sweeps have equal bases
-        for name, value in (("base", base), ("axes", axes), ("seeds", seeds)):
+        _check_size(checked, seeds)
+        # equal sweeps have equal bases
+        values = {"base": base.replace(seed=seeds[0]), "axes": checked, "seeds": seeds}
+        for name, value in {**values, "samples": SAMPLES.check(samples)}.items():
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "samples", SAMPLES.check(self.samples))
         object.__setattr__(self, "cells", self._cells())
 
     def _cells(self) -> list[Cell]:
@@ -258,6 +259,15 @@ class _Plain:
     axes: list[dict[str, Any]]
     seeds: list[int]
     samples: int
+
+
+def _check_size(axes: Sequence[Axis], seeds: Sequence[int]) -> None:
+    count = math.prod(len(axis.values) for axis in axes) * len(seeds)
+    if count > MOST_CELLS:
+        sizes = " x ".join(f"{len(axis.values):,}" for axis in axes)
+        got = f"{sizes} x {len(seeds)} seeds = {count:,}"
+        allowed = f"at most {MOST_CELLS:,} cells, seeds counted"
+        raise ConfigError("axes", f"a sweep has {allowed}, got {got}")
 
 
 def _as_axes(axes: Any) -> Iterable[Axis]:

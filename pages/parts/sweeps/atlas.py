@@ -11,7 +11,7 @@ from pages.parts.components.sliders import forget, sliders
 from pages.parts.frame import fragments, navigation
 from pages.parts.frame.parts import part
 from pages.parts.markdown import plain
-from pages.parts.sweeps import zooming
+from pages.parts.sweeps import cell, zooming
 from pages.parts.sweeps.atlas_settings import (
     DEFAULTS,
     FIELDS,
@@ -42,7 +42,8 @@ LEAD = (
     "Where a run settles, where it hops for ever, where it is thrown out: **every pixel is a run**."
     " Zoom in anywhere."
 )
-OPEN = "sweeps:open"  # in the session: the configuration to leave for the live lab with
+PARTS = {"sweeps": "Sweeps: runs, cell by cell", "map": "Map of fates: two weights, at once"}
+_PART = "sweeps:part"
 _VALUES, _LINK, _ASKED = "atlas:values", "atlas:link", "atlas:asked"
 
 
@@ -93,6 +94,23 @@ def _write_link() -> None:
 # --- the page
 
 
+def chosen(*, arrived: bool) -> bool:
+    """Draw the choice between sweeps and the map; whether it is the map."""
+    query = st.query_params.to_dict().keys() - {navigation.LARGE}
+    if _PART not in st.session_state or (query and (arrived or navigation.by_history())):
+        st.session_state[_PART] = "map" if st.query_params.get("part") == "map" else "sweeps"
+    st.segmented_control(
+        "What is drawn",
+        list(PARTS),
+        format_func=PARTS.__getitem__,
+        key=_PART,
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    return st.session_state[_PART] == "map"
+
+
 def draw() -> None:
     """Draw the map and what belongs to it, in a fragment of its own."""
     complaints = _load()
@@ -104,7 +122,7 @@ def draw() -> None:
 
 
 def _body() -> None:
-    if OPEN in st.session_state:
+    if cell.OPEN in st.session_state:
         st.rerun()  # pages are switched by the whole script
     values = st.session_state[_VALUES]
     plane = plane_of(values)
@@ -277,4 +295,4 @@ def _at_end(setting: Plane, end: tuple[float, float]) -> str:
 
 
 def _open(setting: Plane) -> None:
-    st.session_state[OPEN] = setting.config
+    st.session_state[cell.OPEN] = setting.config
