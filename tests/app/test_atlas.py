@@ -138,12 +138,8 @@ def test_the_point_that_was_chosen_opens_as_a_run_in_the_live_lab():
     assert not app.exception
     shared_run = links.from_query(app.query_params)
     config = shared_run.config
-    assert (config.problem, config.rule, config.eta, config.beta) == (
-        "two-weight",
-        "polyak",
-        0.5,
-        0.5,
-    )
+    assert (config.problem, config.rule) == ("two-weight", "polyak")
+    assert (config.eta, config.beta) == (0.5, 0.5)
     assert (config.options["a"], config.options["b"], config.dtype) == (1.25, 0.6, "float64")
 
 

