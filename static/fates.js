@@ -194,7 +194,7 @@ function drawLines(context, state, data, { theme }) {
     }
   }
   context.setLineDash([]);
-  if (data.mark) drawMark(context, onCanvas(state, ...data.mark), theme);
+  for (const mark of data.marks) drawMark(context, onCanvas(state, ...mark), theme);
   if (document.activeElement === state.canvas && state.keys) drawMark(context, [box.left + box.width / 2, box.top + box.height / 2], theme, 4);
   context.restore();
 }
@@ -448,7 +448,7 @@ function mount({ parentElement, data, setTriggerValue }) {
   /** @type {FatesState} */
   const state = remembered(data.key, {
     root, canvas, tip, legend, trigger: setTriggerValue, abort: new AbortController(), data: null, picture: null, table: null,
-    view: /** @type {FatesView} */ ([0, 1, 0, 1]), box: { left: 0, top: 0, width: 1, height: 1 }, origin: -1, latest: 0, frame: 0, scheme: "",
+    view: /** @type {FatesView} */ ([0, 1, 0, 1]), box: { left: 0, top: 0, width: 1, height: 1 }, origin: "", latest: 0, frame: 0, scheme: "",
     waiting: false, askedAt: 0, movedAt: 0, keys: false, down: new Map(), watch: new ResizeObserver(() => draw(state)),
   });
   const actions = /** @type {[string, string, () => void][]} */ ([

@@ -256,12 +256,12 @@ def _edges(plane: Plane, settings: Mapping[str, Any]) -> dict[str, Any]:
     if plane.problem == "two-weight":
         landscape = TwoWeightLandscape()
         curvature, norm = landscape.sharpness((a, b)), np.hypot(*landscape.gradient((a, b)))
-    with np.errstate(divide="ignore"):
-        found = {"ηλ₀ = 2": 2 / np.asarray(curvature)}
     rule = RULES[plane.rule]
-    if plane.rule == "polyak":  # this edge is inversely proportional to eta
-        found[f"{rule.edge_name} = λ₀"] = rule.edge(Settings(1.0, 0.0, beta), norm) / curvature
-    elif plane.rule == "usam" or (plane.rule == "sam" and plane.problem == "two-weight"):
+    with np.errstate(divide="ignore"):  # at curvature 0 there is no edge: inf
+        found = {"ηλ₀ = 2": 2 / np.asarray(curvature)}
+        if plane.rule == "polyak":  # this edge is inversely proportional to eta
+            found[f"{rule.edge_name} = λ₀"] = rule.edge(Settings(1.0, 0.0, beta), norm) / curvature
+    if plane.rule == "usam" or (plane.rule == "sam" and plane.problem == "two-weight"):
         eta = edge_in("eta", plane.rule, rho=rho, curvature=curvature, grad_norm=norm)
         found[f"{rule.edge_name} = λ₀"] = eta
     return found

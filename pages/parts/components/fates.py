@@ -21,9 +21,9 @@ def fate_map(
     values: NDArray[np.uint16],
     *,
     labels: Sequence[str],
-    mark: Sequence[float] | None,
+    marks: Sequence[Sequence[float]],
     summary: str,
-    origin: int,
+    origin: str,
     key: str,
     on_ask: Callable[[], None],
     on_pick: Callable[[], None],
@@ -48,7 +48,7 @@ def fate_map(
         "labels": labels,
         "words": [WORDS[fate] for fate in sorted(WORDS)],
         "lines": _shares(plane, view),
-        "mark": mark,
+        "marks": marks,
         "summary": summary,
     }
     _mount(key=key, data=encode(data), on_asked_change=on_ask, on_picked_change=on_pick)

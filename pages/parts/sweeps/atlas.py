@@ -1,22 +1,20 @@
 """The map of fates: what becomes of every setting of two weights or of a quadratic, at once."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.parts.components.fates import fate_map
 from pages.parts.components.sliders import forget, sliders
 from pages.parts.frame import fragments, navigation
 from pages.parts.frame.parts import part
 from pages.parts.markdown import plain
+from pages.parts.sweeps import cell, zooming
 from pages.parts.sweeps.atlas_settings import (
     DEFAULTS,
     FIELDS,
-    LABELS,
     PLACES,
     Values,
     axes_of,
@@ -32,11 +30,9 @@ from samedge_core.sweeps.fate_map import (
     View,
     alone,
     finest,
-    picture,
     shares,
     told,
 )
-from samedge_core.sweeps.fate_process import FateProcessError, shared
 from samedge_core.sweeps.following import CONVERGED, DIVERGED, HOPS, SETTLING
 from samedge_core.theory.rules import RULES, Settings
 from samedge_core.theory.two_weight import TwoWeightLandscape
@@ -46,7 +42,8 @@ LEAD = (
     "Where a run settles, where it hops for ever, where it is thrown out: **every pixel is a run**."
     " Zoom in anywhere."
 )
-OPEN = "sweeps:open"  # in the session: the configuration to leave for the live lab with
+PARTS = {"sweeps": "Sweeps: runs, cell by cell", "map": "Map of fates: two weights, at once"}
+_PART = "sweeps:part"
 _VALUES, _LINK, _ASKED = "atlas:values", "atlas:link", "atlas:asked"
 
 
@@ -97,6 +94,23 @@ def _write_link() -> None:
 # --- the page
 
 
+def chosen(*, arrived: bool) -> bool:
+    """Draw the choice between sweeps and the map; whether it is the map."""
+    query = st.query_params.to_dict().keys() - {navigation.LARGE}
+    if _PART not in st.session_state or (query and (arrived or navigation.by_history())):
+        st.session_state[_PART] = "map" if st.query_params.get("part") == "map" else "sweeps"
+    st.segmented_control(
+        "What is drawn",
+        list(PARTS),
+        format_func=PARTS.__getitem__,
+        key=_PART,
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    return st.session_state[_PART] == "map"
+
+
 def draw() -> None:
     """Draw the map and what belongs to it, in a fragment of its own."""
     complaints = _load()
@@ -108,7 +122,7 @@ def draw() -> None:
 
 
 def _body() -> None:
-    if OPEN in st.session_state:
+    if cell.OPEN in st.session_state:
         st.rerun()  # pages are switched by the whole script
     values = st.session_state[_VALUES]
     plane = plane_of(values)
@@ -186,56 +200,37 @@ def _sliders(values: Values) -> None:
 
 def _map(plane: Plane, view: View, at: Sequence[float]) -> None:
     asked = st.session_state[_ASKED]
-    try:
-        values = _picture(plane, view, asked["points"])
-    except (FateProcessError, OSError) as error:
-        st.error(plain(f"No map: {error}."))
-        st.button("Draw it again", key="atlas:again", help="Starts another process and asks it.")
-        return
-    summary = _summary(plane, view, values)
-    fate_map(
+    zooming.draw(
         plane,
         view,
-        values,
-        labels=(LABELS[plane.x], LABELS[plane.y]),
-        mark=at if len(at) == 2 else None,
-        summary=summary,
+        asked["points"],
         origin=asked["origin"],
         key=MAP_KEY,
+        marks=[at] if len(at) == 2 else [],
+        summary=lambda values: summary(plane, view, values),
         on_ask=_asked,
         on_pick=_picked,
     )
-    st.caption(summary)
 
 
-@lru_cache(maxsize=24)
-def _picture(plane: Plane, view: View, points: int) -> NDArray[np.uint16]:
-    """Pictures of late, of all sessions: a class that follows one link asks for one."""
-    return picture(plane, view, points, shared().follow_all)
-
-
-def _asked() -> None:
-    asked = st.session_state[MAP_KEY]["asked"]
+def _asked(view: View, still: bool) -> None:
     values = st.session_state[_VALUES]
-    plane, view = plane_of(values), tuple(map(float, asked["view"]))
-    seen = DEFAULTS["view"] if view == plane.whole else plane.within(view)
-    st.session_state[_VALUES] = {**values, "view": seen}
-    st.session_state[_ASKED] |= {"points": POINTS if asked["settled"] else PREVIEW}
-    if asked["settled"]:
+    whole = view == plane_of(values).whole
+    st.session_state[_VALUES] = {**values, "view": DEFAULTS["view"] if whole else view}
+    st.session_state[_ASKED] |= {"points": POINTS if still else PREVIEW}
+    if still:
         _write_link()
 
 
-def _picked() -> None:
-    click = st.session_state[MAP_KEY]["picked"]
-    values = st.session_state[_VALUES]
-    st.session_state[_VALUES] = {**values, "at": (float(click["x"]), float(click["y"]))}
+def _picked(x: float, y: float) -> None:
+    st.session_state[_VALUES] = {**st.session_state[_VALUES], "at": (x, y)}
     _write_link()
 
 
 # --- what is seen, in words
 
 
-def _summary(plane: Plane, view: View, values: NDArray[np.uint16]) -> str:
+def summary(plane: Plane, view: View, values: NDArray[np.uint16]) -> str:
     """What the picture shows, with its own numbers."""
     found = shares(values)
     said = (
@@ -271,7 +266,7 @@ def _point(plane: Plane, at: Sequence[float]) -> None:
     true = [10.0**v if plane.is_log(n) else v for n, v in zip(names, at, strict=True)]
     setting = plane.at(*true)
     value, end = alone(setting)
-    where = ", ".join(f"{LABELS[n]} = {getattr(setting, n):.6g}" for n in names)
+    where = ", ".join(f"{zooming.LABELS[n]} = {getattr(setting, n):.6g}" for n in names)
     st.markdown(f"**{where}** {told(value)}.")
     if plane.problem == "two-weight" and np.isfinite(end).all():
         st.markdown(_at_end(setting, end))
@@ -300,4 +295,4 @@ def _at_end(setting: Plane, end: tuple[float, float]) -> str:
 
 
 def _open(setting: Plane) -> None:
-    st.session_state[OPEN] = setting.config
+    st.session_state[cell.OPEN] = setting.config

@@ -5,21 +5,15 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from pages.parts.sweeps.zooming import LABELS
 from samedge_core.fields import Field
 from samedge_core.problems.registry import PROBLEMS
-from samedge_core.sweeps.fate_map import AXES, MAPPED_RULES, SPANS, Plane
+from samedge_core.sharing import links
+from samedge_core.sweeps.fate_map import AXES, MAPPED_RULES, SPANS, Plane, View
 from samedge_core.theory.rules import RULES
 from samedge_core.training import config
 
 Values = Mapping[str, Any]
-LABELS = {
-    "eta": "step size η",
-    "rho": "SAM radius ρ",
-    "beta": "momentum β",
-    "a": "start a",
-    "b": "start b",
-    "curvature": "curvature λ",
-}
 
 
 def _slider(name: str, default: float) -> Field:
@@ -93,10 +87,10 @@ PLACES = (
         {},
     ),
     Place(
-        "GD: a coast without end",
-        "A larger η throws GD out from farther starts, but not along one line: the border has "
-        "bays and islands at every scale. Zoom into one.",
-        {"view": (0.78, 0.93, 1.5, 2.2)},
+        "Momentum: a coast without end",
+        "With momentum what settles and what is thrown out interlock: the border has bays and "
+        "islands at every scale, where GD's is a line. Zoom into one.",
+        {"rule": "polyak", "view": (0.9, 1.5, 0.2, 2.2), "b": 0.3},
     ),
     Place(
         "GD: every start, one η",
@@ -134,3 +128,9 @@ def with_axes(values: Values) -> dict[str, Any]:
 
 def plane_of(values: Values) -> Plane:
     return Plane(**{n: v for n, v in values.items() if n not in ("view", "at")})
+
+
+def address(plane: Plane, view: View) -> dict[str, str]:
+    """The link's parameters of this map at this view."""
+    values = {**DEFAULTS, **vars(plane), "view": view}
+    return {"part": "map"} | links.texts(FIELDS.values(), values)
