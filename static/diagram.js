@@ -202,11 +202,11 @@ function look(state, at, spoken = false) {
   drawOver(state);
   if (!at || !state.place) return;
   const { box, xs, ys } = state.place;
+  const { card, root } = state;
   const right = xs[at[0]] < (box.left + box.right) / 2; // beside the cell, where there is room
-  Object.assign(state.card.style, {
-    left: right ? `${xs[at[0] + 1] + 10}px` : "", right: right ? "" : `${state.root.clientWidth - xs[at[0]] + 10}px`,
-    top: `${Math.max(0, Math.min(ys[at[1] + 1] - 20, box.bottom - state.card.offsetHeight))}px`,
-  });
+  const left = right ? Math.min(xs[at[0] + 1] + 10, root.clientWidth - card.offsetWidth) : xs[at[0]] - 10 - card.offsetWidth;
+  const top = Math.min(ys[at[1] + 1] - 20, box.bottom - card.offsetHeight);
+  Object.assign(card.style, { left: `${Math.max(0, left)}px`, top: `${Math.max(0, top)}px` });
 }
 
 /* ---------------------------------------------------------------- hands */
@@ -275,8 +275,12 @@ function listen(/** @type {DiagramState} */ state) {
     [down, state.from] = [null, null];
   });
   board.addEventListener("click", (event) => {
-    if (/** @type {PointerEvent} */ (event).pointerType === "touch") choose(state);
+    const tap = /** @type {PointerEvent} */ (event);
+    if (tap.pointerType !== "touch") return;
+    look(state, under(state, tap)); // until another tap: a finger can't hover
+    choose(state);
   });
+  board.addEventListener("blur", () => look(state, null));
 }
 
 /* ---------------------------------------------------------------- mounting */
@@ -289,10 +293,12 @@ const STYLE = `
 .samedge-diagram-card { position: absolute; z-index: 5; pointer-events: none; display: grid; grid-template-columns: auto auto;
   gap: 0 0.8rem; padding: 0.5rem 0.7rem; border-radius: 0.5rem; font-size: 0.8rem; line-height: 1.35; width: max-content; max-width: min(21rem, 70%);
   background: var(--st-secondary-background-color); border: 1px solid var(--st-border-color, #8886); box-shadow: 0 2px 10px #0003; }
+@media (max-width: 640px) { .samedge-diagram-card { position: static; max-width: none; width: auto; } } /* below the picture */
 .samedge-diagram-card[hidden] { display: none; }
 .samedge-diagram-card span:nth-child(-n+2) { font-weight: 600; grid-column: 1 / -1; }
 .samedge-diagram-legend { display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; font-size: 0.875rem; padding: 0.2rem 0; }
 .samedge-diagram-entry { display: inline-flex; align-items: center; gap: 0.4rem; }
+.samedge-diagram-entry span { white-space: nowrap; }
 .samedge-diagram-bar { display: inline-block; width: 7rem; height: 0.8rem; border-radius: 2px; }
 .samedge-diagram-save { font: inherit; color: inherit; background: none; border: none; padding: 0; text-decoration: underline; cursor: pointer; font-size: 0.875rem; }
 .samedge-diagram-summary { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }`;

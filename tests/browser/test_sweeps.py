@@ -11,10 +11,12 @@ from samedge_core.sweeps.store import Sweeps
 from samedge_core.sweeps.sweep import Axis, Sweep
 from tests.browser.reading import until
 from tests.browser.test_accessibility import violations
+from tests.browser.test_screens import fingers
 
 BASE = PRESETS["sam-quadratic"].config
 ROW = Row(0, "at its edge", 200, loss=0.5, start_sharpness=6.0, start_grad_norm=0.5)
 BOARD, LEGEND = ".samedge-diagram-board", ".samedge-diagram-legend"
+CARD = ".samedge-diagram-card"
 # of the canvas, in pixels of the page
 PIXELS = """([x, y, width, height]) => {
   const canvas = document.querySelector(".samedge-diagram-board canvas");
@@ -93,8 +95,7 @@ def test_the_pointer_tells_a_cell_and_a_click_opens_its_run(sweeps, open_page):
     page = open_page(f"sweeps?sweep={recorded.id}")
     until(page, lambda: "dead: 4" in legend(page), "all rows")
     page.mouse.move(*at(page, 1, 2))
-    card = page.locator(".samedge-diagram-card")
-    said = card.inner_text()
+    said = page.locator(CARD).inner_text()
     assert "Step size η 0.1, SAM radius ρ 0.04642" in said
     assert "below its edge" in said
     assert "1.063" in said  # .5 + 9/16
@@ -109,6 +110,18 @@ def test_the_pointer_tells_a_cell_and_a_click_opens_its_run(sweeps, open_page):
     page.locator('[role=figure][aria-label="Alignment"]').wait_for()
     assert page.get_by_label("Step size η, exact").input_value() == "0.1"
     assert float(page.get_by_label("SAM radius ρ, exact").input_value()) == pytest.approx(0.0464159)
+
+
+def test_a_tap_chooses_a_cell_and_its_numbers_stay(sweeps, open_page):
+    recorded = sweeps.create(grid())
+    recorded.append(rows(recorded.sweep, range(16)))
+    page = open_page(f"sweeps?sweep={recorded.id}")
+    until(page, lambda: "dead: 4" in legend(page), "all rows")
+    fingers(page, [at(page, 1, 2)])
+    page.get_by_role("button", name="Open as a run").wait_for()
+    assert "Step size η 0.1, SAM radius ρ 0.04642" in page.locator(CARD).inner_text()
+    page.locator(BOARD).evaluate("(board) => board.blur()")  # as a tap beside it does
+    assert not page.locator(CARD).is_visible()
 
 
 def test_a_drag_or_the_keyboard_marks_a_part_which_becomes_a_finer_sweep(sweeps, open_page):
