@@ -102,6 +102,7 @@ class Ensemble:
         self._seconds = np.zeros(len(configs))
         self.rows: list[Row] = []
 
+    @torch.inference_mode()
     def advance(self) -> None:
         """Measure at w_t where that is due, then take the step to w_t+1."""
         began, cells, place = time.perf_counter(), self.cells, self._due.get(self.step)
@@ -115,7 +116,7 @@ class Ensemble:
             still = self.grad_norm <= CONVERGED_FACTOR * self._first_norm
             before = torch.cat(self.w, 1) if still.any() else None
             for kind, at in self._kinds:
-                self._take(kind, at, [part[at] for part in point.g])
+                self._take(kind, at, point.g)
             self.step += 1
             self._end(still, before, sampled=place is not None)
         np.add.at(self._seconds, cells, (time.perf_counter() - began) / len(cells))
@@ -156,8 +157,8 @@ class Ensemble:
         return found.vector
 
     def _take(self, kind: str, at: slice, g: list[Tensor]) -> None:
-        """Step from w_t to w_t+1 with the cells `at`, from their gradients; in place."""
-        w = [part[at] for part in self.w]
+        """Step from w_t to w_t+1 with the cells `at`, from all gradients; in place."""
+        w, g = ([part[at] for part in parts] for parts in (self.w, g))
         eta = self._column(self._eta[at])
         if RULES[kind].gradients == 1:
             hyper: Any = _Columns(eta, self._column(self._rho[at]), self._column(self._beta[at]))

@@ -17,9 +17,8 @@ STARTS = {"two-weight": ("a", "b")}
 """Options that decide the initial weights only, by problem."""
 
 GROUP = 4096  # cells, at most
-ROOM = (
-    1e8  # bytes by `problems.memory`, of all: more leave the caches, fewer wait for torch's calls
-)
+ROOM = 1.2e8  # bytes, as `problems.memory` counts: more leave the caches, fewer wait for torch
+GPU = 100  # times as much there
 
 
 def groups(configs: Sequence[RunConfig]) -> list[list[int]]:
@@ -52,7 +51,7 @@ def _key(config: RunConfig) -> str:
 
 def _parts(group: list[int], config: RunConfig) -> list[list[int]]:
     each = need(config.problem, config.options, dtype=config.dtype).bytes
-    room = ROOM if config.device == "cpu" else 100 * ROOM
+    room = ROOM * (GPU if config.device == "cuda" else 1)
     count = -(-len(group) // max(1, min(GROUP, int(room / each))))
     ends = [len(group) * i // count for i in range(count + 1)]
     return [group[a:b] for a, b in pairwise(ends)]

@@ -82,7 +82,7 @@ class Networks:
         delta = self._delta(outputs, target)
         gs, deltas, sents = [], [delta], []
         for i in range(len(weights) - 1, -1, -1):
-            gs.append(torch.bmm(inputs[i], delta.mT).flatten(1))
+            gs.append(_outer(inputs[i], delta).flatten(1))
             if i:
                 sent = torch.bmm(weights[i][:, :-1], delta)
                 delta = self._slope(sent, inputs[i][:, :-1])
@@ -94,7 +94,7 @@ class Networks:
     def _layers(self, parts: Sequence[Tensor]) -> list[Tensor]:
         """Views of the parts: the matrix (C, in + 1, out) of each layer."""
         pairs = zip(parts, self._shapes, strict=True)
-        return [part.view(len(part), *shape) for part, shape in pairs]
+        return [part.view(-1, *shape) for part, shape in pairs]
 
     def _forward(
         self, weights: list[Tensor], x: Tensor, rooms: dict[int, Tensor] | None = None
@@ -157,7 +157,7 @@ class Networks:
         rdelta = self._curved(point.outputs, rz)
         products = []
         for i in range(last, -1, -1):
-            product = torch.bmm(point.inputs[i], rdelta.mT)
+            product = _outer(point.inputs[i], rdelta)
             if i:
                 product[:, :-1] += torch.bmm(moved[i], point.deltas[i].mT)
                 sent = torch.bmm(weights[i][:, :-1], rdelta)
@@ -189,6 +189,13 @@ class Networks:
             outputs = self._forward(self._layers(point.w), x)[1]
             held_out = self.loss(outputs, target)
         return accuracy, held_out
+
+
+def _outer(a: Tensor, delta: Tensor) -> Tensor:
+    """a delta^T, (C, in + 1, out)."""
+    if delta.shape[1] == 1:  # the same numbers in half the time
+        return torch.bmm(delta, a.mT).view(len(a), -1, 1)
+    return torch.bmm(a, delta.mT)
 
 
 class NetworksPoint(NamedTuple):

@@ -40,9 +40,11 @@ def leading(point: Point, start: Tensor) -> Leading:
     value = torch.full(size[:1], torch.nan, dtype=torch.float64, device=device)
     converged = torch.zeros(size[0], dtype=torch.bool, device=device)
     vector = torch.zeros_like(start)
-    # never one alone: its products would be rounded in another way than those of many
-    cells = torch.arange(max(2, size[0]), device=device) % size[0]
-    search, products = _Search(point.select(cells), start[cells]), 0
+    cells = torch.arange(size[0], device=device)
+    if len(cells) == 1:  # never one alone: its products would be rounded in another way
+        cells = cells.repeat(2)
+        point, start = point.select(cells), start[cells]
+    search, products = _Search(point, start), 0
     cap = min(CHECKED[-1], size[1])
     for number in range(1, cap + 1):
         search.expand()

@@ -123,7 +123,7 @@ def test_gd_on_a_quadratic_diverges_where_eta_lambda_is_above_two():
 
 def test_sams_orbit_on_a_quadratic():
     """In every stable cell ||g|| is that of the orbit, and the edge is lambda."""
-    base = RunConfig("quadratic", {"eigenvalues": (4, 1)}, "sam", steps=4000, dtype="float64")
+    base = RunConfig("quadratic", {"eigenvalues": (4, 1)}, "sam", steps=1000, dtype="float64")
     grid = [(eta, rho) for eta in np.linspace(0.05, 0.45, 5) for rho in (0.01, 0.1, 1.0)]
     rows = run_ensemble([base.replace(eta=float(e), rho=r) for e, r in grid], 40)
     for row, (eta, rho) in zip(rows, grid, strict=True):
@@ -135,9 +135,9 @@ def test_sams_orbit_on_a_quadratic():
 
 
 def test_gd_on_two_weights_diverges_or_lands_on_the_valley():
-    base = RunConfig("two-weight", rule="gd", steps=20_000, dtype="float64")
+    base = RunConfig("two-weight", rule="gd", steps=10_000, dtype="float64")
     starts = [{"a": a, "b": b} for a in (2.5, 1.2) for b in (0.1, 0.6)]
-    small = [base.replace(eta=0.002, options=start) for start in starts]
+    small = [base.replace(eta=0.004, options=start) for start in starts]
     large = [base.replace(eta=eta, options=starts[0]) for eta in (0.2, 0.35, 1.5, 3)]
     rows = run_ensemble([*small, *large], 10)
     for row, start in zip(rows, starts, strict=False):
