@@ -116,6 +116,8 @@ def _sweep(options: argparse.Namespace) -> Exit:
         raise UsageError(str(error)) from None
     if options.list:
         return _list(sweeps)
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"--out must be a folder, got the file {options.out}")
     given = _new(options) if options.id is None else _continued(options, sweeps)
     from samedge_core.sweeps.driver import drive  # loads Dask
     from samedge_core.sweeps.schedulers import checked_address
