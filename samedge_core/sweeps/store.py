@@ -86,8 +86,8 @@ class RecordedSweep:
             whole = stream.read(LARGEST_ROWS).rpartition(b"\n")[0]
             rows = [Row.from_values(codec.parse(line)) for line in whole.splitlines()]
             for row in rows:
-                if not 0 <= row.cell < len(self.sweep.cells):
-                    raise ValueError(f"there are {len(self.sweep.cells)} cells, got {row.cell}")
+                if not 0 <= row.cell < self.sweep.count:
+                    raise ValueError(f"there are {self.sweep.count} cells, got {row.cell}")
         return rows, position + len(whole) + bool(whole)
 
     def running(self) -> set[int]:
@@ -123,7 +123,7 @@ class RecordedSweep:
         """How many cells have no row yet."""
         file = self.folder / ROWS
         lines = file.read_bytes().count(b"\n") if file.exists() else 0
-        return len(self.sweep.cells) - lines
+        return self.sweep.count - lines
 
     @property
     def error(self) -> str:
@@ -341,7 +341,7 @@ def _read(folder: Path) -> RecordedSweep:
     with files.reading(folder / SWEEP) as file:
         values = codec.parse(files.text(file, LARGEST_SWEEP))
         plain = codec.convert(values, _Record, "a stored sweep")
-        sweep = Sweep.from_values(plain.sweep)
+        sweep = Sweep.from_values(plain.sweep, known=True)
         if sweep.key != folder.name:
             raise ConfigError("sweep", f"it is the sweep {sweep.key}, got {abridged(folder.name)}")
         return RecordedSweep(folder, plain.title, plain.created, sweep)
