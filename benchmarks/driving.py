@@ -52,13 +52,20 @@ def _drive(seconds: float, size: int) -> tuple[int, float, float, int]:
     base = BASE.replace(options={"b": seconds})
     axes = [Axis.span(base, name, 0.1, 1, SIDE) for name in ("eta", "rho")]
     started: list[tuple[float, float]] = []
-    before = driver.MOST_IN_TASK, driver._GROWTH
-    driver.MOST_IN_TASK, driver._GROWTH = (size, size) if size else before
+    tasks: list[int] = []
+    send, most, growth = driver._Driver._send, driver.MOST_IN_TASK, driver._GROWTH
+    first_size = driver._first_size
+
+    def counted(self: driver._Driver, cells: list[int]) -> None:
+        tasks.append(len(cells))
+        send(self, cells)
+
+    driver._Driver._send = counted
+    if size:
+        driver.MOST_IN_TASK = driver._GROWTH = size
+        driver._first_size = lambda sweep, workers: size
     with tempfile.TemporaryDirectory() as folder:
         recorded = Sweeps(Path(folder)).create(Sweep(base, axes))
-        written = recorded.append
-        recorded.append = lambda rows: (tasks.append(1), written(rows))[1]
-        tasks: list[int] = []
 
         def on_row(row: Row) -> None:
             if len(started) < 2:
@@ -66,7 +73,8 @@ def _drive(seconds: float, size: int) -> tuple[int, float, float, int]:
             started[1:] = [(time.process_time(), time.perf_counter())]
 
         driver.drive(recorded, workers=WORKERS, on_row=on_row, compute=compute)
-    driver.MOST_IN_TASK, driver._GROWTH = before
+    driver._Driver._send, driver.MOST_IN_TASK, driver._GROWTH = send, most, growth
+    driver._first_size = first_size
     (used_0, wall_0), (used_1, wall_1) = started
     return SIDE**2, used_1 - used_0, wall_1 - wall_0, len(tasks)
 

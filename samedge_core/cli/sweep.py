@@ -116,6 +116,8 @@ def _sweep(options: argparse.Namespace) -> Exit:
         raise UsageError(str(error)) from None
     if options.list:
         return _list(sweeps)
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"--out must be a folder, got the file {options.out}")
     given = _new(options) if options.id is None else _continued(options, sweeps)
     from samedge_core.sweeps.driver import drive  # loads Dask
     from samedge_core.sweeps.schedulers import checked_address
@@ -160,7 +162,7 @@ def _new(options: argparse.Namespace) -> Sweep:
 def _list(sweeps: Sweeps) -> Exit:
     rows = [("id", "created", "state", "cells", "problem", "axes", "title")]
     for one in sweeps.find():
-        total, sweep = len(one.sweep.cells), one.sweep
+        total, sweep = one.sweep.count, one.sweep
         axes = " x ".join(f"{axis.name} ({len(axis.values)})" for axis in sweep.axes)
         created = f"{datetime.fromtimestamp(one.created):%Y-%m-%d %H:%M}"
         cells = f"{total - one.missing:,}/{total:,}"
@@ -173,7 +175,7 @@ def _list(sweeps: Sweeps) -> Exit:
 
 @contextmanager
 def _progress(recorded: RecordedSweep, *, quiet: bool) -> Iterator[Callable[[Row], None]]:
-    total = len(recorded.sweep.cells)
+    total = recorded.sweep.count
     done = total - recorded.missing
     if quiet:
         yield lambda row: None
@@ -209,7 +211,7 @@ def _in_lines(done: int, total: int) -> Callable[[Row], None]:
 def _end(options: argparse.Namespace, recorded: RecordedSweep, *, interrupted: bool) -> Exit:
     result = SweepResult(recorded.sweep, recorded.rows())
     parts = [_picture(result), _counts(result)]
-    if len(result.rows) < len(recorded.sweep.cells):
+    if len(result.rows) < recorded.sweep.count:
         out = "" if options.out is None else f" --out {quoted(options.out)}"
         parts.append(f"Go on with: {PROGRAM} sweep --continue {recorded.id}{out}")
     if options.out is not None:
@@ -234,6 +236,6 @@ def _picture(result: SweepResult) -> str:
 def _counts(result: SweepResult) -> str:
     counts = Counter(row.fate for row in result.rows)
     rows = [(LETTERS[fate], fate, f"{counts[fate]:,}") for fate in FATES if counts[fate]]
-    missing = len(result.sweep.cells) - len(result.rows)
+    missing = result.sweep.count - len(result.rows)
     rows += [(".", "not computed", f"{missing:,}")] if missing else []
     return aligned(rows, indent="  ")

@@ -38,8 +38,8 @@ class Order:
         self._level = level.ravel()
         self._corners = np.stack(corners, -1).reshape(-1, 4)
         self._levels = [np.flatnonzero(self._level == k) for k in range(level.max() + 1)]
-        self._fate = np.full(len(sweep.cells), _UNKNOWN)  # of each cell
-        self._left = np.ones(len(sweep.cells), bool)  # neither computed nor handed out
+        self._fate = np.full(sweep.count, _UNKNOWN)  # of each cell
+        self._left = np.ones(sweep.count, bool)  # neither computed nor handed out
         self._ready = np.empty(0, np.intp)  # places between unlike fates
         self._unread = 0  # rows since these were looked for
         self.saw(rows)

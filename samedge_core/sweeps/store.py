@@ -87,8 +87,8 @@ class RecordedSweep:
             whole = stream.read(LARGEST_ROWS).rpartition(b"\n")[0]
             rows = [Row.from_values(codec.parse(line)) for line in whole.splitlines()]
             for row in rows:
-                if not 0 <= row.cell < len(self.sweep.cells):
-                    raise ValueError(f"there are {len(self.sweep.cells)} cells, got {row.cell}")
+                if not 0 <= row.cell < self.sweep.count:
+                    raise ValueError(f"there are {self.sweep.count} cells, got {row.cell}")
         return rows, position + len(whole) + bool(whole)
 
     def running(self) -> set[int]:
@@ -124,7 +124,7 @@ class RecordedSweep:
         """How many cells have no row yet."""
         file = self.folder / ROWS
         lines = file.read_bytes().count(b"\n") if file.exists() else 0
-        return len(self.sweep.cells) - lines
+        return self.sweep.count - lines
 
     @property
     def error(self) -> str:
@@ -350,8 +350,8 @@ def _read(folder: Path) -> RecordedSweep:
 
 @lru_cache(maxsize=64)
 def _sweep_of(text: str) -> Sweep:
-    """A page asks once a second, and the configurations of 10,000 cells take half of one."""
-    return Sweep.from_values(codec.parse(text))
+    """The same object each time: a page asks once a second, and 10,000 cells take half of one."""
+    return Sweep.from_values(codec.parse(text), known=True)
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,7 @@ def test_seeds_are_a_number_or_a_list(computed, sweeps):
         ([*AXES, "--preset", "none"], 2, "no preset is called 'none'"),
         ([*AXES, "--set", "colour=1"], 2, "is called 'colour'"),
         ([*AXES, "--scheduler", "tcp://elsewhere:8786"], 1, "--insecure-scheduler"),
+        ([*AXES, "--out", __file__], 2, "--out must be a folder, got the file"),
         (["--continue", "abc"], 2, "--continue takes no --axis, --set or --preset"),
     ],
 )

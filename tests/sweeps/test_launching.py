@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 import samedge_core as se
-from samedge_core.sweeps import launching
-from samedge_core.sweeps.launching import launch, run_sweep
+from samedge_core.sweeps.launching import run_sweep
 from samedge_core.sweeps.rows import Row
 from samedge_core.sweeps.schedulers import SCHEDULER
 from samedge_core.sweeps.store import SweepError, Sweeps
@@ -47,7 +46,7 @@ def test_gradient_descent_on_a_quadratic_diverges_where_eta_times_lambda_is_abov
     assert len(told) == 8
 
 
-def test_a_driver_outlives_who_has_started_it(tmp_path):
+def test_a_driver_outlives_who_has_started_it_and_stops_when_it_is_asked_to(tmp_path):
     sweeps = Sweeps(tmp_path)
     recorded = sweeps.create(SWEEP)
     code = (
@@ -56,18 +55,9 @@ def test_a_driver_outlives_who_has_started_it(tmp_path):
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path), recorded.id], cwd=ROOT, check=True)
     assert recorded.state == "waiting"
-    wait_for(lambda: recorded.state == "finished", recorded.log)
-
-
-def test_a_launched_driver_stops_when_it_is_asked_to(tmp_path):
-    recorded = Sweeps(tmp_path).create(SWEEP)
-    launch(tmp_path, recorded.id)
-    wait_for(lambda: not (recorded.folder / "asked").exists(), recorded.log)
+    wait_for(lambda: recorded.state == "computing", recorded.log)
     recorded.ask_to_stop()
-    (process,) = [one for one in launching._started if one.poll() is None] or [None]
-    if process is not None:
-        process.wait(SECONDS)
-    assert recorded.state in ("stopped", "finished")
+    wait_for(lambda: recorded.state in ("stopped", "finished"), recorded.log)
 
 
 def test_why_it_could_not_be_computed_is_what_the_script_hears(tmp_path, monkeypatch):

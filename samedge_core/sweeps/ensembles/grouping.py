@@ -50,6 +50,8 @@ def _key(config: RunConfig) -> str:
 
 
 def _parts(group: list[int], config: RunConfig) -> list[list[int]]:
+    if len(group) == 1:  # of a file of one's own, the size is not known here
+        return [group]
     each = need(config.problem, config.options, dtype=config.dtype).bytes
     room = ROOM * (GPU if config.device == "cuda" else 1)
     count = -(-len(group) // max(1, min(GROUP, int(room / each))))
