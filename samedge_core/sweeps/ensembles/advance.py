@@ -16,6 +16,7 @@ from torch.linalg import vector_norm
 from samedge_core.problems.memory import memory
 from samedge_core.problems.own_data import contents_of
 from samedge_core.problems.problem import ModuleProblem
+from samedge_core.sweeps.ensembles.grouping import check_together
 from samedge_core.sweeps.ensembles.losses import Losses
 from samedge_core.sweeps.ensembles.networks import Networks
 from samedge_core.sweeps.ensembles.sharpness import leading
@@ -55,6 +56,7 @@ def run_ensemble(
 
     Raises:
         ConfigError: this machine lacks the device or the memory.
+        ValueError: the cells can't advance together.
     """
     ensemble = Ensemble(configs, samples, device=device)
     while len(ensemble.cells) and not stop():
@@ -75,6 +77,7 @@ class Ensemble:
     def __init__(
         self, configs: Sequence[RunConfig], samples: int, *, device: str | None = None
     ) -> None:
+        check_together(configs)
         first = configs[0].replace(device=device or configs[0].device)
         check_fits(first, contents_of(first.options), memory())
         self._configs, self._steps, self.step = configs, first.steps, 0
