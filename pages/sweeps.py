@@ -13,6 +13,9 @@ from samedge_core.sweeps.store import RecordedSweep
 
 POLL_SECONDS = 1.0
 BUSY = ("waiting", "computing")
+SWEEPS, MAP = "sweeps", "map"
+PARTS = {SWEEPS: "Sweeps of runs", MAP: "Map of fates"}
+KEY = "sweeps:part"
 LEAD = (
     "One run answers for one step size and one radius. A phase diagram runs a whole grid of them, "
     "and colours each cell by what its run has come to: **at its edge, below it, diverged**."
@@ -23,12 +26,29 @@ def main() -> None:
     """Compose the page."""
     arrived = navigation.begin("Phase diagrams")
     cell.leave()
-    if atlas.chosen(arrived=arrived):
-        with part("The map of fates"):
+    shown = _part(arrived)
+    with st.container(), part(PARTS[shown]):
+        if shown == MAP:
             atlas.draw()
-    else:
-        with part("The phase diagrams"):
+        else:
             _sweeps()
+
+
+def _part(arrived: bool) -> str:
+    """The part of the page that is shown: as chosen, or as the link says where it is a new one."""
+    linked = MAP if st.query_params.get("part") == MAP else SWEEPS
+    if KEY not in st.session_state or navigation.by_history() or (arrived and st.query_params):
+        st.session_state[KEY] = linked
+    st.segmented_control(
+        "Part",
+        list(PARTS),
+        format_func=PARTS.__getitem__,
+        key=KEY,
+        required=True,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    return st.session_state[KEY]
 
 
 def _sweeps() -> None:
@@ -38,8 +58,8 @@ def _sweeps() -> None:
         source.show(sweep=found[0].id)
     recorded, wrong = source.find("sweep")
     with st.container(), part("What was done last"):
-        if wrong:
-            st.warning(f"{plain(wrong)}.")
+        for why in filter(None, (wrong, source.find("with")[1])):
+            st.warning(f"{plain(why)}.")
         actions.undo()
     asked = st.session_state.get(form.OPEN, False)
     with st.container(), part("The new sweep"):
@@ -54,11 +74,10 @@ def _sweeps() -> None:
         fragments.draw(_body, recorded.id, busy, every=every, name="The diagram")
 
 
-def _choices(recorded: RecordedSweep, board: Board) -> str:
+def _choices(recorded: RecordedSweep, names: Mapping[str, str], board: Board) -> str:
     """The sweep that is shown, and the quantity, which is returned."""
     left, right = st.columns([2, 1.3])
     with left:
-        names = source.names(source.sweeps().find())
         about = "All sweeps of this server, newest first."
         _choice("Sweep", "sweep", recorded.id, list(names), names, about)
     with right:
@@ -70,9 +89,8 @@ def _choices(recorded: RecordedSweep, board: Board) -> str:
     return now
 
 
-def _compare(recorded: RecordedSweep) -> None:
+def _compare(recorded: RecordedSweep, names: Mapping[str, str]) -> None:
     """The sweep beside the one that is shown, where there are others."""
-    names = source.names(source.sweeps().find())
     others = [sweep_id for sweep_id in names if sweep_id != recorded.id]
     about = "Draws another sweep beside this one, and their difference."
     if others:
@@ -112,22 +130,22 @@ def _body(sweep_id: str, busy: bool) -> None:
         st.rerun()
     if (recorded.state in BUSY) != busy:
         st.rerun()  # to tick, or not to
-    board = board_of(recorded)
+    board, names = board_of(recorded), source.names(source.sweeps().find())
     with st.container(), part("The choices"):
-        quantity = _choices(recorded, board)
+        quantity = _choices(recorded, names, board)
     other, _ = source.find("with")
     if not navigation.embedded():
         with st.container(horizontal=True, vertical_alignment="center"), part("The buttons"):
             actions.draw(recorded, board, quantity)
-            _compare(recorded)
+            _compare(recorded, names)
     with st.container(), part("The progress"):
         actions.progress(board)
     with st.container(), part("The diagram"):
         if other is None:
             picture.draw(board, quantity, key="sweeps-diagram", name=source.title(recorded))
         else:
-            names = source.names([recorded, other])
-            comparing.draw(board, board_of(other), quantity, list(names.values()))
+            titles = [names[one.id] for one in (recorded, other)]
+            comparing.draw(board, board_of(other), quantity, titles)
     with st.container(), part("The chosen cell"):
         cell.draw(board, quantity)
 

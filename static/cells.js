@@ -8,7 +8,7 @@ const { channels, translucent } = await part("theme.js");
 const { shownNumber } = await part("page.js");
 
 export const EMPTY = 255; // the fate of a cell that is not computed
-const MARK = { least: 1.6, most: 8, share: 0.28 }; // half of a mark, in pixels and as a share of its cell
+const MARK = { room: 7, most: 8, share: 0.28 }; // pixels that one needs; half of it, also as a share of its cell
 const DIGITS = 3;
 
 /* ---------------------------------------------------------------- colours */
@@ -159,6 +159,9 @@ export function drawCells(context, { box, xs, ys }, table, view, look) {
   context.fillStyle = translucent(theme.text, 0.05);
   context.fillRect(box.left, box.top, box.right - box.left, box.bottom - box.top);
   const nx = xs.length - 1;
+  // of cells that are smaller than a mark, some have one
+  const side = Math.min((box.right - box.left) / nx, (box.bottom - box.top) / (ys.length - 1));
+  const every = Math.max(1, Math.ceil(MARK.room / side));
   table.fate.forEach((fate, i) => {
     if (fate === EMPTY) return;
     // to whole pixels: neighbours leave neither a gap nor a seam
@@ -168,9 +171,10 @@ export function drawCells(context, { box, xs, ys }, table, view, look) {
     const colour = known ? colours[shadeOf(values[i], range, view.quantity.log)] : null;
     context.fillStyle = colour ? `rgb(${colour})` : translucentOnce(theme.text);
     context.fillRect(left, top, right - left, bottom - top);
-    const r = Math.min(MARK.most, MARK.share * Math.min(right - left, bottom - top));
+    if ([i % nx, Math.floor(i / nx)].some((at) => at % every !== every >> 1)) return;
+    const r = Math.min(MARK.most, MARK.share * every * Math.min(right - left, bottom - top));
     const tone = colour ? (0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2] > 120 ? "dark" : "light") : "muted";
-    if (r >= MARK.least) mark(marks[tone], view.fates[fate], (left + right) / 2, (top + bottom) / 2, r);
+    mark(marks[tone], view.fates[fate], (left + right) / 2, (top + bottom) / 2, r);
   });
   context.lineWidth = 1.4;
   for (const [path, colour] of /** @type {const} */ ([[marks.dark, "rgba(0,0,0,0.75)"], [marks.light, "rgba(255,255,255,0.85)"], [marks.muted, theme.muted]])) {

@@ -64,7 +64,7 @@ function draw(/** @type {DiagramState} */ state) {
   if (!data || !width || !Object.keys(table.columns).length) return;
   const { x, y } = data.diagram;
   const size = FONT * theme.scale;
-  const height = y ? Math.round(Math.min((width < 500 ? 0.85 : 0.62) * width, Math.max(innerHeight - 330, 300))) : Math.round(110 + 3.4 * size);
+  const height = y ? Math.round(Math.min((width < 500 ? 0.85 : 0.62) * width, Math.max(innerHeight - 390, 300))) : Math.round(110 + 3.4 * size);
   state.place = placeIn(x, y, width, height, size);
   const context = sized(state.canvas, width, height);
   state.board.style.height = `${height}px`;
@@ -294,7 +294,7 @@ const STYLE = `
 .samedge-diagram-legend { display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; font-size: 0.875rem; padding: 0.2rem 0; }
 .samedge-diagram-entry { display: inline-flex; align-items: center; gap: 0.4rem; }
 .samedge-diagram-bar { display: inline-block; width: 7rem; height: 0.8rem; border-radius: 2px; }
-.samedge-diagram-save { font: inherit; color: inherit; background: none; border: none; padding: 0; text-decoration: underline; cursor: pointer; }
+.samedge-diagram-save { font: inherit; color: inherit; background: none; border: none; padding: 0; text-decoration: underline; cursor: pointer; font-size: 0.875rem; }
 .samedge-diagram-summary { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }`;
 
 const takeOver = memory(["id", "version", "table"]);

@@ -12,7 +12,7 @@ import queue
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -32,7 +32,7 @@ MOST_IN_TASK = 256  # cells; an ensemble gains little from more
 LOOK_SECONDS = 0.5  # between looks at what has been asked for
 _GROWTH = 8  # of a task's cells, at most, from one to the next: small ones say little of large ones
 
-Compute = Callable[[tasks.Values, int], tasks.Values]
+Compute = tasks.Compute
 
 
 def drive(
@@ -165,12 +165,12 @@ class _Driver:
 
     def _send(self, cells: list[int]) -> None:
         sweep = self.recorded.sweep
-        values = [sweep.cells[i].config.to_values() for i in cells]
+        # a text, which Dask does not look into
+        work = json.dumps([[sweep.cells[i].config.to_values() for i in cells], sweep.samples])
         # the same work has the same key: a driver that starts again finds what still runs
-        content = json.dumps([values, sweep.samples], sort_keys=True).encode()
         tries = sum(self.kills[i] for i in cells)
-        key = f"samedge-{hashlib.sha256(content).hexdigest()[:24]}-{tries}"
-        future = self.client.submit(self.compute, values, sweep.samples, key=key, pure=False)
+        key = f"samedge-{hashlib.sha256(work.encode()).hexdigest()[:24]}-{tries}"
+        future = self.client.submit(tasks.answer, self.compute, work, key=key, pure=False)
         self.flying[future] = cells
         future.add_done_callback(self.landed.put)
 
@@ -181,7 +181,8 @@ class _Driver:
             return
         cells = self.flying.pop(future)
         if future.status == "finished":
-            self._store(cells, [Row.from_values(v) for v in future.result()])
+            rows = zip(cells, json.loads(future.result()), strict=True)
+            self._store([Row.from_values({**row, "cell": i}) for i, row in rows])
         elif future.status == "error":
             error: Any = future.exception()
             self._went_wrong(cells, error)
@@ -189,8 +190,7 @@ class _Driver:
             raise SweepError(LOST)
         future.release()
 
-    def _store(self, cells: list[int], found: list[Row]) -> None:
-        rows = [replace(row, cell=i) for i, row in zip(cells, found, strict=True)]
+    def _store(self, rows: list[Row]) -> None:
         self.recorded.append(rows)
         self.order.saw(rows)
         self.done += len(rows)
@@ -218,4 +218,4 @@ class _Driver:
         else:
             what = f"failed: {type(error).__name__}: {error}"
         self.say(f"cell {cells[0]} {what}")
-        self._store(cells, [Row(cells[0], "failed", 0, what=what)])
+        self._store([Row(cells[0], "failed", 0, what=what)])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -64,7 +64,7 @@ class Row:
 
     def to_values(self) -> dict[str, Any]:
         """All values as JSON holds them; null for what is not finite."""
-        values = asdict(self)
+        values = dict(vars(self))
         for name in _FLOATS:
             values[name] = values[name] if math.isfinite(values[name]) else None
         return {**values, "what": self.what[:LONGEST_WHAT]}

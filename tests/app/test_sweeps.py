@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts import server
 from pages.parts.frame import navigation
-from pages.parts.sweeps import form, picture
+from pages.parts.sweeps import atlas, form, picture
 from pages.parts.sweeps.board import Board
 from samedge_core.experiments.presets import PRESETS
 from samedge_core.sharing import links
@@ -289,3 +289,15 @@ def test_a_frame_of_another_site_shows_the_diagram_and_no_button(sweeps, monkeyp
     app = visit()
     assert data(app)["total"] == 6
     assert not [one for one in app.button if (one.key or "").startswith("sweeps:")]
+
+
+def test_the_part_of_the_page_stands_in_its_link(sweeps, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(atlas, "draw", lambda: drawn.append("map"))
+    app = visit(part="map")
+    assert drawn == ["map"]
+    app.segmented_control(key="sweeps:part").set_value("sweeps").run()
+    assert button(app, "sweeps:start")
+    assert "part" not in app.query_params
+    app.segmented_control(key="sweeps:part").set_value("map").run()
+    assert drawn == ["map", "map"]

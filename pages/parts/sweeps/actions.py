@@ -38,7 +38,7 @@ def progress(board: Board) -> None:
         st.progress((total - missing) / total, f"Computing: {done}{more}.")
     elif state == "waiting":
         st.info(
-            "It waits for its turn: one sweep is computed at a time.",
+            "It is being started, or waits for its turn: one sweep is computed at a time.",
             icon=":material/hourglass_empty:",
         )
     elif state == "stopped":

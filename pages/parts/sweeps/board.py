@@ -16,6 +16,7 @@ from samedge_core.sweeps.store import RecordedSweep
 EMPTY = 255  # as in static/cells.js
 KEPT = "sweeps:boards"  # in the session
 MOST_KEPT = 4
+LEAST = 8  # rows, before they tell a pace
 
 Spread = tuple[np.ndarray, np.ndarray, np.ndarray]  # median, least and largest over the seeds
 
@@ -67,7 +68,7 @@ class Board:
         self._pace.append((time.monotonic(), missing))
         (began, then), (now, still) = self._pace[0], self._pace[-1]
         done = then - still
-        return missing * (now - began) / done if done > 0 else None
+        return missing * (now - began) / done if done >= LEAST else None
 
     def known(self) -> list[str]:
         """The quantities of which there is a number."""

@@ -21,7 +21,7 @@ from samedge_core.training.config import FIELDS, RunConfig
 
 OPEN = "sweeps:new"  # in the session: the form is asked for beside a sweep
 LAB, SAME, NONE = "lab", "same", ""
-FIRST = "sam-chebyshev"  # fills in seconds, and has all fates but one
+FIRST = "sam-chebyshev"  # small: its cells advance together
 COUNT = 16  # of cells along an axis, to begin with
 SPAN = {"eta": 4, "rho": 10}  # around the settings' own value
 _FROM = "sweeps:from"  # in the session: settings of the sweep that is computed finer
@@ -36,33 +36,26 @@ def draw() -> None:
     fields = axis_fields(base)
     axes = [_axis(k, base, fields) for k in (0, 1)]
     left, middle, right = st.columns(3)
-    steps = left.number_input(
-        "Steps of each run",
-        step=100,
-        key=_key("steps"),
-        persist_state="session",
-        help=f"{FIELDS['steps'].help} Allowed: {FIELDS['steps'].allowed()}.",
-    )
-    seeds = middle.number_input(
-        "Seeds",
-        step=1,
-        key=_key("seeds"),
-        persist_state="session",
-        help="How many runs a cell has, from different initial weights: its "
-        "numbers are then their medians. 1 or more.",
-    )
-    samples = right.number_input(
-        "Samples",
-        step=10,
-        key=_key("samples"),
-        persist_state="session",
-        help=f"{SAMPLES.help} Allowed: {SAMPLES.allowed()}.",
-    )
+    steps = FIELDS["steps"]
+    steps = _number(left, "Steps of each run", 100, f"{steps.help} {_allowed(steps)}", "steps")
+    about = "Runs of each cell, from different initial weights: 1 or more. It shows their medians."
+    seeds = _number(middle, "Seeds", 1, about, "seeds")
+    samples = _number(right, "Samples", 10, f"{SAMPLES.help} {_allowed(SAMPLES)}", "samples")
     if None in axes[:1] or (axes[1] is None and st.session_state[_key(1, "name")] != NONE):
         sweep = None  # the message stands beside its axis
     else:
         sweep = _checked(base, [one for one in axes if one], steps, seeds, samples)
     _start(sweep)
+
+
+def _number(place: Any, label: str, step: int, about: str, *of: Any) -> int:
+    """The entry of a whole number. Without bounds of its own: beyond them the browser would keep
+    the number before, and say nothing."""
+    return place.number_input(label, step=step, key=_key(*of), persist_state="session", help=about)
+
+
+def _allowed(field: Field) -> str:
+    return f"Allowed: {field.allowed()}."
 
 
 def _key(*of: Any) -> str:
@@ -162,13 +155,8 @@ def _axis(k: int, base: RunConfig, fields: dict[str, Field]) -> Axis | None:
     }
     low = columns[1].text_input(f"From{unit}", key=_key(k, "low"), **entry)
     high = columns[2].text_input(f"To{unit}", key=_key(k, "high"), **entry)
-    count = columns[3].number_input(
-        "Cells",
-        step=1,
-        key=_key(k, "count"),
-        persist_state="session",
-        help=f"Along this side; 2 or more, {MOST_CELLS:,} in all.",
-    )
+    about = f"Along this side; 2 or more, {MOST_CELLS:,} in all."
+    count = _number(columns[3], "Cells", 1, about, k, "count")
     log = columns[4].toggle(
         "Logarithmic",
         key=_key(k, "log"),
