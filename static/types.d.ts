@@ -530,6 +530,7 @@ export interface FatesState {
   askedAt: number;
   movedAt: number;
   keys: boolean;
+  click: ReturnType<typeof setTimeout> | undefined;
   down: Map<number, [number, number]>;
 }
 

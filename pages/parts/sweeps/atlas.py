@@ -187,7 +187,7 @@ def _map(plane: Plane, view: View, at: Sequence[float]) -> None:
         asked["points"],
         origin=asked["origin"],
         key=MAP_KEY,
-        marks=[at] if len(at) == 2 else [],
+        marks=[at] if plane.has(at) else [],
         summary=lambda values: summary(plane, view, values),
         on_ask=_asked,
         on_pick=_picked,
@@ -240,7 +240,7 @@ def _percent(share: float) -> str:
 
 def _point(plane: Plane, at: Sequence[float]) -> None:
     """The run of the chosen point, and the way to it in the live lab."""
-    if len(at) != 2:
+    if not plane.has(at):
         st.caption("Click on the map for the run behind a pixel.")
         return
     names = (plane.x, plane.y)
