@@ -13,6 +13,9 @@ from samedge_core.sweeps.store import RecordedSweep
 
 POLL_SECONDS = 1.0
 BUSY = ("waiting", "computing")
+SWEEPS, MAP = "sweeps", "map"
+PARTS = {SWEEPS: "Sweeps of runs", MAP: "Map of fates"}
+KEY = "sweeps:part"
 LEAD = (
     "One run answers for one step size and one radius. A phase diagram runs a whole grid of them, "
     "and colours each cell by what its run has come to: **at its edge, below it, diverged**."
@@ -23,12 +26,30 @@ def main() -> None:
     """Compose the page."""
     arrived = navigation.begin("Phase diagrams")
     cell.leave()
-    if atlas.chosen(arrived=arrived):
-        with part("The map of fates"):
+    shown = _part(arrived)
+    with st.container(), part(PARTS[shown]):
+        if shown == MAP:
             atlas.draw()
-    else:
-        with part("The phase diagrams"):
+        else:
             _sweeps()
+
+
+def _part(arrived: bool) -> str:
+    """The part of the page that is shown: as chosen, or as the link says where it is a new one."""
+    linked = MAP if st.query_params.get("part") == MAP else SWEEPS
+    link = set(st.query_params) - {navigation.LARGE}
+    if KEY not in st.session_state or navigation.by_history() or (arrived and link):
+        st.session_state[KEY] = linked
+    st.segmented_control(
+        "Part",
+        list(PARTS),
+        format_func=PARTS.__getitem__,
+        key=KEY,
+        required=True,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    return st.session_state[KEY]
 
 
 def _sweeps() -> None:

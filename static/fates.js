@@ -20,6 +20,7 @@ const STILL_MS = 180;
 const ANSWER_MS = 6000; // an answer can be lost: ask again
 const WHEEL = 1.0015; // of the view's width, to the power of the pixels that a wheel turns
 const KEY_ZOOM = 1.6;
+const CLICK_MS = 250;
 /** @type {[number, number]} */
 const MIDDLE = [0.5, 0.5];
 const SLACK = 4; // pixels that a hand may move while it clicks
@@ -319,7 +320,10 @@ function listen(/** @type {FatesState} */ state) {
     event.preventDefault();
     show(state, view);
   }, { signal, passive: false });
-  canvas.addEventListener("dblclick", (event) => zoomBy(state, 4, shareAt(state, event)), { signal });
+  canvas.addEventListener("dblclick", (event) => {
+    clearTimeout(state.click);
+    zoomBy(state, 4, shareAt(state, event));
+  }, { signal });
   canvas.addEventListener("keydown", (event) => onKey(state, event), { signal });
   for (const type of ["focus", "blur"]) canvas.addEventListener(type, () => { state.keys = false; draw(state); }, { signal });
   onPointers(state);
@@ -348,7 +352,9 @@ function onPointers(/** @type {FatesState} */ state) {
   }, { signal });
   canvas.addEventListener("pointerup", (event) => {
     const share = shareAt(state, event);
-    if (down.delete(event.pointerId) && share && !down.size && travelled < SLACK) pick(state, share);
+    if (!down.delete(event.pointerId) || !share || down.size || travelled >= SLACK) return;
+    clearTimeout(state.click);
+    state.click = setTimeout(() => pick(state, share), CLICK_MS); // unless it was the first of two
   }, { signal });
   for (const type of ["pointercancel", "pointerleave"]) {
     canvas.addEventListener(type, (event) => { down.delete(/** @type {PointerEvent} */ (event).pointerId); hover(state, null); }, { signal });
@@ -449,7 +455,7 @@ function mount({ parentElement, data, setTriggerValue }) {
   const state = remembered(data.key, {
     root, canvas, tip, legend, trigger: setTriggerValue, abort: new AbortController(), data: null, picture: null, table: null,
     view: /** @type {FatesView} */ ([0, 1, 0, 1]), box: { left: 0, top: 0, width: 1, height: 1 }, origin: "", latest: 0, frame: 0, scheme: "",
-    waiting: false, askedAt: 0, movedAt: 0, keys: false, down: new Map(), watch: new ResizeObserver(() => draw(state)),
+    waiting: false, askedAt: 0, movedAt: 0, keys: false, click: undefined, down: new Map(), watch: new ResizeObserver(() => draw(state)),
   });
   const actions = /** @type {[string, string, () => void][]} */ ([
     ["+", "Zoom in", () => zoomBy(state, 1 / KEY_ZOOM)], ["−", "Zoom out", () => zoomBy(state, KEY_ZOOM)],

@@ -403,65 +403,6 @@ export interface SlidersState {
   abort: AbortController;
 }
 
-/* ---------------------------------------------------------------- the map of fates */
-
-/** x from, x to, y from, y to, in axis units. */
-export type FatesView = [number, number, number, number];
-
-/** One number a point, row by row from below (samedge_core/sweeps/following.py). */
-export interface FatesPicture {
-  values: Uint16Array;
-  count: number;
-  view: FatesView;
-  image?: HTMLCanvasElement | null;
-}
-
-/** How far a map goes, and how narrow a view of it may be. */
-export interface MapBounds {
-  whole: FatesView;
-  finest: [number, number];
-}
-
-export interface FatesData extends MapBounds {
-  key: string;
-  origin: string;
-  picture: Uint8Array;
-  count: number;
-  coarse: number;
-  fine: number;
-  view: FatesView;
-  log: [boolean, boolean];
-  labels: [string, string];
-  words: string[];
-  lines: { name: string; dash: number; x: any; y: any }[];
-  marks: [number, number][];
-  summary: string;
-}
-
-export interface FatesState {
-  root: HTMLElement;
-  canvas: HTMLCanvasElement;
-  tip: HTMLElement;
-  legend: HTMLElement;
-  trigger: Send;
-  abort: AbortController;
-  watch: ResizeObserver;
-  data: FatesData | null;
-  picture: FatesPicture | null;
-  table: Uint32Array | null;
-  view: FatesView;
-  box: { left: number; top: number; width: number; height: number };
-  origin: string;
-  latest: number;
-  frame: number;
-  scheme: string;
-  waiting: boolean;
-  askedAt: number;
-  movedAt: number;
-  keys: boolean;
-  down: Map<number, [number, number]>;
-}
-
 /* ---------------------------------------------------------------- phase diagrams */
 
 export interface DiagramAxis {
@@ -531,6 +472,66 @@ export interface DiagramState extends Look {
   place: DiagramPlace | null;
   at: [number, number] | null; // the cell that is looked at
   from: [number, number] | null; // the other corner of the marked part
+}
+
+/* ---------------------------------------------------------------- the map of fates */
+
+/** x from, x to, y from, y to, in axis units. */
+export type FatesView = [number, number, number, number];
+
+/** One number a point, row by row from below (samedge_core/sweeps/following.py). */
+export interface FatesPicture {
+  values: Uint16Array;
+  count: number;
+  view: FatesView;
+  image?: HTMLCanvasElement | null;
+}
+
+/** How far a map goes, and how narrow a view of it may be. */
+export interface MapBounds {
+  whole: FatesView;
+  finest: [number, number];
+}
+
+export interface FatesData extends MapBounds {
+  key: string;
+  origin: string;
+  picture: Uint8Array;
+  count: number;
+  coarse: number;
+  fine: number;
+  view: FatesView;
+  log: [boolean, boolean];
+  labels: [string, string];
+  words: string[];
+  lines: { name: string; dash: number; x: any; y: any }[];
+  marks: [number, number][];
+  summary: string;
+}
+
+export interface FatesState {
+  root: HTMLElement;
+  canvas: HTMLCanvasElement;
+  tip: HTMLElement;
+  legend: HTMLElement;
+  trigger: Send;
+  abort: AbortController;
+  watch: ResizeObserver;
+  data: FatesData | null;
+  picture: FatesPicture | null;
+  table: Uint32Array | null;
+  view: FatesView;
+  box: { left: number; top: number; width: number; height: number };
+  origin: string;
+  latest: number;
+  frame: number;
+  scheme: string;
+  waiting: boolean;
+  askedAt: number;
+  movedAt: number;
+  keys: boolean;
+  click: ReturnType<typeof setTimeout> | undefined;
+  down: Map<number, [number, number]>;
 }
 
 /* ---------------------------------------------------------------- the table of runs */

@@ -100,6 +100,11 @@ class Plane:
         (x0, x1), (y0, y1) = (_inside(view[k : k + 2], whole[k : k + 2]) for k in (0, 2))
         return (x0, x1, y0, y1) if x0 < x1 and y0 < y1 else whole
 
+    def has(self, point: Sequence[float]) -> bool:
+        """Whether a point, in axis units, lies within the map."""
+        x0, x1, y0, y1 = self.whole
+        return len(point) == 2 and x0 < point[0] < x1 and y0 < point[1] < y1
+
     def points(self, view: View, count: int) -> tuple[list[float], list[float]]:
         """The values of x and of y at the middles of `count` pixels along each side."""
         found = []

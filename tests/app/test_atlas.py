@@ -132,6 +132,14 @@ def test_a_view_that_is_none_is_mended(view):
     assert sent["view"][2] < sent["view"][3]
 
 
+@pytest.mark.parametrize("at", ["-5_1", "0_1", "1e300_1", "1"])
+@pytest.mark.parametrize("log", ["true", "false"])
+def test_a_point_beside_the_map_is_none(at, log):
+    app = visit(part="map", at=at, log=log)
+    assert "Click on the map" in texts(app) or (log == "true" and at in ("-5_1", "0_1"))
+    assert not app.error
+
+
 def test_the_point_that_was_chosen_opens_as_a_run_in_the_live_lab():
     app = visit(part="map", rule="polyak", beta="0.5", at="0.5_1.25")
     press(app, "atlas:open")

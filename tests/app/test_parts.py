@@ -60,7 +60,7 @@ OTHERS = {
     "pages/sweeps.py": {
         "sweeps.form.draw": "The new sweep",
         "sweeps.actions.undo": "What was done last",
-        "sweeps.source.load": "The phase diagrams",
+        "sweeps.source.load": "Sweeps of runs",
     },
     "pages/quadratic.py": {
         "quadratic.state.settled": "The picture",

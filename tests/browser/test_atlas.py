@@ -80,6 +80,7 @@ def test_drag_moves_double_click_zooms_out_and_buttons_do_both(open_page):
     assert "at=" not in page.url  # a drag is no click
     page.mouse.dblclick(*at(page, 0.5, 0.5))
     assert fine(page) == pytest.approx(whole)
+    assert "at=" not in page.url  # nor are two
     page.get_by_label("Zoom in").click()
     page.get_by_label("The whole map").click()
     assert fine(page) == whole

@@ -42,8 +42,6 @@ LEAD = (
     "Where a run settles, where it hops for ever, where it is thrown out: **every pixel is a run**."
     " Zoom in anywhere."
 )
-PARTS = {"sweeps": "Sweeps: runs, cell by cell", "map": "Map of fates: two weights, at once"}
-_PART = "sweeps:part"
 _VALUES, _LINK, _ASKED = "atlas:values", "atlas:link", "atlas:asked"
 
 
@@ -92,23 +90,6 @@ def _write_link() -> None:
 
 
 # --- the page
-
-
-def chosen(*, arrived: bool) -> bool:
-    """Draw the choice between sweeps and the map; whether it is the map."""
-    query = st.query_params.to_dict().keys() - {navigation.LARGE}
-    if _PART not in st.session_state or (query and (arrived or navigation.by_history())):
-        st.session_state[_PART] = "map" if st.query_params.get("part") == "map" else "sweeps"
-    st.segmented_control(
-        "What is drawn",
-        list(PARTS),
-        format_func=PARTS.__getitem__,
-        key=_PART,
-        required=True,
-        persist_state="session",
-        label_visibility="collapsed",
-    )
-    return st.session_state[_PART] == "map"
 
 
 def draw() -> None:
@@ -206,7 +187,7 @@ def _map(plane: Plane, view: View, at: Sequence[float]) -> None:
         asked["points"],
         origin=asked["origin"],
         key=MAP_KEY,
-        marks=[at] if len(at) == 2 else [],
+        marks=[at] if plane.has(at) else [],
         summary=lambda values: summary(plane, view, values),
         on_ask=_asked,
         on_pick=_picked,
@@ -259,7 +240,7 @@ def _percent(share: float) -> str:
 
 def _point(plane: Plane, at: Sequence[float]) -> None:
     """The run of the chosen point, and the way to it in the live lab."""
-    if len(at) != 2:
+    if not plane.has(at):
         st.caption("Click on the map for the run behind a pixel.")
         return
     names = (plane.x, plane.y)

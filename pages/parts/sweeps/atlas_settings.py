@@ -94,8 +94,8 @@ PLACES = (
     ),
     Place(
         "GD: every start, one η",
-        "All starts (a, b) at η = 0.3. Inside of the border GD ends in the valley; shades are the "
-        "steps that it takes, and rings of slow starts line the border.",
+        "All starts (a, b) at η = 0.3. Inside of the border, which is a line, GD ends in the "
+        "valley; shades are the steps that it takes, in rings within rings along the border.",
         {"x": "a", "y": "b"},
     ),
     Place(
