@@ -30,7 +30,7 @@ FILES = {
 def progress(board: Board) -> None:
     """One line on what the sweep is doing, with the time that is left."""
     recorded = board.recorded
-    state, total, missing = recorded.state, len(recorded.sweep.cells), recorded.missing
+    state, total, missing = recorded.state, recorded.sweep.count, recorded.missing
     done = f"{total - missing:,} of {total:,} runs"
     if state == "computing":
         left = board.seconds_left(missing)

@@ -138,4 +138,4 @@ def _slice(
         "showlegend": False,
         "shapes": [level("y", 1.0)] if quantity == "ratio" else [],
     }
-    return Figure(name, traces, layout, columns=6 // of, height=260)
+    return Figure(name, traces, layout, columns=6 // of, height=320)

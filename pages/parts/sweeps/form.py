@@ -198,7 +198,7 @@ def _start(sweep: Sweep | None) -> None:
         if st.session_state.get(OPEN):
             st.button("Close", key="sweeps:close", on_click=close, help="Nothing is started.")
         if sweep is not None:
-            cells = f"{len(sweep.cells):,} runs of {sweep.base.steps:,} steps"
+            cells = f"{sweep.count:,} runs of {sweep.base.steps:,} steps"
             st.markdown(f"{cells}, {expected(sweep)}", width="content")
 
 
@@ -249,9 +249,7 @@ def expected(sweep: Sweep) -> str:
     rate = _seconds_a_step(sweep.base.problem)
     if rate is None:
         return "for the first time with this model: its first cells will tell how long it takes"
-    seconds = (
-        rate * sum(cell.config.steps for cell in sweep.cells) / registry().settings.max_workers
-    )
+    seconds = rate * sweep.count * sweep.base.steps / registry().settings.max_workers
     return f"about {in_words(seconds)} on this machine"
 
 
