@@ -57,7 +57,7 @@ def drive(
         scheduler: the address of Dask's scheduler; by default SAMEDGE_SCHEDULER, or else workers
             are started here.
         insecure: whether the address may be one of another machine without TLS.
-        workers: started here, one thread each; by default as many as there are cores.
+        workers: started here, one thread each; by default `local_workers`.
         on_row: called with each row once it is stored.
         stop: asked about twice a second.
         say: called with what a person who waits would like to know.
