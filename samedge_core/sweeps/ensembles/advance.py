@@ -16,6 +16,7 @@ from torch.linalg import vector_norm
 from samedge_core.problems.memory import memory
 from samedge_core.problems.own_data import contents_of
 from samedge_core.problems.problem import ModuleProblem
+from samedge_core.sweeps.ensembles.grouping import check_together
 from samedge_core.sweeps.ensembles.losses import Losses
 from samedge_core.sweeps.ensembles.networks import Networks
 from samedge_core.sweeps.ensembles.sharpness import leading
@@ -55,6 +56,7 @@ def run_ensemble(
 
     Raises:
         ConfigError: this machine lacks the device or the memory.
+        ValueError: the cells can't advance together.
     """
     ensemble = Ensemble(configs, samples, device=device)
     while len(ensemble.cells) and not stop():
@@ -75,6 +77,7 @@ class Ensemble:
     def __init__(
         self, configs: Sequence[RunConfig], samples: int, *, device: str | None = None
     ) -> None:
+        check_together(configs)
         first = configs[0].replace(device=device or configs[0].device)
         check_fits(first, contents_of(first.options), memory())
         self._configs, self._steps, self.step = configs, first.steps, 0
@@ -126,7 +129,7 @@ class Ensemble:
     def _finite(self, point: Any) -> Any:
         """`point` without the cells whose loss or gradient is not finite: they end."""
         values = torch.stack([point.loss, _norm(point.g)])
-        loss, grad_norm = values.double().cpu().numpy()
+        loss, grad_norm = values.cpu().double().numpy()
         finite = np.isfinite(loss) & np.isfinite(grad_norm)
         staying = np.arange(len(finite))
         if not finite.all():
@@ -140,7 +143,7 @@ class Ensemble:
 
     def _flip(self, g: Tensor) -> None:
         """Record, one step after a sample, which gradients (C, P) have turned along its v1."""
-        product = (self._along * (self._leading * g).sum(1)).double().cpu().numpy()
+        product = (self._along * (self._leading * g).sum(1)).cpu().double().numpy()
         flipped = np.where(np.isnan(product), np.nan, product < 0)
         self._samples[-1, self.cells, self._due[self.step - 1]] = flipped
         self._along = g.new_empty(0)
@@ -153,7 +156,7 @@ class Ensemble:
         self._samples[0, cells, place] = self.step
         for column, values in zip(self._samples[1:], columns, strict=False):
             if values is not None:
-                column[cells, place] = values.double().cpu().numpy()
+                column[cells, place] = values.cpu().double().numpy()
         return found.vector
 
     def _take(self, kind: str, at: slice, g: list[Tensor]) -> None:
@@ -183,7 +186,7 @@ class Ensemble:
         step, loss, norm = self.step - 1, self.loss, self.grad_norm
         diverged = loss > DIVERGED_FACTOR * np.maximum(1, self._first_loss)
         if before is not None:
-            moved = vector_norm(torch.cat(self.w, 1) - before, dim=1).double().cpu().numpy()
+            moved = vector_norm(torch.cat(self.w, 1) - before, dim=1).cpu().double().numpy()
             still &= ~diverged & (moved <= 2 * self._eta * CONVERGED_FACTOR * self._first_norm)
             if still.any() and not sampled:
                 at = _pair(still.nonzero()[0])
@@ -229,7 +232,7 @@ class Ensemble:
         return torch.from_numpy(values).to(self._leading.device)
 
     def _column(self, values: Numbers) -> Tensor:
-        return self._tensor(values).to(self._leading.dtype)[:, None]
+        return torch.from_numpy(values).to(self._leading)[:, None]
 
 
 class _Columns(NamedTuple):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from itertools import pairwise
 
+from samedge_core.fields import abridged
 from samedge_core.problems.memory import need
 from samedge_core.problems.registry import made_from
 from samedge_core.training.config import RunConfig
@@ -38,6 +39,16 @@ def together(config: RunConfig) -> bool:
     """Whether there is an ensemble for a cell; it may be the only one in it."""
     whole = config.batch_size in (0, config.options.get("n", 0)) and config.hessian_share == 1
     return config.problem in TOGETHER and whole
+
+
+def check_together(configs: Sequence[RunConfig]) -> None:
+    """Raise a ValueError unless `configs` can make one ensemble."""
+    for config in configs:
+        if not together(config) or _key(config) != _key(configs[0]):
+            raise ValueError(
+                "cells of an ensemble must share network, data, steps, precision and device, as "
+                f"`groups` finds them; got {abridged(configs[0])} and {abridged(config)}"
+            )
 
 
 def _key(config: RunConfig) -> str:

@@ -20,8 +20,8 @@ class Point(Protocol):
 
 
 class Leading(NamedTuple):
-    """Of each cell the eigenvalue of largest magnitude (C,), whether it has converged (C,), and its
-    unit vector (C, P); and the Hessian-vector products that all took together."""
+    """Of each cell the eigenvalue of largest magnitude (C,) and whether it has converged (C,), in
+    main memory; its unit vector (C, P); and the Hessian-vector products that all took together."""
 
     value: Tensor
     converged: Tensor
@@ -36,11 +36,11 @@ def leading(point: Point, start: Tensor) -> Leading:
     promise. All cells take a product together; those that have converged leave. The value is NaN
     where a product was not finite.
     """
-    size, device = start.shape, start.device
-    value = torch.full(size[:1], torch.nan, dtype=torch.float64, device=device)
-    converged = torch.zeros(size[0], dtype=torch.bool, device=device)
+    size = start.shape
+    value = torch.full(size[:1], torch.nan, dtype=torch.float64)
+    converged = torch.zeros(size[0], dtype=torch.bool)
     vector = torch.zeros_like(start)
-    cells = torch.arange(size[0], device=device)
+    cells = torch.arange(size[0])
     if len(cells) == 1:  # never one alone: its products would be rounded in another way
         cells = cells.repeat(2)
         point, start = point.select(cells), start[cells]
@@ -68,14 +68,15 @@ def leading(point: Point, start: Tensor) -> Leading:
 
 class _Search:
     """Orthonormal bases (C, m, P), and the projections of the Hessians on them: tridiagonal, with
-    diagonals (C, m) and (C, m), of which the last entry couples to the next vector."""
+    diagonals (C, m) and (C, m), of which the last entry couples to the next vector; in main memory,
+    where such small problems are solved faster."""
 
     def __init__(self, point: Point, start: Tensor) -> None:
         cells, size = start.shape
         self._point, self._count = point, 0
         self._basis = start.new_empty(cells, min(CHECKED[1], size), size)
         self._next = start / start.norm(dim=1, keepdim=True)
-        self._diagonals = torch.zeros(2, cells, CHECKED[-1], dtype=torch.float64).to(start.device)
+        self._diagonals = torch.zeros(2, cells, CHECKED[-1], dtype=torch.float64)
 
     def expand(self) -> None:
         """Append a vector to each basis, by one product with each Hessian."""
@@ -104,13 +105,13 @@ class _Search:
         values, mixes = torch.linalg.eigh(projected)
         values[bad] = torch.nan
         first = values.abs().argmax(1)
-        each = torch.arange(len(first), device=first.device)
+        each = torch.arange(len(first))
         theta, mix = values[each, first], mixes[each, :, first]
         return theta, coupling[:, -1] * mix[:, -1].abs(), mix
 
     def vectors(self, mix: Tensor) -> Tensor:
         """The vectors (C, P) with these coordinates."""
-        return torch.bmm(mix[:, None].to(self._basis.dtype), self._basis[:, : self._count])[:, 0]
+        return torch.bmm(mix[:, None].to(self._basis), self._basis[:, : self._count])[:, 0]
 
     def keep(self, cells: Tensor) -> None:
         """Go on with these cells only."""

@@ -183,3 +183,9 @@ def test_stopping_leaves_the_rows_of_cells_that_have_ended():
 def test_an_unknown_device_is_refused():
     with pytest.raises(se.ConfigError, match="device must be"):
         run_ensemble([CHEBYSHEV], 10, device="abacus")
+
+
+@pytest.mark.parametrize("other", [{"steps": 301}, {"batch_size": 5}, {"options": {"degree": 3}}])
+def test_cells_that_are_no_group_are_refused(other):
+    with pytest.raises(ValueError, match="must share"):
+        run_ensemble([CHEBYSHEV, CHEBYSHEV.replace(**other)], 10)
