@@ -12,16 +12,42 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from samedge_core.store.settings import HOME
+from samedge_core.problems.memory import memory
+from samedge_core.store.settings import HOME, number
 from samedge_core.sweeps.results import SweepResult
 from samedge_core.sweeps.rows import Row
-from samedge_core.sweeps.store import ASKED, LOG, RecordedSweep, SweepError, Sweeps, open_sweeps
+from samedge_core.sweeps.store import (
+    ASKED,
+    LOG,
+    STOP,
+    RecordedSweep,
+    SweepError,
+    Sweeps,
+    open_sweeps,
+)
 from samedge_core.sweeps.sweep import Sweep
 
 POLL_SECONDS = 0.2
+WORKERS = "SAMEDGE_SWEEP_WORKERS"
+_WORKER_BYTES = 1e9  # of memory: a worker takes 300 MB, and its cells what they need
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _started: list[subprocess.Popen[bytes]] = []  # so that those that have ended are waited for
+
+
+def local_workers() -> int:
+    """How many workers a sweep takes on this machine: SAMEDGE_SWEEP_WORKERS, by default one a core,
+    or fewer where memory is scarce.
+
+    Raises:
+        SweepError: the variable is no number > 0.
+    """
+    of = getattr(os, "sched_getaffinity", None)  # not on all systems
+    cores = len(of(0)) if of else os.cpu_count() or 1
+    try:
+        return int(number(os.environ, WORKERS, max(1, int(min(cores, memory() / _WORKER_BYTES)))))
+    except ValueError as error:
+        raise SweepError(str(error)) from None
 
 
 def launch(home: Path, id: str) -> None:
@@ -89,6 +115,7 @@ def _program(recorded: RecordedSweep, *arguments: str) -> subprocess.Popen[bytes
     folder = recorded.folder
     path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "samedge_core", "sweep", "--quiet"]
+    (folder / STOP).unlink(missing_ok=True)
     (folder / ASKED).touch()
     with (folder / LOG).open("wb") as log:
         return subprocess.Popen(

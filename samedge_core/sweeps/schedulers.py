@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dask.config
-from dask.system import CPU_COUNT
 from distributed import CancelledError, Client, LocalCluster
 from distributed.comm.core import CommClosedError
 from distributed.security import Security
 
 from samedge_core.fields import abridged
 from samedge_core.sweeps import tasks
+from samedge_core.sweeps.launching import local_workers
 from samedge_core.sweeps.store import SweepError
 
 SCHEDULER = "SAMEDGE_SCHEDULER"
@@ -68,7 +68,7 @@ def checked_address(address: str | None, *, insecure: bool = False) -> str:
 @contextmanager
 def connected(address: str | None, *, insecure: bool, workers: int | None) -> Iterator[Client]:
     """A client of the scheduler at the address, or at SAMEDGE_SCHEDULER, or else of one of its own
-    with so many workers on this machine, by default one a core.
+    with so many workers on this machine, by default `local_workers`.
 
     Raises:
         SweepError: an address that is not allowed, where no scheduler answers, or one that is lost
@@ -94,7 +94,7 @@ def _client(address: str, workers: int | None) -> Iterator[Client]:
         return
     with (
         LocalCluster(
-            n_workers=workers or CPU_COUNT,
+            n_workers=workers or local_workers(),
             threads_per_worker=1,
             processes=True,
             dashboard_address="127.0.0.1:0",  # without any routes

@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 import time
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import samedge_core as se
+from samedge_core.sweeps import launching
 from samedge_core.sweeps.launching import run_sweep
 from samedge_core.sweeps.rows import Row
 from samedge_core.sweeps.schedulers import SCHEDULER
@@ -67,6 +69,19 @@ def test_why_it_could_not_be_computed_is_what_the_script_hears(tmp_path, monkeyp
         run_sweep(SWEEP)
     with pytest.raises(SweepError, match="must be tcp://HOST:PORT"):
         run_sweep(SWEEP, scheduler="here")
+
+
+def test_workers_are_as_many_as_cores_and_memory_allow(monkeypatch):
+    monkeypatch.delenv(launching.WORKERS, raising=False)
+    monkeypatch.setattr(launching.os, "sched_getaffinity", lambda pid: range(8), raising=False)
+    for bytes, workers in ((math.inf, 8), (4.5e9, 4), (0.5e9, 1)):
+        monkeypatch.setattr(launching, "memory", lambda bytes=bytes: bytes)
+        assert launching.local_workers() == workers
+    monkeypatch.setenv(launching.WORKERS, "3")
+    assert launching.local_workers() == 3
+    monkeypatch.setenv(launching.WORKERS, "none")
+    with pytest.raises(SweepError, match="SAMEDGE_SWEEP_WORKERS must be a number > 0, got 'none'"):
+        launching.local_workers()
 
 
 def test_nothing_of_torch_or_dask_is_loaded_to_start_a_driver():
