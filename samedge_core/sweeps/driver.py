@@ -30,7 +30,7 @@ from samedge_core.training.progress import every
 
 MOST_KILLS = 3  # workers that a cell may take with it
 TASK_SECONDS = 4.0  # of computing in a task, about
-TASKS_A_SECOND = 25  # of all workers: each costs the driver some 4 ms of a core
+TASKS_A_SECOND = 25  # of all workers: each costs the driver some 3 ms of a core
 MOST_IN_TASK = 256  # cells; an ensemble gains little from more
 LOOK_SECONDS = 0.5  # between looks at what has been asked for
 _GROWTH = 8  # of a task's cells, at most, from one to the next: small ones say little of large ones

@@ -16,7 +16,15 @@ from samedge_core.problems.memory import memory
 from samedge_core.store.settings import HOME, number
 from samedge_core.sweeps.results import SweepResult
 from samedge_core.sweeps.rows import Row
-from samedge_core.sweeps.store import ASKED, LOG, RecordedSweep, SweepError, Sweeps, open_sweeps
+from samedge_core.sweeps.store import (
+    ASKED,
+    LOG,
+    STOP,
+    RecordedSweep,
+    SweepError,
+    Sweeps,
+    open_sweeps,
+)
 from samedge_core.sweeps.sweep import Sweep
 
 POLL_SECONDS = 0.2
@@ -107,6 +115,7 @@ def _program(recorded: RecordedSweep, *arguments: str) -> subprocess.Popen[bytes
     folder = recorded.folder
     path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "samedge_core", "sweep", "--quiet"]
+    (folder / STOP).unlink(missing_ok=True)
     (folder / ASKED).touch()
     with (folder / LOG).open("wb") as log:
         return subprocess.Popen(

@@ -111,12 +111,18 @@ class RecordedSweep:
         """What it is doing now; a sweep whose driver was killed is stopped."""
         if _is_held(_lock_of(self.folder)):
             return "computing" if (self.folder / RUNNING).exists() else "waiting"
-        asked = self.folder / ASKED
-        if asked.exists() and time.time() - asked.stat().st_mtime < STARTING:
+        if self._is_recent(ASKED):
             return "waiting"
         if self.missing == 0:
             return "finished"
-        return "failed" if (self.folder / ERROR).exists() else "stopped"
+        return "failed" if self.error else "stopped"
+
+    def _is_recent(self, name: str) -> bool:
+        """Whether a file was made while a driver may still be starting."""
+        try:
+            return time.time() - (self.folder / name).stat().st_mtime < STARTING
+        except FileNotFoundError:  # a driver takes it away
+            return False
 
     @property
     def missing(self) -> int:
@@ -127,9 +133,11 @@ class RecordedSweep:
 
     @property
     def error(self) -> str:
-        """Why its last driver has failed; empty where it has not."""
+        """Why its last driver has failed, or has not even begun; empty where neither is so."""
         file = self.folder / ERROR
-        return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+        if not file.exists():
+            return self.log if (self.folder / ASKED).exists() else ""
+        return file.read_text(encoding="utf-8", errors="replace")
 
     @property
     def log(self) -> str:
@@ -173,8 +181,10 @@ class RecordedSweep:
         except Timeout:
             raise SweepError(f"the sweep {self.id} is being computed already") from None
         try:
-            for name in (RUNNING, ERROR, STOP, ASKED):
+            for name in (RUNNING, ERROR, ASKED):
                 (self.folder / name).unlink(missing_ok=True)
+            if not self._is_recent(STOP):  # of a driver that was killed, not of this one
+                (self.folder / STOP).unlink(missing_ok=True)
             self._drop_torn_line()
             yield
         except Exception as error:
@@ -182,7 +192,8 @@ class RecordedSweep:
             files.replace(self.folder / ERROR, what.encode(errors="replace")[:LARGEST_ERROR])
             raise
         finally:
-            (self.folder / RUNNING).unlink(missing_ok=True)
+            for name in (RUNNING, STOP):
+                (self.folder / name).unlink(missing_ok=True)
             lock.release()
 
     def is_asked_to_stop(self) -> bool:

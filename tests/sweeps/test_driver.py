@@ -122,15 +122,6 @@ def test_a_budget_ends_where_fates_change_and_the_same_sweep_goes_on(tmp_path):
     drive(recorded, workers=1, budget=18, compute=sleeping.compute)
     assert len(rows(recorded)) == 18
     assert recorded.state == "stopped"
-    asked: list[bool] = []
-
-    def stop() -> bool:
-        asked.append(True)
-        return True
-
-    drive(recorded, workers=1, stop=stop, compute=sleeping.compute)
-    assert asked
-    assert len(rows(recorded)) == 18
     drive(recorded, workers=1, compute=sleeping.compute)
     assert same(rows(recorded), sleeping.rows_of(sweep))
 

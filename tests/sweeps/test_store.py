@@ -121,8 +121,23 @@ def test_a_sweep_that_was_asked_for_waits(sweeps, monkeypatch):
     recorded = sweeps.create(sleeping.sweep())
     (recorded.folder / store.ASKED).touch()
     assert recorded.state == "waiting"
+    (recorded.folder / store.LOG).write_text("No module named dask\n")
     monkeypatch.setattr(store, "STARTING", 0.0)  # it has not come
-    assert recorded.state == "stopped"
+    assert (recorded.state, recorded.error) == ("failed", "No module named dask")
+
+
+def test_a_stop_that_is_asked_for_while_a_driver_starts_is_heard_and_an_old_one_is_not(sweeps):
+    recorded = sweeps.create(sleeping.sweep())
+    recorded.ask_to_stop()
+    with recorded.driving():
+        assert recorded.is_asked_to_stop()
+    with recorded.driving():
+        assert not recorded.is_asked_to_stop()
+    recorded.ask_to_stop()
+    long_ago = time.time() - store.STARTING - 1
+    os.utime(recorded.folder / store.STOP, (long_ago, long_ago))
+    with recorded.driving():
+        assert not recorded.is_asked_to_stop()
 
 
 def test_one_driver_of_a_home_has_the_turn(sweeps):
