@@ -247,10 +247,8 @@ def _point(plane: Plane, at: Sequence[float]) -> None:
     true = [10.0**v if plane.is_log(n) else v for n, v in zip(names, at, strict=True)]
     setting = plane.at(*true)
     value, end = alone(setting)
-    where = ", ".join(f"{zooming.LABELS[n]} = {getattr(setting, n):.6g}" for n in names).replace(
-        "-", "−"
-    )
-    st.markdown(f"**{where}** {told(value)}.")
+    where = ", ".join(f"{zooming.LABELS[n]} = {getattr(setting, n):.6g}" for n in names)
+    st.markdown(f"**{where.replace('-', '−')}** {told(value)}.")
     if plane.problem == "two-weight" and np.isfinite(end).all():
         st.markdown(_at_end(setting, end))
     if not navigation.embedded():
