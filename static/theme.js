@@ -10,7 +10,7 @@ export const LIGHT = {
   // regions of what a step does, each three times as dark as the one before
   shrinks: "#eef7f8", flips: "#a87dbf", grows: "#7d0a44",
   // what diverges: at once, and slowly
-  gone: "#4a0d2e", going: "#ffb3d9",
+  gone: "#420a28", going: "#ffb3d9",
   // one family per run when several are shown: strong = the measured lines, deep = edges, mid = the rest;
   // chosen to differ from each other and from the ghost without red or green vision too
   families: [

@@ -248,7 +248,7 @@ def _point(plane: Plane, at: Sequence[float]) -> None:
     setting = plane.at(*true)
     value, end = alone(setting)
     where = ", ".join(f"{zooming.LABELS[n]} = {getattr(setting, n):.6g}" for n in names)
-    st.markdown(f"**{where}** {told(value)}.")
+    st.markdown(f"**{where.replace('-', '−')}** {told(value)}.")
     if plane.problem == "two-weight" and np.isfinite(end).all():
         st.markdown(_at_end(setting, end))
     if not navigation.embedded():
@@ -269,9 +269,10 @@ def _at_end(setting: Plane, end: tuple[float, float]) -> str:
         return ""
     norm = float(np.hypot(*landscape.gradient(end)))
     edge = float(RULES[setting.rule].edge(Settings(setting.eta, setting.rho, setting.beta), norm))
+    a, b, product = (f"{v:.4g}".replace("-", "−") for v in (*end, end[0] * end[1]))
     return (
-        f"At its last step (a, b) = ({end[0]:.4g}, {end[1]:.4g}), ab = {end[0] * end[1]:.4g}; the "
-        f"sharpness is {sharpness:.4g}, the {RULES[setting.rule].edge_name} {edge:.4g}."
+        f"At its last step (a, b) = ({a}, {b}), ab = {product}; the sharpness is {sharpness:.4g}, "
+        f"the {RULES[setting.rule].edge_name} {edge:.4g}."
     )
 
 
