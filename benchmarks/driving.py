@@ -54,7 +54,7 @@ def _drive(seconds: float, size: int) -> tuple[int, float, float, int]:
     started: list[tuple[float, float]] = []
     tasks: list[int] = []
     send, most, growth = driver._Driver._send, driver.MOST_IN_TASK, driver._GROWTH
-    first_size = driver._first_size
+    least_size = driver._least_size
 
     def counted(self: driver._Driver, cells: list[int]) -> None:
         tasks.append(len(cells))
@@ -63,7 +63,7 @@ def _drive(seconds: float, size: int) -> tuple[int, float, float, int]:
     driver._Driver._send = counted
     if size:
         driver.MOST_IN_TASK = driver._GROWTH = size
-        driver._first_size = lambda sweep, workers: size
+        driver._least_size = lambda sweep: size
     with tempfile.TemporaryDirectory() as folder:
         recorded = Sweeps(Path(folder)).create(Sweep(base, axes))
 
@@ -74,7 +74,7 @@ def _drive(seconds: float, size: int) -> tuple[int, float, float, int]:
 
         driver.drive(recorded, workers=WORKERS, on_row=on_row, compute=compute)
     driver._Driver._send, driver.MOST_IN_TASK, driver._GROWTH = send, most, growth
-    driver._first_size = first_size
+    driver._least_size = least_size
     (used_0, wall_0), (used_1, wall_1) = started
     return SIDE**2, used_1 - used_0, wall_1 - wall_0, len(tasks)
 

@@ -33,6 +33,7 @@ TASK_SECONDS = 4.0  # of computing in a task, about
 TASKS_A_SECOND = 25  # of all workers: each costs the driver some 3 ms of a core
 MOST_IN_TASK = 256  # cells; an ensemble gains little from more
 LOOK_SECONDS = 0.5  # between looks at what has been asked for
+ENSEMBLE = 32  # cells: of fewer that advance together, most of the time goes into calls of torch
 _GROWTH = 8  # of a task's cells, at most, from one to the next: small ones say little of large ones
 
 Compute = tasks.Compute
@@ -120,8 +121,7 @@ class _Driver:
         """Submit and take in until nothing is left, or it is stopped."""
         rows = self.recorded.rows()
         self.order, self.done = Order(self.recorded.sweep, rows), len(rows)
-        self._check_workers()
-        self.size = self.least = _first_size(self.recorded.sweep, self.workers)
+        self.size = self.least = _least_size(self.recorded.sweep)
         look, told = every(LOOK_SECONDS), False
         while True:
             if look():
@@ -158,7 +158,7 @@ class _Driver:
             return self.pieces.popleft()
         # small at the end, so that all workers end together
         share = math.ceil(self.order.left / (2 * self.workers))
-        size = max(self.least, min(self.size, share))
+        size = max(min(self.least, 2 * share), min(self.size, share))
         if self.budget is not None:
             size = min(size, self.budget - self.done - sum(map(len, self.flying.values())))
         if size > 0:
@@ -239,8 +239,8 @@ class _Driver:
         self._store([Row(cells[0], "failed", 0, what=what)])
 
 
-def _first_size(sweep: Sweep, workers: int) -> int:
-    """Cells of the first tasks: one, or a worker's share of the first picture where they advance
+def _least_size(sweep: Sweep) -> int:
+    """Cells that a task has at least, while there are enough: one, or more where they advance
     together."""
     first = [cell.config for cell in sweep.cells[: COARSE**2]]
-    return math.ceil(len(first) / len(groups(first)) / max(workers, 1))
+    return ENSEMBLE if len(groups(first)) < len(first) else 1

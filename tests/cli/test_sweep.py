@@ -155,7 +155,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(sweeps):
     code = (
         "import sys; from samedge_core.sweeps import driver; from tests.sweeps import sleeping; "
         "from functools import partial; from samedge_core import cli; "
-        "driver.TASK_SECONDS = 0; driver._first_size = lambda *of: 1; "
+        "driver.TASK_SECONDS = 0; driver._least_size = lambda of: 1; "
         "driver.drive = partial(driver.drive, compute=sleeping.slow); "
         "sys.exit(cli.main(sys.argv[1:]))"
     )

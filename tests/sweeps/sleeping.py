@@ -58,5 +58,5 @@ def main() -> None:
 
     home, id = sys.argv[1:]
     driver.TASK_SECONDS = 0.0  # a cell a task
-    driver._first_size = lambda sweep, workers: 1
+    driver._least_size = lambda sweep: 1
     driver.drive(Sweeps(Path(home))[id], workers=2, compute=compute)
