@@ -1,7 +1,8 @@
 """Loss, gradient and Hessian-vector products of a Problem at many w at once, by torch alone.
 
 The sum of all cells' losses has each cell's own gradient, and the gradient of that sum along v each
-cell's own Hessian-vector product.
+cell's own Hessian-vector product. Where a loss has a product with a matrix (the quadratic), that is
+one product of all cells, and its last digits depend on how many they are.
 """
 
 from __future__ import annotations
