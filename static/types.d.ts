@@ -8,8 +8,10 @@ interface Modules {
   "envelope.js": typeof import("./envelope.js");
   "updates.js": typeof import("./updates.js");
   "buffer.js": typeof import("./buffer.js");
+  "cells.js": typeof import("./cells.js");
   "decode.js": typeof import("./decode.js");
   "layout.js": typeof import("./layout.js");
+  "mapView.js": typeof import("./mapView.js");
   "page.js": typeof import("./page.js");
   "player.js": typeof import("./player.js");
   "plot.js": typeof import("./plot.js");
@@ -426,6 +428,137 @@ export interface SlidersState {
   sentAt: number;
   dragging: boolean;
   abort: AbortController;
+}
+
+/* ---------------------------------------------------------------- phase diagrams */
+
+export interface DiagramAxis {
+  label: string;
+  values: number[] | Float64Array;
+  log: boolean;
+}
+
+/** What is drawn of components/diagram.py: the quantity, what the fates are called, and lines from theory. */
+export interface DiagramView {
+  quantity: { name: string; label: string; scale: string; log: boolean; range: [number, number] | null };
+  quantities: { name: string; label: string }[];
+  fates: string[];
+  blank: number[]; // fates whose numbers mean nothing: those cells have no colour
+  lines: { name: string; x: Numbers; y: Numbers; dash: number[] }[];
+}
+
+/** The numbers of all cells, by quantity: the median over the seeds, the least and the largest. */
+export interface DiagramTable {
+  fate: Uint8Array;
+  columns: Record<string, Float32Array>;
+  lows: Record<string, Float32Array>;
+  highs: Record<string, Float32Array>;
+}
+
+export interface DiagramData {
+  key: string;
+  name: string;
+  diagram: { id: string; x: DiagramAxis; y: DiagramAxis | null };
+  view: DiagramView;
+  base: number; // what the new cells follow; below 0, they are all there are
+  version: number;
+  cells: number[] | Float64Array;
+  fate: Uint8Array;
+  columns: Record<string, Numbers>;
+  lows: Record<string, Numbers>;
+  highs: Record<string, Numbers>;
+  running: number[];
+  chosen: [number, number] | null;
+  total: number;
+}
+
+/** Where things are on the canvas, in pixels: the borders of the columns and rows, and any value. */
+export interface DiagramPlace {
+  box: { left: number; top: number; right: number; bottom: number };
+  size: number;
+  xs: number[];
+  ys: number[];
+  xAt: (value: number) => number;
+  yAt: (value: number) => number;
+}
+
+export interface DiagramState extends Look {
+  root: HTMLElement;
+  board: HTMLElement;
+  canvas: HTMLCanvasElement;
+  over: HTMLCanvasElement;
+  card: HTMLElement;
+  legend: HTMLElement;
+  summary: HTMLElement;
+  observer: ResizeObserver;
+  send: Send;
+  id: string;
+  version: number;
+  table: DiagramTable;
+  data: DiagramData;
+  place: DiagramPlace | null;
+  at: [number, number] | null; // the cell that is looked at
+  from: [number, number] | null; // the other corner of the marked part
+}
+
+/* ---------------------------------------------------------------- the map of fates */
+
+/** x from, x to, y from, y to, in axis units. */
+export type FatesView = [number, number, number, number];
+
+/** One number a point, row by row from below (samedge_core/sweeps/following.py). */
+export interface FatesPicture {
+  values: Uint16Array;
+  count: number;
+  view: FatesView;
+  image?: HTMLCanvasElement | null;
+}
+
+/** How far a map goes, and how narrow a view of it may be. */
+export interface MapBounds {
+  whole: FatesView;
+  finest: [number, number];
+}
+
+export interface FatesData extends MapBounds {
+  key: string;
+  origin: string;
+  picture: Uint8Array;
+  count: number;
+  coarse: number;
+  fine: number;
+  view: FatesView;
+  log: [boolean, boolean];
+  labels: [string, string];
+  words: string[];
+  lines: { name: string; dash: number; x: any; y: any }[];
+  marks: [number, number][];
+  summary: string;
+}
+
+export interface FatesState {
+  root: HTMLElement;
+  canvas: HTMLCanvasElement;
+  tip: HTMLElement;
+  legend: HTMLElement;
+  trigger: Send;
+  abort: AbortController;
+  watch: ResizeObserver;
+  data: FatesData | null;
+  picture: FatesPicture | null;
+  table: Uint32Array | null;
+  view: FatesView;
+  box: { left: number; top: number; width: number; height: number };
+  origin: string;
+  latest: number;
+  frame: number;
+  scheme: string;
+  waiting: boolean;
+  askedAt: number;
+  movedAt: number;
+  keys: boolean;
+  click: ReturnType<typeof setTimeout> | undefined;
+  down: Map<number, [number, number]>;
 }
 
 /* ---------------------------------------------------------------- the table of runs */

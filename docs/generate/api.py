@@ -13,6 +13,7 @@ TOPICS = {  # of the rooms that define them, in the order of the page
     "experiments": "Presets",
     "analysis": "What a run comes to",
     "runs": "Recorded runs",
+    "sweeps": "Sweeps: grids of runs",
     "problems": "Problems",
     "curvature": "Curvature",
     "theory": "Edges, rules and small landscapes",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core import __version__
-from samedge_core.cli import doctor, keep, look, serve, train
+from samedge_core.cli import doctor, keep, look, serve, sweep, train
 from samedge_core.cli.common import EXIT_CODES, PROGRAM, Exit, Parser, UsageError, note
 from samedge_core.curvature.kernels import KernelsError
 from samedge_core.fields import ConfigError
@@ -24,6 +24,7 @@ from samedge_core.sharing.replay_file import ExchangeError
 from samedge_core.store.archive import ArchiveError
 from samedge_core.store.branching import StepError
 from samedge_core.store.catalogue import CatalogueError
+from samedge_core.sweeps.store import SweepError
 
 __all__ = ["Exit", "main"]
 
@@ -35,6 +36,7 @@ _CANNOT = (
     DeleteError,
     ArchiveError,
     CatalogueError,
+    SweepError,
     SQLAlchemyError,
     OSError,
     ImportError,
@@ -76,6 +78,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"samedge {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (train, look, keep, doctor):
+    for group in (train, sweep, look, keep, doctor):
         group.add_commands(commands)
     return parser

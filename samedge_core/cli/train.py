@@ -195,7 +195,7 @@ def _run(options: argparse.Namespace) -> Exit:
                 on_replay=_tell_replay(options),
             )
             return _train(runs, resumed, options)
-    return _train_new(Replay(_config(options.preset, values), (), None), options)
+    return _train_new(Replay(configured(options.preset, values), (), None), options)
 
 
 def _fork(options: argparse.Namespace) -> Exit:
@@ -320,7 +320,7 @@ def _tell_replay(options: argparse.Namespace) -> OnReplay:
 # --- settings -------------------------------------------------------------------------------
 
 
-def _config(preset: str | None, values: Mapping[str, str]) -> RunConfig:
+def configured(preset: str | None, values: Mapping[str, str]) -> RunConfig:
     """The preset's settings, or the defaults, with the assigned `values`."""
     if preset is not None and preset not in ALL_PRESETS:
         raise unknown("preset", preset, ALL_PRESETS)

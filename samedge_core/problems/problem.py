@@ -182,6 +182,8 @@ class ModuleProblem(Problem):
 
     Attributes:
         attention: whether the module computes attention by torch's own functions.
+        held_out: examples that no step sees, if any.
+        explicit: the same network with its derivatives written out, where it is such a one.
     """
 
     attention = False
@@ -224,10 +226,10 @@ class ModuleProblem(Problem):
         self.classes = 0 if y.is_floating_point() or y.is_complex() else int(y.max()) + 1
         self._loss = _loss_function(loss, y)
         self._data = self._cast(Batch(x, y))
-        self._held_out = self._cast(held_out) if held_out and len(held_out.x) else None
+        self.held_out = self._cast(held_out) if held_out and len(held_out.x) else None
         self._chunk = chunk
         self._evaluated = evaluated
-        self._explicit = ExplicitNetwork.of(module, loss, self._data)
+        self.explicit = ExplicitNetwork.of(module, loss, self._data)
 
     def _cast(self, batch: Batch) -> Batch:
         return Batch(batch.x.to(self.dtype) if batch.x.is_floating_point() else batch.x, batch.y)
@@ -235,7 +237,7 @@ class ModuleProblem(Problem):
     def to(self, device: torch.device) -> ModuleProblem:
         self.device = device
         self._data = _moved(self._data, device)
-        self._held_out = self._held_out and _moved(self._held_out, device)
+        self.held_out = self.held_out and _moved(self.held_out, device)
         self._fixed = {name: value.to(device) for name, value in self._fixed.items()}
         return self
 
@@ -270,11 +272,11 @@ class ModuleProblem(Problem):
 
     def operator(self, w: Tensor, batch: Batch | None) -> ExplicitOperator | None:
         batch = batch or self._data
-        if self.arithmetic == "plain" or self._explicit is None:
+        if self.arithmetic == "plain" or self.explicit is None:
             return None
         if len(batch.x) > (self._chunk or len(batch.x)) or not w.is_cpu:
             return None
-        return ExplicitOperator(self._explicit, w, batch)
+        return ExplicitOperator(self.explicit, w, batch)
 
     def loss_and_gradient(self, w: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
         point = self.operator(w, batch)
@@ -314,11 +316,11 @@ class ModuleProblem(Problem):
         return self._evaluate(w, Batch(x[: self._evaluated], y[: self._evaluated]))
 
     def evaluate_held_out(self, w: Tensor) -> Evaluation:
-        return self._evaluate(w, self._held_out) if self._held_out else UNKNOWN
+        return self._evaluate(w, self.held_out) if self.held_out else UNKNOWN
 
     def domain(self) -> Domain | None:
         w = self._own_weights.to(self.device)  # any show how many outputs there are
-        return domain_of(self.predict, w, self._data, self._held_out, self.classes)
+        return domain_of(self.predict, w, self._data, self.held_out, self.classes)
 
     def _evaluate(self, w: Tensor, batch: Batch) -> Evaluation:
         loss, right = 0.0, 0

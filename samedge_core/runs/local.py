@@ -15,7 +15,7 @@ from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.problems.memory import memory
 from samedge_core.problems.own_data import contents_of
 from samedge_core.problems.problem import Problem
-from samedge_core.runs.process import heartbeat, interruptions, threads_of, using_threads
+from samedge_core.runs.process import heartbeat, threads_of, using_threads
 from samedge_core.runs.restore import OnReplay, caught_up
 from samedge_core.sharing.export import ResumeError
 from samedge_core.store import RunRecord, Store
@@ -26,6 +26,7 @@ from samedge_core.training.config import NOTHING, Changes, RunConfig
 from samedge_core.training.costs import Costs, Spacing
 from samedge_core.training.fitting import check_fits
 from samedge_core.training.history import History, Intervention, Measurement
+from samedge_core.training.interruptions import interruptions
 from samedge_core.training.loop import build_problem, measurements
 from samedge_core.training.plan import changes_at
 from samedge_core.training.progress import OnRow

@@ -1,9 +1,8 @@
-"""Threads of torch, heartbeat and signals of a run in this process."""
+"""Threads of torch and heartbeat of a run in this process."""
 
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,31 +64,3 @@ def _try(act: Callable[[], object]) -> None:
         act()
     except (OSError, SQLAlchemyError) as error:
         _log.warning("the heartbeat or the quota of the store failed: %s", error)
-
-
-@contextmanager
-def interruptions() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets; the second one has its usual effect.
-
-    Only the main thread may handle signals; elsewhere nothing sets the event.
-    """
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
-
-    def interrupt(number: int, frame: object) -> None:
-        interrupted.set()
-        restore()
-
-    for number in usual:
-        signal.signal(number, interrupt)
-    try:
-        yield interrupted
-    finally:
-        restore()

@@ -83,15 +83,15 @@ def notebook(runs: Sequence[tuple[str, str, History]]) -> bytes:
     several = len(runs) > 1
     listed = "".join(f"\n- {_plain(name)} (`{run}`)" for name, run, _ in runs)
     title = f"{len(runs):,} runs" if several else _plain(runs[0][0])
-    cells = [_markdown(f"# {title}\n\n{_ABOUT}{listed if several else ''}"), _code(_START)]
-    cells += [_code(_rows(name, history), folded=True) for name, _, history in runs]
-    cells += [_markdown("## In numbers"), _code(_SUMMARY), _markdown("## Charts")]
-    cells += [_code(_OVERLAY)] if several else []
-    cells += [_code(f"runs[{_text(runs[0][0])}].plot()")]
+    cells = [markdown(f"# {title}\n\n{_ABOUT}{listed if several else ''}"), code(_START)]
+    cells += [code(_rows(name, history), folded=True) for name, _, history in runs]
+    cells += [markdown("## In numbers"), code(_SUMMARY), markdown("## Charts")]
+    cells += [code(_OVERLAY)] if several else []
+    cells += [code(f"runs[{_text(runs[0][0])}].plot()")]
     own_file = any(replay_file.has_own_file(history.config) for _, _, history in runs)
-    cells.append(_markdown(f"## Repeat\n\n{_REPEAT}{_FILE if own_file else ''}"))
-    cells += [_code(_again(name, history)) for name, _, history in runs]
-    return _file(cells)
+    cells.append(markdown(f"## Repeat\n\n{_REPEAT}{_FILE if own_file else ''}"))
+    cells += [code(_again(name, history)) for name, _, history in runs]
+    return notebook_file(cells)
 
 
 def _rows(name: str, history: History) -> str:
@@ -121,17 +121,20 @@ def _plain(name: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|$~&])", r"\\\1", one_line(name))
 
 
-def _markdown(text: str) -> dict[str, Any]:
+def markdown(text: str) -> dict[str, Any]:
+    """A cell of text."""
     return {"cell_type": "markdown", "metadata": {}, "source": text.strip()}
 
 
-def _code(text: str, *, folded: bool = False) -> dict[str, Any]:
+def code(text: str, *, folded: bool = False) -> dict[str, Any]:
+    """A cell of code; a folded one does not show it."""
     shown = {"jupyter": {"source_hidden": True}} if folded else {}
     run = {"execution_count": None, "outputs": []}
     return {"cell_type": "code", "metadata": shown, "source": text, **run}
 
 
-def _file(cells: Sequence[dict[str, Any]]) -> bytes:
+def notebook_file(cells: Sequence[dict[str, Any]]) -> bytes:
+    """The file of a notebook with these cells."""
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     content = {
         "cells": [{"id": f"cell-{number}", **cell} for number, cell in enumerate(cells)],

@@ -31,7 +31,7 @@ def report_html(history: History) -> str:
     return template.render(
         title=f"{RULES[config.rule].short} on {config.problem}, seed {config.seed}",
         ending=_ending(history),
-        settings=_settings(config),
+        settings=settings_of(config),
         summary=in_words(summarise(history)),
         changes=[(f"Step {item.step:,}", item.label) for item in history.interventions],
         figures=[(name, _figure(name, made)) for name, made in paper_figures(history).items()],
@@ -46,7 +46,8 @@ def _ending(history: History) -> str:
     return f"{recorded}; {history.stop.what.rstrip('.')}."
 
 
-def _settings(config: RunConfig) -> list[tuple[str, str]]:
+def settings_of(config: RunConfig) -> list[tuple[str, str]]:
+    """All settings and options, as "label (name)" and the value with its unit."""
     values = [(field, getattr(config, name)) for name, field in FIELDS.items()]
     values += [(field, config.options[field.name]) for field in config.spec.options]
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from dataclasses import field as dataclass_field
 from types import MappingProxyType
 from typing import Any
@@ -188,7 +188,7 @@ class RunConfig:
 
     def to_values(self) -> dict[str, Any]:
         """All settings as JSON holds them, with the schema number."""
-        return {"schema": SCHEMA, **asdict(self)}
+        return {"schema": SCHEMA, **vars(self), "options": dict(self.options)}
 
     def to_json(self) -> str:
         """All settings as JSON text."""

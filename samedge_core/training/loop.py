@@ -20,6 +20,7 @@ from samedge_core.problems.memory import memory
 from samedge_core.problems.own_data import contents_of
 from samedge_core.problems.problem import Batch, Problem
 from samedge_core.problems.registry import OWN_PROBLEM, build, made_from
+from samedge_core.training import stop
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.fitting import check_fits
 from samedge_core.training.history import History, Intervention, Measurement
@@ -28,7 +29,7 @@ from samedge_core.training.optimizers import Step, update
 from samedge_core.training.plan import changes_at
 from samedge_core.training.progress import with_bar
 from samedge_core.training.state import TrainState
-from samedge_core.training.stop import Stop, StopReason
+from samedge_core.training.stop import Stop
 
 DIVERGED_FACTOR = 1e8  # a catapult may multiply the loss by hundreds and still come back
 CONVERGED_FACTOR = 1e-12
@@ -76,11 +77,11 @@ def measurements(
             intervention = _intervene(state, change)
             if intervention:
                 yield intervention
-        row, stop = _advance(config, problem, state)
+        row, end = _advance(config, problem, state)
         yield row
-        if stop:
-            return stop
-    return Stop(StopReason.STEP_CAP, state.step, f"all {config.steps:,} steps are taken")
+        if end:
+            return end
+    return stop.step_cap(config.steps)
 
 
 def run(
@@ -178,8 +179,7 @@ def _advance(
     if state.first_loss is None:
         state.first_loss, state.first_grad_norm = taken.loss, taken.norm
     if not taken.finite:
-        what = f"diverged: the loss left the finite range at step {state.step:,}"
-        return row, Stop(StopReason.DIVERGED, state.step, what)
+        return row, stop.left_range(state.step)
     w = state.w
     if operator is None or here is None:
         state.cadence.saw(state.step, taken.norm)
@@ -289,9 +289,7 @@ def _stop(state: TrainState, taken: LossAndGrad, w: Tensor) -> Stop | None:
     enough = 2 * state.batches.epoch - 1 if state.batches else 1
     whole = ", and that of all batches of an epoch before" if state.batches else ""
     if state.diverged >= enough:
-        what = f"diverged: the loss is {taken.loss:.3g} at step {step:,}{whole}"
-        return Stop(StopReason.DIVERGED, step, what)
+        return stop.diverged(step, taken.loss, whole)
     if state.converged >= enough:
-        what = f"converged: the gradient norm is {taken.norm:.3g} at step {step:,}{whole}"
-        return Stop(StopReason.CONVERGED, step, what)
+        return stop.converged(step, taken.norm, whole)
     return None

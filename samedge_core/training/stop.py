@@ -66,3 +66,26 @@ class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         return f"<p><b>{escape(self.reason.value)}</b>: {escape(self.message)}</p>"
+
+
+def left_range(step: int) -> Stop:
+    """The Stop of a run whose loss or gradient at `step` is not finite."""
+    what = f"diverged: the loss left the finite range at step {step:,}"
+    return Stop(StopReason.DIVERGED, step, what)
+
+
+def diverged(step: int, loss: float, more: str = "") -> Stop:
+    """The Stop of a run whose loss has grown too far; `more` is said after it."""
+    what = f"diverged: the loss is {loss:.3g} at step {step:,}{more}"
+    return Stop(StopReason.DIVERGED, step, what)
+
+
+def converged(step: int, grad_norm: float, more: str = "") -> Stop:
+    """The Stop of a run whose gradient has vanished; `more` is said after it."""
+    what = f"converged: the gradient norm is {grad_norm:.3g} at step {step:,}{more}"
+    return Stop(StopReason.CONVERGED, step, what)
+
+
+def step_cap(steps: int) -> Stop:
+    """The Stop of a run that has taken all its steps."""
+    return Stop(StopReason.STEP_CAP, steps, f"all {steps:,} steps are taken")

@@ -193,29 +193,31 @@ def test_a_lesson_is_opened_by_its_number_and_by_its_name_of_before(link):
 
 def test_marks_of_lessons_that_are_done_survive_a_reload():
     app = finish(press(visit(done="3,12"), "lessons:primary"))
-    assert app.selectbox[0].label == "3 of 12 lessons answered: 1, 3, 12"
+    assert app.selectbox[0].label == "3 of 13 lessons answered: 1, 3, 12"
     again = visit(**dict(app.query_params))
-    assert again.selectbox[0].label == "3 of 12 lessons answered: 1, 3, 12"
+    assert again.selectbox[0].label == "3 of 13 lessons answered: 1, 3, 12"
     press(again, "lessons:next")
     assert dict(again.query_params) == {"lesson": "way-down", "done": "1,3,12"}
 
 
 def test_marks_that_are_no_numbers_of_lessons_are_said():
-    app = visit(done="2,13,x")
-    assert "The link says done=13,x; lessons have numbers from 1 to 12" in texts(app)
+    app = visit(done="2,14,x")
+    assert "The link says done=14,x; lessons have numbers from 1 to 13" in texts(app)
     assert dict(app.query_params) == {"lesson": FIRST.name, "done": "2"}
 
 
 def test_what_the_link_to_the_picture_says_is_the_run():
     app = finish(press(visit(lesson="valley"), "lessons:primary"), "valley")
     views = [server.registry().view(run) for run in shown(app, "valley")]
-    link = pictures.link(LESSONS["valley"], 0.05, views)
-    values, complaints = from_link(link or {})
+    page, link = pictures.link(LESSONS["valley"], 0.05, views) or ("", {})
+    assert page == "pages/quadratic.py"
+    values, complaints = from_link(link)
     assert not complaints
     start = {"a0": 2.5, "b0": 0.6, "eta": 0.3, "rho": 0.05, "walk": 1500}
     picture = {"part": "valley", "gd": True, "sam": True, "usam": False, **start}
     assert {name: values[name] for name in picture} == picture
-    bowl, complaints = from_link(pictures.link(FIRST, 0.5, []) or {})
+    _, link = pictures.link(FIRST, 0.5, []) or ("", {})
+    bowl, complaints = from_link(link)
     assert (bowl["part"], bowl["eta"], bowl["sam"], bowl["curvature"]) == ("line", 0.5, False, 5.0)
     assert pictures.link(LESSONS["room"], 1.75, []) is None
 

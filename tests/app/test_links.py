@@ -21,6 +21,7 @@ PARAMETERS = {
     "pages/quadratic.py": ["preset", *PICTURE],
     "pages/paper.py": ["runs"],
     "pages/runs.py": ["select"],
+    "pages/sweeps.py": ["sweep", "with", "quantity", "part"],
 }
 VALUES = (
     "x" * 5000,

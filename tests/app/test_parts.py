@@ -57,6 +57,11 @@ OTHERS = {
         "paper.runs.start_waiting": "The start of what waited",
         "components.live.live_charts": "The figures",
     },
+    "pages/sweeps.py": {
+        "sweeps.form.draw": "The new sweep",
+        "sweeps.actions.undo": "What was done last",
+        "sweeps.source.load": "Sweeps of runs",
+    },
     "pages/quadratic.py": {
         "quadratic.state.settled": "The picture",
         "components.sliders.sliders": "The sliders",

@@ -6,7 +6,7 @@ from playwright.sync_api import Page
 from tests.browser.reading import ROOT
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-PATHS = ("", "lessons", "quadratic?part=plane", "quadratic?part=map", "paper", "runs")
+PATHS = ("", "lessons", "quadratic?part=plane", "quadratic?part=map", "paper", "runs", "sweeps")
 
 RUN = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
   .filter(({ impact }) => impact === "serious" || impact === "critical")
@@ -26,7 +26,7 @@ def violations(page: Page) -> list[str]:
 def test_no_page_breaks_a_serious_rule(open_page, path):
     page = open_page(path)
     page.get_by_test_id("stSidebar").get_by_text("Runs", exact=True).wait_for()
-    if path != "runs":
+    if path not in ("runs", "sweeps"):
         page.locator("[role=figure] .main-svg").first.wait_for()
     page.wait_for_timeout(500)
     found = violations(page)

@@ -164,3 +164,29 @@ def test_on_a_projector_the_picture_and_its_button_are_in_view(open_page):
     chart = page.get_by_role("figure", name="Sharpness", exact=True).locator(".nsewdrag").first
     assert in_view(page, chart, PROJECTOR["height"])
     page.get_by_role("button", name="Pause").first.click()
+
+
+def test_two_fingers_zoom_the_map_of_fates_and_one_scrolls_the_page(open_phone):
+    page = open_phone("sweeps?part=map")
+    page.locator(".samedge-fates[data-count='512']").wait_for()
+    canvas = page.locator(".samedge-fates canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box
+    x, y = box["x"] + 0.6 * box["width"], box["y"] + box["height"] / 2
+    apart = [(x - 40 - 4 * k, y) for k in range(11)], [(x + 40 + 4 * k, y) for k in range(11)]
+    view = "document.querySelector('.samedge-fates').dataset.view.split(' ').map(Number)"
+    low, high, *_ = page.evaluate(view)
+    fingers(page, *apart)
+    until(page, lambda: page.evaluate(view)[0] != low, "a closer view")
+    until(page, page.locator(".samedge-fates[data-count='512']").count, "a fine picture")
+    now = page.evaluate(view)
+    assert now[1] - now[0] == pytest.approx((high - low) / 2, rel=0.02)
+    assert page.evaluate("visualViewport.scale") == 1  # the map alone
+    assert "at=" not in page.url
+    start = page.evaluate(SCROLLED)
+    fingers(page, [(x, y - 15 * k) for k in range(11)])
+    until(page, lambda: page.evaluate(SCROLLED) - start > 60, "the page has scrolled")
+    page.wait_for_timeout(300)
+    assert page.evaluate(view) == now
+    assert page.evaluate(OVERFLOW) == PHONE["width"]

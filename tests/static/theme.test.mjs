@@ -53,11 +53,13 @@ function contrast(one, other) {
 test("lines can be told from the page, and a region from the next, with a contrast of 3", () => {
   assert.equal(contrast("#000000", "#ffffff"), 21);
   for (const [palette, page] of [[LIGHT, "#ffffff"], [DARK, "#171614"]]) { // Streamlit's own backgrounds
-    const { families, shrinks, flips, grows, ...lines } = palette;
+    const { families, shrinks, flips, grows, gone, going, ...lines } = palette;
     const colors = [...Object.values(lines), ...families.flatMap((family) => Object.values(family))];
     for (const color of colors) assert.ok(contrast(color, page) >= 3, `${color} on ${page}`);
     assert.ok(contrast(shrinks, flips) >= 3);
     assert.ok(contrast(flips, grows) >= 3);
+    assert.ok(contrast(gone, going) >= 3); // the ends of a shade, beside that of what converges
+    assert.ok(contrast(gone, palette.grad) >= 3);
   }
 });
 

@@ -13,6 +13,7 @@ PAGES = (
     ("app.py", "Live lab", ":material/monitoring:"),
     ("pages/lessons.py", "Lessons", ":material/school:"),
     ("pages/quadratic.py", "Quadratic intuition", ":material/architecture:"),
+    ("pages/sweeps.py", "Phase diagrams", ":material/grid_on:"),
     ("pages/paper.py", "The paper's tasks", ":material/science:"),
     ("pages/runs.py", "Runs", ":material/list_alt:"),
 )

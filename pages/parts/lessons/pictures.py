@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from pages.parts.components.figures import Figure, Scrub, Trace, figures
+from pages.parts.lessons import fates
 from pages.parts.markdown import plain
 from pages.parts.quadratic import one_dimension, two_weights
 from pages.parts.quadratic.settings import DEFAULTS, RULE_NAMES, Values, to_link
@@ -28,11 +29,17 @@ LOOKS = 8  # at a network on its way: each takes its steps again, in a process o
 _PARTS = {"quadratic": "line", "two-weight": "valley"}
 
 
-def link(lesson: Lesson, value: float, views: Sequence[RunView]) -> dict[str, str] | None:
-    """The address on the quadratic page of the runs at this value; None where it has no such
-    picture."""
+def link(
+    lesson: Lesson, value: float, views: Sequence[RunView]
+) -> tuple[str, dict[str, str]] | None:
+    """The page where everything in the picture of the runs at this value can be changed, and its
+    address there; None where there is no such picture."""
     configs = [replay.config for replay in lesson.replays(value)]
-    return to_link(_settings(configs, _paths(views))) if configs[0].problem in _PARTS else None
+    if fates.drawn(configs):
+        return "pages/sweeps.py", fates.link(configs)
+    if configs[0].problem in _PARTS:
+        return "pages/quadratic.py", to_link(_settings(configs, _paths(views)))
+    return None
 
 
 def draw(lesson: Lesson, value: float, views: Sequence[RunView]) -> None:
@@ -40,7 +47,11 @@ def draw(lesson: Lesson, value: float, views: Sequence[RunView]) -> None:
     Once they have ended, their steps can be played."""
     configs = [replay.config for replay in lesson.replays(value)]
     with st.container(key="lessons-picture"):
-        if configs[0].problem in _PARTS:
+        if fates.drawn(configs):
+            fates.draw(
+                lesson, configs, ended=bool(views) and not any(v.phase.active for v in views)
+            )
+        elif configs[0].problem in _PARTS:
             _landscape(lesson, configs, views)
         else:
             _slices(lesson, views)

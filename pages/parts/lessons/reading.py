@@ -79,13 +79,14 @@ def draw(lesson: Lesson, watched: Watched) -> None:
 
 def _to_picture(lesson: Lesson, watched: Watched) -> None:
     value = lesson.knob.default if watched.value is None else watched.value
-    if (address := pictures.link(lesson, value, watched.views)) is not None:
+    if found := pictures.link(lesson, value, watched.views):
+        page, address = found
         st.page_link(
-            "pages/quadratic.py",
+            page,
             label="Change everything in this picture",
             icon=":material/architecture:",
             query_params=address,
-            help="The page Quadratic intuition with these settings: each slider answers at once.",
+            help="A page of its own with these settings: each slider answers at once.",
         )
 
 

@@ -25,6 +25,9 @@ _LAYERS = settings("deep-linear", "gd", eta=0.3, steps=300, depth=3)
 _STEPPED = settings("chebyshev-mlp", "gd", eta=0.4, seed=15, steps=1500)
 _LOSS = settings("digits-mlp", "sam", eta=1.0, rho=0.05, steps=300)
 _VALLEY = PRESETS["sam-two-weights"].config.replace(dtype="float64")
+_THROWN = settings(
+    "two-weight", "polyak", eta=1.238, beta=0.5, steps=300, a=1.4, b=0.3, dtype="float64"
+)
 
 
 def _one(config: RunConfig) -> tuple[Replay, ...]:
@@ -50,6 +53,12 @@ def _disturbed(steps: float) -> tuple[Replay, ...]:
         end = Intervention(DISTURBED_AT + int(steps), {name: own}, {name: value})
         found.append(Replay(config, (begin, end)))
     return tuple(found)
+
+
+def _around(distance: float) -> tuple[Replay, ...]:
+    """The same start at three step sizes so far apart."""
+    etas = (_THROWN.eta - distance, _THROWN.eta, _THROWN.eta + distance)
+    return tuple(Replay(_THROWN.replace(eta=eta)) for eta in etas)
 
 
 def _halved(eta: float) -> tuple[Replay, ...]:
@@ -393,6 +402,38 @@ _LESSONS = (
         "hopping in a bowl of their own, with $\\lambda = 0.2$ and its own SAM-edge. A ratio of 1 "
         "tells where a run is, not what it has learnt. **Look at the accuracy and the loss too.**",
     ),
+    Lesson(
+        "what-can-happen",
+        "A map of what can happen",
+        "The two weights once more, now with *momentum*: a velocity keeps half of itself, "
+        "$v \\leftarrow \\frac{1}{2} v + g$, and the step follows it, $w \\leftarrow w - \\eta v$. "
+        "From the same start, $a = 1.4$ and $b = 0.3$, three runs differ in the step size alone: "
+        "η = 1.238, and 0.01 less and more.",
+        "Some step sizes let a run stay in the valley, others throw it out. And these three?",
+        (
+            "They do the same: they are too near to each other to differ.",
+            "The smaller stay, from some η on they are thrown out.",
+            "One is thrown out, and at a larger η the run stays again.",
+        ),
+        Knob(
+            "Distance between the three η",
+            (0.001, 0.003, 0.01, 0.02, 0.1),
+            0.01,
+            "Seen from afar, is there one border? And from near? The map follows; zoom into it.",
+            "with η {} apart",
+        ),
+        _around,
+        observations.border,
+        "In the map each pixel is a run: η to the right, the start $a$ upward. An edge tells where "
+        "a run *in the valley* can stay there, (2 + 2β)/η under this momentum. Which starts come "
+        "to the valley is another question, and here has no simple answer: what stays and what is "
+        "thrown out interlock at every scale. Twice the resolution finds 3.2 times as many pixels "
+        "at the border, where a line has 2 (measured from 128 to 1,024 pixels a side: a dimension "
+        "of 1.7). The border of GD, without momentum, *is* a line: there it finds 2.0 times as "
+        "many. Larger networks have such borders, too (Sohl-Dickstein, "
+        "[arXiv 2402.06184](https://arxiv.org/abs/2402.06184)).",
+        log_y=True,
+    ),
 )
 
 LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in _LESSONS}
@@ -456,6 +497,11 @@ LEARNT: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Flat is not the same as good: a flatter run may do no better on new data, and a ratio of "
         "1 may come from a network that is dead.",
         ("held-out", "ratio-of-one"),
+    ),
+    (
+        "An edge says where a run in a valley can stay. Which step sizes bring a start there may "
+        "have no single border, but one that is fractal.",
+        ("what-can-happen",),
     ),
 )
 """What the course adds up to: sentences, and the lessons that show each of them."""

@@ -320,3 +320,18 @@ def success(histories: Sequence[History]) -> Outcome:
     if not end.at_edge:
         return Outcome(2, words)
     return Outcome(0 if accuracy > 2 * (history.config.spec.chance or 0) else 1, words)
+
+
+def border(histories: Sequence[History]) -> Outcome:
+    """Of runs of growing eta: all diverge or none does (0), all from some eta on (1), or one stays
+    beyond one that diverges (2)."""
+    diverged, words = [], []
+    for history in histories:
+        end = _ends(history)
+        diverged.append(end.diverged)
+        what = f"thrown out at step {history.last_step:,}" if end.diverged else "stays"
+        words.append(f"η = {end.eta:.6g}: {what}")
+    told = f"{', '.join(words)}."
+    if len(set(diverged)) == 1:
+        return Outcome(0, told)
+    return Outcome(1 if diverged == sorted(diverged) else 2, told)

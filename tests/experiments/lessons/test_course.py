@@ -10,7 +10,7 @@ from samedge_core.experiments.lessons import LEARNT, LESSONS, Lesson, Outcome, l
 
 # 2/eta and the SAM-edge of the paper, progressive sharpening (Cohen et al.), the conserved
 # a^2 - b^2 and the valley of two weights, SAM's orbit that attracts (docs/mathematics.md), the
-# Hessian of half the loss, and the dead network of the preset wrong-dead-network
+# Hessian of half the loss, the dead network of the preset wrong-dead-network, and the map of fates
 KNOWN = {
     "step-size": "It grows and grows.",
     "way-down": "It rises, up to the minimum.",
@@ -24,6 +24,7 @@ KNOWN = {
     "valley": "GD stays, SAM goes on to flatter places.",
     "held-out": "SAM by a little, with the same accuracy.",
     "ratio-of-one": "No: at its edge, but nothing is learnt.",
+    "what-can-happen": "One is thrown out, and at a larger η the run stays again.",
 }
 CURVATURE, STEP = 5.0, 0.3  # of the bowl, and eta where SAM runs in it
 
@@ -85,8 +86,8 @@ def test_neither_title_nor_name_gives_the_answer(name):
     assert not [word for word in told if word in shown]
 
 
-def test_ten_sentences_say_what_every_lesson_has_shown():
-    assert len(LEARNT) == 10
+def test_eleven_sentences_say_what_every_lesson_has_shown():
+    assert len(LEARNT) == 11
     assert list(dict.fromkeys(name for _, names in LEARNT for name in names)) == list(LESSONS)
 
 
@@ -156,3 +157,12 @@ def test_the_more_layers_the_more_the_sharpness_rises():
     times = [float(re.findall(r"([\d.]+) times", text)[0]) for text in words]
     assert times == sorted(times)
     assert times[0] > 1.1
+
+
+@pytest.mark.parametrize(
+    ("distance", "answer"), [(0.1, 1), (0.02, 1), (0.01, 2), (0.003, 2), (0.001, 2)]
+)
+def test_one_border_from_afar_is_none_from_near(distance, answer):
+    found = observed(LESSONS["what-can-happen"], distance, measure_every=100)
+    assert found.answer == answer
+    assert "η = 1.238: thrown out at step 22" in found.words

@@ -1,0 +1,104 @@
+"""The phase diagram of a sweep: which quantity colours it, and what theory says beforehand."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from pages.parts.components.diagram import DiagramAxis, Line, Shown, diagram
+from pages.parts.sweeps.board import Board
+from samedge_core.sweeps.rows import FATES, QUANTITIES
+from samedge_core.sweeps.store import RecordedSweep
+from samedge_core.sweeps.sweep import Axis, Sweep
+from samedge_core.theory.rules import RULES
+from samedge_core.theory.stability import edge_in
+
+FIRST = "ratio"  # of the quantities
+RANGES = {"ratio": (0.0, 1.5), "accuracy": (0.0, 1.0), "hopping": (0.0, 1.0)}
+BLANK = [FATES.index("diverged"), FATES.index("failed")]  # what they end with means nothing
+CHOSEN, MARKED = "sweeps:chosen", "sweeps:marked"  # in the session, by the id of a sweep
+POINTS = 200  # of a line
+
+
+def draw(board: Board, quantity: str, *, key: str, name: str) -> None:
+    """Draw the diagram of `quantity`, with the cells at work and the chosen one."""
+    recorded, sweep = board.recorded, board.recorded.sweep
+    places = {cell // board.seeds for cell in recorded.running()}
+    shown = Shown(
+        quantity,
+        {name: label_of(name) for name in QUANTITIES},
+        "edge" if quantity == "ratio" else "sequence",
+        RANGES.get(quantity),
+        QUANTITIES[quantity].log,
+        FATES,
+        BLANK,
+        lines(board),
+    )
+
+    def heard() -> None:
+        event = st.session_state[key]
+        if "resync" in event and event["resync"] is not None:
+            board.forget_sent(key)
+        if at := event.get("chosen"):
+            st.session_state[CHOSEN] = {recorded.id: (int(at["x"]), int(at["y"]))}
+            st.session_state.pop(MARKED, None)
+        if part := event.get("marked"):
+            st.session_state[MARKED] = {recorded.id: (part["x"], part["y"])}
+
+    diagram(
+        name,
+        [axis_of(sweep, axis) for axis in sweep.axes],
+        board.news(key),
+        shown,
+        key=key,
+        total=sweep.shape[0] * sweep.shape[1],
+        running=list(places),
+        chosen=chosen(recorded),
+        on_event=heard,
+    )
+
+
+def label_of(quantity: str) -> str:
+    """What a quantity is called, with its unit where the name does not say it."""
+    label, unit = QUANTITIES[quantity].label, QUANTITIES[quantity].unit
+    return f"{label} ({unit})" if unit and unit not in label.lower() else label
+
+
+def chosen(recorded: RecordedSweep) -> tuple[int, int] | None:
+    """The column and row of the chosen cell of a sweep."""
+    return st.session_state.get(CHOSEN, {}).get(recorded.id)
+
+
+def axis_of(sweep: Sweep, axis: Axis) -> DiagramAxis:
+    """An axis as it is drawn."""
+    field = sweep.field(axis)
+    label = f"{field.label} ({field.unit})" if field.unit else field.label
+    return DiagramAxis(label, axis.values, axis.log)
+
+
+def lines(board: Board) -> Sequence[Line]:
+    """Where theory expects the edge before any step: the start's sharpness on GD's edge, and on the
+    rule's own. None where the start differs from cell to cell, or no row tells it yet."""
+    sweep = board.recorded.sweep
+    names = [axis.name for axis in sweep.axes]
+    if len(names) < 2 or "eta" not in names or not {*names} <= {"eta", "rho", "beta"}:
+        return []
+    curvature, norm = board.start()
+    rule = RULES[sweep.base.rule]
+    if not np.isfinite(curvature) or rule.reach is None:
+        return []
+    x, y = sweep.axes
+    other, eta_upward = (x, True) if y.name == "eta" else (y, False)
+    spaced = np.geomspace if other.log else np.linspace
+    along = spaced(other.values[0] / 4, other.values[-1] * 4, POINTS)
+    fixed = {"rho": sweep.base.rho, other.name: along, "curvature": curvature, "grad_norm": norm}
+    fixed.pop("beta", None)
+    flat = edge_in("eta", "gd", curvature=curvature) * np.ones(POINTS)
+    found = [("η λ₀ = 2 at the start", flat, (2, 3))]
+    if other.name == "rho":
+        own = edge_in("eta", sweep.base.rule, **fixed)
+        found.append((f"λ₀ = {rule.edge_name} at the start", own, (8, 4)))
+    return [
+        Line(name, *((along, eta) if eta_upward else (eta, along)), dash)
+        for name, eta, dash in found
+    ]

@@ -1,0 +1,390 @@
+"""Sweeps on disk: each in a folder of its own, to which one driver at a time appends rows.
+
+    sweeps/ID/sweep.json    what is computed, its title and when it was created
+    sweeps/ID/rows.jsonl    a line a row, on disk as soon as a cell is finished; a torn last line is
+                            no row
+    sweeps/ID/running.json  the cells that are being computed now
+    sweeps/ID/error.txt     why the last driver has failed
+    sweeps/ID/driver.log    what a driver that a page has started says
+    sweeps/ID.lock          held by its driver; `turn.lock` by the one that computes
+    sweeps/deleted/ID       what was deleted less than a day ago
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from samedge_core.fields import ConfigError, abridged
+from samedge_core.sharing import files
+from samedge_core.store.settings import StoreSettings
+from samedge_core.store.texts import checked_title, is_id
+from samedge_core.sweeps.rows import Row
+from samedge_core.sweeps.sweep import Sweep
+from samedge_core.training import codec
+
+State = Literal["waiting", "computing", "finished", "stopped", "failed"]
+
+SWEEP, ROWS, RUNNING = "sweep.json", "rows.jsonl", "running.json"
+ERROR, LOG, STOP, ASKED = "error.txt", "driver.log", "stop", "asked"
+LARGEST_SWEEP, LARGEST_ROWS, LARGEST_ERROR = 2_000_000, 20_000_000, 20_000  # bytes
+KEPT_ASIDE = 86_400.0  # seconds that a deleted sweep can be restored
+STARTING = 30.0  # seconds in which a driver that was asked for takes its lock
+_LOCKING = 0.5  # seconds; a page that looks whether a lock is held holds it for an instant
+
+
+class SweepError(ValueError):
+    """A sweep that can't be found, computed or deleted; the message says why and what to do."""
+
+
+@dataclass
+class RecordedSweep:
+    """One stored sweep. Its driver writes; everybody else reads, renames or asks it to stop."""
+
+    folder: Path
+    title: str
+    created: float
+    sweep: Sweep
+
+    @property
+    def id(self) -> str:
+        """The name of its folder: `Sweep.key`."""
+        return self.folder.name
+
+    # --- reading
+
+    def rows(self) -> list[Row]:
+        """All rows, in the order in which their cells were finished.
+
+        Raises:
+            SavedError: the file is damaged.
+        """
+        return self.rows_after(0)[0]
+
+    def rows_after(self, position: int) -> tuple[list[Row], int]:
+        """The rows since `position`, 0 at first, and the position to ask from the next time.
+
+        Raises:
+            SavedError: the file is damaged.
+        """
+        file = self.folder / ROWS
+        if not file.exists() or file.stat().st_size <= position:
+            return [], position
+        with files.reading(file), file.open("rb") as stream:
+            stream.seek(position)
+            whole = stream.read(LARGEST_ROWS).rpartition(b"\n")[0]
+            rows = [Row.from_values(codec.parse(line)) for line in whole.splitlines()]
+            for row in rows:
+                if not 0 <= row.cell < self.sweep.count:
+                    raise ValueError(f"there are {self.sweep.count} cells, got {row.cell}")
+        return rows, position + len(whole) + bool(whole)
+
+    def running(self) -> set[int]:
+        """The indices of the cells that are being computed now."""
+        return set(self._running().get("cells", ())) if self.state == "computing" else set()
+
+    @property
+    def workers(self) -> int:
+        """How many workers compute it now."""
+        return self._running().get("workers", 0) if self.state == "computing" else 0
+
+    def _running(self) -> dict[str, Any]:
+        try:
+            text = (self.folder / RUNNING).read_text(encoding="utf-8")
+        except FileNotFoundError:  # its driver has just ended
+            return {}
+        return json.loads(text)
+
+    @property
+    def state(self) -> State:
+        """What it is doing now; a sweep whose driver was killed is stopped."""
+        if _is_held(_lock_of(self.folder)):
+            return "computing" if (self.folder / RUNNING).exists() else "waiting"
+        if self._is_recent(ASKED):
+            return "waiting"
+        if self.missing == 0:
+            return "finished"
+        return "failed" if self.error else "stopped"
+
+    def _is_recent(self, name: str) -> bool:
+        """Whether a file was made while a driver may still be starting."""
+        try:
+            return time.time() - (self.folder / name).stat().st_mtime < STARTING
+        except FileNotFoundError:  # a driver takes it away
+            return False
+
+    @property
+    def missing(self) -> int:
+        """How many cells have no row yet."""
+        file = self.folder / ROWS
+        lines = file.read_bytes().count(b"\n") if file.exists() else 0
+        return self.sweep.count - lines
+
+    @property
+    def error(self) -> str:
+        """Why its last driver has failed, or has not even begun; empty where neither is so."""
+        file = self.folder / ERROR
+        if not file.exists():
+            return self.log if (self.folder / ASKED).exists() else ""
+        return file.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def log(self) -> str:
+        """What its last driver has said, where it was started by a page or a script."""
+        file = self.folder / LOG
+        return file.read_text(encoding="utf-8", errors="replace").strip() if file.exists() else ""
+
+    @property
+    def bytes(self) -> int:
+        """What it takes on disk."""
+        return sum(file.stat().st_size for file in self.folder.iterdir())
+
+    # --- for everybody
+
+    def rename(self, title: str) -> None:
+        """Give it another title.
+
+        Raises:
+            ValueError: it is too long, or can't be stored.
+        """
+        self.title = checked_title(title)
+        self._write()
+
+    def ask_to_stop(self) -> None:
+        """Ask its driver to end; what is computed is kept, and the sweep can be gone on with."""
+        (self.folder / STOP).touch()
+        (self.folder / ASKED).unlink(missing_ok=True)
+
+    # --- for the driver
+
+    @contextmanager
+    def driving(self) -> Iterator[None]:
+        """Hold the sweep for the one driver that it may have.
+
+        Raises:
+            SweepError: another driver has it.
+        """
+        lock = _lock_of(self.folder)
+        try:
+            lock.acquire(timeout=_LOCKING)
+        except Timeout:
+            raise SweepError(f"the sweep {self.id} is being computed already") from None
+        try:
+            for name in (RUNNING, ERROR, ASKED):
+                (self.folder / name).unlink(missing_ok=True)
+            if not self._is_recent(STOP):  # of a driver that was killed, not of this one
+                (self.folder / STOP).unlink(missing_ok=True)
+            self._drop_torn_line()
+            yield
+        except Exception as error:
+            what = str(error) or type(error).__name__
+            files.replace(self.folder / ERROR, what.encode(errors="replace")[:LARGEST_ERROR])
+            raise
+        finally:
+            for name in (RUNNING, STOP):
+                (self.folder / name).unlink(missing_ok=True)
+            lock.release()
+
+    def is_asked_to_stop(self) -> bool:
+        """Whether somebody has called `ask_to_stop` since the driver began."""
+        return (self.folder / STOP).exists()
+
+    def take_turn(self) -> FileLock | None:
+        """The lock of the one driver that computes in this home, or None while another has it."""
+        turn = FileLock(self.folder.parent / "turn.lock", thread_local=False)
+        try:
+            turn.acquire(timeout=0.2)
+        except Timeout:
+            return None
+        return turn
+
+    def append(self, rows: Iterable[Row]) -> None:
+        """Add rows, which are on the disk when this returns."""
+        lines = [json.dumps(row.to_values(), separators=(",", ":")) + "\n" for row in rows]
+        with (self.folder / ROWS).open("ab") as stream:
+            stream.write("".join(lines).encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def set_running(self, cells: Iterable[int], workers: int) -> None:
+        """Say which cells are being computed, and by how many workers."""
+        content = json.dumps({"cells": sorted(cells), "workers": workers})
+        new = self.folder / f".{RUNNING}.new"  # no fsync: it is of no use after a power cut
+        new.write_text(content, encoding="utf-8")
+        new.replace(self.folder / RUNNING)
+
+    def _drop_torn_line(self) -> None:
+        file = self.folder / ROWS
+        if file.exists():
+            content = file.read_bytes()
+            with file.open("r+b") as stream:
+                stream.truncate(content.rfind(b"\n") + 1)
+
+    def _write(self) -> None:
+        values = {"title": self.title, "created": self.created, "sweep": self.sweep.to_values()}
+        files.replace(self.folder / SWEEP, json.dumps(values).encode())
+
+
+class Sweeps:
+    """The sweeps in the folder `home`.
+
+    Attributes:
+        damaged: folder name -> what is wrong with it, for those that `find` could not read.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "sweeps"
+        self._deleted = self.folder / "deleted"
+        self.damaged: dict[str, str] = {}
+
+    def create(self, sweep: Sweep, title: str = "") -> RecordedSweep:
+        """The stored sweep; the one that is there already where it is the same.
+
+        Raises:
+            ValueError: the title is too long, or can't be stored.
+        """
+        if sweep.key in self:
+            recorded = self[sweep.key]
+            if title and title != recorded.title:
+                recorded.rename(title)
+            return recorded
+        recorded = RecordedSweep(
+            self.folder / sweep.key, checked_title(title), round(time.time(), 3), sweep
+        )
+        recorded.folder.mkdir(parents=True, exist_ok=True)
+        recorded._write()
+        return recorded
+
+    def find(self) -> list[RecordedSweep]:
+        """All sweeps that can be read, newest first."""
+        self._purge()
+        self.damaged = {}
+        found = []
+        for file in self.folder.glob(f"*/{SWEEP}"):
+            try:
+                found.append(_read(file.parent))
+            except files.SavedError as error:
+                self.damaged[file.parent.name] = str(error)
+        return sorted(found, key=lambda recorded: -recorded.created)
+
+    def __contains__(self, id: str) -> bool:
+        return is_id(id) and (self.folder / id / SWEEP).exists()
+
+    def __getitem__(self, id: str) -> RecordedSweep:
+        """The sweep of this id, or of the one id that begins so.
+
+        Raises:
+            SweepError: there is none, or there are several.
+            SavedError: it is damaged.
+        """
+        if id in self:
+            return _read(self.folder / id)
+        known = [file.parent for file in self.folder.glob(f"*/{SWEEP}")]
+        matching = [folder for folder in known if is_id(id) and folder.name.startswith(id)]
+        if len(matching) != 1:
+            several = "several sweeps begin" if matching else "no sweep begins"
+            raise SweepError(f"{several} with {abridged(id)}; there are {len(known):,} sweeps")
+        return _read(matching[0])
+
+    def delete(self, id: str) -> None:
+        """Put a sweep aside, from where `restore` brings it back within a day.
+
+        Raises:
+            SweepError: there is no such sweep, or it is being computed.
+        """
+        folder = self[id].folder
+        lock = _lock_of(folder)
+        try:
+            lock.acquire(timeout=_LOCKING)
+        except Timeout:
+            raise SweepError(f"the sweep {id} is being computed: stop it first") from None
+        try:
+            self._deleted.mkdir(exist_ok=True)
+            shutil.rmtree(self._deleted / folder.name, ignore_errors=True)
+            os.utime(folder)  # when it was deleted
+            folder.rename(self._deleted / folder.name)
+        finally:
+            lock.release()
+
+    def restore(self, id: str) -> RecordedSweep:
+        """Bring a deleted sweep back.
+
+        Raises:
+            SweepError: it was deleted more than a day ago, or its like has been made since.
+        """
+        aside = self._deleted / id
+        if not is_id(id) or not aside.exists():
+            hours = KEPT_ASIDE / 3600
+            raise SweepError(f"no sweep {abridged(id)} was deleted in the last {hours:.0f} hours")
+        if id in self:
+            raise SweepError(f"the sweep {id} has been started again since: delete that one first")
+        aside.rename(self.folder / id)
+        return self[id]
+
+    def _purge(self) -> None:
+        for folder in self._deleted.glob("*"):
+            if time.time() - folder.stat().st_mtime > KEPT_ASIDE:
+                shutil.rmtree(folder)
+                _lock_file(self.folder / folder.name).unlink(missing_ok=True)
+
+
+def open_sweeps() -> Sweeps:
+    """The sweeps where SAMEDGE_HOME says, which those of the pages and the command line are too.
+
+    Raises:
+        ValueError: a wrong setting in the environment.
+    """
+    return Sweeps(StoreSettings.from_env().home)
+
+
+def _read(folder: Path) -> RecordedSweep:
+    with files.reading(folder / SWEEP) as file:
+        values = codec.parse(files.text(file, LARGEST_SWEEP))
+        plain = codec.convert(values, _Record, "a stored sweep")
+        sweep = _sweep_of(json.dumps(plain.sweep))
+        if sweep.key != folder.name:
+            raise ConfigError("sweep", f"it is the sweep {sweep.key}, got {abridged(folder.name)}")
+        return RecordedSweep(folder, plain.title, plain.created, sweep)
+
+
+@lru_cache(maxsize=64)
+def _sweep_of(text: str) -> Sweep:
+    """The same object each time: a page asks once a second, and 10,000 cells take half of one."""
+    return Sweep.from_values(codec.parse(text), known=True)
+
+
+@dataclass(frozen=True)
+class _Record:
+    title: str
+    created: float
+    sweep: dict[str, Any]
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _lock_of(folder: Path) -> FileLock:
+    return FileLock(_lock_file(folder), thread_local=False)
+
+
+def _is_held(lock: FileLock) -> bool:
+    if not Path(lock.lock_file).exists():
+        return False
+    try:
+        with lock.acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
