@@ -11,10 +11,17 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import aslinearoperator, eigsh
 
 import samedge_core as se
-from samedge_core.curvature import HessianOperator, SharpnessTracker, dense_hessian, sharpness
+from samedge_core.curvature import (
+    HessianOperator,
+    SharpnessTracker,
+    dense_hessian,
+    expansion,
+    sharpness,
+)
 from samedge_core.curvature import tracker as tracking
-from samedge_core.curvature.phase import Carried
-from samedge_core.curvature.space import Space
+from samedge_core.curvature.hessian_model import HessianModel
+from samedge_core.curvature.parity import Carried
+from samedge_core.curvature.settings import TrackerSettings
 from samedge_core.curvature.tracker import VERSION
 from samedge_core.experiments.presets import PRESETS
 from samedge_core.training.loop import measurements
@@ -300,15 +307,16 @@ def test_the_hop_of_period_two_costs_no_more_than_standing_still_but_for_looks(s
     # looked at on the other now and then
     here = with_spectrum([2.0, 1.9, *np.linspace(-1, 1, 98)], rotation(100, 1))
     there = with_spectrum([-3.0, 1.0, *np.linspace(-1, 1, 98)], rotation(100, 2))
-    looks, newcomer = [], tracking.newcomer
+    looks, hint = [], expansion.hint
 
-    def look(space: Space, carried: Carried) -> bool:
-        looks.append(newcomer(space, carried))
+    def look(m: HessianModel, carried: Carried, settings: TrackerSettings) -> bool:
+        looks.append(hint(m, carried, settings))
         return looks[-1]
 
     # in Python, what it calls can be replaced
     monkeypatch.setattr(tracking, "go_on", tracking.go_on.py_func)
-    monkeypatch.setattr(tracking, "newcomer", look)
+    monkeypatch.setattr(tracking, "next_direction", expansion.next_direction.py_func)
+    monkeypatch.setattr(expansion, "hint", look)
 
     def products(tracker: SharpnessTracker, operator: Matrix, step: int) -> int:
         """But for looks at what the other phase tells, which a still one has not."""
