@@ -680,3 +680,24 @@ def test_the_sharpness_at_what_is_no_float_vector_is_refused_in_words():
         sharpness(loss, torch.ones(2, 2))
     with pytest.raises(ValueError, match=r"w must be float32 or float64, got bfloat16"):
         sharpness(loss, torch.ones(3, dtype=torch.bfloat16))
+
+
+@pytest.mark.parametrize("c", [0.0, 0.05])
+def test_it_follows_any_symmetric_operator_a_preconditioned_one_too(c):
+    # D^-1/2 H (I + c H) D^-1/2 along a run of GD, with a preconditioner D that changes
+    config = se.RunConfig(
+        problem="chebyshev-mlp", rule="gd", eta=0.3, steps=100, dtype="float64", seed=1
+    )
+    problem, tracker, moments, errors = se.build_problem(config), SharpnessTracker(seed=0), None, []
+    for w, row in along(config):
+        g = problem.gradient(w, None)
+        moments = g**2 if moments is None else 0.9 * moments + 0.1 * g**2
+        scale = (moments.sqrt() + 1e-2) ** -0.5
+        h = dense_hessian(lambda w: problem.loss(w, None), w)
+        matrix = scale[:, None] * (h + c * h @ h) * scale
+        estimate = tracker.measure(Matrix((matrix + matrix.T) / 2), step=row.step)
+        if estimate.converged:
+            exact = torch.linalg.eigvalsh(matrix).abs().max()
+            errors.append(float(1 - estimate.sharpness / exact))
+    assert len(errors) >= 95
+    assert max(errors) <= PROMISED
