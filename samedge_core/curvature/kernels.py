@@ -31,6 +31,7 @@ NICENESS = 15  # of compiling in the background: pages and runs go first
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _ROOMS = tuple(_PACKAGE / room for room in ("curvature", "problems"))
+_MARKS = (b"\nfrom numba import", b"\n@compiled")  # of a file with compiled functions
 _log = logging.getLogger(__name__)
 
 
@@ -204,7 +205,7 @@ def _note(dtypes: list[str]) -> None:
 
 def _sources() -> list[Path]:
     files = [file for room in _ROOMS for file in sorted(room.rglob("*.py"))]
-    return [file for file in files if b"\nfrom numba import" in file.read_bytes()]
+    return [file for file in files if any(mark in file.read_bytes() for mark in _MARKS)]
 
 
 @cache

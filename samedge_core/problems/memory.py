@@ -83,8 +83,8 @@ def need(
     """What a run of a problem by name needs. `contents` are those of the user's file, where the
     problem has one.
 
-    Sources: the arrays of `curvature.space`, `HessianOperator` and the networks; the factors were
-    measured (peaks of resident memory over a run's first steps).
+    Sources: the arrays of `curvature.hessian_model`, `HessianOperator` and the networks; the
+    factors were measured (peaks of resident memory over a run's first steps).
     """
     model = _model(problem, options, contents)
     item = 8 if dtype == "float64" else 4

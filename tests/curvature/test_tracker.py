@@ -11,10 +11,17 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import aslinearoperator, eigsh
 
 import samedge_core as se
-from samedge_core.curvature import HessianOperator, SharpnessTracker, dense_hessian, sharpness
+from samedge_core.curvature import (
+    HessianOperator,
+    SharpnessTracker,
+    dense_hessian,
+    expansion,
+    sharpness,
+)
 from samedge_core.curvature import tracker as tracking
-from samedge_core.curvature.phase import Carried
-from samedge_core.curvature.space import Space
+from samedge_core.curvature.hessian_model import HessianModel
+from samedge_core.curvature.parity import Carried
+from samedge_core.curvature.settings import TrackerSettings
 from samedge_core.curvature.tracker import VERSION
 from samedge_core.experiments.presets import PRESETS
 from samedge_core.training.loop import measurements
@@ -300,15 +307,16 @@ def test_the_hop_of_period_two_costs_no_more_than_standing_still_but_for_looks(s
     # looked at on the other now and then
     here = with_spectrum([2.0, 1.9, *np.linspace(-1, 1, 98)], rotation(100, 1))
     there = with_spectrum([-3.0, 1.0, *np.linspace(-1, 1, 98)], rotation(100, 2))
-    looks, newcomer = [], tracking.newcomer
+    looks, hint = [], expansion.hint
 
-    def look(space: Space, carried: Carried) -> bool:
-        looks.append(newcomer(space, carried))
+    def look(m: HessianModel, carried: Carried, settings: TrackerSettings) -> bool:
+        looks.append(hint(m, carried, settings))
         return looks[-1]
 
     # in Python, what it calls can be replaced
     monkeypatch.setattr(tracking, "go_on", tracking.go_on.py_func)
-    monkeypatch.setattr(tracking, "newcomer", look)
+    monkeypatch.setattr(tracking, "next_direction", expansion.next_direction.py_func)
+    monkeypatch.setattr(expansion, "hint", look)
 
     def products(tracker: SharpnessTracker, operator: Matrix, step: int) -> int:
         """But for looks at what the other phase tells, which a still one has not."""
@@ -672,3 +680,24 @@ def test_the_sharpness_at_what_is_no_float_vector_is_refused_in_words():
         sharpness(loss, torch.ones(2, 2))
     with pytest.raises(ValueError, match=r"w must be float32 or float64, got bfloat16"):
         sharpness(loss, torch.ones(3, dtype=torch.bfloat16))
+
+
+@pytest.mark.parametrize("c", [0.0, 0.05])
+def test_it_follows_any_symmetric_operator_a_preconditioned_one_too(c):
+    # D^-1/2 H (I + c H) D^-1/2 along a run of GD, with a preconditioner D that changes
+    config = se.RunConfig(
+        problem="chebyshev-mlp", rule="gd", eta=0.3, steps=100, dtype="float64", seed=1
+    )
+    problem, tracker, moments, errors = se.build_problem(config), SharpnessTracker(seed=0), None, []
+    for w, row in along(config):
+        g = problem.gradient(w, None)
+        moments = g**2 if moments is None else 0.9 * moments + 0.1 * g**2
+        scale = (moments.sqrt() + 1e-2) ** -0.5
+        h = dense_hessian(lambda w: problem.loss(w, None), w)
+        matrix = scale[:, None] * (h + c * h @ h) * scale
+        estimate = tracker.measure(Matrix((matrix + matrix.T) / 2), step=row.step)
+        if estimate.converged:
+            exact = torch.linalg.eigvalsh(matrix).abs().max()
+            errors.append(float(1 - estimate.sharpness / exact))
+    assert len(errors) >= 95
+    assert max(errors) <= PROMISED

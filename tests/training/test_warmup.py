@@ -7,15 +7,17 @@ import sys
 SCRIPT = """
 from numba.core.registry import CPUDispatcher
 from samedge_core.training.warmup import compile_all
-from samedge_core.curvature import model, passes, phase, space, tracker
+from samedge_core.curvature import expansion, hessian_model, parity, tracker, vectors
 from samedge_core.problems import blas, convolutions, dense
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import run
+KERNELS = (expansion, hessian_model, parity, tracker, vectors, blas, convolutions, dense)
+
 
 def variants():
     return {
         (module.__name__, name): len(item.signatures)
-        for module in (model, passes, phase, space, tracker, blas, convolutions, dense)
+        for module in KERNELS
         for name, item in vars(module).items()
         if isinstance(item, CPUDispatcher)
     }

@@ -1,8 +1,8 @@
-"""What a `Subspace` does with vectors of P numbers, compiled: each in as few passes as it takes.
+"""Operations on vectors of P numbers, compiled: each in as few passes over memory as it takes.
 
 The rows (room, P) of a basis do not fit into the caches beside the network, so that a pass over
-them costs as much as a tenth of a product. Blocks of a pass do. Sums over P run in the precision
-of the vectors within a block, and in double precision over the blocks.
+them costs as much as a tenth of a Hessian-vector product. Blocks of a pass do. Sums over P run in
+the precision of the vectors within a block, and in double precision over the blocks.
 """
 
 from __future__ import annotations
@@ -10,26 +10,25 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from samedge_core.curvature.model import straightening
-
 BLOCK = 1024
-ROUNDING = 10  # what is left of a unit vector below this many units of rounding is no direction
-TWICE = 0.5  # what is new of a unit vector and shorter than this is orthogonalised once more
+ROUNDING = 10  # units of rounding: a unit vector's remainder that is shorter is no direction
+TWICE = 0.5  # a remainder shorter than this is orthogonalised once more
 
 # sums may be taken in any order, so that they are vectorised
-compiled = njit(cache=True, fastmath={"reassoc", "contract"})
+summing = njit(cache=True, fastmath={"reassoc", "contract"})
+compiled = njit(cache=True)
 
 
-@compiled
+@summing
 def combine(c, rows, out):
-    """out (P,) = c^T rows, for the first len(c) rows."""
+    """Write c^T rows, for the first len(c) rows, to out (P,)."""
     out[:] = 0
     _add(c, rows, out)
 
 
-@compiled
+@summing
 def _add(c, rows, out):
-    """out (P,) += c^T rows, for the first len(c) rows."""
+    """Add c^T rows, for the first len(c) rows, to out (P,)."""
     weights = c.astype(out.dtype)
     for start in range(0, len(out), BLOCK):
         end = min(start + BLOCK, len(out))
@@ -49,9 +48,9 @@ def _add(c, rows, out):
                 )
 
 
-@compiled
+@summing
 def project(rows, size, x):
-    """Products of the first `size` rows with x, (size,)."""
+    """The products of the first `size` rows with x, (size,)."""
     products, zero = np.zeros(size), x.dtype.type(0)
     for start in range(0, len(x), BLOCK):
         end = min(start + BLOCK, len(x))
@@ -77,26 +76,27 @@ def project(rows, size, x):
     return products
 
 
-@compiled
+@summing
 def _square(x):
-    """|x|^2; of float32 too, squares do not overflow."""
+    """|x|^2 in double precision: squares of float32 do not overflow."""
     total = 0.0
     for j in range(len(x)):
         total += np.float64(x[j]) * x[j]
     return total
 
 
-@compiled
-def apart(image, rows, size):
-    """Coordinates of an image (size,), and the squared norm of what it has outside the basis, but
-    for rounding; this is not finite where the image or a sum is not."""
-    row = project(rows, size, image)
-    return row, _square(image) - np.dot(row, row)
+@summing
+def split(x, rows, size):
+    """The coordinates (size,) of x in the basis, and the squared norm of its part outside, up to
+    rounding; not finite where x or a sum is not."""
+    coordinates = project(rows, size, x)
+    return coordinates, _square(x) - np.dot(coordinates, coordinates)
 
 
-@compiled
+@summing
 def orthogonalise(z, rows, k):
-    """Make row k what of z is outside the rows before, as a unit vector; is there anything?"""
+    """Make row k the part of z outside the rows before it, as a unit vector, by Gram-Schmidt, twice
+    where that part is short; False where nothing but rounding is outside."""
     new, kind = rows[k], rows.dtype.type
     norm = np.sqrt(_square(z))
     if not norm > 0:
@@ -113,39 +113,42 @@ def orthogonalise(z, rows, k):
     return True
 
 
-@compiled
-def residual(mix, theta, images, vectors, out):
-    """out (P,) = H x - theta x, for x = mix^T vectors; returns its norm."""
-    combine(mix, images, out)
-    _add(-theta * mix, vectors, out)
+@summing
+def residual(mix, theta, hv, directions, out):
+    """Write H x - theta x to out (P,), for x = mix^T directions; returns its norm."""
+    combine(mix, hv, out)
+    _add(-theta * mix, directions, out)
     return np.sqrt(_square(out))
 
 
-@compiled
-def improve(rows, residuals, inside, steps, before, coordinates, turned):
-    """As `Subspace.improve`: for x, the rows of `before` (count, P), and residuals r (count, P)
-    with coordinates `inside` (count, size) in the basis, x + steps * (r - inside^T rows) as
-    orthonormal vectors take the place of x in the rows. `turned` is to write to."""
+@summing
+def correct(basis, residuals, inside, steps, ritz_vectors, coordinates, scratch):
+    """Replace x by x + steps * (r - inside^T basis), made orthonormal, in the rows of the basis.
+
+    Args:
+        residuals: r (count, P), with coordinates `inside` (count, size) in the basis.
+        ritz_vectors, coordinates: x (count, P), and in the basis (count, size).
+        scratch: (count, P), overwritten.
+    """
     count = len(inside)
     for a in range(count):
-        new = turned[a]
+        new = scratch[a]
         new[:] = residuals[a]
-        _add(-inside[a], rows, new)
-        new *= rows.dtype.type(steps[a])
-        new += before[a]
-    # what they turn to overlaps, and rounding in the length of x would come back magnified at
-    # each improvement
-    straight = straightening(_gram(turned[:count]))
-    for a in range(count - 1, -1, -1):  # a lower triangle: what is overwritten is needed no more
-        new = turned[a]
-        new *= rows.dtype.type(straight[a, a])
-        _add(straight[a, :a], turned, new)
-        new -= before[a]
+        _add(-inside[a], basis, new)
+        new *= basis.dtype.type(steps[a])
+        new += ritz_vectors[a]
+    # corrected vectors overlap, and each correction would magnify the rounding in the length of x
+    triangle = cholesky_qr(_gram(scratch[:count]))
+    for a in range(count - 1, -1, -1):  # lower triangular: the rows below are needed no more
+        new = scratch[a]
+        new *= basis.dtype.type(triangle[a, a])
+        _add(triangle[a, :a], scratch, new)
+        new -= ritz_vectors[a]
     for i in range(inside.shape[1]):
-        _add(coordinates[:count, i].copy(), turned, rows[i])
+        _add(coordinates[:count, i].copy(), scratch, basis[i])
 
 
-@compiled
+@summing
 def _gram(rows):
     gram = np.empty((len(rows), len(rows)))
     for i in range(len(rows)):
@@ -154,14 +157,23 @@ def _gram(rows):
     return gram
 
 
-@compiled
-def shrink(pairs, rows, turned):
-    """The combinations `pairs` (kept, size) of the rows become the first rows. `turned` is to
-    write to."""
-    kept = turned[: len(pairs)]
+@summing
+def rotate(pairs, basis, scratch):
+    """Make the combinations `pairs` (kept, size) of the basis its first rows, orthonormal again;
+    `scratch` (kept, P) is overwritten."""
+    kept = scratch[: len(pairs)]
     for a in range(len(pairs)):
-        combine(pairs[a], rows, kept[a])
+        combine(pairs[a], basis, kept[a])
     # rounding has bent the basis a little by now
-    straight = straightening(_gram(kept))
+    triangle = cholesky_qr(_gram(kept))
     for a in range(len(pairs)):
-        combine(straight[a, : a + 1], kept, rows[a])
+        combine(triangle[a, : a + 1], kept, basis[a])
+
+
+@compiled
+def cholesky_qr(gram):
+    """L^-1 of a Gram matrix L L^T: it makes the rows of that orthonormal (CholeskyQR)."""
+    n = len(gram)
+    if n == 1:
+        return 1 / np.sqrt(gram)
+    return np.tril(np.linalg.inv(np.linalg.cholesky(gram)))

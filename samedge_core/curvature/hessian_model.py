@@ -1,0 +1,557 @@
+"""HessianModel: an orthonormal basis, the projected Hessian on it, and how well that is known.
+
+A Hessian-vector product along c gives an exact row of the projected Hessian. Every matrix here then
+takes the symmetric secant update of least Frobenius norm, Powell-symmetric-Broyden, so that it is
+right along c and changes as little as possible elsewhere. From one measurement to the next the
+projected Hessian is extrapolated by its drift.
+
+All of this is compiled: while a network is trained, Python finds none of its code and objects in
+the caches, and takes three times as long as alone; NumPy's calls would cost ten times their
+arithmetic on matrices of ten rows.
+
+Sources: Powell, in Nonlinear Programming, 1970 (the update); Dennis and Moré, SIAM Review 19, 1977;
+Davidson, J. Comput. Phys. 17, 1975 (the correction); Wu and Simon, SIMAX 22, 2000 (the truncation).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+from torch import Tensor
+
+from samedge_core.curvature import vectors
+from samedge_core.curvature.operator import LinearOperator
+
+NEVER = 1e3  # age of a direction to which H was never applied, in measurements ...
+KNOWN = 100  # ... and below this age, it was
+ROUNDING = 100  # units of rounding: what an image has less of outside the basis is nothing
+MATRICES = ("projected", "uncertainty", "drift", "drift_uncertainty", "age")
+
+Vectors = NDArray[np.floating]
+Array = NDArray[np.float64]
+
+compiled = njit(cache=True)
+
+COUNTS = np.dtype(
+    [
+        ("dimension", np.int64),  # basis vectors
+        ("products", np.int64),  # Hessian-vector products of this measurement
+        ("finite", np.bool_),  # all of them
+        ("solved", np.bool_),  # `values` and `pairs` are those of `projected`
+        ("ritz_vectors", np.int64),  # of these, how many are written out
+    ]
+)
+
+
+class HessianModel(NamedTuple):
+    """Arrays with `room` for basis vectors; of each only the first `size`, or `products`, are used.
+
+    Attributes:
+        basis: B, orthonormal rows, (room, P).
+        directions, hv: what H was applied to in this measurement, and the results, (room, P).
+        ritz_vectors, residuals: x and H x - theta x of the Ritz pairs, (room, P).
+        scratch: overwritten by most functions, (room, P).
+        projected: T, about B H B^T, (room, room). Exact along every direction of this measurement;
+            the rest is from earlier ones, extrapolated.
+        drift: D, by which T changes from one measurement to the next, as far as that is learned.
+        drift_uncertainty: K; c^T K c is the share, 0 to 1, of the drift along c that is not
+            learned, or no longer holds.
+        uncertainty: V, the sum of K over the measurements since H was applied to c.
+        age: S; H was last applied to c c^T S c measurements ago.
+        values, pairs: eigenvalues of T by magnitude (room,), and eigenvectors, one a row
+            (room, room).
+        applied: coordinates of `directions` in the basis, (room, room).
+        outside: squared norms of what `hv` has outside the basis, (room,).
+        ritz, mix, coordinates: Ritz values of `directions` alone, (room,): Rayleigh quotients of
+            the H of this measurement, so that none is above its norm. Their vectors in terms of
+            `directions`, and of the basis, (room, room).
+        residual_outside, residual_norms: norms of the residuals outside the basis and as a whole;
+            NaN where not known, (room,).
+        chosen: coordinates of the next direction, (room,).
+        count: a record of `COUNTS`.
+    """
+
+    basis: Vectors
+    directions: Vectors
+    hv: Vectors
+    ritz_vectors: Vectors
+    residuals: Vectors
+    scratch: Vectors
+    projected: Array
+    uncertainty: Array
+    drift: Array
+    drift_uncertainty: Array
+    age: Array
+    values: Array
+    pairs: Array
+    applied: Array
+    outside: Array
+    ritz: Array
+    mix: Array
+    coordinates: Array
+    residual_outside: Array
+    residual_norms: Array
+    chosen: Array
+    count: Any
+
+
+def new_model(room: int, like: Tensor) -> HessianModel:
+    """Return a model with an empty basis, for at most `room` vectors with the size and dtype of
+    `like` (P,), in main memory."""
+    room = min(room, len(like))
+
+    def rows() -> Vectors:
+        # torch aligns memory as MKL must have it to repeat a product to the bit; rows that are
+        # never written cost none
+        return torch.empty(room, len(like), dtype=like.dtype).numpy()
+
+    square = (room, room)
+    model = HessianModel(
+        basis=rows(),
+        directions=rows(),
+        hv=rows(),
+        ritz_vectors=rows(),
+        residuals=rows(),
+        scratch=rows(),
+        projected=np.zeros(square),
+        uncertainty=np.zeros(square),
+        drift=np.zeros(square),
+        drift_uncertainty=np.zeros(square),
+        age=np.zeros(square),
+        values=np.zeros(room),
+        pairs=np.zeros(square),
+        applied=np.zeros(square),
+        outside=np.zeros(room),
+        ritz=np.zeros(room),
+        mix=np.zeros(square),
+        coordinates=np.zeros(square),
+        residual_outside=np.zeros(room),
+        residual_norms=np.zeros(room),
+        chosen=np.zeros(room),
+        count=np.zeros(1, COUNTS).view(np.recarray)[0],
+    )
+    forget(model)
+    return model
+
+
+def to_state(m: HessianModel) -> dict[str, Tensor]:
+    """Return copies of the basis (size, P) and the matrices (5, size, size)."""
+    size = m.count.dimension
+    matrices = np.stack([getattr(m, name)[:size, :size] for name in MATRICES])
+    return {"basis": torch.from_numpy(m.basis[:size]).clone(), "matrices": torch.tensor(matrices)}
+
+
+def from_state(state: dict[str, Tensor], room: int) -> HessianModel:
+    """The inverse of `to_state`, with room for all vectors at least; nothing is measured."""
+    basis, matrices = state["basis"], state["matrices"].numpy()
+    size = len(basis)
+    model = new_model(max(room, size), basis[0])
+    model.count.dimension, model.count.solved = size, False
+    model.basis[:size] = basis.numpy()
+    for name, matrix in zip(MATRICES, matrices, strict=True):
+        getattr(model, name)[:size, :size] = matrix
+    return model
+
+
+def apply(m: HessianModel, operator: LinearOperator) -> None:
+    """Multiply the direction that is ready; the result is the next row of `hv`."""
+    number = m.count.products
+    v, out = m.directions[number], m.hv[number]
+    multiply = getattr(operator, "multiply", None)
+    if multiply:
+        multiply(v, out)
+    else:
+        out[:] = as_vector(operator.matvec(torch.from_numpy(v).to(operator.device)))
+
+
+def as_vector(tensor: Tensor) -> Vectors:
+    """Return a tensor as an array in main memory, without gaps."""
+    return np.ascontiguousarray(tensor.detach().cpu().numpy())
+
+
+# --- from one measurement to the next -------------------------------------------------------
+
+
+@compiled
+def predict(m, lasting):
+    """Extrapolate to the next measurement: T += D, D shrinks to the share `lasting`, all ages."""
+    size = m.count.dimension
+    for i in range(size):
+        for j in range(size):
+            m.projected[i, j] += m.drift[i, j]
+            m.uncertainty[i, j] += m.drift_uncertainty[i, j]
+            m.drift[i, j] *= lasting
+            m.drift_uncertainty[i, j] *= lasting
+        m.drift_uncertainty[i, i] += 1 - lasting
+        m.age[i, i] += 1
+    m.count.solved = False
+    forget(m)
+
+
+@compiled
+def forget(m):
+    """Begin a measurement: H was applied to nothing yet."""
+    m.count.products = m.count.ritz_vectors = 0
+    m.count.finite = True
+    m.residual_outside[:] = np.nan
+    m.residual_norms[:] = np.nan
+
+
+@compiled
+def solve(m):
+    """Bring `values` and `pairs` up to date."""
+    if m.count.solved:
+        return
+    size = m.count.dimension
+    values, pairs = _eigen(m.projected[:size, :size].copy())
+    m.values[:size] = values
+    m.pairs[:size, :size] = pairs
+    m.count.solved = True
+
+
+@compiled
+def _eigen(a):
+    """Eigenvalues of a symmetric matrix by magnitude, and eigenvectors, one a row."""
+    n = len(a)
+    if n == 1:
+        return np.array([a[0, 0]]), np.ones((1, 1))
+    values, rows = np.linalg.eigh(a)
+    order = np.argsort(-np.abs(values), kind="mergesort")
+    pairs = np.empty((n, n))
+    for i in range(n):
+        for j in range(n):
+            pairs[i, j] = rows[j, order[i]]
+    return values[order], pairs
+
+
+# --- one product ----------------------------------------------------------------------------
+
+
+@compiled
+def write_direction(m):
+    """Write the chosen coordinates as the next row of `directions`."""
+    vectors.combine(m.chosen[: m.count.dimension], m.basis, m.directions[m.count.products])
+
+
+@compiled
+def absorb(m, learned, lasting):
+    """Take in the newest row of `hv`.
+
+    Args:
+        learned: share of the prediction error that is put into the drift.
+
+    Returns:
+        The norm of the prediction error, ||(T_new - T_predicted) c||; the norm of the change since
+        the last measurement, the same for a T without drift (of the first product); and the age of
+        c, the direction. NaN, NaN, 0 where the result is not finite.
+    """
+    n, size = m.count.products, m.count.dimension
+    row, outside = vectors.split(m.hv[n], m.basis, size)
+    m.count.products = n + 1
+    if not np.isfinite(outside):
+        m.count.finite = False
+        return np.nan, np.nan, 0.0
+    m.outside[n] = max(0.0, outside)
+    m.residual_outside[:] = np.nan
+    m.residual_norms[:] = np.nan
+    m.count.ritz_vectors, m.count.solved = 0, False
+    c = m.chosen[:size].copy()
+    found = _secant_update(m, c, row, learned, lasting)
+    m.applied[n] = 0
+    m.applied[n, :size] = c
+    _solve_applied(m)
+    return found
+
+
+@compiled
+def _secant_update(m, c, row, learned, lasting):
+    """Make all five matrices right along unit coordinates c, now that T c is known to be `row`;
+    returns as `absorb`."""
+    size = len(c)
+    error, change = _minus_product(m.projected, c), _minus_product(m.drift, c)
+    uncertain = _minus_product(m.drift_uncertainty, c)
+    aged, doubtful = _minus_product(m.age, c), _minus_product(m.uncertainty, c)
+    age = max(1.0, -np.dot(c, aged))
+    share = learned if age < KNOWN else 0.0
+    missed = moved = 0.0
+    for i in range(size):
+        error[i] += row[i]
+        missed += error[i] ** 2
+        moved += (error[i] - change[i] / lasting) ** 2
+        change[i] = error[i] * (share / age)
+        uncertain[i] *= share
+    _correct_along(m.projected, c, error)
+    _correct_along(m.uncertainty, c, doubtful)
+    _correct_along(m.drift, c, change)
+    _correct_along(m.drift_uncertainty, c, uncertain)
+    _correct_along(m.age, c, aged)
+    return np.sqrt(missed), np.sqrt(moved), age
+
+
+@compiled
+def _minus_product(matrix, c):
+    product = np.zeros(len(c))
+    for i in range(len(c)):
+        for j in range(len(c)):
+            product[i] -= matrix[i, j] * c[j]
+    return product
+
+
+@compiled
+def _correct_along(matrix, c, change):
+    """Add to `matrix` the symmetric matrix of least norm that takes c to `change` (PSB)."""
+    along = 0.5 * np.dot(c, change)
+    for i in range(len(c)):
+        for j in range(len(c)):
+            matrix[i, j] += c[i] * (change[j] - along * c[j]) + c[j] * (change[i] - along * c[i])
+
+
+@compiled
+def _solve_applied(m):
+    """Bring the Ritz pairs of `directions` up to date."""
+    n, size = m.count.products, m.count.dimension
+    known = m.applied[:n, :size].copy()
+    values, mix = _eigen(known @ (m.projected[:size, :size].copy() @ known.T.copy()))
+    m.ritz[:n] = values
+    m.mix[:n, :n] = mix
+    m.coordinates[:n, :size] = mix @ known
+
+
+# --- what may be multiplied next ------------------------------------------------------------
+
+
+@compiled
+def choose_within(m, c, touched):
+    """Choose the remainder of c (size,), orthogonal to what is multiplied, as unit coordinates;
+    False where it is shorter than `touched`."""
+    rest, size = c.copy(), len(c)
+    for _ in range(2):
+        for i in range(m.count.products):
+            share = np.dot(m.applied[i, :size], rest)
+            for j in range(size):
+                rest[j] -= share * m.applied[i, j]
+    norm = np.sqrt(np.dot(rest, rest))
+    if not norm > touched:
+        return False
+    m.chosen[:size] = rest / norm
+    return True
+
+
+@compiled
+def append(m, z):
+    """Append the part of z (P,) outside the basis to it, and choose that; False where there is
+    none, or no room."""
+    k, n = m.count.dimension, m.count.products
+    if k == len(m.basis) or not vectors.orthogonalise(z, m.basis, k):
+        return False
+    # what is multiplied has its couplings to the new vector too
+    column = vectors.project(m.hv, n, m.basis[k])
+    _extend(m, k, column)
+    m.count.dimension = k + 1
+    m.count.solved = False
+    m.residual_outside[:] = np.nan
+    m.residual_norms[:] = np.nan
+    m.coordinates[:n, k] = 0  # a Ritz vector has no share of it yet
+    m.chosen[:k] = 0
+    m.chosen[k] = 1
+    return True
+
+
+@compiled
+def _extend(m, k, column):
+    """Give the matrices a k-th row; `column` (products,) couples `hv` to the new vector."""
+    for matrix in (m.projected, m.uncertainty, m.drift, m.drift_uncertainty, m.age):
+        matrix[k, : k + 1] = 0
+        matrix[: k + 1, k] = 0
+    m.uncertainty[k, k] = m.age[k, k] = NEVER
+    m.drift_uncertainty[k, k] = 1
+    for i in range(len(column)):
+        m.outside[i] = max(0.0, m.outside[i] - column[i] ** 2)
+        for j in range(k):
+            m.projected[k, j] += column[i] * m.applied[i, j]
+    m.projected[:k, k] = m.projected[k, :k]
+
+
+@compiled
+def residual(m, i):
+    """Write the residual of Ritz pair i to `residuals`; returns the norm of its part outside the
+    basis."""
+    if np.isnan(m.residual_norms[i]):
+        n = m.count.products
+        norm = vectors.residual(m.mix[i, :n], m.ritz[i], m.hv, m.directions, m.residuals[i])
+        inside = residual_inside(m, i)
+        outside = np.sqrt(max(0.0, norm * norm - np.dot(inside, inside)))
+        least = ROUNDING * np.finfo(m.basis.dtype.type).eps * abs(m.ritz[0])
+        m.residual_outside[i] = outside if outside > least else 0.0
+        m.residual_norms[i] = norm
+    return m.residual_outside[i]
+
+
+@compiled
+def residual_inside(m, i):
+    """Coordinates (size,) of what the residual of Ritz pair i has inside the basis, T c - theta c:
+    T is exact along what was multiplied."""
+    size = m.count.dimension
+    c, inside = m.coordinates[i, :size], np.empty(size)
+    for j in range(size):
+        inside[j] = np.dot(m.projected[j, :size], c) - m.ritz[i] * c[j]
+    return inside
+
+
+@compiled
+def residual_bounds(m):
+    """Upper bounds (products,) of the residuals' norms outside the basis, without a pass over P."""
+    n = m.count.products
+    bounds = np.zeros(n)
+    for i in range(n):
+        for j in range(n):
+            bounds[i] += abs(m.mix[i, j]) * np.sqrt(m.outside[j])
+    return bounds
+
+
+@compiled
+def age_of(m, c):
+    """c^T S c: measurements since H was applied to c (size,), times |c|^2."""
+    return _form(m.age, c)
+
+
+@compiled
+def value_of(m, c):
+    """c^T T c, for c (size,)."""
+    return _form(m.projected, c)
+
+
+@compiled
+def _form(matrix, c):
+    total = 0.0
+    for i in range(len(c)):
+        for j in range(len(c)):
+            total += c[i] * matrix[i, j] * c[j]
+    return total
+
+
+@compiled
+def upper_bounds(m, error, change):
+    """Upper confidence bounds of the pairs of T, by magnitude: values (2 size,), and pairs, one a
+    row.
+
+    Where the drift is learned, a Rayleigh quotient of T is off by `error` more at each measurement
+    since H was applied to its direction, at most; elsewhere it moves by `change`. So these are the
+    eigenvalues of T + slack, and of -T + slack.
+    """
+    size = m.count.dimension
+    slack, model = _slack(m, error, change), m.projected[:size, :size].copy()
+    upper, lower = np.linalg.eigh(slack + model), np.linalg.eigh(slack - model)
+    values = np.concatenate((upper[0], lower[0]))
+    order = np.argsort(-values, kind="mergesort")
+    pairs = np.empty((2 * size, size))
+    for i in range(2 * size):
+        k = order[i]
+        for j in range(size):
+            pairs[i, j] = upper[1][j, k] if k < size else lower[1][j, k - size]
+    return values[order], pairs
+
+
+@compiled
+def stays_below(m, limit, error, change):
+    """Whether all values of `upper_bounds` are below `limit`, at a tenth of its cost."""
+    size = m.count.dimension
+    rest = -_slack(m, error, change)
+    for i in range(size):
+        rest[i, i] += limit
+    model = m.projected[:size, :size]
+    return _is_definite(rest - model) and _is_definite(rest + model)
+
+
+@compiled
+def _slack(m, error, change):
+    size = m.count.dimension
+    slack = np.empty((size, size))
+    for i in range(size):
+        for j in range(size):
+            slack[i, j] = error * m.age[i, j] + max(0.0, change - error) * m.uncertainty[i, j]
+    return slack
+
+
+@compiled
+def _is_definite(a):
+    """Whether there is a Cholesky factor; `a` is overwritten."""
+    n = len(a)
+    for j in range(n):
+        for k in range(j):
+            a[j, j] -= a[j, k] ** 2
+        if not a[j, j] > 0:
+            return False
+        root = np.sqrt(a[j, j])
+        for i in range(j + 1, n):
+            for k in range(j):
+                a[i, j] -= a[i, k] * a[j, k]
+            a[i, j] /= root
+    return True
+
+
+# --- the end of a measurement ---------------------------------------------------------------
+
+
+@compiled
+def correct(m, count, bulk):
+    """Turn the basis where the leading `count` Ritz vectors should have pointed: to H x - theta x.
+
+    One step of Davidson's method without a product: the eigenvalues outside are taken to lie at
+    the share `bulk` of the sharpness. T stays as it is, which is right to first order.
+    """
+    lacking = False
+    for i in range(count):
+        lacking |= residual(m, i) > 0
+    # 1 / ritz must be a number of this precision: a batch that is fitted may leave 1e-42 of H
+    least = np.abs(m.ritz[:count]).min() * (1 - bulk) if lacking else 0.0
+    if not least * np.finfo(m.basis.dtype.type).max > 1:
+        return
+    _write_ritz_vectors(m, count)
+    inside = np.empty((count, m.count.dimension))
+    for i in range(count):
+        inside[i] = residual_inside(m, i)
+    steps = 1 / (m.ritz[:count] * (1 - bulk))
+    vectors.correct(m.basis, m.residuals, inside, steps, m.ritz_vectors, m.coordinates, m.scratch)
+
+
+@compiled
+def _write_ritz_vectors(m, count):
+    n = m.count.products
+    for i in range(m.count.ritz_vectors, count):
+        vectors.combine(m.mix[i, :n], m.directions, m.ritz_vectors[i])
+    m.count.ritz_vectors = max(m.count.ritz_vectors, count)
+
+
+@compiled
+def eigenvectors(m, count):
+    """Estimates (count, P) of the eigenvectors of the leading Ritz pairs, by T on the corrected
+    basis: nearer to them than the Ritz vectors, by what the residuals say that these lack."""
+    solve(m)
+    size = m.count.dimension
+    pairs = m.pairs[:size, :size].copy()
+    found, taken = np.empty((count, m.basis.shape[1]), m.basis.dtype), np.zeros(size)
+    for i in range(count):
+        closest = np.argmax(np.abs(pairs @ m.coordinates[i, :size]) - taken)
+        taken[closest] = np.inf
+        vectors.combine(pairs[closest], m.basis, found[i])
+    return found
+
+
+@compiled
+def truncate(m, kept):
+    """Keep the leading `kept` pairs of T as the basis (thick restart); returns them, one a row."""
+    solve(m)
+    size = m.count.dimension
+    kept = min(kept, size)
+    pairs = m.pairs[:kept, :size].copy()
+    for matrix in (m.projected, m.uncertainty, m.drift, m.drift_uncertainty, m.age):
+        matrix[:kept, :kept] = pairs @ (matrix[:size, :size].copy() @ pairs.T.copy())
+    vectors.rotate(pairs, m.basis, m.scratch)
+    m.count.dimension, m.count.solved = kept, False
+    forget(m)
+    return pairs

@@ -1,0 +1,310 @@
+"""Parity: what the tracker carries from one measurement to the next, for even or for odd steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+from torch import Tensor
+
+from samedge_core.curvature import hessian_model as hm
+from samedge_core.curvature import vectors
+from samedge_core.curvature.hessian_model import KNOWN, Array, HessianModel, Vectors, as_vector
+from samedge_core.curvature.operator import LinearOperator
+from samedge_core.curvature.settings import MEASURED, TrackerSettings
+
+Noise = Callable[[LinearOperator], Tensor]  # a random unit vector (P,)
+
+compiled = njit(cache=True)
+
+STATE = np.dtype(
+    [
+        ("error", np.float64),  # running prediction error of T, a share of the sharpness
+        ("change", np.float64),  # the same for a T that is not extrapolated
+        ("newest_error", np.float64),  # of this measurement
+        ("newest_change", np.float64),
+        ("others_error", np.float64),  # of directions other than the leader, slowly forgotten
+        ("unrefreshed", np.int64),  # measurements since a refresh; more after a search
+        ("unprobed", np.float64),  # change of T since the last probe, a share
+        ("probe", np.int64),  # number of the probe's product in this measurement, or -1
+        ("correction", np.int64),  # of the last residual's, or -1
+        ("rayleigh_outside", np.float64),  # of what was new to the basis lately, a share
+        ("invalid", np.bool_),  # the prediction error was above `TrackerSettings.invalid`
+        ("has_probe", np.bool_),
+        ("has_hint", np.bool_),
+        ("leader_size", np.int64),  # coordinates of `leader`; 0 for none
+    ]
+)
+
+
+class Carried(NamedTuple):
+    """What is carried besides the model.
+
+    Attributes:
+        state: a record of `STATE`.
+        probe: the next vector outside the basis, (P,).
+        hint: what the other parity found, (P,).
+        leader: coordinates of the last leading vector, (room,).
+    """
+
+    state: Any
+    probe: Vectors
+    hint: Vectors
+    leader: Array
+
+
+class Pairs(NamedTuple):
+    """Ritz values (k,) and norms of their residuals (k,), NaN where there are not so many, and
+    estimated eigenvectors (k or fewer, P)."""
+
+    values: Array
+    residuals: Array
+    vectors: Tensor
+
+
+class Found(NamedTuple):
+    """Hints for the other parity: Ritz values, as shares of the sharpness, and their vectors, or
+    more of these.
+
+    The leader, which is new where it is not the last one, and the next one where it contends.
+    """
+
+    values: Array
+    vectors: NDArray[np.floating]
+    new_leader: bool
+
+
+@compiled
+def begin(m, carried, settings):
+    """Begin a measurement; the vector that should lead is ready."""
+    hm.predict(m, settings.lasting)
+    carried.state.probe = carried.state.correction = -1
+    hm.solve(m)
+    m.chosen[:] = m.pairs[0]
+    hm.write_direction(m)
+
+
+@compiled
+def absorb(m, carried, settings):
+    """Take in the newest product, and learn how wrong the prediction was."""
+    error, change, age = hm.absorb(m, settings.learned, settings.lasting)
+    if not m.count.finite:
+        return
+    scale, state = abs(m.ritz[0]), carried.state
+    error, change = (error / scale, change / scale) if scale > 0 else (0.0, 0.0)
+    if m.count.products == 1:
+        state.newest_error, state.newest_change = error, change
+        state.error = max(state.error, error, state.others_error)
+        state.change = max(state.change, change)
+        state.invalid = error > settings.invalid
+        state.unrefreshed += 1
+        state.unprobed += max(change, settings.probe_change / (settings.probe_every - 0.5))
+    elif age < KNOWN:
+        state.others_error = max(state.others_error, error / age)
+        state.error = max(state.error, error / age)
+    else:
+        _learn_outside(m, state, settings)
+
+
+@compiled
+def _learn_outside(m, state, settings):
+    """Learn how high that lies which was outside the basis until now."""
+    number, k = m.count.products - 1, m.count.dimension - 1
+    scale, most = abs(m.ritz[0]), 1 - settings.gap
+    high = min(most, abs(m.projected[k, k]) / scale) if scale > 0 else most
+    # of the leader's first residual: this is what `gap_outside` is asked about next time
+    first = number == 1 and state.correction == number
+    state.rayleigh_outside = high if first else max(high, state.rayleigh_outside)
+
+
+@compiled
+def take_hints(m, carried, settings, values, found, new_leader):
+    """Keep the first of `Found` that is unknown here as the hint, if there is one."""
+    carried.state.has_hint = False
+    hm.solve(m)
+    top = abs(m.values[0])
+    for i in range(len(values)):
+        c = vectors.project(m.basis, m.count.dimension, found[i])
+        inside = np.dot(c, c)
+        if 1 - inside > settings.hint_outside:
+            unknown = new_leader and values[i] == 1.0
+        else:
+            low = abs(hm.value_of(m, c)) < (values[i] - settings.hint_margin) * inside * top
+            unknown = low and hm.age_of(m, c) > settings.hint_age * inside
+        if unknown:
+            carried.hint[:] = found[i]
+            carried.state.has_hint = True
+            return
+
+
+@compiled
+def _next_probe(m, carried, settings, noise):
+    """What the image of this measurement's probe has outside the basis, and noise."""
+    number = carried.state.probe
+    carried.probe[:] = noise
+    if number < m.count.products and m.outside[number] > 0:
+        kind = noise.dtype.type
+        carried.probe[:] *= kind(settings.probe_noise)
+        carried.probe[:] += kind(1 / np.sqrt(m.outside[number])) * m.hv[number]
+
+
+@compiled
+def _end(m, carried, settings, kept, wanted):
+    """As `Parity.end`: the fields of `Pairs`, then those of `Found`, whose vectors are the first of
+    the pairs' or more."""
+    state, size, products = carried.state, m.count.dimension, m.count.products
+    scale, hints, corrected = abs(m.ritz[0]), 0, 0
+    for i in range(products):
+        hints += i < 2 and abs(m.ritz[i]) > settings.contends * scale
+        corrected += abs(m.ritz[i]) > settings.corrected * scale
+    values, norms = np.full(wanted, np.nan), np.full(wanted, np.nan)
+    for i in range(min(wanted, products)):
+        hm.residual(m, i)
+        values[i], norms[i] = m.ritz[i], m.residual_norms[i]
+    relative = np.abs(m.ritz[:hints])
+    if scale > 0:
+        relative /= scale
+    new_leader = not _leads_still(m, carried, settings)
+    hm.correct(m, corrected, settings.bulk)
+    _forget(state, settings)
+    found = hm.eigenvectors(m, max(hints, min(wanted, products)))
+    leader = m.pairs[0, :size].copy()
+    kept = max(kept, min(_high(m, settings), settings.most_kept))
+    if size > kept + settings.slack:
+        leader = hm.truncate(m, kept) @ leader
+    state.leader_size = len(leader)
+    carried.leader[: len(leader)] = leader
+    return values, norms, found, relative, new_leader
+
+
+@compiled
+def _leads_still(m, carried, settings):
+    """Whether the leader is that of the last measurement."""
+    size = carried.state.leader_size
+    overlap = abs(np.dot(carried.leader[:size], m.coordinates[0, :size]))
+    return size > 0 and overlap >= settings.same_leader
+
+
+@compiled
+def _forget(state, settings):
+    """Update the running means of what was learned, and forget a little of it."""
+    state.error += settings.error_weight * (state.newest_error - state.error)
+    state.change += settings.error_weight * (state.newest_change - state.change)
+    state.others_error *= 1 - settings.others_fading
+    state.rayleigh_outside += settings.gap_forgotten * (1 - settings.gap - state.rayleigh_outside)
+
+
+@compiled
+def _high(m, settings):
+    """How many pairs of T are above the share `high` of the leader."""
+    high = 0
+    for i in range(m.count.dimension):
+        high += abs(m.values[i]) > settings.high * abs(m.values[0])
+    return high
+
+
+class Parity:
+    """A model of the Hessian at even or at odd steps, and how well it predicts.
+
+    Attributes:
+        model: the basis and the projected Hessian.
+        carried: all else.
+        operator: of this measurement.
+    """
+
+    operator: LinearOperator
+
+    def __init__(self, model: HessianModel, settings: TrackerSettings = MEASURED) -> None:
+        self.model, self.settings = model, settings
+        basis = model.basis
+        state = np.zeros(1, STATE).view(np.recarray)[0]
+        self.carried = Carried(
+            state, np.zeros_like(basis[0]), np.zeros_like(basis[0]), np.zeros(len(basis))
+        )
+        state.error = state.change = settings.first_error
+        state.rayleigh_outside = 1 - settings.gap
+        # A search tells where all stand, not how fast they move: the next two measurements refresh.
+        # The other parity begins with a copy: a step old at the first of them, and then two.
+        state.unrefreshed = 2 * settings.refresh_every - 2
+        state.probe = state.correction = -1
+
+    @property
+    def invalid(self) -> bool:
+        """Whether the prediction error was above `TrackerSettings.invalid`."""
+        return bool(self.carried.state.invalid)
+
+    def begin(self, operator: LinearOperator, noise: Noise) -> None:
+        """Begin a measurement; the vector that should lead is ready."""
+        if not self.carried.state.has_probe:
+            self.carried.probe[:] = as_vector(noise(operator))
+            self.carried.state.has_probe = True
+        self.operator = operator
+        begin(self.model, self.carried, self.settings)
+
+    def starts(self) -> list[Tensor]:
+        """The vectors (P,) that a search starts from: the leading ones of the model, and the sum of
+        the rest, where something may have risen that leads by now."""
+        m, first, kind = self.model, self.settings.search_starts, self.model.basis.dtype
+        hm.solve(m)
+        size = m.count.dimension
+        pairs, basis = m.pairs[:size, :size], torch.from_numpy(m.basis[:size])
+        leading, rest = pairs[:first].astype(kind), pairs[first:].sum(0).astype(kind)
+        return [*(torch.from_numpy(leading) @ basis), torch.from_numpy(rest) @ basis]
+
+    def take_hints(self, found: Found) -> None:
+        """Keep what the other parity found, where it is unknown here, for the next measurement."""
+        take_hints(self.model, self.carried, self.settings, *found)
+
+    def end(self, noise: Noise, kept: int, wanted: int = 1) -> tuple[Pairs, Found]:
+        """Make ready for the next measurement; returns the leading pairs, and the hints."""
+        m, carried = self.model, self.carried
+        if carried.state.probe >= 0:
+            _next_probe(m, carried, self.settings, as_vector(noise(self.operator)))
+        values, norms, found, relative, new = _end(m, carried, self.settings, kept, wanted)
+        pairs = Pairs(values, norms, torch.from_numpy(found[:wanted]))
+        return pairs, Found(relative, found, new)
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and numbers only, in main memory; their names are those of stored runs."""
+        state, carried = self.carried.state, self.carried
+        return {
+            **hm.to_state(self.model),
+            "off": float(state.error),
+            "moved": float(state.change),
+            "news": _copy(carried.hint) if state.has_hint else None,
+            "leader": _copy(carried.leader[: state.leader_size]) if state.leader_size else None,
+            "scout": _copy(carried.probe) if state.has_probe else None,
+            "unscouted": float(state.unprobed),
+            "others_off": float(state.others_error),
+            "beyond": float(state.rayleigh_outside),
+            "unlooked": int(state.unrefreshed),
+        }
+
+    @classmethod
+    def restore(
+        cls, stored: dict[str, Any], room: int, settings: TrackerSettings = MEASURED
+    ) -> Self:
+        """The inverse of `state`."""
+        parity = cls(hm.from_state(stored, room), settings)
+        state, carried = parity.carried.state, parity.carried
+        state.error, state.change = stored["off"], stored["moved"]
+        state.unprobed, state.unrefreshed = stored["unscouted"], stored["unlooked"]
+        state.others_error, state.rayleigh_outside = stored["others_off"], stored["beyond"]
+        for name, part in (
+            ("news", carried.hint),
+            ("scout", carried.probe),
+            ("leader", carried.leader),
+        ):
+            if stored[name] is not None:
+                part[: len(stored[name])] = stored[name].numpy()
+        state.has_hint, state.has_probe = stored["news"] is not None, stored["scout"] is not None
+        state.leader_size = 0 if stored["leader"] is None else len(stored["leader"])
+        return parity
+
+
+def _copy(part: NDArray[np.floating]) -> Tensor:
+    return torch.from_numpy(part.copy())
