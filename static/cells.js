@@ -118,9 +118,12 @@ export function ticks(axis) {
 /** @type {Record<string, (path: Path2D, x: number, y: number, r: number) => void>} */
 const MARKS = {
   diverged(path, x, y, r) {
+    MARKS["above its edge"](path, x, y, r);
+    MARKS["below its edge"](path, x, y, r);
+  },
+  "above its edge"(path, x, y, r) {
     path.moveTo(x - r, y - r);
     path.lineTo(x + r, y + r);
-    MARKS["below its edge"](path, x, y, r);
   },
   "below its edge"(path, x, y, r) {
     path.moveTo(x - r, y + r);

@@ -34,7 +34,7 @@ from samedge_core.sweeps.sweep import MOST_CELLS, SAMPLES, Axis, Sweep
 from samedge_core.training.interruptions import interruptions
 from samedge_core.training.progress import every
 
-LETTERS = dict(zip(FATES, "ebdxcf", strict=True))
+LETTERS = dict(zip(FATES, "ebadxcf", strict=True))
 MOST_LETTERS = 78  # a line
 MOST_WORKERS = 1000  # of this machine
 

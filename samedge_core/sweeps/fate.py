@@ -64,10 +64,10 @@ def judge(config: RunConfig, samples: Samples, stop: Stop, end: End) -> Row:
     phase = slice(reached[0], None) if len(reached) else late
     accuracy, flips = _last(samples.accuracy), _known(samples.flipped[late])
     hopping = float(flips.mean()) if len(flips) else np.nan
-    at_edge = _median(np.abs(ratio[late] - 1)) <= NEAR and hopping >= FLIPPING
+    place = _place(ratio[late], hopping)
     return Row(
         cell=-1,
-        fate=_fate(config, stop, accuracy, at_edge),
+        fate=_fate(config, stop, accuracy, place),
         steps=stop.step,
         reached_edge_at=int(samples.step[reached[0]]) if len(reached) else None,
         ratio=_median(ratio[phase]),
@@ -87,7 +87,14 @@ def judge(config: RunConfig, samples: Samples, stop: Stop, end: End) -> Row:
     )
 
 
-def _fate(config: RunConfig, stop: Stop, accuracy: float, at_edge: bool) -> str:
+def _place(ratio: NDArray[np.float64], hopping: float) -> str:
+    """Where the last half of the samples is, by their sharpness / edge."""
+    if _median(np.abs(ratio - 1)) <= NEAR and hopping >= FLIPPING:
+        return "at its edge"
+    return "above its edge" if _median(ratio) > 1 + NEAR else "below its edge"
+
+
+def _fate(config: RunConfig, stop: Stop, accuracy: float, place: str) -> str:
     if stop.reason is StopReason.DIVERGED:
         return "diverged"
     chance = config.spec.chance
@@ -95,7 +102,7 @@ def _fate(config: RunConfig, stop: Stop, accuracy: float, at_edge: bool) -> str:
         return "dead"
     if stop.reason is StopReason.CONVERGED:
         return "converged"
-    return "at its edge" if at_edge else "below its edge"
+    return place
 
 
 def _first(samples: Samples, values: NDArray[np.float64]) -> float:

@@ -29,6 +29,7 @@ _NO_COLOUR = ("diverged", "failed")  # what their numbers end with means nothing
 # within a square of side 2
 _MARKS = {
     "below its edge": "M-1 1L1 -1",
+    "above its edge": "M-1 -1L1 1",
     "diverged": "M-1 1L1 -1M-1 -1L1 1",
     "dead": "M-.4 0a.4 .4 0 1 0 .8 0a.4 .4 0 1 0 -.8 0",
     "converged": "M-1 0L1 0",

@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 from samedge_core.fields import ConfigError, abridged
 from samedge_core.training import codec
 
-FATES = ("at its edge", "below its edge", "diverged", "dead", "converged", "failed")
+FATES = (
+    "at its edge",
+    "below its edge",
+    "above its edge",
+    "diverged",
+    "dead",
+    "converged",
+    "failed",
+)
 LONGEST_WHAT = 500  # characters
 
 

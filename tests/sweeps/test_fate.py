@@ -44,15 +44,17 @@ def test_at_its_edge_and_the_edge_phase():
 
 
 @pytest.mark.parametrize(
-    ("sharpness", "flipped"),
+    ("sharpness", "flipped", "fate"),
     [
-        ([4.0] * 10, [1] * 6 + [0, 0, 1, math.nan]),  # near the edge, but three of four hop
-        ([4.5] * 10, [1] * 10),  # hops, but the ratio is 1.125
-        ([4.0] * 10, [math.nan] * 10),  # it is not known whether it hops
+        # near the edge, but three of four hop
+        ([4.0] * 10, [1] * 6 + [0, 0, 1, math.nan], "below its edge"),
+        ([4.5] * 10, [1] * 10, "above its edge"),  # hops, but the ratio is 1.125
+        ([4.5] * 6 + [3.0] * 4, [1] * 10, "below its edge"),  # it was above in the first half
+        ([4.0] * 10, [math.nan] * 10, "below its edge"),  # it is not known whether it hops
     ],
 )
-def test_not_at_its_edge(sharpness, flipped):
-    assert row(sharpness, flipped).fate == "below its edge"
+def test_not_at_its_edge(sharpness, flipped, fate):
+    assert row(sharpness, flipped).fate == fate
 
 
 def test_without_an_edge_phase_the_last_half_counts():
