@@ -9,18 +9,19 @@ import pytest
 import samedge_core as se
 from samedge_core.sweeps.export import EXPORTS, RESULTS, export, write_results
 from samedge_core.sweeps.figure import figure
-from samedge_core.sweeps.rows import FATES, Row
+from samedge_core.sweeps.rows import Row
 
 SVG = "{http://www.w3.org/2000/svg}"
 BASE = se.PRESETS["sam-chebyshev"].config
 SWEEP = se.Sweep(BASE, {"eta": (0.1, 0.2, 0.4), "rho": se.Axis("rho", (0.01, 0.1), log=True)})
+KNOWN = ("at its edge", "below its edge", "diverged", "dead", "converged")
 RESULT = se.SweepResult(
     SWEEP,
     [
         Row(
             i, fate, 100, ratio=0.5 + i / 10, deviation=0.1, loss=10.0**-i, what='a "quoted", <b> &'
         )
-        for i, fate in enumerate(FATES[:5])
+        for i, fate in enumerate(KNOWN)
     ],
 )
 
