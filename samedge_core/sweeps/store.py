@@ -149,7 +149,7 @@ class RecordedSweep:
     @property
     def bytes(self) -> int:
         """What it takes on disk."""
-        return sum(file.stat().st_size for file in self.folder.iterdir())
+        return _size(self.folder)
 
     # --- for everybody
 
@@ -238,13 +238,15 @@ class RecordedSweep:
 
 
 class Sweeps:
-    """The sweeps in the folder `home`.
+    """The sweeps in the folder `home`, which together take at most `quota` bytes: when another is
+    created, the oldest go that nobody computes, those that are kept aside first.
 
     Attributes:
         damaged: folder name -> what is wrong with it, for those that `find` could not read.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, quota: int = StoreSettings.quota) -> None:
+        self._quota = quota
         self.folder = home / "sweeps"
         self._deleted = self.folder / "deleted"
         self.damaged: dict[str, str] = {}
@@ -265,6 +267,7 @@ class Sweeps:
         )
         recorded.folder.mkdir(parents=True, exist_ok=True)
         recorded._write()
+        self._keep_quota(recorded.id)
         return recorded
 
     def find(self) -> list[RecordedSweep]:
@@ -333,6 +336,18 @@ class Sweeps:
         aside.rename(self.folder / id)
         return self[id]
 
+    def _keep_quota(self, new: str) -> None:
+        sizes = {folder: _size(folder) for folder in self._deleted.glob("*")}
+        sizes |= {one.folder: one.bytes for one in reversed(self.find())}
+        over = sum(sizes.values()) - self._quota
+        for folder, size in sizes.items():  # oldest first
+            if over <= 0:
+                return
+            lock = _lock_of(self.folder / folder.name)
+            if folder.name != new and not _is_held(lock):
+                shutil.rmtree(folder)
+                over -= size
+
     def _purge(self) -> None:
         for folder in self._deleted.glob("*"):
             if time.time() - folder.stat().st_mtime > KEPT_ASIDE:
@@ -346,7 +361,8 @@ def open_sweeps() -> Sweeps:
     Raises:
         ValueError: a wrong setting in the environment.
     """
-    return Sweeps(StoreSettings.from_env().home)
+    settings = StoreSettings.from_env()
+    return Sweeps(settings.home, settings.quota)
 
 
 def _read(folder: Path) -> RecordedSweep:
@@ -370,6 +386,10 @@ class _Record:
     title: str
     created: float
     sweep: dict[str, Any]
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
 
 
 def _lock_file(folder: Path) -> Path:

@@ -174,6 +174,21 @@ def test_a_deleted_sweep_comes_back_within_a_day(sweeps):
         sweeps.restore(recorded.id)
 
 
+def test_over_the_quota_the_oldest_go_that_nobody_computes(tmp_path):
+    size = Sweeps(tmp_path / "one").create(sleeping.sweep(0.1)).bytes
+    sweeps = Sweeps(tmp_path / "two", quota=4 * size - size // 2)
+    made = [sweeps.create(sleeping.sweep(seconds)) for seconds in (0.1, 0.2, 0.3)]
+    assert len(sweeps.find()) == 3
+    sweeps.delete(made[2].id)
+    with made[0].driving():
+        sweeps.create(sleeping.sweep(0.4))  # what is kept aside goes before what is not
+        assert not (sweeps.folder / "deleted" / made[2].id).exists()
+        newest = sweeps.create(sleeping.sweep(0.5))
+    assert made[1].id not in sweeps
+    assert made[0].id in sweeps
+    assert newest.id in sweeps
+
+
 @pytest.mark.parametrize("id", ["", "..", "a/b", "ffff", "x" * 99])
 def test_an_id_of_no_sweep_is_refused(sweeps, id):
     sweeps.create(sleeping.sweep())
