@@ -142,7 +142,7 @@ def test_the_expected_time_is_that_of_the_cells_computed_before(sweeps):
     press(app, "sweeps:add")
     entry(app, "base", kind="selectbox").set_value("sam-quadratic").run()
     # 256 runs of 200 steps at .5 s each, by as many workers as this server has
-    seconds = 256 * 0.5 / server.registry().settings.max_workers
+    seconds = 256 * 0.5 / launching.local_workers()
     assert f"about {form.in_words(seconds)} on this machine" in texts(app)
 
 

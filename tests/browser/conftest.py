@@ -47,6 +47,7 @@ PAUSE = """() => [...document.querySelectorAll(".st-key-primary button")]
   .filter((button) => button.textContent.includes("Pause"))
   .map((button) => button.click()).length"""
 BLANK = "about:blank"
+FORK_SERVER = "samedge_core.worker.fork_server"
 
 
 class Lab:
@@ -113,7 +114,9 @@ class Lab:
         self.until(ready.count, f"the buttons of step {step}")
 
     def workers(self) -> list[psutil.Process]:
-        (copied,) = self._server.children()
+        # a driver of sweeps or the process of a map may stand beside it
+        children = self._server.children()
+        (copied,) = [one for one in children if FORK_SERVER in one.cmdline()]
         return copied.children()
 
     def screenshot(self, name: str) -> None:

@@ -10,7 +10,6 @@ import streamlit as st
 from pages.parts.frame.parts import action
 from pages.parts.lab import controls
 from pages.parts.markdown import plain
-from pages.parts.server import registry
 from pages.parts.sweeps import source
 from samedge_core.experiments.presets import PRESETS
 from samedge_core.fields import ConfigError, Field
@@ -249,7 +248,7 @@ def expected(sweep: Sweep) -> str:
     rate = _seconds_a_step(sweep.base.problem)
     if rate is None:
         return "for the first time with this model: its first cells will tell how long it takes"
-    seconds = rate * sweep.count * sweep.base.steps / registry().settings.max_workers
+    seconds = rate * sweep.count * sweep.base.steps / launching.local_workers()
     return f"about {in_words(seconds)} on this machine"
 
 
