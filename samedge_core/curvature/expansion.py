@@ -23,7 +23,7 @@ def next_direction(m, carried, settings, top_k):
     by the projected Hessian, by a residual, or by an upper confidence bound. Then follow what the
     other parity found, a refresh of another pair, and a probe outside the basis.
     """
-    wanted = min(top_k, m.count.dimension)
+    wanted = min(top_k, m.counts[0].dimension)
     known = _known(m, wanted)
     sure = wanted == 1 and _is_sure(m, carried, settings, known[0])
     return (
@@ -40,7 +40,7 @@ def next_direction(m, carried, settings, top_k):
 def _known(m, wanted):
     """The leading eigenvalues by magnitude, as far as multiplied in this measurement; else -inf."""
     known = np.full(wanted, -np.inf)
-    for i in range(min(wanted, m.count.products)):
+    for i in range(min(wanted, m.counts[0].products)):
         known[i] = abs(m.ritz[i])
     return known
 
@@ -49,7 +49,7 @@ def _known(m, wanted):
 def _is_sure(m, carried, settings, known):
     """Whether nothing in the basis may be above what is known, at a tenth of the cost of finding
     out what."""
-    scale, state = abs(m.ritz[0]), carried.state
+    scale, state = abs(m.ritz[0]), carried.state[0]
     limit = known + settings.error * scale
     return hm.stays_below(m, limit, state.error * scale, state.change * scale)
 
@@ -60,7 +60,7 @@ def leader(m, settings, known):
     hm.solve(m)
     for i in range(len(known)):
         above = abs(m.values[i]) - known[i] > settings.error * abs(m.ritz[0])
-        if above and hm.choose_within(m, m.pairs[i, : m.count.dimension], settings.touched):
+        if above and hm.choose_within(m, m.pairs[i, : m.counts[0].dimension], settings.touched):
             return True
     return False
 
@@ -81,7 +81,7 @@ def residual_correction(m, carried, settings, known, wanted):
         )
         least = np.sqrt(margin * gap * scale)
         if bounds[i] > least and hm.residual(m, i) > least and hm.append(m, m.residuals[i]):
-            carried.state.correction = m.count.products
+            carried.state[0].correction = m.counts[0].products
             return True
     return False
 
@@ -95,7 +95,7 @@ def gap_outside(carried, settings):
     1/(1 - l) of each, by which the leading value may rise, is below 1 + l / gap, and its mean below
     1 + b / gap.
     """
-    return settings.gap / (settings.gap + carried.state.rayleigh_outside)
+    return settings.gap / (settings.gap + carried.state[0].rayleigh_outside)
 
 
 @compiled
@@ -103,7 +103,7 @@ def _gap_below(m, settings, level, wanted):
     """The same for further eigenvalues, below this level: far down the spectrum they are close.
     What was new to the basis since it was truncated may lie anywhere."""
     scale, kept = abs(m.ritz[0]), max(settings.kept, wanted + settings.further)
-    below = level - abs(m.values[min(kept, m.count.dimension) - 1])
+    below = level - abs(m.values[min(kept, m.counts[0].dimension) - 1])
     return min(settings.gap, max(settings.least_gap, below / scale if scale > 0 else below))
 
 
@@ -115,7 +115,7 @@ def upper_bound(m, carried, settings, known):
     much where its drift is not learned, could it lead by now? So a crossing within the basis is
     not missed, whatever its speed, and nothing is paid for pairs far below.
     """
-    scale, state, wanted = abs(m.ritz[0]), carried.state, len(known)
+    scale, state, wanted = abs(m.ritz[0]), carried.state[0], len(known)
     bounds, pairs = hm.upper_bounds(m, state.error * scale, state.change * scale)
     for i in range(wanted + 1):
         above = bounds[i] > known[min(i, wanted - 1)] + settings.error * scale
@@ -127,10 +127,10 @@ def upper_bound(m, carried, settings, known):
 @compiled
 def hint(m, carried, settings):
     """What the other parity found, as far as not multiplied."""
-    if not carried.state.has_hint:
+    if not carried.state[0].has_hint:
         return False
-    carried.state.has_hint = False
-    c = vectors.project(m.basis, m.count.dimension, carried.hint)
+    carried.state[0].has_hint = False
+    c = vectors.project(m.basis, m.counts[0].dimension, carried.hint)
     if 1 - np.dot(c, c) > settings.hint_outside:
         return hm.append(m, carried.hint)
     return hm.choose_within(m, c, settings.touched)
@@ -145,10 +145,10 @@ def refresh(m, carried, settings):
     than `refresh_near` count as about as near: upper bounds watch them, and they would have every
     refresh.
     """
-    size = m.count.dimension
-    if carried.state.unrefreshed < settings.refresh_every or size < 2:
+    size = m.counts[0].dimension
+    if carried.state[0].unrefreshed < settings.refresh_every or size < 2:
         return False
-    carried.state.unrefreshed -= settings.refresh_every
+    carried.state[0].unrefreshed -= settings.refresh_every
     hm.solve(m)
     first, soonest = 1, -1.0
     for i in range(1, size):
@@ -170,10 +170,10 @@ def probe(m, carried, settings):
     the basis stays out, and its mixing with v1 is invisible: near the top such a mixture has almost
     no residual.
     """
-    state = carried.state
+    state = carried.state[0]
     if state.probe >= 0 or state.unprobed < settings.probe_change:
         return False
-    state.unprobed, state.probe = 0.0, m.count.products
+    state.unprobed, state.probe = 0.0, m.counts[0].products
     outside, z = hm.residual(m, 0), m.scratch[0]
     z[:] = carried.probe
     if outside > 0:

@@ -37,13 +37,16 @@ Array = NDArray[np.float64]
 compiled = njit(cache=True)
 
 COUNTS = np.dtype(
-    [
-        ("dimension", np.int64),  # basis vectors
-        ("products", np.int64),  # Hessian-vector products of this measurement
-        ("finite", np.bool_),  # all of them
-        ("solved", np.bool_),  # `values` and `pairs` are those of `projected`
-        ("ritz_vectors", np.int64),  # of these, how many are written out
-    ]
+    (
+        np.record,
+        [
+            ("dimension", np.int64),  # basis vectors
+            ("products", np.int64),  # Hessian-vector products of this measurement
+            ("finite", np.bool_),  # all of them
+            ("solved", np.bool_),  # `values` and `pairs` are those of `projected`
+            ("ritz_vectors", np.int64),  # of these, how many are written out
+        ],
+    )
 )
 
 
@@ -72,7 +75,7 @@ class HessianModel(NamedTuple):
         residual_outside, residual_norms: norms of the residuals outside the basis and as a whole;
             NaN where not known, (room,).
         chosen: coordinates of the next direction, (room,).
-        count: a record of `COUNTS`.
+        counts: one record of `COUNTS`, (1,).
     """
 
     basis: Vectors
@@ -96,7 +99,7 @@ class HessianModel(NamedTuple):
     residual_outside: Array
     residual_norms: Array
     chosen: Array
-    count: Any
+    counts: NDArray[Any]
 
 
 def new_model(room: int, like: Tensor) -> HessianModel:
@@ -132,7 +135,7 @@ def new_model(room: int, like: Tensor) -> HessianModel:
         residual_outside=np.zeros(room),
         residual_norms=np.zeros(room),
         chosen=np.zeros(room),
-        count=np.zeros(1, COUNTS).view(np.recarray)[0],
+        counts=np.zeros(1, COUNTS),
     )
     forget(model)
     return model
@@ -140,7 +143,7 @@ def new_model(room: int, like: Tensor) -> HessianModel:
 
 def to_state(m: HessianModel) -> dict[str, Tensor]:
     """Return copies of the basis (size, P) and the matrices (5, size, size)."""
-    size = m.count.dimension
+    size = m.counts[0].dimension
     matrices = np.stack([getattr(m, name)[:size, :size] for name in MATRICES])
     return {"basis": torch.from_numpy(m.basis[:size]).clone(), "matrices": torch.tensor(matrices)}
 
@@ -150,7 +153,7 @@ def from_state(state: dict[str, Tensor], room: int) -> HessianModel:
     basis, matrices = state["basis"], state["matrices"].numpy()
     size = len(basis)
     model = new_model(max(room, size), basis[0])
-    model.count.dimension, model.count.solved = size, False
+    model.counts[0].dimension, model.counts[0].solved = size, False
     model.basis[:size] = basis.numpy()
     for name, matrix in zip(MATRICES, matrices, strict=True):
         getattr(model, name)[:size, :size] = matrix
@@ -159,7 +162,7 @@ def from_state(state: dict[str, Tensor], room: int) -> HessianModel:
 
 def apply(m: HessianModel, operator: LinearOperator) -> None:
     """Multiply the direction that is ready; the result is the next row of `hv`."""
-    number = m.count.products
+    number = m.counts["products"][0]  # by attribute, NumPy takes ten times as long
     v, out = m.directions[number], m.hv[number]
     multiply = getattr(operator, "multiply", None)
     if multiply:
@@ -179,7 +182,7 @@ def as_vector(tensor: Tensor) -> Vectors:
 @compiled
 def predict(m, lasting):
     """Extrapolate to the next measurement: T += D, D shrinks to the share `lasting`, all ages."""
-    size = m.count.dimension
+    size = m.counts[0].dimension
     for i in range(size):
         for j in range(size):
             m.projected[i, j] += m.drift[i, j]
@@ -188,15 +191,15 @@ def predict(m, lasting):
             m.drift_uncertainty[i, j] *= lasting
         m.drift_uncertainty[i, i] += 1 - lasting
         m.age[i, i] += 1
-    m.count.solved = False
+    m.counts[0].solved = False
     forget(m)
 
 
 @compiled
 def forget(m):
     """Begin a measurement: H was applied to nothing yet."""
-    m.count.products = m.count.ritz_vectors = 0
-    m.count.finite = True
+    m.counts[0].products = m.counts[0].ritz_vectors = 0
+    m.counts[0].finite = True
     m.residual_outside[:] = np.nan
     m.residual_norms[:] = np.nan
 
@@ -204,13 +207,13 @@ def forget(m):
 @compiled
 def solve(m):
     """Bring `values` and `pairs` up to date."""
-    if m.count.solved:
+    if m.counts[0].solved:
         return
-    size = m.count.dimension
+    size = m.counts[0].dimension
     values, pairs = _eigen(m.projected[:size, :size].copy())
     m.values[:size] = values
     m.pairs[:size, :size] = pairs
-    m.count.solved = True
+    m.counts[0].solved = True
 
 
 @compiled
@@ -234,7 +237,7 @@ def _eigen(a):
 @compiled
 def write_direction(m):
     """Write the chosen coordinates as the next row of `directions`."""
-    vectors.combine(m.chosen[: m.count.dimension], m.basis, m.directions[m.count.products])
+    vectors.combine(m.chosen[: m.counts[0].dimension], m.basis, m.directions[m.counts[0].products])
 
 
 @compiled
@@ -249,16 +252,16 @@ def absorb(m, learned, lasting):
         the last measurement, the same for a T without drift (of the first product); and the age of
         c, the direction. NaN, NaN, 0 where the result is not finite.
     """
-    n, size = m.count.products, m.count.dimension
+    n, size = m.counts[0].products, m.counts[0].dimension
     row, outside = vectors.split(m.hv[n], m.basis, size)
-    m.count.products = n + 1
+    m.counts[0].products = n + 1
     if not np.isfinite(outside):
-        m.count.finite = False
+        m.counts[0].finite = False
         return np.nan, np.nan, 0.0
     m.outside[n] = max(0.0, outside)
     m.residual_outside[:] = np.nan
     m.residual_norms[:] = np.nan
-    m.count.ritz_vectors, m.count.solved = 0, False
+    m.counts[0].ritz_vectors, m.counts[0].solved = 0, False
     c = m.chosen[:size].copy()
     found = _secant_update(m, c, row, learned, lasting)
     m.applied[n] = 0
@@ -313,7 +316,7 @@ def _correct_along(matrix, c, change):
 @compiled
 def _solve_applied(m):
     """Bring the Ritz pairs of `directions` up to date."""
-    n, size = m.count.products, m.count.dimension
+    n, size = m.counts[0].products, m.counts[0].dimension
     known = m.applied[:n, :size].copy()
     values, mix = _eigen(known @ (m.projected[:size, :size].copy() @ known.T.copy()))
     m.ritz[:n] = values
@@ -330,7 +333,7 @@ def choose_within(m, c, touched):
     False where it is shorter than `touched`."""
     rest, size = c.copy(), len(c)
     for _ in range(2):
-        for i in range(m.count.products):
+        for i in range(m.counts[0].products):
             share = np.dot(m.applied[i, :size], rest)
             for j in range(size):
                 rest[j] -= share * m.applied[i, j]
@@ -345,14 +348,14 @@ def choose_within(m, c, touched):
 def append(m, z):
     """Append the part of z (P,) outside the basis to it, and choose that; False where there is
     none, or no room."""
-    k, n = m.count.dimension, m.count.products
+    k, n = m.counts[0].dimension, m.counts[0].products
     if k == len(m.basis) or not vectors.orthogonalise(z, m.basis, k):
         return False
     # what is multiplied has its couplings to the new vector too
     column = vectors.project(m.hv, n, m.basis[k])
     _extend(m, k, column)
-    m.count.dimension = k + 1
-    m.count.solved = False
+    m.counts[0].dimension = k + 1
+    m.counts[0].solved = False
     m.residual_outside[:] = np.nan
     m.residual_norms[:] = np.nan
     m.coordinates[:n, k] = 0  # a Ritz vector has no share of it yet
@@ -381,7 +384,7 @@ def residual(m, i):
     """Write the residual of Ritz pair i to `residuals`; returns the norm of its part outside the
     basis."""
     if np.isnan(m.residual_norms[i]):
-        n = m.count.products
+        n = m.counts[0].products
         norm = vectors.residual(m.mix[i, :n], m.ritz[i], m.hv, m.directions, m.residuals[i])
         inside = residual_inside(m, i)
         outside = np.sqrt(max(0.0, norm * norm - np.dot(inside, inside)))
@@ -395,7 +398,7 @@ def residual(m, i):
 def residual_inside(m, i):
     """Coordinates (size,) of what the residual of Ritz pair i has inside the basis, T c - theta c:
     T is exact along what was multiplied."""
-    size = m.count.dimension
+    size = m.counts[0].dimension
     c, inside = m.coordinates[i, :size], np.empty(size)
     for j in range(size):
         inside[j] = np.dot(m.projected[j, :size], c) - m.ritz[i] * c[j]
@@ -405,7 +408,7 @@ def residual_inside(m, i):
 @compiled
 def residual_bounds(m):
     """Upper bounds (products,) of the residuals' norms outside the basis, without a pass over P."""
-    n = m.count.products
+    n = m.counts[0].products
     bounds = np.zeros(n)
     for i in range(n):
         for j in range(n):
@@ -443,7 +446,7 @@ def upper_bounds(m, error, change):
     since H was applied to its direction, at most; elsewhere it moves by `change`. So these are the
     eigenvalues of T + slack, and of -T + slack.
     """
-    size = m.count.dimension
+    size = m.counts[0].dimension
     slack, model = _slack(m, error, change), m.projected[:size, :size].copy()
     upper, lower = np.linalg.eigh(slack + model), np.linalg.eigh(slack - model)
     values = np.concatenate((upper[0], lower[0]))
@@ -459,7 +462,7 @@ def upper_bounds(m, error, change):
 @compiled
 def stays_below(m, limit, error, change):
     """Whether all values of `upper_bounds` are below `limit`, at a tenth of its cost."""
-    size = m.count.dimension
+    size = m.counts[0].dimension
     rest = -_slack(m, error, change)
     for i in range(size):
         rest[i, i] += limit
@@ -469,7 +472,7 @@ def stays_below(m, limit, error, change):
 
 @compiled
 def _slack(m, error, change):
-    size = m.count.dimension
+    size = m.counts[0].dimension
     slack = np.empty((size, size))
     for i in range(size):
         for j in range(size):
@@ -512,7 +515,7 @@ def correct(m, count, bulk):
     if not least * np.finfo(m.basis.dtype.type).max > 1:
         return
     _write_ritz_vectors(m, count)
-    inside = np.empty((count, m.count.dimension))
+    inside = np.empty((count, m.counts[0].dimension))
     for i in range(count):
         inside[i] = residual_inside(m, i)
     steps = 1 / (m.ritz[:count] * (1 - bulk))
@@ -521,10 +524,10 @@ def correct(m, count, bulk):
 
 @compiled
 def _write_ritz_vectors(m, count):
-    n = m.count.products
-    for i in range(m.count.ritz_vectors, count):
+    n = m.counts[0].products
+    for i in range(m.counts[0].ritz_vectors, count):
         vectors.combine(m.mix[i, :n], m.directions, m.ritz_vectors[i])
-    m.count.ritz_vectors = max(m.count.ritz_vectors, count)
+    m.counts[0].ritz_vectors = max(m.counts[0].ritz_vectors, count)
 
 
 @compiled
@@ -532,7 +535,7 @@ def eigenvectors(m, count):
     """Estimates (count, P) of the eigenvectors of the leading Ritz pairs, by T on the corrected
     basis: nearer to them than the Ritz vectors, by what the residuals say that these lack."""
     solve(m)
-    size = m.count.dimension
+    size = m.counts[0].dimension
     pairs = m.pairs[:size, :size].copy()
     found, taken = np.empty((count, m.basis.shape[1]), m.basis.dtype), np.zeros(size)
     for i in range(count):
@@ -546,12 +549,12 @@ def eigenvectors(m, count):
 def truncate(m, kept):
     """Keep the leading `kept` pairs of T as the basis (thick restart); returns them, one a row."""
     solve(m)
-    size = m.count.dimension
+    size = m.counts[0].dimension
     kept = min(kept, size)
     pairs = m.pairs[:kept, :size].copy()
     for matrix in (m.projected, m.uncertainty, m.drift, m.drift_uncertainty, m.age):
         matrix[:kept, :kept] = pairs @ (matrix[:size, :size].copy() @ pairs.T.copy())
     vectors.rotate(pairs, m.basis, m.scratch)
-    m.count.dimension, m.count.solved = kept, False
+    m.counts[0].dimension, m.counts[0].solved = kept, False
     forget(m)
     return pairs

@@ -15,29 +15,32 @@ from samedge_core.curvature import hessian_model as hm
 from samedge_core.curvature import vectors
 from samedge_core.curvature.hessian_model import KNOWN, Array, HessianModel, Vectors, as_vector
 from samedge_core.curvature.operator import LinearOperator
-from samedge_core.curvature.settings import MEASURED, TrackerSettings
+from samedge_core.curvature.settings import MEASURED, TrackerSettings, packed
 
 Noise = Callable[[LinearOperator], Tensor]  # a random unit vector (P,)
 
 compiled = njit(cache=True)
 
 STATE = np.dtype(
-    [
-        ("error", np.float64),  # running prediction error of T, a share of the sharpness
-        ("change", np.float64),  # the same for a T that is not extrapolated
-        ("newest_error", np.float64),  # of this measurement
-        ("newest_change", np.float64),
-        ("others_error", np.float64),  # of directions other than the leader, slowly forgotten
-        ("unrefreshed", np.int64),  # measurements since a refresh; more after a search
-        ("unprobed", np.float64),  # change of T since the last probe, a share
-        ("probe", np.int64),  # number of the probe's product in this measurement, or -1
-        ("correction", np.int64),  # of the last residual's, or -1
-        ("rayleigh_outside", np.float64),  # of what was new to the basis lately, a share
-        ("invalid", np.bool_),  # the prediction error was above `TrackerSettings.invalid`
-        ("has_probe", np.bool_),
-        ("has_hint", np.bool_),
-        ("leader_size", np.int64),  # coordinates of `leader`; 0 for none
-    ]
+    (
+        np.record,
+        [
+            ("error", np.float64),  # running prediction error of T, a share of the sharpness
+            ("change", np.float64),  # the same for a T that is not extrapolated
+            ("newest_error", np.float64),  # of this measurement
+            ("newest_change", np.float64),
+            ("others_error", np.float64),  # of directions other than the leader, slowly forgotten
+            ("unrefreshed", np.int64),  # measurements since a refresh; more after a search
+            ("unprobed", np.float64),  # change of T since the last probe, a share
+            ("probe", np.int64),  # number of the probe's product in this measurement, or -1
+            ("correction", np.int64),  # of the last residual's, or -1
+            ("rayleigh_outside", np.float64),  # of what was new to the basis lately, a share
+            ("invalid", np.bool_),  # the prediction error was above `TrackerSettings.invalid`
+            ("has_probe", np.bool_),
+            ("has_hint", np.bool_),
+            ("leader_size", np.int64),  # coordinates of `leader`; 0 for none
+        ],
+    )
 )
 
 
@@ -45,13 +48,13 @@ class Carried(NamedTuple):
     """What is carried besides the model.
 
     Attributes:
-        state: a record of `STATE`.
+        state: one record of `STATE`, (1,).
         probe: the next vector outside the basis, (P,).
         hint: what the other parity found, (P,).
         leader: coordinates of the last leading vector, (room,).
     """
 
-    state: Any
+    state: NDArray[Any]
     probe: Vectors
     hint: Vectors
     leader: Array
@@ -79,10 +82,11 @@ class Found(NamedTuple):
 
 
 @compiled
-def begin(m, carried, settings):
+def begin(m, carried, constants):
     """Begin a measurement; the vector that should lead is ready."""
+    settings = constants[0]
     hm.predict(m, settings.lasting)
-    carried.state.probe = carried.state.correction = -1
+    carried.state[0].probe = carried.state[0].correction = -1
     hm.solve(m)
     m.chosen[:] = m.pairs[0]
     hm.write_direction(m)
@@ -92,11 +96,11 @@ def begin(m, carried, settings):
 def absorb(m, carried, settings):
     """Take in the newest product, and learn how wrong the prediction was."""
     error, change, age = hm.absorb(m, settings.learned, settings.lasting)
-    if not m.count.finite:
+    if not m.counts[0].finite:
         return
-    scale, state = abs(m.ritz[0]), carried.state
+    scale, state = abs(m.ritz[0]), carried.state[0]
     error, change = (error / scale, change / scale) if scale > 0 else (0.0, 0.0)
-    if m.count.products == 1:
+    if m.counts[0].products == 1:
         state.newest_error, state.newest_change = error, change
         state.error = max(state.error, error, state.others_error)
         state.change = max(state.change, change)
@@ -113,7 +117,7 @@ def absorb(m, carried, settings):
 @compiled
 def _learn_outside(m, state, settings):
     """Learn how high that lies which was outside the basis until now."""
-    number, k = m.count.products - 1, m.count.dimension - 1
+    number, k = m.counts[0].products - 1, m.counts[0].dimension - 1
     scale, most = abs(m.ritz[0]), 1 - settings.gap
     high = min(most, abs(m.projected[k, k]) / scale) if scale > 0 else most
     # of the leader's first residual: this is what `gap_outside` is asked about next time
@@ -122,13 +126,14 @@ def _learn_outside(m, state, settings):
 
 
 @compiled
-def take_hints(m, carried, settings, values, found, new_leader):
+def take_hints(m, carried, constants, values, found, new_leader):
     """Keep the first of `Found` that is unknown here as the hint, if there is one."""
-    carried.state.has_hint = False
+    settings = constants[0]
+    carried.state[0].has_hint = False
     hm.solve(m)
     top = abs(m.values[0])
     for i in range(len(values)):
-        c = vectors.project(m.basis, m.count.dimension, found[i])
+        c = vectors.project(m.basis, m.counts[0].dimension, found[i])
         inside = np.dot(c, c)
         if 1 - inside > settings.hint_outside:
             unknown = new_leader and values[i] == 1.0
@@ -137,26 +142,28 @@ def take_hints(m, carried, settings, values, found, new_leader):
             unknown = low and hm.age_of(m, c) > settings.hint_age * inside
         if unknown:
             carried.hint[:] = found[i]
-            carried.state.has_hint = True
+            carried.state[0].has_hint = True
             return
 
 
 @compiled
-def _next_probe(m, carried, settings, noise):
+def _next_probe(m, carried, constants, noise):
     """What the image of this measurement's probe has outside the basis, and noise."""
-    number = carried.state.probe
+    settings = constants[0]
+    number = carried.state[0].probe
     carried.probe[:] = noise
-    if number < m.count.products and m.outside[number] > 0:
+    if number < m.counts[0].products and m.outside[number] > 0:
         kind = noise.dtype.type
         carried.probe[:] *= kind(settings.probe_noise)
         carried.probe[:] += kind(1 / np.sqrt(m.outside[number])) * m.hv[number]
 
 
 @compiled
-def _end(m, carried, settings, kept, wanted):
+def _end(m, carried, constants, kept, wanted):
     """As `Parity.end`: the fields of `Pairs`, then those of `Found`, whose vectors are the first of
     the pairs' or more."""
-    state, size, products = carried.state, m.count.dimension, m.count.products
+    settings = constants[0]
+    state, size, products = carried.state[0], m.counts[0].dimension, m.counts[0].products
     scale, hints, corrected = abs(m.ritz[0]), 0, 0
     for i in range(products):
         hints += i < 2 and abs(m.ritz[i]) > settings.contends * scale
@@ -184,7 +191,7 @@ def _end(m, carried, settings, kept, wanted):
 @compiled
 def _leads_still(m, carried, settings):
     """Whether the leader is that of the last measurement."""
-    size = carried.state.leader_size
+    size = carried.state[0].leader_size
     overlap = abs(np.dot(carried.leader[:size], m.coordinates[0, :size]))
     return size > 0 and overlap >= settings.same_leader
 
@@ -202,7 +209,7 @@ def _forget(state, settings):
 def _high(m, settings):
     """How many pairs of T are above the share `high` of the leader."""
     high = 0
-    for i in range(m.count.dimension):
+    for i in range(m.counts[0].dimension):
         high += abs(m.values[i]) > settings.high * abs(m.values[0])
     return high
 
@@ -219,58 +226,58 @@ class Parity:
     operator: LinearOperator
 
     def __init__(self, model: HessianModel, settings: TrackerSettings = MEASURED) -> None:
-        self.model, self.settings = model, settings
+        self.model, self.settings, self.constants = model, settings, packed(settings)
         basis = model.basis
-        state = np.zeros(1, STATE).view(np.recarray)[0]
+        state = np.zeros(1, STATE)
         self.carried = Carried(
             state, np.zeros_like(basis[0]), np.zeros_like(basis[0]), np.zeros(len(basis))
         )
-        state.error = state.change = settings.first_error
-        state.rayleigh_outside = 1 - settings.gap
+        state["error"] = state["change"] = settings.first_error
+        state["rayleigh_outside"] = 1 - settings.gap
         # A search tells where all stand, not how fast they move: the next two measurements refresh.
         # The other parity begins with a copy: a step old at the first of them, and then two.
-        state.unrefreshed = 2 * settings.refresh_every - 2
-        state.probe = state.correction = -1
+        state["unrefreshed"] = 2 * settings.refresh_every - 2
+        state["probe"] = state["correction"] = -1
 
     @property
     def invalid(self) -> bool:
         """Whether the prediction error was above `TrackerSettings.invalid`."""
-        return bool(self.carried.state.invalid)
+        return bool(self.carried.state["invalid"][0])
 
     def begin(self, operator: LinearOperator, noise: Noise) -> None:
         """Begin a measurement; the vector that should lead is ready."""
-        if not self.carried.state.has_probe:
+        if not self.carried.state["has_probe"][0]:
             self.carried.probe[:] = as_vector(noise(operator))
-            self.carried.state.has_probe = True
+            self.carried.state[0].has_probe = True
         self.operator = operator
-        begin(self.model, self.carried, self.settings)
+        begin(self.model, self.carried, self.constants)
 
     def starts(self) -> list[Tensor]:
         """The vectors (P,) that a search starts from: the leading ones of the model, and the sum of
         the rest, where something may have risen that leads by now."""
         m, first, kind = self.model, self.settings.search_starts, self.model.basis.dtype
         hm.solve(m)
-        size = m.count.dimension
+        size = m.counts[0].dimension
         pairs, basis = m.pairs[:size, :size], torch.from_numpy(m.basis[:size])
         leading, rest = pairs[:first].astype(kind), pairs[first:].sum(0).astype(kind)
         return [*(torch.from_numpy(leading) @ basis), torch.from_numpy(rest) @ basis]
 
     def take_hints(self, found: Found) -> None:
         """Keep what the other parity found, where it is unknown here, for the next measurement."""
-        take_hints(self.model, self.carried, self.settings, *found)
+        take_hints(self.model, self.carried, self.constants, *found)
 
     def end(self, noise: Noise, kept: int, wanted: int = 1) -> tuple[Pairs, Found]:
         """Make ready for the next measurement; returns the leading pairs, and the hints."""
         m, carried = self.model, self.carried
-        if carried.state.probe >= 0:
-            _next_probe(m, carried, self.settings, as_vector(noise(self.operator)))
-        values, norms, found, relative, new = _end(m, carried, self.settings, kept, wanted)
+        if carried.state["probe"][0] >= 0:
+            _next_probe(m, carried, self.constants, as_vector(noise(self.operator)))
+        values, norms, found, relative, new = _end(m, carried, self.constants, kept, wanted)
         pairs = Pairs(values, norms, torch.from_numpy(found[:wanted]))
         return pairs, Found(relative, found, new)
 
     def state(self) -> dict[str, Any]:
         """Tensors and numbers only, in main memory; their names are those of stored runs."""
-        state, carried = self.carried.state, self.carried
+        state, carried = self.carried.state[0], self.carried
         return {
             **hm.to_state(self.model),
             "off": float(state.error),
@@ -290,7 +297,7 @@ class Parity:
     ) -> Self:
         """The inverse of `state`."""
         parity = cls(hm.from_state(stored, room), settings)
-        state, carried = parity.carried.state, parity.carried
+        state, carried = parity.carried.state[0], parity.carried
         state.error, state.change = stored["off"], stored["moved"]
         state.unprobed, state.unrefreshed = stored["unscouted"], stored["unlooked"]
         state.others_error, state.rayleigh_outside = stored["others_off"], stored["beyond"]

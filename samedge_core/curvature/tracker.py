@@ -59,15 +59,16 @@ compiled = njit(cache=True)
 
 
 @compiled
-def go_on(m, carried, settings, top_k, cap):
+def go_on(m, carried, constants, top_k, cap):
     """Absorb the newest Hessian-vector product and choose the next direction; returns MORE, DONE,
     or STOPPED where the cap is reached, the model is invalid, or a product is not finite."""
+    settings = constants[0]
     absorb(m, carried, settings)
-    if not m.count.finite or carried.state.invalid:
+    if not m.counts[0].finite or carried.state[0].invalid:
         return STOPPED
     if not next_direction(m, carried, settings, top_k):
         return DONE
-    if m.count.products >= cap:
+    if m.counts[0].products >= cap:
         return STOPPED
     hm.write_direction(m)
     return MORE
@@ -116,11 +117,11 @@ class SharpnessTracker:
         else:
             converged = self._follow(operator, known)
             if known.invalid:
-                spent = known.model.count.products
+                spent = known.model.counts["products"][0]
                 starts = [*known.starts(), self._noise(operator)]
                 known, converged = self._search(operator, starts)
-        products = int(spent + known.model.count.products)
-        if not known.model.count.finite:
+        products = int(spent + known.model.counts["products"][0])
+        if not known.model.counts["finite"][0]:
             self._parities = {}
             return self._nothing(operator, products, began)
         pairs, found = known.end(self._noise, self._kept, min(self._top_k, operator.size))
@@ -160,16 +161,16 @@ class SharpnessTracker:
         asked = MORE
         while asked == MORE:
             hm.apply(known.model, operator)
-            asked = go_on(known.model, known.carried, self._settings, self._top_k, self._cap)
+            asked = go_on(known.model, known.carried, known.constants, self._top_k, self._cap)
         return asked == DONE
 
     def _search(self, operator: LinearOperator, starts: Sequence[Tensor]) -> tuple[Parity, bool]:
         """Search without a model, from a block of start vectors expanded by residuals; has it
         converged?"""
         m, queue, settings = hm.new_model(2 * self._cap, starts[0]), list(starts), self._settings
-        while m.count.finite and m.count.dimension < len(m.basis):
+        while m.counts[0].finite and m.counts[0].dimension < len(m.basis):
             pair = None if queue else self._unfinished(m)
-            if not queue and pair is None and m.count.products >= settings.search_least:
+            if not queue and pair is None and m.counts[0].products >= settings.search_least:
                 break
             z = as_vector(queue.pop(0)) if queue else self._expansion(m, pair)
             # where nothing is new, what is left to find lies elsewhere
@@ -178,7 +179,7 @@ class SharpnessTracker:
             hm.write_direction(m)
             hm.apply(m, operator)
             hm.absorb(m, settings.learned, settings.lasting)
-        unfinished = self._unfinished(m) if m.count.finite else 0
+        unfinished = self._unfinished(m) if m.counts[0].finite else 0
         converged = unfinished is None or unfinished >= min(self._top_k, operator.size)
         return Parity(m, settings), converged
 
@@ -188,7 +189,7 @@ class SharpnessTracker:
         wanted = min(self._top_k, room)
         for i in range(min(max(wanted, settings.search_pairs), room)):
             share = settings.search_residual if i < wanted else settings.search_residual_further
-            if i >= m.count.products:
+            if i >= m.counts[0].products:
                 return i
             hm.residual(m, i)
             if m.residual_norms[i] > share * abs(m.ritz[0]):
@@ -198,7 +199,7 @@ class SharpnessTracker:
     def _expansion(self, m: HessianModel, pair: int | None) -> hm.Vectors:
         """The vector by which a search goes on: the residual of this pair or, when all are
         finished, of that which may rise highest."""
-        products = m.count.products
+        products = m.counts[0].products
         for i in range(products):
             hm.residual(m, i)
         if pair is None:

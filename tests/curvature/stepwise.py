@@ -51,15 +51,15 @@ class Model:
 
     @property
     def size(self) -> int:
-        return int(self.arrays.count.dimension)
+        return int(self.arrays.counts[0].dimension)
 
     @property
     def products(self) -> int:
-        return int(self.arrays.count.products)
+        return int(self.arrays.counts[0].products)
 
     @property
     def finite(self) -> bool:
-        return bool(self.arrays.count.finite)
+        return bool(self.arrays.counts[0].finite)
 
     @property
     def room(self) -> int:
@@ -162,11 +162,11 @@ class Stepwise(Parity):
 
     @property
     def error(self) -> float:
-        return float(self.carried.state.error)
+        return float(self.carried.state[0].error)
 
     @property
     def change(self) -> float:
-        return float(self.carried.state.change)
+        return float(self.carried.state[0].change)
 
     def begin(self, operator: LinearOperator, noise: Noise) -> None:
         super().begin(operator, noise)
@@ -179,16 +179,16 @@ class Stepwise(Parity):
 
     def _apply(self) -> None:
         hm.apply(self.model, self.operator)
-        absorb(self.model, self.carried, self.settings)
+        absorb(self.model, self.carried, self.constants[0])
 
     def hint(self) -> Array | None:
-        return self._chosen(expansion.hint(self.model, self.carried, self.settings))
+        return self._chosen(expansion.hint(self.model, self.carried, self.constants[0]))
 
     def refresh(self) -> Array | None:
-        return self._chosen(expansion.refresh(self.model, self.carried, self.settings))
+        return self._chosen(expansion.refresh(self.model, self.carried, self.constants[0]))
 
     def probe(self) -> Array | None:
-        return self._chosen(expansion.probe(self.model, self.carried, self.settings))
+        return self._chosen(expansion.probe(self.model, self.carried, self.constants[0]))
 
     def _chosen(self, found: bool) -> Array | None:
         return self.model.chosen[: self.space.size].copy() if found else None

@@ -116,7 +116,7 @@ def test_a_model_that_moves_far_as_it_is_foreseen_is_not_lost():
         parity.begin(diagonal(leader, 0.3), noise)
         assert not parity.invalid
         parity.end(noise, 2)
-    newest = (parity.carried.state.newest_error, parity.carried.state.newest_change)
+    newest = (parity.carried.state[0].newest_error, parity.carried.state[0].newest_change)
     assert newest == pytest.approx(((0.1 - S.learned * 0.05) / 1.15, 0.1 / 1.15), rel=1e-12)
     assert newest[0] < S.invalid < newest[1]
 
@@ -188,12 +188,16 @@ def test_how_far_others_were_off_is_remembered_longer_than_of_the_leader():
         assert parity.error == pytest.approx(expected, rel=1e-12)
 
 
+def known_gap(parity: Stepwise) -> float:
+    return gap_outside(parity.carried, parity.constants[0])
+
+
 def outside(parity: Stepwise, axis: int, *, lacked: bool) -> None:
     """Multiply an axis that was outside the basis, as what the leader lacks or else."""
     c = parity.space.append(AXES[axis])
     assert c is not None
     if lacked:
-        parity.carried.state.correction = parity.space.products
+        parity.carried.state[0].correction = parity.space.products
     parity.apply(c)
 
 
@@ -201,31 +205,31 @@ def outside(parity: Stepwise, axis: int, *, lacked: bool) -> None:
 def test_no_residual_is_nearer_to_the_leader_than_its_gap_says(eigenvalues, seed):
     shares = np.random.default_rng(seed).dirichlet(np.ones(len(eigenvalues)))
     parity = known(diagonal(1.0))
-    parity.carried.state.rayleigh_outside = shares @ eigenvalues
+    parity.carried.state[0].rayleigh_outside = shares @ eigenvalues
     # to second order the leading value 1 rises by the residual squared times this
     rise = shares @ (1 / (1 - np.array(eigenvalues)))
-    assert rise <= (1 + 1e-12) / gap_outside(parity.carried, S)
+    assert rise <= (1 + 1e-12) / known_gap(parity)
 
 
 def test_how_far_below_it_lies_what_is_outside_is_learned_and_forgotten():
     noise, parity = Drawn(), known(diagonal(-2.0, 1.0), room=20)
-    assert gap_outside(parity.carried, S) == pytest.approx(S.gap, rel=1e-12)  # nothing is known yet
+    assert known_gap(parity) == pytest.approx(S.gap, rel=1e-12)  # nothing is known yet
     operator = diagonal(-2.0, 1.0, 0.2, 0.4, -0.1, 1.6, 3.9)
     parity.begin(operator, noise)
     outside(parity, 2, lacked=True)
-    assert parity.carried.state.rayleigh_outside == pytest.approx(0.1, rel=1e-12)
+    assert parity.carried.state[0].rayleigh_outside == pytest.approx(0.1, rel=1e-12)
     outside(parity, 3, lacked=True)  # a further one counts where it is higher
-    assert parity.carried.state.rayleigh_outside == pytest.approx(0.2, rel=1e-12)
+    assert parity.carried.state[0].rayleigh_outside == pytest.approx(0.2, rel=1e-12)
     outside(parity, 4, lacked=False)
-    assert gap_outside(parity.carried, S) == pytest.approx(S.gap / (S.gap + 0.2), rel=1e-12)
+    assert known_gap(parity) == pytest.approx(S.gap / (S.gap + 0.2), rel=1e-12)
     parity.end(noise, 5)
     forgotten = 0.2 + S.gap_forgotten * (1 - S.gap - 0.2)
-    assert parity.carried.state.rayleigh_outside == pytest.approx(forgotten, rel=1e-12)
+    assert parity.carried.state[0].rayleigh_outside == pytest.approx(forgotten, rel=1e-12)
     parity.begin(operator, noise)
     outside(parity, 5, lacked=False)  # a scout: what it finds may lie higher, not lower
-    assert parity.carried.state.rayleigh_outside == pytest.approx(0.8, rel=1e-12)
+    assert parity.carried.state[0].rayleigh_outside == pytest.approx(0.8, rel=1e-12)
     outside(parity, 6, lacked=False)  # which is the leader now
-    assert gap_outside(parity.carried, S) == pytest.approx(S.gap, rel=1e-12)
+    assert known_gap(parity) == pytest.approx(S.gap, rel=1e-12)
 
 
 def test_every_so_often_the_pair_is_looked_at_that_could_lead_first():
@@ -289,7 +293,7 @@ def test_scouts_go_as_the_model_moves_though_it_is_foreseen_or_at_least_every_so
 def sent(operator: Matrix, noise: Callable[[LinearOperator], Tensor], **kwargs) -> Stepwise:
     """A parity that has begun, and whose scout's turn it is."""
     parity = known(operator, **kwargs)
-    parity.carried.state.unprobed = S.probe_change
+    parity.carried.state[0].unprobed = S.probe_change
     parity.begin(operator, noise)
     return parity
 
@@ -331,7 +335,7 @@ def test_the_next_scout_is_what_the_image_of_this_one_has_outside_and_noise():
     parity.end(noise, 10)
     assert len(noise.drawn) == 2
     expected = image / image.norm() + S.probe_noise * outside_of(basis, noise.drawn[1])
-    assert parity.carried.state.has_probe
+    assert parity.carried.state[0].has_probe
     close(outside_of(basis, torch.from_numpy(parity.carried.probe)), expected, 1e-12)
 
 
@@ -347,7 +351,7 @@ def test_a_scout_that_finds_nothing_is_not_the_next_one_again(end):
     if direction is not None and end == "multiplied":
         parity.apply(direction)
     parity.end(noise, 10)
-    parity.carried.state.unprobed = S.probe_change
+    parity.carried.state[0].unprobed = S.probe_change
     parity.begin(operator, noise)
     assert parity.probe() is not None
 
@@ -464,12 +468,12 @@ def test_what_one_phase_finds_the_other_looks_at():
     assert unmoved.measure(risen).values == pytest.approx([1.0], rel=PROMISED)
     assert tracker.measure(risen).values == pytest.approx([1.0], rel=PROMISED)
     models = (t._parities[0].model for t in (tracker, unmoved))
-    model, untold = (m.projected[:size, :size] for m in models if (size := m.count.dimension))
+    model, untold = (m.projected[:size, :size] for m in models if (size := m.counts[0].dimension))
     assert np.linalg.eigvalsh(model)[-2] == pytest.approx(0.99, rel=PROMISED)
     assert np.linalg.eigvalsh(untold)[-2] == pytest.approx(0.9, rel=PROMISED)
     # it has looked: told the same again, it believes itself
     tracker._parities[0].take_hints(found)
-    assert not tracker._parities[0].carried.state.has_hint
+    assert not tracker._parities[0].carried.state[0].has_hint
 
 
 # --- the end of a measurement -------------------------------------------------------------------
@@ -546,7 +550,7 @@ def test_a_leader_is_followed_through_shrinking_and_growing():
     # the leading three, and so the leader is the first
     assert parity.space.size == 3
     close(parity.space.basis.abs(), AXES[[2, 3, 1]].numpy())
-    close(np.abs(parity.carried.leader[: int(parity.carried.state.leader_size)]), [1, 0, 0])
+    close(np.abs(parity.carried.leader[: int(parity.carried.state[0].leader_size)]), [1, 0, 0])
     parity.begin(operator, noise)
     assert parity.space.append(AXES[9]) is not None
     assert not parity.hints(noise, 3).new_leader
