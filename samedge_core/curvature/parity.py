@@ -62,11 +62,12 @@ class Carried(NamedTuple):
 
 class Pairs(NamedTuple):
     """Ritz values (k,) and norms of their residuals (k,), NaN where there are not so many, and
-    estimated eigenvectors (k or fewer, P)."""
+    estimated eigenvectors (k or fewer, P); whether the basis may be too small for all that lead."""
 
     values: Array
     residuals: Array
     vectors: Tensor
+    crowded: bool
 
 
 class Found(NamedTuple):
@@ -179,13 +180,24 @@ def _end(m, carried, constants, kept, wanted):
     hm.correct(m, corrected, settings.bulk)
     _forget(state, settings)
     found = hm.eigenvectors(m, max(hints, min(wanted, products)))
+    crowded = _is_crowded(m, settings)
     leader = m.pairs[0, :size].copy()
     kept = max(kept, min(_high(m, settings), settings.most_kept))
     if size > kept + settings.slack:
         leader = hm.truncate(m, kept) @ leader
     state.leader_size = len(leader)
     carried.leader[: len(leader)] = leader
-    return values, norms, found, relative, new_leader
+    return values, norms, found, crowded, relative, new_leader
+
+
+@compiled
+def _is_crowded(m, settings):
+    """Whether more eigenvalues than are kept may lie near the leader, and turn."""
+    last, leader = settings.most_kept - 1, abs(m.values[0])
+    if m.counts[0].dimension <= last:
+        return False
+    unsettled = m.residual_norms[0] > settings.unsettled * abs(m.ritz[0])
+    return unsettled and abs(m.values[last]) > settings.crowded * leader
 
 
 @compiled
@@ -271,8 +283,10 @@ class Parity:
         m, carried = self.model, self.carried
         if carried.state["probe"][0] >= 0:
             _next_probe(m, carried, self.constants, as_vector(noise(self.operator)))
-        values, norms, found, relative, new = _end(m, carried, self.constants, kept, wanted)
-        pairs = Pairs(values, norms, torch.from_numpy(found[:wanted]))
+        values, norms, found, crowded, relative, new = _end(
+            m, carried, self.constants, kept, wanted
+        )
+        pairs = Pairs(values, norms, torch.from_numpy(found[:wanted]), crowded)
         return pairs, Found(relative, found, new)
 
     def state(self) -> dict[str, Any]:

@@ -24,6 +24,10 @@ class TrackerSettings(NamedTuple):
             asked for. Fewer: what turns next is outside the basis.
         high, most_kept: pairs of the model above the share `high` mix with the leader, and are kept
             too, up to so many. Fewer: readings .25 % low where many lie near the top.
+        crowded, unsettled: shares; where even the `most_kept`-th pair lies above the first, and the
+            leader's residual too is above the second, others may lie outside the basis and lead: no
+            such measurement counts as converged. Larger: of 24 eigenvalues within 2 % that turn, an
+            eighth of the measurements were low without saying so; smaller: false alarms.
         slack: basis vectors more than are kept before it is truncated. 0: truncated at each append.
         search_residual, search_residual_further: shares; residuals at which a search ends for the
             eigenvalues that are asked for, and for the further pairs of the model, above which two
@@ -66,6 +70,8 @@ class TrackerSettings(NamedTuple):
     further: int = 2
     high: float = 0.8
     most_kept: int = 10
+    crowded: float = 0.95
+    unsettled: float = 0.002
     slack: int = 3
     search_residual: float = 1e-4
     search_residual_further: float = 1e-3

@@ -24,10 +24,12 @@ one. One gives the other what leads or nearly leads as a hint.
 
 From one product to the next all of this is compiled, and one call (`go_on`).
 
+Where more eigenvalues lie near the top than the basis has room for, it may be blind for one that
+leads, and says that it has not converged.
+
 Limitations: an eigenvector from outside the basis that overtakes at once is seen when probes find
-it, up to ten measurements later; where more lie near the top than the basis has room for, later
-still. Within the basis, one that moves at many times the drift can be late: `benchmarks/README.md`
-counts both.
+it, up to ten measurements later. Within the basis, one that moves at many times the drift can be
+late: `benchmarks/README.md` counts both.
 
 Sources: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczos), SIMAX 22, 2000.
 """
@@ -125,6 +127,7 @@ class SharpnessTracker:
             self._parities = {}
             return self._nothing(operator, products, began)
         pairs, found = known.end(self._noise, self._kept, min(self._top_k, operator.size))
+        converged = converged and not pairs.crowded
         if len(known.model.basis) != min(self._room, operator.size):  # of a search
             known = Parity.restore(known.state(), self._room, self._settings)
         self._parities[parity] = known

@@ -82,12 +82,6 @@ def turning(leading: list[float], angle: float) -> Spectrum:
         yield with_spectrum([*leading, *bulk], q), leading[0]
 
 
-def unrelated() -> Spectrum:
-    """Another Hessian each time, as with mini-batches."""
-    for seed in range(12):
-        yield with_spectrum([2.0, *np.linspace(-1, 1, 99)], rotation(100, seed)), 2.0
-
-
 class Outcome(NamedTuple):
     """Measurements that were low without saying so, and that said so; and all products."""
 

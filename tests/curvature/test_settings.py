@@ -11,6 +11,7 @@ from tests.curvature import spectra
 from tests.curvature.spectra import Outcome, Spectrum, follow
 
 CLUSTER = [1 - 0.004 * i for i in range(12)]
+CROWD = [1 - 0.001 * i for i in range(24)]
 APART = [1.0, 0.93, 0.88, 0.8]
 SCENES: dict[str, Callable[[], Spectrum]] = {
     "crossing slowly": partial(spectra.crossing, 0.003),
@@ -25,7 +26,7 @@ SCENES: dict[str, Callable[[], Spectrum]] = {
     "turning": partial(spectra.turning, APART, 0.0024),
     "turning fast": partial(spectra.turning, APART, 0.01),
     "a cluster that turns": partial(spectra.turning, CLUSTER, 0.004),
-    "unrelated": spectra.unrelated,
+    "a crowd that turns": partial(spectra.turning, CROWD, 0.004),
 }
 # setting, a value far from the usual one, where it shows, and what it costs there
 MOVED = [
@@ -35,6 +36,8 @@ MOVED = [
     ("search_residual", 1e-9, "a cluster that turns", "unconverged"),
     ("search_pairs", 24, "crossing fast", "products"),
     ("search_least", 80, "crossing fast", "products"),
+    ("crowded", 0.999, "a crowd that turns", "missed"),
+    ("unsettled", 0.05, "a crowd that turns", "missed"),
     ("learned", 0.05, "rising past a still leader", "missed"),
     ("lasting", 0.99, "falling and back", "missed"),
     ("first_error", 0.1, "rising behind close ones", "products"),
