@@ -127,7 +127,8 @@ def _sweep(options: argparse.Namespace) -> Exit:
     from samedge_core.sweeps.driver import drive  # loads Dask
     from samedge_core.sweeps.schedulers import checked_address
 
-    checked_address(options.scheduler, insecure=options.insecure_scheduler)
+    if options.id is None:  # of a stored one, the driver writes what is wrong into its folder
+        checked_address(options.scheduler, insecure=options.insecure_scheduler)
     recorded = sweeps.create(given, options.title) if isinstance(given, Sweep) else given
     if not options.quiet:
         note(f"sweep {recorded.id} in {recorded.folder}")

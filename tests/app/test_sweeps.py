@@ -269,6 +269,17 @@ def test_an_axis_of_one_value_becomes_a_range_around_it(sweeps):
     assert [entry(app, 0, end).value for end in ("low", "high")] == ["0.1", "1.6"]
 
 
+def test_a_cell_without_a_number_is_chosen_and_the_lines_through_it_are_drawn(sweeps):
+    sweep = grid()
+    fill(sweeps, sweep)
+    app = visit()
+    app.session_state[picture.CHOSEN] = {sweep.key: (2, 0)}  # diverged
+    app.run()
+    assert "diverged" in texts(app)
+    chosen = data(app, "sweeps-slices")["figures"][0]["traces"][-1]
+    assert chosen["y"] == [None]  # NaN is no JSON for a browser, unlike for Python
+
+
 def test_a_click_that_comes_when_another_sweep_is_shown_chooses_no_cell(sweeps):
     sweep = grid()
     fill(sweeps, sweep)

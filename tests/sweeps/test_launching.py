@@ -70,8 +70,9 @@ def test_why_it_could_not_be_computed_is_what_the_script_hears(tmp_path, monkeyp
     with pytest.raises(SweepError, match="must be tcp://HOST:PORT"):
         run_sweep(SWEEP, scheduler="here")
     recorded = Sweeps(tmp_path)[SWEEP.key]
+    assert recorded.state == "failed"  # at once, not when it has had time enough to start
     with pytest.raises(ZeroDivisionError), recorded.driving():
-        1 / 0  # noqa: B018
+        raise ZeroDivisionError
     with pytest.raises(SweepError, match="must be tcp://HOST:PORT"):  # not what was wrong before
         run_sweep(SWEEP, scheduler="here")
     with pytest.raises(se.ConfigError, match=r"workers must be a whole number >= 1 .*, got 0"):

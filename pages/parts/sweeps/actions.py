@@ -52,9 +52,7 @@ def draw(recorded: RecordedSweep, board: Board, quantity: str) -> None:
     """The buttons, and the boxes that they open."""
     busy = recorded.state in ("waiting", "computing")
     if busy:
-        _button(
-            "Stop", "stop_circle", _stop, recorded, "What is computed stays; you can go on later."
-        )
+        _stop_button(recorded)
     elif recorded.missing:
         _button(
             "Go on",
@@ -92,7 +90,15 @@ def draw(recorded: RecordedSweep, board: Board, quantity: str) -> None:
 def draw_damaged(recorded: RecordedSweep) -> None:
     """The buttons of a sweep whose rows can't be read."""
     _new_button(recorded)
-    _delete_button(recorded)
+    if recorded.state in ("waiting", "computing"):
+        _stop_button(recorded)
+    else:
+        _delete_button(recorded)
+
+
+def _stop_button(recorded: RecordedSweep) -> None:
+    about = "What is computed stays; you can go on later."
+    _button("Stop", "stop_circle", _stop, recorded, about)
 
 
 def _new_button(recorded: RecordedSweep) -> None:
