@@ -6,7 +6,8 @@
     sweeps/ID/running.json  the cells that are being computed now
     sweeps/ID/error.txt     why the last driver has failed
     sweeps/ID/driver.log    what a driver that a page has started says
-    sweeps/ID.lock          held by its driver; `turn.lock` by the one that computes
+    sweeps/ID.lock          held by its driver; `turn.lock` by the one that computes, and
+                            `title.lock` by who writes a sweep.json
     sweeps/deleted/ID       what was deleted less than a day ago
 
 Importable without torch.
@@ -242,7 +243,8 @@ class RecordedSweep:
 
     def _write(self) -> None:
         values = {"title": self.title, "created": self.created, "sweep": self.sweep.to_values()}
-        files.replace(self.folder / SWEEP, json.dumps(values).encode())
+        with FileLock(self.folder.parent / "title.lock"):  # two pages may rename it at once
+            files.replace(self.folder / SWEEP, json.dumps(values).encode())
 
 
 class Sweeps:
@@ -315,13 +317,15 @@ class Sweeps:
         Raises:
             SweepError: there is no such sweep, or it is being computed.
         """
-        folder = self[id].folder
+        recorded = self[id]
+        folder = recorded.folder
         lock = _lock_of(folder)
         try:
             lock.acquire(timeout=_LOCKING)
         except Timeout:
             raise SweepError(f"the sweep {id} is being computed: stop it first") from None
         try:
+            recorded._check_is_there()
             self._deleted.mkdir(exist_ok=True)
             shutil.rmtree(self._deleted / folder.name, ignore_errors=True)
             os.utime(folder)  # when it was deleted

@@ -256,6 +256,26 @@ def test_titles_pass_their_gate(sweeps):
         recorded.rename("x" * 201)
 
 
+def test_two_pages_that_rename_at_once_leave_a_whole_file(sweeps):
+    recorded = sweeps.create(sleeping.sweep())
+    refused: list[Exception] = []
+
+    def rename(title: str) -> None:
+        try:
+            for _ in range(50):
+                sweeps[recorded.id].rename(title)
+        except (OSError, ValueError) as error:
+            refused.append(error)
+
+    pages = [threading.Thread(target=rename, args=(title,)) for title in ("one", "other", "third")]
+    for page in pages:
+        page.start()
+    for page in pages:
+        page.join()
+    assert not refused
+    assert sweeps[recorded.id].title in ("one", "other", "third")
+
+
 def test_the_home_is_that_of_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("SAMEDGE_HOME", str(tmp_path / "there"))
     recorded = open_sweeps().create(sleeping.sweep())
