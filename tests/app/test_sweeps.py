@@ -146,6 +146,15 @@ def test_the_expected_time_is_that_of_the_cells_computed_before(sweeps):
     assert f"about {form.in_words(seconds)} on this machine" in texts(app)
 
 
+def test_a_wrong_number_of_workers_is_said_beside_the_button(sweeps, monkeypatch):
+    fill(sweeps, grid())
+    monkeypatch.setenv(launching.WORKERS, "some")
+    app = visit()
+    press(app, "sweeps:add")
+    entry(app, "base", kind="selectbox").set_value("sam-quadratic").run()
+    assert "SAMEDGE_SWEEP_WORKERS must be a whole number > 0, got 'some'" in texts(app)
+
+
 def test_a_diagram_is_sent_its_rows_and_what_theory_expects(sweeps):
     recorded = fill(sweeps, grid(), cells=4)
     app = visit()  # the newest, without a link
