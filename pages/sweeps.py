@@ -9,6 +9,7 @@ from pages.parts.frame.parts import part
 from pages.parts.markdown import plain
 from pages.parts.sweeps import actions, atlas, cell, comparing, form, picture, source
 from pages.parts.sweeps.board import Board, board_of
+from samedge_core.sharing.files import SavedError
 from samedge_core.sweeps.store import RecordedSweep
 
 POLL_SECONDS = 1.0
@@ -54,7 +55,8 @@ def _part(arrived: bool) -> str:
 
 def _sweeps() -> None:
     source.load()
-    found = source.sweeps().find()
+    store = source.sweeps()
+    found = store.find()
     if found and not source.shown().get("sweep"):
         source.show(sweep=found[0].id)
     recorded, wrong = source.find("sweep")
@@ -62,6 +64,9 @@ def _sweeps() -> None:
         for why in filter(None, (wrong, source.find("with")[1])):
             st.warning(f"{plain(why)}.")
         actions.undo()
+        source.show_damage(store.damaged)
+        if found and recorded is None:
+            _sweep(None, source.names(found))
     asked = st.session_state.get(form.OPEN, False)
     with st.container(), part("The new sweep"):
         if not navigation.embedded() and (recorded is None or asked):
@@ -75,18 +80,19 @@ def _sweeps() -> None:
         fragments.draw(_body, recorded.id, busy, every=every, name="The diagram")
 
 
-def _choices(recorded: RecordedSweep, names: Mapping[str, str], board: Board) -> str:
-    """The sweep that is shown, and the quantity, which is returned."""
-    left, right = st.columns([2, 1.3])
-    with left:
-        about = "All sweeps of this server, newest first."
-        _choice("Sweep", "sweep", recorded.id, list(names), names, about)
-    with right:
-        labels = {name: picture.label_of(name) for name in board.known() or [picture.FIRST]}
-        wanted = source.shown().get("quantity", picture.FIRST)
-        now = wanted if wanted in labels else next(iter(labels))
-        about = "What the colour of a cell is; its mark says how its run has ended."
-        _choice("Colour", "quantity", now, list(labels), labels, about)
+def _sweep(now: str | None, names: Mapping[str, str]) -> None:
+    """The choice of the sweep that is shown."""
+    about = "All sweeps of this server, newest first."
+    _choice("Sweep", "sweep", now, list(names), names, about)
+
+
+def _quantity(board: Board) -> str:
+    """The choice of the quantity that colours the cells, which is returned."""
+    labels = {name: picture.label_of(name) for name in board.known() or [picture.FIRST]}
+    wanted = source.shown().get("quantity", picture.FIRST)
+    now = wanted if wanted in labels else next(iter(labels))
+    about = "What the colour of a cell is; its mark says how its run has ended."
+    _choice("Colour", "quantity", now, list(labels), labels, about)
     return now
 
 
@@ -113,7 +119,7 @@ def _choice(
     st.selectbox(
         label,
         options,
-        index=None if name == "with" else 0,
+        index=None if name == "with" or now is None else 0,
         format_func=titles.__getitem__,
         key=key,
         on_change=lambda: source.show(**{name: st.session_state[key]}),
@@ -131,9 +137,20 @@ def _body(sweep_id: str, busy: bool) -> None:
         st.rerun()
     if (recorded.state in BUSY) != busy:
         st.rerun()  # to tick, or not to
-    board, names = board_of(recorded), source.names(source.sweeps().find())
-    with st.container(), part("The choices"):
-        quantity = _choices(recorded, names, board)
+    names = source.names(source.sweeps().find())
+    left, right = st.columns([2, 1.3])
+    with left, part("The choice of the sweep"):
+        _sweep(recorded.id, names)
+    try:
+        board = board_of(recorded)
+    except SavedError as error:
+        st.error(plain(f"{error}. Mend that file, or delete the sweep."))
+        if not navigation.embedded():
+            with st.container(horizontal=True):
+                actions.draw_damaged(recorded)
+        return
+    with right:
+        quantity = _quantity(board)
     other, _ = source.find("with")
     if not navigation.embedded():
         with st.container(horizontal=True, vertical_alignment="center"), part("The buttons"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from samedge_core.cli.common import (
     PROGRAM,
@@ -27,6 +29,7 @@ from samedge_core.cli.progress import LINE_SECONDS
 from samedge_core.cli.tables import aligned
 from samedge_core.cli.train import configured
 from samedge_core.store.texts import checked_title
+from samedge_core.sweeps.launching import MOST_WORKERS
 from samedge_core.sweeps.results import SweepResult
 from samedge_core.sweeps.rows import FATES, Row
 from samedge_core.sweeps.store import RecordedSweep, Sweeps, open_sweeps
@@ -36,7 +39,6 @@ from samedge_core.training.progress import every
 
 LETTERS = dict(zip(FATES, "ebadxcf", strict=True))
 MOST_LETTERS = 78  # a line
-MOST_WORKERS = 1000  # of this machine
 
 _ABOUT = (
     "Compute a grid of runs over one or two settings, and tell what becomes of each. A finished "
@@ -75,11 +77,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         help="what varies, once or twice: NAME=LOW:HIGH:COUNT, the same and :log for equal ratios, "
         "or NAME=V1,V2,...; the first is drawn to the right, the second upward",
     )
-    add("--seeds", metavar="N|LIST", default="1", help="how many, or which: 3, or 0,7,9")
+    add("--seeds", metavar="N|LIST", help="how many, or which: 3, or 0,7,9 (default 1)")
     add(
         "--samples",
         metavar="N",
-        default=SAMPLES.default,
         help=f"steps of a run at which its sharpness is measured (default {SAMPLES.default})",
     )
     add("--continue", metavar="ID", dest="id", help="go on with a stored sweep (see --list)")
@@ -119,10 +120,15 @@ def _sweep(options: argparse.Namespace) -> Exit:
     if options.out is not None and options.out.exists() and not options.out.is_dir():
         raise UsageError(f"--out must be a folder, got the file {options.out}")
     given = _new(options) if options.id is None else _continued(options, sweeps)
+    if options.out is not None:  # to say so now, not after hours of computing
+        options.out.mkdir(parents=True, exist_ok=True)
+        if not os.access(options.out, os.W_OK):
+            raise UsageError(f"--out must be a folder to write to, got {options.out}")
     from samedge_core.sweeps.driver import drive  # loads Dask
     from samedge_core.sweeps.schedulers import checked_address
 
-    checked_address(options.scheduler, insecure=options.insecure_scheduler)
+    if options.id is None:  # of a stored one, the driver writes what is wrong into its folder
+        checked_address(options.scheduler, insecure=options.insecure_scheduler)
     recorded = sweeps.create(given, options.title) if isinstance(given, Sweep) else given
     if not options.quiet:
         note(f"sweep {recorded.id} in {recorded.folder}")
@@ -141,9 +147,14 @@ def _sweep(options: argparse.Namespace) -> Exit:
 
 
 def _continued(options: argparse.Namespace, sweeps: Sweeps) -> RecordedSweep:
-    if options.axes or options.assignments or options.preset:
-        raise UsageError("--continue takes no --axis, --set or --preset: the sweep has its own")
-    return sweeps[options.id]
+    own = ("axes", "assignments", "preset", "seeds", "samples")
+    if any(getattr(options, name) not in (None, []) for name in own):
+        names = "--axis, --set, --preset, --seeds or --samples"
+        raise UsageError(f"--continue takes no {names}: the sweep has its own")
+    recorded = sweeps[options.id]
+    if options.title:
+        recorded.rename(options.title)
+    return recorded
 
 
 def _new(options: argparse.Namespace) -> Sweep:
@@ -151,12 +162,15 @@ def _new(options: argparse.Namespace) -> Sweep:
         raise UsageError("a sweep needs --axis once or twice, such as --axis eta=0.1:1:8:log")
     base = configured(options.preset, assigned(options.assignments))
     axes = tuple(Axis.parse(base, text) for text in options.axes)
-    first, *more = (part.strip() for part in options.seeds.split(","))
+    given = "1" if options.seeds is None else options.seeds
+    seeds: Any
+    first, *more = (part.strip() for part in given.split(","))
     if more:
         seeds = tuple(part for part in (first, *more) if part)
     else:
         seeds = range(base.seed, base.seed + whole("seeds", 1, MOST_CELLS)(first))
-    return Sweep(base, axes, tuple(seeds), options.samples)
+    samples = SAMPLES.default if options.samples is None else options.samples
+    return Sweep(base, axes, tuple(seeds), samples)
 
 
 def _list(sweeps: Sweeps) -> Exit:

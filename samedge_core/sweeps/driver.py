@@ -23,7 +23,7 @@ from samedge_core.sweeps import tasks
 from samedge_core.sweeps.ensembles.grouping import groups
 from samedge_core.sweeps.order import COARSE, Order
 from samedge_core.sweeps.rows import Row
-from samedge_core.sweeps.schedulers import LOST, connected
+from samedge_core.sweeps.schedulers import LOST, checked_address, connected
 from samedge_core.sweeps.store import RecordedSweep, SweepError
 from samedge_core.sweeps.sweep import Sweep
 from samedge_core.training.progress import every
@@ -72,11 +72,13 @@ def drive(
     def stopped() -> bool:
         return stop() or recorded.is_asked_to_stop()
 
-    with recorded.driving(), _turn(recorded, stopped, say) as has_turn:
-        if not has_turn:
-            return
-        with connected(scheduler, insecure=insecure, workers=workers) as client:
-            _Driver(recorded, client, compute, budget, on_row, stopped, say).run()
+    with recorded.driving():
+        checked_address(scheduler, insecure=insecure)  # not when others have had their turns
+        with _turn(recorded, stopped, say) as has_turn:
+            if not has_turn:
+                return
+            with connected(scheduler, insecure=insecure, workers=workers) as client:
+                _Driver(recorded, client, compute, budget, on_row, stopped, say).run()
 
 
 @contextmanager

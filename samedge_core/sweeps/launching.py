@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from samedge_core.fields import Field
 from samedge_core.problems.memory import memory
 from samedge_core.store.settings import HOME, number
 from samedge_core.sweeps.results import SweepResult
 from samedge_core.sweeps.rows import Row
 from samedge_core.sweeps.store import (
     ASKED,
+    ERROR,
     LOG,
     STOP,
     RecordedSweep,
@@ -25,9 +27,10 @@ from samedge_core.sweeps.store import (
     Sweeps,
     open_sweeps,
 )
-from samedge_core.sweeps.sweep import Sweep
+from samedge_core.sweeps.sweep import MOST_CELLS, Sweep
 
 POLL_SECONDS = 0.2
+MOST_WORKERS = 1000  # of this machine
 WORKERS = "SAMEDGE_SWEEP_WORKERS"
 _WORKER_BYTES = 1e9  # of memory: a worker takes 300 MB, and its cells what they need
 
@@ -45,7 +48,9 @@ def local_workers() -> int:
     of = getattr(os, "sched_getaffinity", None)  # not on all systems
     cores = len(of(0)) if of else os.cpu_count() or 1
     try:
-        return int(number(os.environ, WORKERS, max(1, int(min(cores, memory() / _WORKER_BYTES)))))
+        default = max(1, int(min(cores, memory() / _WORKER_BYTES)))
+        within = {"what": "a whole number", "below": MOST_WORKERS + 1}
+        return int(number(os.environ, WORKERS, default, **within))
     except ValueError as error:
         raise SweepError(str(error)) from None
 
@@ -86,8 +91,12 @@ def run_sweep(
         insecure: whether the scheduler may be on another machine without TLS.
 
     Raises:
+        ConfigError: so many workers or cells are not allowed.
         SweepError: it can't be computed; the message says why.
     """
+    for name, value, most in (("workers", workers, MOST_WORKERS), ("budget", budget, MOST_CELLS)):
+        if value is not None:
+            Field(name, "int", 1, "", "", low=1, high=most).check(value)
     recorded = open_sweeps().create(sweep, title)
     position = recorded.rows_after(0)[1]
     options = {"--scheduler": scheduler, "--workers": workers, "--budget": budget}
@@ -115,7 +124,8 @@ def _program(recorded: RecordedSweep, *arguments: str) -> subprocess.Popen[bytes
     folder = recorded.folder
     path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "samedge_core", "sweep", "--quiet"]
-    (folder / STOP).unlink(missing_ok=True)
+    for name in (STOP, ERROR):  # what an earlier driver was asked, and why it has failed
+        (folder / name).unlink(missing_ok=True)
     (folder / ASKED).touch()
     with (folder / LOG).open("wb") as log:
         return subprocess.Popen(

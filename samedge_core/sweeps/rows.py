@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from samedge_core.fields import ConfigError, abridged
+from samedge_core.fields import LARGEST_INT, ConfigError, abridged
 from samedge_core.training import codec
 
 FATES = (
@@ -69,6 +69,10 @@ class Row:
         if self.fate not in FATES:
             allowed = ", ".join(FATES)
             raise ConfigError("fate", f"fate must be one of {allowed}, got {abridged(self.fate)}")
+        for name in ("steps", "reached_edge_at"):
+            if not 0 <= (value := getattr(self, name) or 0) <= LARGEST_INT:
+                allowed = f"from 0 to {LARGEST_INT}"
+                raise ConfigError(name, f"{name} must be {allowed}, got {abridged(value)}")
 
     def to_values(self) -> dict[str, Any]:
         """All values as JSON holds them; null for what is not finite."""

@@ -6,7 +6,8 @@
     sweeps/ID/running.json  the cells that are being computed now
     sweeps/ID/error.txt     why the last driver has failed
     sweeps/ID/driver.log    what a driver that a page has started says
-    sweeps/ID.lock          held by its driver; `turn.lock` by the one that computes
+    sweeps/ID.lock          held by its driver; `turn.lock` by the one that computes, and
+                            `title.lock` by who writes a sweep.json
     sweeps/deleted/ID       what was deleted less than a day ago
 
 Importable without torch.
@@ -19,7 +20,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +41,7 @@ State = Literal["waiting", "computing", "finished", "stopped", "failed"]
 SWEEP, ROWS, RUNNING = "sweep.json", "rows.jsonl", "running.json"
 ERROR, LOG, STOP, ASKED = "error.txt", "driver.log", "stop", "asked"
 LARGEST_SWEEP, LARGEST_ROWS, LARGEST_ERROR = 2_000_000, 20_000_000, 20_000  # bytes
+LATEST = 1e11  # seconds since 1970: the year 5138; beyond, no calendar tells a date
 KEPT_ASIDE = 86_400.0  # seconds that a deleted sweep can be restored
 STARTING = 30.0  # seconds in which a driver that was asked for takes its lock
 _LOCKING = 0.5  # seconds; a page that looks whether a lock is held holds it for an instant
@@ -120,23 +122,20 @@ class RecordedSweep:
 
     def _is_recent(self, name: str) -> bool:
         """Whether a file was made while a driver may still be starting."""
-        try:
-            return time.time() - (self.folder / name).stat().st_mtime < STARTING
-        except FileNotFoundError:  # a driver takes it away
-            return False
+        return time.time() - _made(self.folder / name) < STARTING
 
     @property
     def missing(self) -> int:
         """How many cells have no row yet."""
         file = self.folder / ROWS
-        lines = file.read_bytes().count(b"\n") if file.exists() else 0
-        return self.sweep.count - lines
+        lines = file.read_bytes().count(b"\n") if file.is_file() else 0
+        return max(0, self.sweep.count - lines)
 
     @property
     def error(self) -> str:
         """Why its last driver has failed, or has not even begun; empty where neither is so."""
         file = self.folder / ERROR
-        if not file.exists():
+        if not file.is_file():
             return self.log if (self.folder / ASKED).exists() else ""
         return file.read_text(encoding="utf-8", errors="replace")
 
@@ -144,7 +143,7 @@ class RecordedSweep:
     def log(self) -> str:
         """What its last driver has said, where it was started by a page or a script."""
         file = self.folder / LOG
-        return file.read_text(encoding="utf-8", errors="replace").strip() if file.exists() else ""
+        return file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
 
     @property
     def bytes(self) -> int:
@@ -157,15 +156,25 @@ class RecordedSweep:
         """Give it another title.
 
         Raises:
-            ValueError: it is too long, or can't be stored.
+            ValueError: it is too long, or can't be stored, or the sweep has been deleted.
         """
+        self._check_is_there()
         self.title = checked_title(title)
         self._write()
 
     def ask_to_stop(self) -> None:
-        """Ask its driver to end; what is computed is kept, and the sweep can be gone on with."""
+        """Ask its driver to end; what is computed is kept, and the sweep can be gone on with.
+
+        Raises:
+            SweepError: it has been deleted.
+        """
+        self._check_is_there()
         (self.folder / STOP).touch()
         (self.folder / ASKED).unlink(missing_ok=True)
+
+    def _check_is_there(self) -> None:
+        if not self.folder.exists():
+            raise SweepError(f"the sweep {self.id} has been deleted meanwhile, on another page?")
 
     # --- for the driver
 
@@ -234,7 +243,8 @@ class RecordedSweep:
 
     def _write(self) -> None:
         values = {"title": self.title, "created": self.created, "sweep": self.sweep.to_values()}
-        files.replace(self.folder / SWEEP, json.dumps(values).encode())
+        with FileLock(self.folder.parent / "title.lock"):  # two pages may rename it at once
+            files.replace(self.folder / SWEEP, json.dumps(values).encode())
 
 
 class Sweeps:
@@ -307,13 +317,15 @@ class Sweeps:
         Raises:
             SweepError: there is no such sweep, or it is being computed.
         """
-        folder = self[id].folder
+        recorded = self[id]
+        folder = recorded.folder
         lock = _lock_of(folder)
         try:
             lock.acquire(timeout=_LOCKING)
         except Timeout:
             raise SweepError(f"the sweep {id} is being computed: stop it first") from None
         try:
+            recorded._check_is_there()
             self._deleted.mkdir(exist_ok=True)
             shutil.rmtree(self._deleted / folder.name, ignore_errors=True)
             os.utime(folder)  # when it was deleted
@@ -337,7 +349,8 @@ class Sweeps:
         return self[id]
 
     def _keep_quota(self, new: str) -> None:
-        sizes = {folder: _size(folder) for folder in self._deleted.glob("*")}
+        aside = filter(Path.is_dir, self._deleted.glob("*"))
+        sizes = {folder: _size(folder) for folder in aside}
         sizes |= {one.folder: one.bytes for one in reversed(self.find())}
         over = sum(sizes.values()) - self._quota
         for folder, size in sizes.items():  # oldest first
@@ -350,8 +363,9 @@ class Sweeps:
 
     def _purge(self) -> None:
         for folder in self._deleted.glob("*"):
-            if time.time() - folder.stat().st_mtime > KEPT_ASIDE:
-                shutil.rmtree(folder)
+            # 0: another page has just done that, or has brought it back
+            if 0 < _made(folder) < time.time() - KEPT_ASIDE and folder.is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
                 _lock_file(self.folder / folder.name).unlink(missing_ok=True)
 
 
@@ -369,6 +383,8 @@ def _read(folder: Path) -> RecordedSweep:
     with files.reading(folder / SWEEP) as file:
         values = codec.parse(files.text(file, LARGEST_SWEEP))
         plain = codec.convert(values, _Record, "a stored sweep")
+        if not 0 <= plain.created <= LATEST:
+            raise ConfigError("created", f"created must be 0 to {LATEST:g}, got {plain.created:g}")
         sweep = _sweep_of(json.dumps(plain.sweep))
         if sweep.key != folder.name:
             raise ConfigError("sweep", f"it is the sweep {sweep.key}, got {abridged(folder.name)}")
@@ -389,7 +405,19 @@ class _Record:
 
 
 def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.iterdir())
+    sizes = 0
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):  # its driver has just put it in the place of another
+            sizes += file.stat().st_size
+    return sizes
+
+
+def _made(file: Path) -> float:
+    """When a file was last changed; 0 where another process has just taken it away."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _lock_file(folder: Path) -> Path:

@@ -78,9 +78,14 @@ class Axis:
         if low >= high:
             raise ConfigError(name, f"{name} must go from low to high, got {low:g} to {high:g}")
         shares = (i / (count - 1) for i in range(1, count - 1))
-        between = (low * (high / low) ** s if log else low + (high - low) * s for s in shares)
+        between = (low ** (1 - s) * high**s if log else low + (high - low) * s for s in shares)
         rounded = (round(v) if field.kind == "int" else float(f"{v:.{DIGITS}g}") for v in between)
-        return cls(name, (low, *rounded, high), log).checked(base)
+        values = (low, *rounded, high)
+        if len(set(values)) < count:
+            raise ConfigError(
+                name, f"{name} has fewer than {count:,} different values from {low:g} to {high:g}"
+            )
+        return cls(name, values, log).checked(base)
 
     @classmethod
     def parse(cls, base: RunConfig, text: str) -> Axis:
@@ -195,7 +200,7 @@ class Sweep:
         names = [axis.name for axis in checked]
         if not 1 <= len(names) <= 2 or len(set(names)) < len(names):
             raise ConfigError("axes", f"a sweep has one axis, or two different, got {names}")
-        seeds = tuple(_SEED.check(seed) for seed in seeds)
+        seeds = tuple(_SEED.check(seed) for seed in _listed("seeds", seeds))
         if not seeds or len(set(seeds)) < len(seeds):
             raise ConfigError("seeds", f"seeds must be different numbers, got {abridged(seeds)}")
         _check_size(checked, seeds)
@@ -287,13 +292,19 @@ def _check_size(axes: Sequence[Axis], seeds: Sequence[int]) -> None:
 
 def _as_axes(axes: Any) -> Iterable[Axis]:
     if not isinstance(axes, Mapping):
-        axes = tuple(axes)
+        axes = tuple(_listed("axes", axes))
         if not all(isinstance(axis, Axis) for axis in axes):
             raise ConfigError(
                 "axes", f"axes must be Axis objects or a mapping, got {abridged(axes)}"
             )
         return axes
-    return [v if isinstance(v, Axis) else Axis(n, tuple(v)) for n, v in axes.items()]
+    return [v if isinstance(v, Axis) else Axis(n, tuple(_listed(n, v))) for n, v in axes.items()]
+
+
+def _listed(name: str, values: Any) -> Iterable[Any]:
+    if not isinstance(values, Iterable):
+        raise ConfigError(name, f"{name} must be a list, such as (1, 2), got {abridged(values)}")
+    return values
 
 
 def _at(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:

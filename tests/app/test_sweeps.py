@@ -146,6 +146,15 @@ def test_the_expected_time_is_that_of_the_cells_computed_before(sweeps):
     assert f"about {form.in_words(seconds)} on this machine" in texts(app)
 
 
+def test_a_wrong_number_of_workers_is_said_beside_the_button(sweeps, monkeypatch):
+    fill(sweeps, grid())
+    monkeypatch.setenv(launching.WORKERS, "some")
+    app = visit()
+    press(app, "sweeps:add")
+    entry(app, "base", kind="selectbox").set_value("sam-quadratic").run()
+    assert "SAMEDGE_SWEEP_WORKERS must be a whole number > 0, got 'some'" in texts(app)
+
+
 def test_a_diagram_is_sent_its_rows_and_what_theory_expects(sweeps):
     recorded = fill(sweeps, grid(), cells=4)
     app = visit()  # the newest, without a link
@@ -249,6 +258,76 @@ def test_sweeps_of_other_cells_have_no_difference(sweeps):
     assert "No difference is drawn" in texts(app)
 
 
+def test_a_narrow_part_keeps_the_digits_that_tell_its_ends_apart(sweeps):
+    sweep = grid(etas=(0.123456, 0.123457, 0.123459))
+    fill(sweeps, sweep)
+    app = visit()
+    app.session_state[picture.MARKED] = {sweep.key: ([0, 1], [0, 1])}
+    app.run()
+    press(app, "sweeps:finer:Compute this part finer")
+    assert [entry(app, 0, end).value for end in ("low", "high")] == ["0.123456", "0.123457"]
+
+
+def test_an_axis_of_one_value_becomes_a_range_around_it(sweeps):
+    sweep = grid(etas=(0.4,))
+    fill(sweeps, sweep)
+    app = visit()
+    app.session_state[picture.CHOSEN] = {sweep.key: (0, 1)}
+    app.run()
+    press(app, "sweeps:finer:Compute around it finer")
+    assert [entry(app, 0, end).value for end in ("low", "high")] == ["0.1", "1.6"]
+
+
+def test_a_cell_without_a_number_is_chosen_and_the_lines_through_it_are_drawn(sweeps):
+    sweep = grid()
+    fill(sweeps, sweep)
+    app = visit()
+    app.session_state[picture.CHOSEN] = {sweep.key: (2, 0)}  # diverged
+    app.run()
+    assert "diverged" in texts(app)
+    chosen = data(app, "sweeps-slices")["figures"][0]["traces"][-1]
+    assert chosen["y"] == [None]  # NaN is no JSON for a browser, unlike for Python
+
+
+def test_a_click_that_comes_when_another_sweep_is_shown_chooses_no_cell(sweeps):
+    sweep = grid()
+    fill(sweeps, sweep)
+    app = visit()
+    app.session_state[picture.CHOSEN] = {sweep.key: (7, 0)}
+    app.run()
+    assert "Click a cell" in texts(app)
+
+
+def test_a_sweep_with_a_damaged_row_is_left_for_another_or_deleted(sweeps):
+    good, bad = fill(sweeps, grid()), fill(sweeps, grid("usam"))
+    with (bad.folder / "rows.jsonl").open("a") as file:
+        file.write("nonsense\n")
+    app = visit(sweep=bad.id)
+    assert "rows.jsonl is damaged" in texts(app)
+    app.selectbox(key="sweeps:sweep").set_value(good.id).run()
+    assert data(app)["total"] == 6
+    app = visit(sweep=bad.id)
+    press(app, "sweeps:delete")
+    assert [one.id for one in sweeps.find()] == [good.id]
+
+
+def test_a_sweep_that_can_not_be_read_is_named(sweeps):
+    good, bad = fill(sweeps, grid()), fill(sweeps, grid("usam"))
+    (bad.folder / "sweep.json").write_text("")
+    app = visit()
+    assert f"The sweep {bad.id} is not listed" in texts(app)
+    assert app.query_params["sweep"] == good.id
+
+
+def test_a_title_for_what_another_page_has_deleted_is_refused_in_words(sweeps):
+    recorded = fill(sweeps, grid())
+    app = visit()
+    sweeps.delete(recorded.id)
+    app.text_input(key=f"sweeps:title:{recorded.id}").set_value("Mine").run()
+    assert not app.exception
+    assert "has been deleted meanwhile" in texts(app)
+
+
 def test_a_title_deleting_and_the_way_back(sweeps):
     recorded = fill(sweeps, grid())
     app = visit()
@@ -281,6 +360,11 @@ def test_a_link_to_no_sweep_says_so_and_shows_the_form(sweeps):
     app = visit(sweep="0123456789abcdef")
     assert "no sweep begins with '0123456789abcdef'" in texts(app)
     assert button(app, "sweeps:start")
+    there = fill(sweeps, grid())
+    app = visit(sweep="0123456789abcdef")
+    app.selectbox(key="sweeps:sweep").set_value(there.id).run()
+    assert app.query_params["sweep"] == there.id
+    assert data(app)["total"] == 6
 
 
 def test_a_frame_of_another_site_shows_the_diagram_and_no_button(sweeps, monkeypatch):

@@ -122,13 +122,24 @@ def test_seeds_are_a_number_or_a_list(computed, sweeps):
         ([*AXES, "--set", "colour=1"], 2, "is called 'colour'"),
         ([*AXES, "--scheduler", "tcp://elsewhere:8786"], 1, "--insecure-scheduler"),
         ([*AXES, "--out", __file__], 2, "--out must be a folder, got the file"),
-        (["--continue", "abc"], 2, "--continue takes no --axis, --set or --preset"),
+        ([*AXES, "--out", f"{__file__}/inside"], 1, "Not a directory"),
+        (["--continue", "abc"], 2, "--continue takes no --axis, --set"),
     ],
 )
 def test_what_is_wrong_is_refused_before_anything_starts(arguments, code, message, sweeps, capsys):
     assert main([*SWEEP, *arguments]) == code
     assert message in capsys.readouterr().err
     assert sweeps.find() == []
+
+
+@pytest.mark.parametrize("option", ["--seeds=2", "--samples=9", "--axis=eta=1,2"])
+def test_a_sweep_that_goes_on_keeps_its_own_and_takes_a_title(option, computed, sweeps, capsys):
+    assert main([*SWEEP, *AXES]) == 0
+    (recorded,) = sweeps.find()
+    assert main(["sweep", "--continue", recorded.id, option]) == 2
+    assert "the sweep has its own" in capsys.readouterr().err
+    assert main(["sweep", "--continue", recorded.id, "--title=mine"]) == 0
+    assert sweeps[recorded.id].title == "mine"
 
 
 def test_an_unknown_sweep_is_refused(capsys):

@@ -69,6 +69,16 @@ def test_why_it_could_not_be_computed_is_what_the_script_hears(tmp_path, monkeyp
         run_sweep(SWEEP)
     with pytest.raises(SweepError, match="must be tcp://HOST:PORT"):
         run_sweep(SWEEP, scheduler="here")
+    recorded = Sweeps(tmp_path)[SWEEP.key]
+    assert recorded.state == "failed"  # at once, not when it has had time enough to start
+    with pytest.raises(ZeroDivisionError), recorded.driving():
+        raise ZeroDivisionError
+    with pytest.raises(SweepError, match="must be tcp://HOST:PORT"):  # not what was wrong before
+        run_sweep(SWEEP, scheduler="here")
+    with pytest.raises(se.ConfigError, match=r"workers must be a whole number >= 1 .*, got 0"):
+        run_sweep(SWEEP, workers=0)
+    with pytest.raises(se.ConfigError, match=r"budget must be a whole number >= 1 .*, got -1"):
+        run_sweep(SWEEP, budget=-1)
 
 
 def test_workers_are_as_many_as_cores_and_memory_allow(monkeypatch):
@@ -80,7 +90,7 @@ def test_workers_are_as_many_as_cores_and_memory_allow(monkeypatch):
     monkeypatch.setenv(launching.WORKERS, "3")
     assert launching.local_workers() == 3
     monkeypatch.setenv(launching.WORKERS, "none")
-    with pytest.raises(SweepError, match="SAMEDGE_SWEEP_WORKERS must be a number > 0, got 'none'"):
+    with pytest.raises(SweepError, match="must be a whole number > 0, got 'none'"):
         launching.local_workers()
 
 

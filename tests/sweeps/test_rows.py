@@ -26,7 +26,16 @@ def test_a_long_text_is_cut():
 
 
 @pytest.mark.parametrize(
-    "change", [{"fate": "lost"}, {"steps": None}, {"steps": 1.5}, {"loss": "low"}, {"more": 1}]
+    "change",
+    [
+        {"fate": "lost"},
+        {"steps": None},
+        {"steps": 1.5},
+        {"steps": -1},
+        {"reached_edge_at": 10**400},
+        {"loss": "low"},
+        {"more": 1},
+    ],
 )
 def test_values_of_another_kind_are_refused(change):
     with pytest.raises(ConfigError):

@@ -199,7 +199,8 @@ def test_an_id_of_no_sweep_is_refused(sweeps, id):
 
 
 @pytest.mark.parametrize(
-    "change", [{"title": 3}, {"sweep": {}}, {"created": "today"}, {"more": 1}, None]
+    "change",
+    [{"title": 3}, {"sweep": {}}, {"created": "today"}, {"created": 1e300}, {"more": 1}, None],
 )
 def test_a_damaged_sweep_is_named_and_the_others_are_found(sweeps, change):
     good, bad = sweeps.create(sleeping.sweep(0.1)), sweeps.create(sleeping.sweep(0.2))
@@ -210,12 +211,69 @@ def test_a_damaged_sweep_is_named_and_the_others_are_found(sweeps, change):
     assert "is damaged" in sweeps.damaged[bad.id]
 
 
+@pytest.mark.parametrize("name", [store.ROWS, store.ERROR, store.LOG])
+def test_a_folder_in_place_of_a_file_does_not_hide_the_sweep(sweeps, name):
+    recorded = sweeps.create(sleeping.sweep())
+    (recorded.folder / name).mkdir()
+    assert [one.state for one in sweeps.find()] == ["stopped"]
+    if name == store.ROWS:
+        with pytest.raises(SavedError, match=r"rows\.jsonl is damaged"):
+            recorded.rows()
+
+
+def test_a_strange_file_among_the_deleted_is_left_alone(sweeps):
+    recorded = sweeps.create(sleeping.sweep())
+    sweeps.delete(recorded.id)
+    stray = sweeps.folder / "deleted" / "notes"
+    stray.touch()
+    os.utime(stray, (1, 1))
+    assert sweeps.find() == []
+    sweeps.create(sleeping.sweep(0.1))
+    assert stray.exists()
+
+
+def test_a_file_that_goes_while_sizes_are_added_counts_nothing(sweeps):
+    recorded = sweeps.create(sleeping.sweep())
+    before = recorded.bytes
+    (recorded.folder / ".running.json.new").symlink_to("gone")  # its stat fails as that of one gone
+    assert recorded.bytes == before
+
+
+def test_what_another_page_has_deleted_is_neither_renamed_nor_stopped(sweeps):
+    recorded = sweeps.create(sleeping.sweep())
+    sweeps.delete(recorded.id)
+    for act in (recorded.ask_to_stop, lambda: recorded.rename("new")):
+        with pytest.raises(SweepError, match=f"the sweep {recorded.id} has been deleted"):
+            act()
+    assert sweeps.restore(recorded.id).title == ""
+
+
 def test_titles_pass_their_gate(sweeps):
     recorded = sweeps.create(sleeping.sweep())
     recorded.rename("η over ρ")
     assert sweeps[recorded.id].title == "η over ρ"
     with pytest.raises(ValueError, match="title must have at most 200"):
         recorded.rename("x" * 201)
+
+
+def test_two_pages_that_rename_at_once_leave_a_whole_file(sweeps):
+    recorded = sweeps.create(sleeping.sweep())
+    refused: list[Exception] = []
+
+    def rename(title: str) -> None:
+        try:
+            for _ in range(50):
+                sweeps[recorded.id].rename(title)
+        except (OSError, ValueError) as error:
+            refused.append(error)
+
+    pages = [threading.Thread(target=rename, args=(title,)) for title in ("one", "other", "third")]
+    for page in pages:
+        page.start()
+    for page in pages:
+        page.join()
+    assert not refused
+    assert sweeps[recorded.id].title in ("one", "other", "third")
 
 
 def test_the_home_is_that_of_the_environment(tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ def test_a_span_is_even_in_steps_or_in_ratios_and_keeps_its_ends():
     assert ratios[-1] == 0.2
     steps = [math.log(b / a) for a, b in pairwise(ratios)]
     assert steps == pytest.approx([math.log(100) / 15] * 15, rel=1e-9)  # 12 digits are kept
+    wide = se.Axis.span(CHEBYSHEV, "eta", 1e-320, 1, 3, log=True).values  # no ratio is infinite
+    assert wide[1] == pytest.approx(1e-160, rel=1e-3)  # the lowest has a few bits only
 
 
 def test_an_axis_of_whole_numbers_has_whole_numbers():
@@ -48,7 +50,8 @@ def test_a_line_of_the_command_line_is_the_same_axis():
         ("eta=0.1:1:1e9", "got '1e9'"),
         ("eta=0.3,0.2", "eta must be ascending values, got 0.3 before 0.2"),
         ("eta=0.2,0.2", "got 0.2 before 0.2"),
-        ("n=10:12:8", "n must be ascending values, got 10 before 10"),
+        ("n=10:12:8", "n has fewer than 8 different values from 10 to 12"),
+        ("eta=0.1:0.10000000000001:50", "eta has fewer than 50 different values"),
         ("degree=2.5,3", "degree must be a whole number"),
         ("seed=1,2", "an axis of SAM on chebyshev-mlp is one of eta, rho, batch_size, n"),
         ("beta=0.1,0.2", "got 'beta'"),
@@ -59,6 +62,19 @@ def test_a_bad_axis_is_refused_with_its_value(text, message):
     with pytest.raises(se.ConfigError) as refused:
         se.Axis.parse(CHEBYSHEV, text)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("axes", "seeds", "message"),
+    [
+        ({"eta": 0.1}, (0,), r"eta must be a list, such as \(1, 2\), got 0.1"),
+        (None, (0,), "axes must be a list, such as .*, got None"),
+        ({"eta": (0.1,)}, 3, "seeds must be a list, such as .*, got 3"),
+    ],
+)
+def test_a_number_in_place_of_a_list_is_refused(axes, seeds, message):
+    with pytest.raises(se.ConfigError, match=message):
+        se.Sweep(CHEBYSHEV, axes, seeds)
 
 
 def test_what_can_be_an_axis_follows_from_rule_and_problem():

@@ -10,7 +10,8 @@ import numpy as np
 
 
 def encode(value: Any) -> Any:
-    """The JSON-able form of a value: dataclasses and mappings by name, sequences as lists.
+    """The JSON-able form of a value: dataclasses and mappings by name, sequences as lists,
+    None for a single number that is not finite.
 
     An evenly spaced array of n numbers becomes {"from": first, "by": spacing, "rows": n}, any other
     the base64 of little-endian Float32 ("f4"), of Float64 where it leaves the range of Float32
@@ -29,7 +30,9 @@ def encode(value: Any) -> Any:
         return {name: encode(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [encode(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
+    value = value.item() if isinstance(value, np.generic) else value
+    # JSON has no NaN: a browser could read nothing of what holds one
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _array(values: np.ndarray) -> dict[str, Any]:

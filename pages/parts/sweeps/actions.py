@@ -8,6 +8,7 @@ from pages.parts.frame.parts import action
 from pages.parts.markdown import plain
 from pages.parts.sweeps import form, source
 from pages.parts.sweeps.board import Board
+from samedge_core.sharing.files import SavedError
 from samedge_core.sharing.notebook import SUFFIX
 from samedge_core.store.texts import LONGEST_TITLE
 from samedge_core.sweeps import export, launching
@@ -51,9 +52,7 @@ def draw(recorded: RecordedSweep, board: Board, quantity: str) -> None:
     """The buttons, and the boxes that they open."""
     busy = recorded.state in ("waiting", "computing")
     if busy:
-        _button(
-            "Stop", "stop_circle", _stop, recorded, "What is computed stays; you can go on later."
-        )
+        _stop_button(recorded)
     elif recorded.missing:
         _button(
             "Go on",
@@ -62,9 +61,7 @@ def draw(recorded: RecordedSweep, board: Board, quantity: str) -> None:
             recorded,
             f"Computes the {recorded.missing:,} runs that are missing.",
         )
-    _button(
-        "New sweep", "add", _open_form, recorded, "Another grid, from other settings or ranges."
-    )
+    _new_button(recorded)
     with st.popover(
         "Export",
         icon=":material/download:",
@@ -87,7 +84,30 @@ def draw(recorded: RecordedSweep, board: Board, quantity: str) -> None:
             help=f"What the sweep is called here and in files, at most {LONGEST_TITLE} characters.",
         )
     if not busy:
-        _button("Delete", "delete", _delete, recorded, "It can be brought back for a day.")
+        _delete_button(recorded)
+
+
+def draw_damaged(recorded: RecordedSweep) -> None:
+    """The buttons of a sweep whose rows can't be read."""
+    _new_button(recorded)
+    if recorded.state in ("waiting", "computing"):
+        _stop_button(recorded)
+    else:
+        _delete_button(recorded)
+
+
+def _stop_button(recorded: RecordedSweep) -> None:
+    about = "What is computed stays; you can go on later."
+    _button("Stop", "stop_circle", _stop, recorded, about)
+
+
+def _new_button(recorded: RecordedSweep) -> None:
+    about = "Another grid, from other settings or ranges."
+    _button("New sweep", "add", _open_form, recorded, about)
+
+
+def _delete_button(recorded: RecordedSweep) -> None:
+    _button("Delete", "delete", _delete, recorded, "It can be brought back for a day.")
 
 
 def _button(
@@ -155,7 +175,7 @@ def _open_form(_: RecordedSweep) -> None:
 def _rename(recorded: RecordedSweep) -> None:
     try:
         recorded.rename(st.session_state[f"sweeps:title:{recorded.id}"])
-    except ValueError as error:
+    except (ValueError, OSError) as error:  # SweepError among them
         st.session_state[COMPLAINT] = str(error)
 
 
@@ -163,7 +183,7 @@ def _delete(recorded: RecordedSweep) -> None:
     title = source.title(recorded)
     try:
         source.sweeps().delete(recorded.id)
-    except SweepError as error:
+    except (SweepError, SavedError, OSError) as error:
         st.session_state[COMPLAINT] = str(error)
         return
     st.session_state[DELETED] = recorded.id, title
@@ -174,6 +194,6 @@ def _restore(sweep_id: str) -> None:
     try:
         source.sweeps().restore(sweep_id)
         source.show(sweep=sweep_id)
-    except SweepError as error:
+    except (SweepError, SavedError, OSError) as error:
         st.session_state[COMPLAINT] = str(error)
     st.session_state.pop(DELETED, None)

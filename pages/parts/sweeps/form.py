@@ -15,7 +15,8 @@ from samedge_core.experiments.presets import PRESETS
 from samedge_core.fields import ConfigError, Field
 from samedge_core.sharing.files import SavedError
 from samedge_core.sweeps import launching
-from samedge_core.sweeps.sweep import MOST_CELLS, SAMPLES, Axis, Sweep, axis_fields
+from samedge_core.sweeps.store import SweepError
+from samedge_core.sweeps.sweep import DIGITS, MOST_CELLS, SAMPLES, Axis, Sweep, axis_fields
 from samedge_core.training.config import FIELDS, RunConfig
 
 OPEN = "sweeps:new"  # in the session: the form is asked for beside a sweep
@@ -228,16 +229,28 @@ def refine(sweep: Sweep, columns: Sequence[int], rows: Sequence[int]) -> None:
             st.session_state[_key(k, "name")] = NONE
             continue
         axis = sweep.axes[k]
+        if len(axis.values) == 1:  # there is no range yet
+            _enter_axis(k, sweep.cells[0].config, axis.name)
+            continue
         first, last = (first, last) if last > first else (max(first - 1, 0), last + 1)
-        values = [axis.values[min(i, len(axis.values) - 1)] for i in (first, last)]
-        values = [float(f"{value:.4g}") for value in values]
         field = sweep.field(axis)
+        values = [axis.values[min(i, len(axis.values) - 1)] for i in (first, last)]
+        values = values if field.kind == "int" else _briefly(*values)
         fits = field.kind == "float" or values[1] - values[0] >= len(axis.values) - 1
         entries = {"name": axis.name, "low": field.text(values[0]), "high": field.text(values[1])}
         entries |= {"count": len(axis.values) if fits else int(values[1] - values[0]) + 1}
         for entry, value in {**entries, "log": axis.log}.items():
             st.session_state[_key(k, entry)] = value
     st.session_state[OPEN] = True
+
+
+def _briefly(low: float, high: float) -> tuple[float, float]:
+    """A range in few digits, but as many as leave each end within a hundredth of its width."""
+    for digits in range(4, DIGITS):
+        ends = float(f"{low:.{digits}g}"), float(f"{high:.{digits}g}")
+        if max(abs(ends[0] - low), abs(ends[1] - high)) <= (high - low) / 100:
+            return ends
+    return low, high
 
 
 # --- how long it takes ----------------------------------------------------------------------
@@ -248,7 +261,11 @@ def expected(sweep: Sweep) -> str:
     rate = _seconds_a_step(sweep.base.problem)
     if rate is None:
         return "for the first time with this model: its first cells will tell how long it takes"
-    seconds = rate * sweep.count * sweep.base.steps / launching.local_workers()
+    try:
+        workers = launching.local_workers()
+    except SweepError as error:
+        return f":red[{plain(str(error))}]"
+    seconds = rate * sweep.count * sweep.base.steps / workers
     return f"about {in_words(seconds)} on this machine"
 
 

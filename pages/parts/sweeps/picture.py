@@ -65,8 +65,11 @@ def label_of(quantity: str) -> str:
 
 
 def chosen(recorded: RecordedSweep) -> tuple[int, int] | None:
-    """The column and row of the chosen cell of a sweep."""
-    return st.session_state.get(CHOSEN, {}).get(recorded.id)
+    """The column and row of the chosen cell of a sweep, as far as it has such a one."""
+    at = st.session_state.get(CHOSEN, {}).get(recorded.id)
+    # a click may come late, when another sweep is shown
+    inside = at and all(0 <= i < n for i, n in zip(at, recorded.sweep.shape, strict=True))
+    return at if inside else None
 
 
 def axis_of(sweep: Sweep, axis: Axis) -> DiagramAxis:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from pages.parts.frame import navigation
+from pages.parts.markdown import plain
 from samedge_core.sharing.files import SavedError
 from samedge_core.sweeps.store import RecordedSweep, SweepError, Sweeps, open_sweeps
 from samedge_core.sweeps.sweep import Sweep
@@ -55,6 +56,17 @@ def find(name: str) -> tuple[RecordedSweep | None, str]:
         return sweeps()[wanted], ""
     except (SweepError, SavedError) as error:
         return None, str(error)
+
+
+def show_damage(damaged: Mapping[str, str]) -> None:
+    """Name the folders of sweeps that can't be read, and say what is wrong with the first."""
+    if damaged:
+        folder, wrong = next(iter(damaged.items()))
+        more = f" {len(damaged) - 1:,} more can't be read." if len(damaged) > 1 else ""
+        st.caption(
+            f"The sweep {plain(folder)} is not listed: {plain(wrong)}. Nothing is deleted: mend "
+            f"it there, or take it away.{more}"
+        )
 
 
 def title(recorded: RecordedSweep) -> str:
