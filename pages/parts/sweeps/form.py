@@ -157,7 +157,7 @@ def _axis(k: int, base: RunConfig, fields: dict[str, Field]) -> Axis | None:
     about = f"Along this side; 2 or more, {MOST_CELLS:,} in all."
     count = _number(columns[3], "Cells", 1, about, k, "count")
     log = columns[4].toggle(
-        "Logarithmic",
+        "Log scale",
         key=_key(k, "log"),
         persist_state="session",
         help="Equal ratios between neighbours instead of equal steps.",
@@ -249,7 +249,7 @@ def expected(sweep: Sweep) -> str:
     if rate is None:
         return "for the first time with this model: its first cells will tell how long it takes"
     seconds = rate * sweep.count * sweep.base.steps / launching.local_workers()
-    return f"about {in_words(seconds)} on this machine"
+    return f"about {in_words(seconds)} on this machine once its workers have started"
 
 
 @st.cache_data(ttl=30, show_spinner=False)
