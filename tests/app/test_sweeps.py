@@ -217,6 +217,29 @@ def test_a_chosen_cell_is_drawn_along_both_axes_and_opens_as_a_run(sweeps):
     assert shared.config == BASE.replace(eta=0.2, rho=0.3)
 
 
+def test_the_run_of_a_cell_ends_as_the_cell_is_marked(sweeps):
+    """Of three seeds the first is at its edge, the others diverge: the second is opened."""
+    sweep = grid(seeds=(4, 5, 6))
+    fates = ("at its edge", "diverged", "diverged")
+    sweeps.create(sweep).append(replace(START, cell=k, fate=fate) for k, fate in enumerate(fates))
+    app = visit()
+    app.session_state[picture.CHOSEN] = {sweep.key: (0, 0)}
+    app.run()
+    assert button(app, "sweeps:run").label == "Open as a run (seed 5)"
+    button(app, "sweeps:run").click().run()
+    shared = links.from_query({name: app.query_params[name] for name in app.query_params})
+    assert shared.config.seed == 5
+
+
+@pytest.mark.parametrize(
+    ("etas", "crossing"),
+    # GD's edge is at 2/6 = 0.33; SAM's from 0.15 to 0.07 for a radius from 0.1 to 0.3
+    [((0.01, 0.02), 0), ((0.1, 0.15), 1), ((0.3, 0.36), 1), ((0.1, 0.2, 0.4), 2)],
+)
+def test_a_line_beside_all_cells_is_not_drawn(etas, crossing):
+    assert len(picture.lines(grid(etas=etas), START.start_sharpness, 0.5)) == crossing
+
+
 def test_a_cell_without_numbers_can_be_chosen(sweeps):
     """Diverged, or not computed yet: the lines are drawn, without its point."""
     sweep = grid()

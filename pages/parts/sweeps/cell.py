@@ -72,8 +72,10 @@ def _finer(label: str, sweep: Sweep, columns: Sequence[int], rows: Sequence[int]
 def _cell(board: Board, at: tuple[int, int]) -> None:
     sweep = board.recorded.sweep
     place = at[1] * sweep.shape[0] + at[0]
-    cell = sweep.cells[place * board.seeds]
     fate = board.commonest()[place]
+    # a run that ends as the cell is marked, of all its seeds
+    seed = int(np.argmax(board.fates[place] == fate))
+    cell = sweep.cells[place * board.seeds + seed]
     where = ", ".join(_where(sweep, one, i) for one, i in zip(sweep.axes, at, strict=False))
     said = "not computed yet" if fate == EMPTY else FATES[fate]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -87,13 +89,14 @@ def _cell(board: Board, at: tuple[int, int]) -> None:
 
 
 def _run_button(config: RunConfig, seeds: int) -> None:
+    many = seeds > 1
     st.button(
-        "Open as a run",
+        f"Open as a run (seed {config.seed})" if many else "Open as a run",
         icon=":material/monitoring:",
         key="sweeps:run",
         on_click=lambda: st.session_state.update({OPEN: config}),
         help="The live lab with the settings of this cell: press Start there to watch each step."
-        + (f" With seed {config.seed}, the first of {seeds}." if seeds > 1 else ""),
+        + (f" Of the {seeds} seeds it is the first that ends as is said here." if many else ""),
     )
 
 

@@ -82,7 +82,8 @@ def axis_of(sweep: Sweep, axis: Axis) -> DiagramAxis:
 
 def lines(sweep: Sweep, curvature: float, norm: float) -> Sequence[Line]:
     """Where theory expects the edge before any step: the start's sharpness on GD's edge, and on the
-    rule's own. None where the start differs from cell to cell, or is NaN: no row tells it yet."""
+    rule's own. Only those that cross the cells; none where the start differs from cell to
+    cell, or is NaN: no row tells it yet."""
     names = [axis.name for axis in sweep.axes]
     if len(names) < 2 or "eta" not in names or not {*names} <= {"eta", "rho", "beta"}:
         return []
@@ -100,7 +101,14 @@ def lines(sweep: Sweep, curvature: float, norm: float) -> Sequence[Line]:
     if other.name == "rho":
         own = edge_in("eta", sweep.base.rule, **fixed)
         found.append((f"λ₀ = {rule.edge_name} at the start", own, (8, 4)))
-    return [
+    drawn = [
         Line(name, *((along, eta) if eta_upward else (eta, along)), dash)
         for name, eta, dash in found
     ]
+    return [line for line in drawn if (_within(line.x, x) & _within(line.y, y)).any()]
+
+
+def _within(values: np.ndarray, axis: Axis) -> np.ndarray:
+    """Which values lie beside cells of an axis."""
+    (low, second), (last, high) = axis.values[:2], axis.values[-2:]
+    return (values > low - (second - low) / 2) & (values < high + (high - last) / 2)
