@@ -38,7 +38,7 @@ _MARKS = {
     "diverged": "M-1 1L1 -1M-1 -1L1 1",
     "dead": "M-.4 0a.4 .4 0 1 0 .8 0a.4 .4 0 1 0 -.8 0",
     "converged": "M-1 0L1 0",
-    "failed": "M-1 -1H1V1H-1Z",
+    "failed": "M0 -1L0 1",
 }
 
 

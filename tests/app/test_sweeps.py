@@ -325,6 +325,7 @@ def test_a_sweep_at_work_is_stopped_and_not_deleted(sweeps):
         assert not [one for one in app.button if one.key == "sweeps:delete"]
         press(app, "sweeps:stop_circle")
         assert recorded.is_asked_to_stop()
+        assert "of 6 runs, stopping." in str(app.get("progress")[0].proto)
 
 
 def test_a_link_to_no_sweep_says_so_and_shows_the_form(sweeps):

@@ -134,7 +134,7 @@ def _axis(k: int, base: RunConfig, fields: dict[str, Field]) -> Axis | None:
     """The entries of one axis; None where it is left out, or can't be used: then they say why."""
     other = st.session_state.get(_key(1 - k, "name"))
     options = [name for name in fields if name != other] + ([NONE] if k else [])
-    columns = st.columns([2.2, 1, 1, 1, 1], vertical_alignment="bottom")
+    columns = st.columns([1.8, 1, 1, 1, 1.4], vertical_alignment="bottom")
     name = columns[0].selectbox(
         "To the right" if k == 0 else "Upward",
         options,

@@ -16,7 +16,7 @@ FATES = {  # the mark of each, and when it is a cell's fate
     "diverged": ("╳", "the loss has left the finite range, or grown to 10⁸ times its start"),
     "dead": ("○", f"its accuracy is at most {CHANCE:g} times that of guessing"),
     "converged": ("—", "its gradient has vanished"),
-    "failed": ("□", "it could not be computed"),
+    "failed": ("│", "it could not be computed"),
 }
 _LINES = (
     "**Lines** are what theory says before the first step, where the sharpness is λ₀. Dotted: "
