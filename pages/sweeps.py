@@ -7,7 +7,17 @@ import streamlit as st
 from pages.parts.frame import fragments, navigation
 from pages.parts.frame.parts import part
 from pages.parts.markdown import plain
-from pages.parts.sweeps import actions, atlas, cell, comparing, form, picture, source
+from pages.parts.sweeps import (
+    actions,
+    atlas,
+    cell,
+    comparing,
+    example,
+    form,
+    picture,
+    reading,
+    source,
+)
 from pages.parts.sweeps.board import Board, board_of
 from samedge_core.sharing.files import SavedError
 from samedge_core.sweeps.store import RecordedSweep
@@ -18,8 +28,8 @@ SWEEPS, MAP = "sweeps", "map"
 PARTS = {SWEEPS: "Sweeps of runs", MAP: "Map of fates"}
 KEY = "sweeps:part"
 LEAD = (
-    "One run answers for one step size and one radius. A phase diagram runs a whole grid of them, "
-    "and colours each cell by what its run has come to: **at its edge, below it, diverged**."
+    "**For which step size η and radius ρ?** One run answers for one pair. A phase diagram runs a "
+    "whole grid of them and shows where runs train at their edge, stay below it, or diverge."
 )
 
 
@@ -72,8 +82,12 @@ def _sweeps() -> None:
         if not navigation.embedded() and (recorded is None or asked):
             if recorded is None:
                 st.markdown(LEAD)
-            with st.container(border=True):
-                form.draw()
+            with st.container(key="sweeps-new"):
+                with st.container(border=True, key="sweeps-form"):
+                    form.draw()
+                if recorded is None:
+                    with st.container(), part("The example"):
+                        example.draw()
     if recorded and not asked:
         busy = recorded.state in BUSY
         every = POLL_SECONDS if busy else None
@@ -156,6 +170,7 @@ def _body(sweep_id: str, busy: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center"), part("The buttons"):
             actions.draw(recorded, board, quantity)
             _compare(recorded, names)
+            reading.draw()
     with st.container(), part("The progress"):
         actions.progress(board)
     with st.container(), part("The diagram"):

@@ -101,7 +101,7 @@ export function ticks(axis) {
   const { values, log } = axis;
   if (values.length <= 6) return Array.from(values);
   const [low, high] = [values[0], values[values.length - 1]];
-  if (!log) {
+  if (!log || high / low < 5) { // in less, there may be none of 1, 2 and 5
     const step = [1, 2, 5, 10].map((k) => k * 10 ** Math.floor(Math.log10((high - low) / 5))).find((s) => (high - low) / s <= 6) ?? 1;
     return Array.from({ length: 8 }, (_, i) => Number((Math.ceil(low / step - 1e-9) * step + i * step).toPrecision(12))).filter((v) => v <= high * (1 + 1e-9));
   }

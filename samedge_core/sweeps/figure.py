@@ -13,17 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samedge_core.sweeps.results import SweepResult
-from samedge_core.sweeps.rows import FATES, QUANTITIES
+from samedge_core.sweeps.rows import FATES, QUANTITIES, Quantity
 from samedge_core.sweeps.sweep import Axis
 from samedge_core.theory.rules import RULES
 
 WIDTH, HEIGHT = 640, 520
 _LEFT, _TOP, _SIDE, _UNDER = 90, 40, 480, 420  # the cells: their corner, width and height
 _TICKS = 6  # labels of an axis, at most
-# viridis, as on the pages: even steps to the eye, also without red or green vision
-_SHADES = np.array(
-    [(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)], float
+# as on the pages: viridis, even steps to the eye, also without red or green vision
+_VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+_SEQUENCE = (np.linspace(0, 1, 5), np.array(_VIRIDIS))
+# where 1 of 1.5 is the edge: yellow, and red beyond
+_EDGE = (
+    np.array([*np.linspace(0, 1, 5) / 1.5, 0.8, 1]),
+    np.array([*_VIRIDIS, (243, 114, 44), (157, 2, 8)]),
 )
+_Scale = tuple[NDArray, NDArray]  # places from 0 to 1, and the colours there
 _BLANK, _INK, _PAPER = "#9a9a9a", "#1b1f24", "#ffffff"
 _NO_COLOUR = ("diverged", "failed")  # what their numbers end with means nothing
 # within a square of side 2
@@ -33,7 +38,7 @@ _MARKS = {
     "diverged": "M-1 1L1 -1M-1 -1L1 1",
     "dead": "M-.4 0a.4 .4 0 1 0 .8 0a.4 .4 0 1 0 -.8 0",
     "converged": "M-1 0L1 0",
-    "failed": "M-1 -1H1V1H-1Z",
+    "failed": "M0 -1L0 1",
 }
 
 
@@ -45,32 +50,34 @@ def figure(result: SweepResult, quantity: str = "ratio") -> str:
     """
     grid, fates = result.grid(quantity), result.fates()
     grid = np.where(np.isin(fates, _NO_COLOUR), np.nan, grid)
-    low, high, shares = _shares(grid, log=QUANTITIES[quantity].log)
+    about, scale = QUANTITIES[quantity], _EDGE if quantity == "ratio" else _SEQUENCE
+    low, high, shares = _shares(grid, about)
     base, (x, *y) = result.sweep.base, result.sweep.axes
     xs, ys = _cuts(x), _cuts(y[0]) if y else np.array([0.0, 1.0])
-    title = f"{QUANTITIES[quantity].label}: {RULES[base.rule].short} on {base.problem}"
+    title = f"{about.label}: {RULES[base.rule].short}, {base.spec.title}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         'font-family="system-ui, sans-serif" font-size="13">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{_PAPER}"/>',
         _text(_LEFT, 24, title, "start"),
-        *_cells(fates, shares, _LEFT + _SIDE * xs, _TOP + _UNDER * (1 - ys)),
+        *_cells(fates, shares, scale, _LEFT + _SIDE * xs, _TOP + _UNDER * (1 - ys)),
         *_labels(result.sweep.field(x).label, x),
         *(line for axis in y for line in _labels_up(result.sweep.field(axis).label, axis)),
-        *_scale(low, high),
+        *_bar(low, high, scale),
         *_legend(fates),
         "</svg>\n",
     ]
     return "\n".join(parts)
 
 
-def _shares(grid: NDArray, *, log: bool) -> tuple[float, float, NDArray]:
+def _shares(grid: NDArray, about: Quantity) -> tuple[float, float, NDArray]:
     """The ends of the colours, and where each value lies between them, 0 to 1."""
-    grid = np.where(np.isfinite(grid) & ((grid > 0) | (not log)), grid, np.nan)
+    grid = np.where(np.isfinite(grid) & ((grid > 0) | (not about.log)), grid, np.nan)
     if np.isnan(grid).all():
         return math.nan, math.nan, grid
-    low, high = np.nanpercentile(grid, [1, 99])
-    scaled, ends = (np.log(grid), np.log([low, high])) if log else (grid, np.array([low, high]))
+    low, high = about.range or np.nanpercentile(grid, [1, 99])
+    ends = np.array([low, high])
+    scaled, ends = (np.log(grid), np.log(ends)) if about.log else (grid, ends)
     span = ends[1] - ends[0]
     shares = (scaled - ends[0]) / span if span > 0 else np.where(np.isnan(grid), np.nan, 0.5)
     return float(low), float(high), np.clip(shares, 0, 1)
@@ -86,14 +93,16 @@ def _cuts(axis: Axis) -> NDArray:
     return (cuts - cuts[0]) / (cuts[-1] - cuts[0])
 
 
-def _cells(fates: NDArray, shares: NDArray, xs: NDArray, ys: NDArray) -> Iterator[str]:
+def _cells(
+    fates: NDArray, shares: NDArray, scale: _Scale, xs: NDArray, ys: NDArray
+) -> Iterator[str]:
     for iy, row in enumerate(fates):
         for ix, fate in enumerate(row):
             if not fate:
                 continue
             x, y, width, height = xs[ix], ys[iy + 1], xs[ix + 1] - xs[ix], ys[iy] - ys[iy + 1]
             at = f'x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}"'
-            yield f'<rect {at} fill="{_colour(shares[iy, ix])}"/>'
+            yield f'<rect {at} fill="{_colour(shares[iy, ix], scale)}"/>'
             yield _mark(fate, x + width / 2, y + height / 2, 0.25 * min(width, height))
 
 
@@ -109,12 +118,11 @@ def _mark(fate: str, x: float, y: float, size: float) -> str:
     )
 
 
-def _colour(share: float) -> str:
+def _colour(share: float, scale: _Scale) -> str:
     if math.isnan(share):
         return _BLANK
-    place = share * (len(_SHADES) - 1)
-    below = min(int(place), len(_SHADES) - 2)
-    mixed = _SHADES[below] + (place - below) * (_SHADES[below + 1] - _SHADES[below])
+    places, colours = scale
+    mixed = (np.interp(share, places, channel) for channel in colours.T)
     return "#" + "".join(f"{round(channel):02x}" for channel in mixed)
 
 
@@ -139,14 +147,14 @@ def _ticks(axis: Axis) -> Iterator[tuple[float, str]]:
         yield (cuts[i] + cuts[i + 1]) / 2, f"{axis.values[i]:.3g}"
 
 
-def _scale(low: float, high: float) -> Iterator[str]:
+def _bar(low: float, high: float, scale: _Scale) -> Iterator[str]:
     """The colours beside the diagram, with the values at both ends."""
     if math.isnan(low):
         return
     x, steps = _LEFT + _SIDE + 16, 24
     for i in range(steps):
         y, height = _TOP + _UNDER * (1 - (i + 1) / steps), _UNDER / steps + 0.5
-        colour = _colour(i / (steps - 1))
+        colour = _colour(i / (steps - 1), scale)
         yield f'<rect x="{x}" y="{y:.2f}" width="12" height="{height:.2f}" fill="{colour}"/>'
     yield _text(x, _TOP - 8, f"{high:.3g}", "start")
     yield _text(x, _TOP + _UNDER + 18, f"{low:.3g}", "start")

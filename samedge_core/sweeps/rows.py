@@ -99,28 +99,30 @@ _FLOATS = tuple(field.name for field in fields(Row) if field.type == "float")
 
 
 class Quantity(NamedTuple):
-    """A number of a row as it is drawn: label, d3 format, unit, and the scale of its colours."""
+    """A number of a row as it is drawn: label, d3 format, unit, and the scale of its colours; they
+    end at `range`, or where the values do."""
 
     label: str
     format: str
     unit: str = ""
     log: bool = False
+    range: tuple[float, float] | None = None
 
 
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
     {
-        "ratio": Quantity("Sharpness / edge, median", ".3f"),
+        "ratio": Quantity("Sharpness / edge, median", ".3f", range=(0.0, 1.5)),
         "deviation": Quantity("|Sharpness / edge − 1|, median", ".3g", log=True),
         "reached_edge_at": Quantity("Steps to the edge", ",d", "steps"),
         "sharpness": Quantity("Sharpness at the end", ".4g", log=True),
         "edge": Quantity("Edge at the end", ".4g", log=True),
         "grad_norm": Quantity("Gradient norm at the end", ".3g", log=True),
         "loss": Quantity("Training loss at the end", ".3g", log=True),
-        "accuracy": Quantity("Training accuracy at the end", ".3f"),
+        "accuracy": Quantity("Training accuracy at the end", ".3f", range=(0.0, 1.0)),
         "held_out_loss": Quantity("Held-out loss at the end", ".3g", log=True),
-        "hopping": Quantity("Steps that hop across the valley", ".2f"),
+        "hopping": Quantity("Share of steps that hop across the valley", ".2f", range=(0.0, 1.0)),
         "steps": Quantity("Steps taken", ",d", "steps"),
-        "unconverged": Quantity("Sharpness not converged", ".2f"),
+        "unconverged": Quantity("Share of sharpness estimates not converged", ".2f"),
         "seconds": Quantity("Computing time", ".2g", "seconds", log=True),
     }
 )

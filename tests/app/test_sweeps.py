@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts import server
 from pages.parts.frame import navigation
-from pages.parts.sweeps import atlas, form, picture
+from pages.parts.sweeps import atlas, example, form, picture, reading
 from pages.parts.sweeps.board import Board
 from samedge_core.experiments.presets import PRESETS
 from samedge_core.sharing import links
@@ -66,7 +66,10 @@ def visit(**link: str) -> AppTest:
 def data(app: AppTest, key: str = "sweeps-diagram") -> dict:
     """What a component on the page was sent."""
     found = [item.proto for item in app.get("bidi_component") if item.proto.id.endswith(f"-{key}")]
-    return json.loads(found[0].json) if found else {}
+    if not found:
+        return {}
+    # a browser takes no NaN, as Python does
+    return json.loads(found[0].json, parse_constant=lambda name: pytest.fail(f"JSON with {name}"))
 
 
 def entry(app: AppTest, *of, kind: str = "text_input"):
@@ -77,8 +80,10 @@ def test_without_a_sweep_one_press_starts_a_first_one(sweeps):
     app = visit()
     assert "A phase diagram runs a whole grid" in texts(app)
     assert "256 runs of 2,000 steps, for the first time with this model" in texts(app)
+    assert data(app, "sweeps-example")["total"] == 256
     press(app, "sweeps:start")
     assert not app.exception
+    assert not data(app, "sweeps-example")  # its own is shown now
     (recorded,) = sweeps.find()
     assert sweeps.__dict__["launched"] == [(sweeps.folder.parent, recorded.id)]
     assert app.query_params["sweep"] == recorded.id
@@ -89,6 +94,15 @@ def test_without_a_sweep_one_press_starts_a_first_one(sweeps):
         ("rho", 0.002, 0.2, 16, True),
     ]
     assert data(app)["total"] == 256
+    assert sweep == example.sweep()  # the picture that was shown beforehand is of these settings
+
+
+def test_the_page_explains_every_mark_and_line(sweeps):
+    fill(sweeps, grid())
+    said = texts(visit())
+    assert tuple(reading.FATES) == FATES
+    for words in (*FATES, "within 10 % of 1", "at least 80 %", "the sharpness is λ₀"):
+        assert words in said
 
 
 @pytest.mark.parametrize(
@@ -176,7 +190,7 @@ def test_a_diagram_is_sent_its_rows_and_what_theory_expects(sweeps):
 def test_on_the_line_from_theory_the_start_is_at_its_edge(sweeps):
     board = Board(fill(sweeps, grid()))
     board.read()
-    plain, own = picture.lines(board)
+    plain, own = picture.lines(board.recorded.sweep, *board.start())
     assert plain.x == pytest.approx(2 / 6.0)
     edges = sam_edge(own.x, own.y, START.start_grad_norm)
     assert edges == pytest.approx(START.start_sharpness)
@@ -210,6 +224,42 @@ def test_a_chosen_cell_is_drawn_along_both_axes_and_opens_as_a_run(sweeps):
     button(app, "sweeps:run").click().run()
     shared = links.from_query({name: app.query_params[name] for name in app.query_params})
     assert shared.config == BASE.replace(eta=0.2, rho=0.3)
+
+
+def test_the_run_of_a_cell_ends_as_the_cell_is_marked(sweeps):
+    """Of three seeds the first is at its edge, the others diverge: the second is opened."""
+    sweep = grid(seeds=(4, 5, 6))
+    fates = ("at its edge", "diverged", "diverged")
+    sweeps.create(sweep).append(replace(START, cell=k, fate=fate) for k, fate in enumerate(fates))
+    app = visit()
+    app.session_state[picture.CHOSEN] = {sweep.key: (0, 0)}
+    app.run()
+    assert button(app, "sweeps:run").label == "Open as a run (seed 5)"
+    button(app, "sweeps:run").click().run()
+    shared = links.from_query({name: app.query_params[name] for name in app.query_params})
+    assert shared.config.seed == 5
+
+
+@pytest.mark.parametrize(
+    ("etas", "crossing"),
+    # GD's edge is at 2/6 = 0.33; SAM's from 0.15 to 0.07 for a radius from 0.1 to 0.3
+    [((0.01, 0.02), 0), ((0.1, 0.15), 1), ((0.3, 0.36), 1), ((0.1, 0.2, 0.4), 2)],
+)
+def test_a_line_beside_all_cells_is_not_drawn(etas, crossing):
+    assert len(picture.lines(grid(etas=etas), START.start_sharpness, 0.5)) == crossing
+
+
+def test_a_cell_without_numbers_can_be_chosen(sweeps):
+    """Diverged, or not computed yet: the lines are drawn, without its point."""
+    sweep = grid()
+    fill(sweeps, sweep, cells=5)
+    app = visit()
+    for at, said in (((2, 0), "diverged"), ((2, 1), "not computed yet")):
+        app.session_state[picture.CHOSEN] = {sweep.key: at}
+        app.run()
+        assert said in texts(app)
+        along, _ = data(app, "sweeps-slices")["figures"]
+        assert along["traces"][-1]["y"] == [None]
 
 
 def test_a_marked_part_fills_in_a_finer_sweep(sweeps):
@@ -354,6 +404,7 @@ def test_a_sweep_at_work_is_stopped_and_not_deleted(sweeps):
         assert not [one for one in app.button if one.key == "sweeps:delete"]
         press(app, "sweeps:stop_circle")
         assert recorded.is_asked_to_stop()
+        assert "of 6 runs, stopping." in str(app.get("progress")[0].proto)
 
 
 def test_a_link_to_no_sweep_says_so_and_shows_the_form(sweeps):

@@ -56,6 +56,7 @@ test("labels are all of few values, else round ones within the axis", () => {
   assert.deepEqual(ticks(LINEAR), [1, 2, 4]);
   const log = { ...LOG, values: Array.from({ length: 16 }, (_, i) => 0.05 * 16 ** (i / 15)) };
   assert.deepEqual(ticks(log), [0.05, 0.1, 0.2, 0.5]);
+  assert.deepEqual(ticks({ ...LOG, values: [0.36, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8] }), [0.4, 0.5, 0.6, 0.7, 0.8]); // a part, computed finer
   assert.deepEqual(ticks({ ...LINEAR, values: Array.from({ length: 11 }, (_, i) => i / 10) }), [0, 0.2, 0.4, 0.6, 0.8, 1]);
 });
 

@@ -50,9 +50,16 @@ def test_the_figure_has_a_rectangle_a_cell_and_nothing_between():
     assert len(left & right) == 2  # each begins where the one before it ends
     assert len({one["fill"] for one in cells}) == 5
     texts = [one.text for one in ElementTree.fromstring(figure(RESULT)).iter(f"{SVG}text")]
-    for text in ("Step size η", "SAM radius ρ", "0.4", "0.01", "diverged", "0.897", "0.503"):
+    for text in ("Step size η", "SAM radius ρ", "0.4", "0.01", "diverged", "1.5", "0"):
         assert text in texts
     assert "failed" not in texts
+
+
+def test_the_colour_of_an_edge_is_that_of_the_page():
+    """Yellow is a ratio of 1, whatever the others are."""
+    drawn = rectangles(figure(se.SweepResult(SWEEP, [Row(0, "at its edge", 9, ratio=1.0)])))
+    assert sum(one["fill"] == "#fde725" for one in drawn if one.get("width") != "12") == 1
+    assert drawn[-1]["fill"] == "#9d0208"  # the top of the bar
 
 
 def test_what_diverged_has_no_colour_of_its_last_number():

@@ -18,6 +18,7 @@ def encode(value: Any) -> Any:
     ("f8"), or of bytes ("u1", also for booleans). With "from", the differences from that first
     value are sent: what grows from 0 or above (steps, time) stays exact for integers over a span
     of 2**24. An array of shape (rows, columns) has its "columns" too.
+    A number on its own that is not finite becomes null.
 
     >>> encode({"x": np.array([1.0, 2.0, 2.5]), "y": np.ones(3)})
     {'x': {'from': 1.0, 'f4': 'AAAAAAAAgD8AAMA/'}, 'y': {'from': 1.0, 'by': 0.0, 'rows': 3}}

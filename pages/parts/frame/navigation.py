@@ -55,6 +55,8 @@ _COMPACT = """
     .stHorizontalBlock:has(> .st-key-welcome-close) { flex-wrap: nowrap; }
     .st-key-welcome-close { flex: none; }
     .st-key-runs-filters .stColumn + .stColumn { min-width: calc(50% - 1rem); }
+    .st-key-sweeps-form .stColumn + .stColumn { min-width: calc(33% - 1rem); }
+    .st-key-sweeps-new { flex-direction: column-reverse; }  /* its picture first */
     [data-testid="stButtonGroup"] button { padding: 0.2rem 0.5rem; }
     [data-testid="stButtonGroup"] button p { font-size: 0.8rem; }
     [data-testid="stLayoutWrapper"]:has(> .stHorizontalBlock > .st-key-primary) {

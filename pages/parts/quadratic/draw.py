@@ -9,7 +9,7 @@ import numpy as np
 from pages.parts.components.figures import Figure, Scrub, Trace
 from pages.parts.quadratic.settings import RULE_NAMES, Values
 from pages.parts.views import drawing
-from pages.parts.views.drawing import UNLISTED, axis, line, markers, note, rim
+from pages.parts.views.drawing import UNLISTED, axis, line, log_ticks, markers, note, rim
 from samedge_core.theory.descent import PLAIN_RULES, Landscape, Trajectory, descend, sampled_steps
 from samedge_core.theory.edges import gd_edge
 from samedge_core.theory.rules import RULES
@@ -152,17 +152,6 @@ def over_steps(name: str, values: Values, panels: Sequence[Panel], **place: Any)
                 named.add(trace["name"])
         layout["annotations"] += _arrows(panel, values["log"], y_range[1], y_axis)
     return Figure(name, traces, layout, cursor=True, **place)
-
-
-def log_ticks(low: float, high: float) -> dict[str, Any]:
-    """Few labels on a log axis: powers of ten, or also 2 and 5 times them where few are in it."""
-    decades = np.log10(high / low)
-    if decades > 1.5:
-        return {"dtick": max(1, int(decades / 4))}
-    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high))
-    ticks = [float(f"{k * power:.1g}") for power in powers for k in (1, 2, 5)]
-    # Plotly's own, "D2", writes 0.2 and 20 as "2" alone
-    return {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def _lines(panel: Panel, log: bool, ceiling: float, most: int) -> list[Trace]:

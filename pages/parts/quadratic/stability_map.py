@@ -8,7 +8,7 @@ import numpy as np
 from pages.parts.components.figures import Figure, Raster, Trace
 from pages.parts.quadratic import draw
 from pages.parts.quadratic.settings import AXES, FIELDS, Values
-from pages.parts.views.drawing import markers, note, rim
+from pages.parts.views.drawing import log_ticks, markers, note, rim
 from samedge_core.theory.edges import gd_edge, sam_edge
 from samedge_core.theory.rules import RULES
 from samedge_core.theory.stability import CONTRACTS, GROWS, OSCILLATES, edge_in, multiplier, regions
@@ -138,7 +138,7 @@ def _edge_over_norm(values: Values) -> Figure:
         | {
             "title": {"text": "edge", "standoff": 4},
             "range": np.log10([low, top]).tolist(),
-            **draw.log_ticks(low, top),
+            **log_ticks(low, top),
         },
         "hovermode": "closest",
     }

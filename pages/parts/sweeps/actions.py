@@ -36,6 +36,7 @@ def progress(board: Board) -> None:
     if state == "computing":
         left = board.seconds_left(missing)
         more = f", about {form.in_words(left)} left" if left is not None else ""
+        more = ", stopping" if recorded.is_asked_to_stop() else more
         st.progress((total - missing) / total, f"Computing: {done}{more}.")
     elif state == "waiting":
         st.info(

@@ -39,8 +39,8 @@ from samedge_core.theory.two_weight import TwoWeightLandscape
 
 MAP_KEY, SLIDERS_KEY = "atlas-map", "atlas-sliders"
 LEAD = (
-    "Where a run settles, where it hops for ever, where it is thrown out: **every pixel is a run**."
-    " Zoom in anywhere."
+    "Where a run settles, where it hops for ever, where it is thrown out: **every pixel is a run** "
+    "on a loss so small that all of them are computed while you look. Zoom in anywhere."
 )
 _VALUES, _LINK, _ASKED = "atlas:values", "atlas:link", "atlas:asked"
 

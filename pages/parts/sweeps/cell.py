@@ -12,7 +12,7 @@ from pages.parts.lab import session
 from pages.parts.markdown import plain
 from pages.parts.sweeps import form, picture
 from pages.parts.sweeps.board import EMPTY, Board
-from pages.parts.views.drawing import axis, envelope, level, line, markers
+from pages.parts.views.drawing import axis, envelope, level, line, log_ticks, markers
 from samedge_core.sharing import links
 from samedge_core.sweeps.rows import FATES, QUANTITIES
 from samedge_core.sweeps.sweep import Axis, Sweep
@@ -37,8 +37,9 @@ def draw(board: Board, quantity: str) -> None:
         _part(recorded.sweep, *part)
     if at is None and recorded.sweep.shape[1] > 1:
         st.markdown(
-            ":gray[Click a cell to open its run and to see its row and column as lines; drag over "
-            "a part of the picture to compute it finer.]"
+            ":gray[Choose a cell, by a click or with the arrow keys and Enter, to open its run and "
+            "to see its row and column as lines; drag over a part of the picture to compute it "
+            "finer.]"
         )
         return
     if at is not None:
@@ -71,8 +72,10 @@ def _finer(label: str, sweep: Sweep, columns: Sequence[int], rows: Sequence[int]
 def _cell(board: Board, at: tuple[int, int]) -> None:
     sweep = board.recorded.sweep
     place = at[1] * sweep.shape[0] + at[0]
-    cell = sweep.cells[place * board.seeds]
     fate = board.commonest()[place]
+    # a run that ends as the cell is marked, of all its seeds
+    seed = int(np.argmax(board.fates[place] == fate))
+    cell = sweep.cells[place * board.seeds + seed]
     where = ", ".join(_where(sweep, one, i) for one, i in zip(sweep.axes, at, strict=False))
     said = "not computed yet" if fate == EMPTY else FATES[fate]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -86,13 +89,14 @@ def _cell(board: Board, at: tuple[int, int]) -> None:
 
 
 def _run_button(config: RunConfig, seeds: int) -> None:
+    many = seeds > 1
     st.button(
-        "Open as a run",
+        f"Open as a run (seed {config.seed})" if many else "Open as a run",
         icon=":material/monitoring:",
         key="sweeps:run",
         on_click=lambda: st.session_state.update({OPEN: config}),
         help="The live lab with the settings of this cell: press Start there to watch each step."
-        + (f" With seed {config.seed}, the first of {seeds}." if seeds > 1 else ""),
+        + (f" Of the {seeds} seeds it is the first that ends as is said here." if many else ""),
     )
 
 
@@ -130,8 +134,9 @@ def _slice(
     traces.append(line(label, x, middle, "sharpness") | {"mode": "lines+markers"})
     traces.append(markers("the chosen cell", [x[i]], [middle[i]], "sam", "diamond", 12))
     log = about.log and np.nanmin(middle, initial=np.inf) > 0
+    scale = {"type": "log", **log_ticks(x[0], x[-1])} if one.log else {"type": "linear"}
     layout = {
-        "xaxis": axis(picture.axis_of(sweep, one).label, type="log" if one.log else "linear"),
+        "xaxis": axis(picture.axis_of(sweep, one).label, **scale),
         "yaxis": axis(about.label, type="log" if log else "linear"),
         "hovermode": "closest",
         "title": {"text": name, "font": {"size": 14}, "x": 0.01, "y": 0.98},

@@ -135,7 +135,7 @@ def _axis(k: int, base: RunConfig, fields: dict[str, Field]) -> Axis | None:
     """The entries of one axis; None where it is left out, or can't be used: then they say why."""
     other = st.session_state.get(_key(1 - k, "name"))
     options = [name for name in fields if name != other] + ([NONE] if k else [])
-    columns = st.columns([2.2, 1, 1, 1, 1], vertical_alignment="bottom")
+    columns = st.columns([1.8, 1, 1, 1, 1.4], vertical_alignment="bottom")
     name = columns[0].selectbox(
         "To the right" if k == 0 else "Upward",
         options,
@@ -158,7 +158,7 @@ def _axis(k: int, base: RunConfig, fields: dict[str, Field]) -> Axis | None:
     about = f"Along this side; 2 or more, {MOST_CELLS:,} in all."
     count = _number(columns[3], "Cells", 1, about, k, "count")
     log = columns[4].toggle(
-        "Logarithmic",
+        "Log scale",
         key=_key(k, "log"),
         persist_state="session",
         help="Equal ratios between neighbours instead of equal steps.",
@@ -266,7 +266,7 @@ def expected(sweep: Sweep) -> str:
     except SweepError as error:
         return f":red[{plain(str(error))}]"
     seconds = rate * sweep.count * sweep.base.steps / workers
-    return f"about {in_words(seconds)} on this machine"
+    return f"about {in_words(seconds)} on this machine once its workers have started"
 
 
 @st.cache_data(ttl=30, show_spinner=False)

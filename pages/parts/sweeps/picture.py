@@ -14,7 +14,6 @@ from samedge_core.theory.rules import RULES
 from samedge_core.theory.stability import edge_in
 
 FIRST = "ratio"  # of the quantities
-RANGES = {"ratio": (0.0, 1.5), "accuracy": (0.0, 1.0), "hopping": (0.0, 1.0)}
 BLANK = [FATES.index("diverged"), FATES.index("failed")]  # what they end with means nothing
 CHOSEN, MARKED = "sweeps:chosen", "sweeps:marked"  # in the session, by the id of a sweep
 POINTS = 200  # of a line
@@ -24,16 +23,7 @@ def draw(board: Board, quantity: str, *, key: str, name: str) -> None:
     """Draw the diagram of `quantity`, with the cells at work and the chosen one."""
     recorded, sweep = board.recorded, board.recorded.sweep
     places = {cell // board.seeds for cell in recorded.running()}
-    shown = Shown(
-        quantity,
-        {name: label_of(name) for name in QUANTITIES},
-        "edge" if quantity == "ratio" else "sequence",
-        RANGES.get(quantity),
-        QUANTITIES[quantity].log,
-        FATES,
-        BLANK,
-        lines(board),
-    )
+    shown = shown_as(quantity, lines(sweep, *board.start()))
 
     def heard() -> None:
         event = st.session_state[key]
@@ -58,6 +48,20 @@ def draw(board: Board, quantity: str, *, key: str, name: str) -> None:
     )
 
 
+def shown_as(quantity: str, lines: Sequence[Line]) -> Shown:
+    """How the cells of any sweep are drawn when `quantity` colours them."""
+    return Shown(
+        quantity,
+        {name: label_of(name) for name in QUANTITIES},
+        "edge" if quantity == "ratio" else "sequence",
+        QUANTITIES[quantity].range,
+        QUANTITIES[quantity].log,
+        FATES,
+        BLANK,
+        lines,
+    )
+
+
 def label_of(quantity: str) -> str:
     """What a quantity is called, with its unit where the name does not say it."""
     label, unit = QUANTITIES[quantity].label, QUANTITIES[quantity].unit
@@ -79,14 +83,13 @@ def axis_of(sweep: Sweep, axis: Axis) -> DiagramAxis:
     return DiagramAxis(label, axis.values, axis.log)
 
 
-def lines(board: Board) -> Sequence[Line]:
+def lines(sweep: Sweep, curvature: float, norm: float) -> Sequence[Line]:
     """Where theory expects the edge before any step: the start's sharpness on GD's edge, and on the
-    rule's own. None where the start differs from cell to cell, or no row tells it yet."""
-    sweep = board.recorded.sweep
+    rule's own. Only those that cross the cells; none where the start differs from cell to
+    cell, or is NaN: no row tells it yet."""
     names = [axis.name for axis in sweep.axes]
     if len(names) < 2 or "eta" not in names or not {*names} <= {"eta", "rho", "beta"}:
         return []
-    curvature, norm = board.start()
     rule = RULES[sweep.base.rule]
     if not np.isfinite(curvature) or rule.reach is None:
         return []
@@ -101,7 +104,14 @@ def lines(board: Board) -> Sequence[Line]:
     if other.name == "rho":
         own = edge_in("eta", sweep.base.rule, **fixed)
         found.append((f"λ₀ = {rule.edge_name} at the start", own, (8, 4)))
-    return [
+    drawn = [
         Line(name, *((along, eta) if eta_upward else (eta, along)), dash)
         for name, eta, dash in found
     ]
+    return [line for line in drawn if (_within(line.x, x) & _within(line.y, y)).any()]
+
+
+def _within(values: np.ndarray, axis: Axis) -> np.ndarray:
+    """Which values lie beside cells of an axis."""
+    (low, second), (last, high) = axis.values[:2], axis.values[-2:]
+    return (values > low - (second - low) / 2) & (values < high + (high - last) / 2)

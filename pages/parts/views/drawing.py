@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from pages.parts.components.figures import Trace
 
 UNLISTED: Trace = {"hoverinfo": "skip", "showlegend": False}  # neither a tooltip nor a legend entry
@@ -40,6 +42,21 @@ def rim(width: float) -> Trace:
 def axis(title: str, **rest: Any) -> Trace:
     """An axis of a layout, with its title."""
     return {"title": {"text": title}, **rest}
+
+
+def log_ticks(low: float, high: float) -> dict[str, Any]:
+    """Few labels on a log axis: powers of ten, or also 2 and 5 times them where few are in it, or
+    all multiples; Plotly's own on less than that."""
+    decades = np.log10(high / low)
+    if high / low < 1.5:
+        return {}
+    if decades > 2.5:
+        return {"dtick": max(1, int(decades / 4))}
+    digits = (1, 2, 5) if high / low > 4 else range(1, 10)
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high))
+    ticks = [float(f"{k * power:.1g}") for power in powers for k in digits]
+    # Plotly's own, "D2", writes 0.2 and 20 as "2" alone
+    return {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def level(axis: str, at: float, color: str = "text", dash: str = "dash", **rest: Any) -> Trace:

@@ -19,6 +19,7 @@ from pages.parts.quadratic import (
 )
 from pages.parts.quadratic.remarks import remarks
 from pages.parts.quadratic.settings import AXES, DEFAULTS, FIELDS, PRESETS, Values
+from pages.parts.views import drawing
 from samedge_core.theory.descent import PLAIN_RULES, Trajectory
 from samedge_core.theory.edges import sam_edge
 from samedge_core.theory.quadratics import orbit_radius
@@ -273,9 +274,13 @@ def test_regions_of_the_map_change_at_the_drawn_boundary():
 
 
 def test_a_short_log_axis_has_whole_numbers_on_it():
-    assert draw.log_ticks(0.19, 1.7)["ticktext"] == ["0.1", "0.2", "0.5", "1", "2", "5"]
-    assert draw.log_ticks(2, 9)["ticktext"] == ["1", "2", "5"]
-    assert draw.log_ticks(1e-9, 1) == {"dtick": 2}
+    assert drawing.log_ticks(0.19, 1.7)["ticktext"] == ["0.1", "0.2", "0.5", "1", "2", "5"]
+    assert drawing.log_ticks(2, 9)["ticktext"] == ["1", "2", "5"]
+    two = drawing.log_ticks(0.003, 0.2)["ticktext"]
+    assert two == ["0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5"]
+    assert {"0.4", "0.5", "0.6", "0.7", "0.8"} < {*drawing.log_ticks(0.36, 0.8)["ticktext"]}
+    assert drawing.log_ticks(0.52, 0.58) == {}
+    assert drawing.log_ticks(1e-9, 1) == {"dtick": 2}
 
 
 def test_the_dot_is_the_current_setting():
