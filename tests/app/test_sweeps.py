@@ -345,7 +345,7 @@ def test_a_click_that_comes_when_another_sweep_is_shown_chooses_no_cell(sweeps):
     app = visit()
     app.session_state[picture.CHOSEN] = {sweep.key: (7, 0)}
     app.run()
-    assert "Click a cell" in texts(app)
+    assert "Choose a cell" in texts(app)
 
 
 def test_a_sweep_with_a_damaged_row_is_left_for_another_or_deleted(sweeps):

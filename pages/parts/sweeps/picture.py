@@ -94,6 +94,8 @@ def lines(sweep: Sweep, curvature: float, norm: float) -> Sequence[Line]:
     if not np.isfinite(curvature) or rule.reach is None:
         return []
     x, y = sweep.axes
+    if 1 in sweep.shape:  # one value has no scale on which a line could lie
+        return []
     other, eta_upward = (x, True) if y.name == "eta" else (y, False)
     spaced = np.geomspace if other.log else np.linspace
     along = spaced(other.values[0] / 4, other.values[-1] * 4, POINTS)
