@@ -56,7 +56,7 @@ class TrackerSettings(NamedTuple):
         probe_every, probe_change: measurements, and change of the model as a share, after which a
             vector outside the basis is multiplied. Larger: new eigenvectors found later.
         probe_residual: weight of the leader's residual in a probe, against its own last image.
-        probe_noise: share of noise in a probe. 0: a probe whose image vanishes ends the process.
+        probe_noise: share of noise in a probe. 0: no probe ever leaves an invariant subspace.
         contends: Ritz values above this share are hints for the other parity.
         hint_margin, hint_age: a hint counts where the other model has it lower by this share, and
             that is older than so many measurements.
