@@ -164,6 +164,8 @@ def test_repeats_are_recorded_while_the_table_follows(visit, store):
     count = store.find().total
     page.get_by_label("Repeat with other seeds", exact=True).fill("2")
     page.get_by_label("Repeat with other seeds", exact=True).press("Enter")
+    page.wait_for_timeout(500)  # a click while the page is drawn anew may be lost
+    page.locator('[data-test-script-state="notRunning"]').wait_for()
     page.get_by_role("button", name="Start them").click()
     expect(rows(page)).to_have_count(count + 2)
     found = store.find(Query(limit=2)).entries
