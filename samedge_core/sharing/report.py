@@ -1,10 +1,11 @@
-"""A run as ONE static HTML file that needs no network; importable without torch.
+"""Reports: ONE static HTML file each, which needs no network; importable without torch.
 
 The page itself is report.html, a template beside this file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 import plotly.graph_objects as go
@@ -16,26 +17,49 @@ from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.figures import paper_figures
 from samedge_core.training.history import History
 
+Rows = Sequence[tuple[str, str]]
+
 
 def report_html(history: History) -> str:
     """The whole report: configuration, summary, why the run stopped, and the paper's figures."""
+    config = history.config
+    changes = [(f"Step {item.step:,}", item.label) for item in history.interventions]
+    tables = {
+        "Configuration at the start": settings_of(config),
+        "Summary": in_words(summarise(history)),
+        "Changes on the way": changes,
+    }
+    return page_html(
+        f"{RULES[config.rule].short} on {config.problem}, seed {config.seed}",
+        _ending(history),
+        tables,
+        {name: _figure(name, made) for name, made in paper_figures(history).items()},
+        script=get_plotlyjs(),
+    )
+
+
+def page_html(
+    title: str,
+    lead: str,
+    tables: Mapping[str, Rows],
+    figures: Mapping[str, str],
+    *,
+    script: str = "",
+) -> str:
+    """A report of any kind: a sentence, tables by title (empty ones are left out), and figures by
+    name, which are HTML or SVG, with the script that they need."""
     from jinja2 import StrictUndefined, Template  # nothing else of a server needs it
 
-    config = history.config
-    text = (
-        resources.files("samedge_core.sharing").joinpath("report.html").read_text(encoding="utf-8")
-    )
+    file = resources.files("samedge_core.sharing").joinpath("report.html")
     template = Template(
-        text, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+        file.read_text(encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
     )
+    filled = [(name, rows) for name, rows in tables.items() if rows]
     return template.render(
-        title=f"{RULES[config.rule].short} on {config.problem}, seed {config.seed}",
-        ending=_ending(history),
-        settings=settings_of(config),
-        summary=in_words(summarise(history)),
-        changes=[(f"Step {item.step:,}", item.label) for item in history.interventions],
-        figures=[(name, _figure(name, made)) for name, made in paper_figures(history).items()],
-        plotly=get_plotlyjs(),
+        title=title, lead=lead, tables=filled, figures=figures.items(), script=script
     )
 
 

@@ -7,13 +7,12 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from importlib import resources
 from pathlib import Path
 
 from samedge_core.fields import abridged
 from samedge_core.sharing.files import replace
 from samedge_core.sharing.notebook import SUFFIX, code, markdown, notebook_file
-from samedge_core.sharing.report import settings_of
+from samedge_core.sharing.report import page_html, settings_of
 from samedge_core.sharing.tables import METADATA
 from samedge_core.sweeps.figure import figure
 from samedge_core.sweeps.results import SweepResult
@@ -107,8 +106,6 @@ def _svg(result: SweepResult, quantity: str) -> bytes:
 
 
 def _html(result: SweepResult, quantity: str) -> bytes:
-    from jinja2 import StrictUndefined, Template  # nothing else of a server needs it
-
     sweep, counts = result.sweep, Counter(row.fate for row in result.rows)
     settings = dict(settings_of(sweep.base))
     settings["Seed (seed)"] = ", ".join(map(str, sweep.seeds))
@@ -119,16 +116,13 @@ def _html(result: SweepResult, quantity: str) -> bytes:
             f"{ends}, {len(axis.values)} values {spaced}"
         )
     settings[SAMPLES.label] = str(sweep.samples)
-    template = resources.files("samedge_core.sweeps").joinpath("report.html")
-    text = template.read_text(encoding="utf-8")
-    made = Template(text, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     names = dict.fromkeys((quantity, "ratio", "deviation", "loss"))
-    page = made.render(
-        title=title_of(sweep),
-        count=f"{len(result.rows):,} of {len(sweep.cells):,} runs are computed.",
-        fates=[(fate, f"{counts[fate]:,}") for fate in FATES if counts[fate]],
-        settings=settings.items(),
-        figures=[(QUANTITIES[name].label, figure(result, name)) for name in names],
+    fates = [(fate, f"{counts[fate]:,}") for fate in FATES if counts[fate]]
+    page = page_html(
+        title_of(sweep),
+        f"{len(result.rows):,} of {len(sweep.cells):,} runs are computed.",
+        {"What becomes of them": fates, "Settings": list(settings.items())},
+        {QUANTITIES[name].label: figure(result, name) for name in names},
     )
     return page.encode()
 

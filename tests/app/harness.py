@@ -11,6 +11,17 @@ from pages.parts.markdown import WORD_JOINER
 PATIENCE = 60.0
 
 
+def visit(page: str = "", **link: str) -> AppTest:
+    """A page as its link opens it: the live lab, or the one in this file."""
+    app = AppTest.from_file("../../app.py", default_timeout=PATIENCE)
+    if page:
+        app = app.switch_page(page)
+    app.query_params.update(link)
+    app.run()
+    assert not app.exception
+    return app
+
+
 def button(app: AppTest, key: str):
     return next(item for item in app.button if item.key == key)
 

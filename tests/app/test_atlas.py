@@ -1,6 +1,7 @@
 """The map of fates through Streamlit's own test harness."""
 
 import json
+from functools import partial
 
 import psutil
 import pytest
@@ -11,7 +12,8 @@ from pages.parts.sweeps.atlas_settings import DEFAULTS, FIELDS, PLACES, address,
 from samedge_core.sharing import links
 from samedge_core.sweeps.fate_map import AXES, MAPPED_RULES, Plane
 from samedge_core.sweeps.fate_process import FateProcess, shared
-from tests.app.harness import PATIENCE, press, texts
+from tests.app import harness
+from tests.app.harness import press, texts
 
 
 @pytest.fixture(autouse=True)
@@ -21,13 +23,7 @@ def ended(tmp_path, monkeypatch):
     shared().close()
 
 
-def visit(**link: str) -> AppTest:
-    app = AppTest.from_file("../../app.py", default_timeout=PATIENCE).switch_page("pages/sweeps.py")
-    for name, value in link.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
+visit = partial(harness.visit, "pages/sweeps.py")
 
 
 def drawn(app: AppTest) -> dict:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import partial
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -14,6 +15,7 @@ from samedge_core.sharing import several
 from samedge_core.store import Origin, Query, open_store
 from samedge_core.training.history import Intervention
 from samedge_core.worker.registry import RunRegistry
+from tests.app import harness
 from tests.app.harness import PATIENCE, button, press, texts
 from tests.recorded import TINY, record
 
@@ -30,13 +32,7 @@ def home(tmp_path, monkeypatch):
     server.registry.clear()
 
 
-def visit(**link: str) -> AppTest:
-    app = AppTest.from_file("../../app.py", default_timeout=PATIENCE).switch_page("pages/runs.py")
-    for name, value in link.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
+visit = partial(harness.visit, "pages/runs.py")
 
 
 def select(app: AppTest, *ids: str) -> AppTest:

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -18,7 +19,8 @@ from samedge_core.sweeps.rows import FATES, QUANTITIES, Row
 from samedge_core.sweeps.store import Sweeps
 from samedge_core.sweeps.sweep import Axis, Sweep
 from samedge_core.theory.edges import sam_edge
-from tests.app.harness import PATIENCE, button, press, texts
+from tests.app import harness
+from tests.app.harness import button, press, texts
 
 BASE = PRESETS["sam-quadratic"].config
 START = Row(0, "dead", 200, seconds=0.5, start_sharpness=6.0, start_grad_norm=0.5)
@@ -54,13 +56,7 @@ def fill(sweeps: Sweeps, sweep: Sweep, cells: int | None = None, ratio: float = 
     return recorded
 
 
-def visit(**link: str) -> AppTest:
-    app = AppTest.from_file("../../app.py", default_timeout=PATIENCE).switch_page("pages/sweeps.py")
-    for name, value in link.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
+visit = partial(harness.visit, "pages/sweeps.py")
 
 
 def data(app: AppTest, key: str = "sweeps-diagram") -> dict:

@@ -4,23 +4,14 @@ import re
 
 import pytest
 from streamlit.runtime.context import StreamlitCookies
-from streamlit.testing.v1 import AppTest
 
 from pages.parts import server
 from pages.parts.lab import welcome
 from samedge_core.experiments.presets import DEFAULT, PRESETS
-from tests.app.harness import PATIENCE, press, texts, wait
+from tests.app.harness import press, texts, visit, wait
 
 pytestmark = pytest.mark.usefixtures("workers")
 WORDS = "Why it matters."
-
-
-def visit(**parameters: str) -> AppTest:
-    app = AppTest.from_file("../../app.py", default_timeout=PATIENCE)
-    app.query_params.update(parameters)
-    app.run()
-    assert not app.exception
-    return app
 
 
 def test_a_visit_without_a_link_begins_with_the_valley(page):
