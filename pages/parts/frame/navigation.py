@@ -39,6 +39,7 @@ _COMPACT = """
   [data-testid="stCaptionContainer"] { opacity: 0.8; }
   [data-testid="stBaseButton-primary"]:enabled { color: light-dark(#fff, #10141c); }
   [data-testid="stButtonGroup"] > div { flex-wrap: wrap; }
+  .st-key-atlas-choices .stColumn { min-width: min(8.5rem, 100%); }  /* else below one another */
   .stApp:not(:has([data-testid="stExpandSidebarButton"])) [data-testid="stSidebar"] {
     min-width: min(18.75rem, 24vw); }
   @media (hover: none), (max-width: 900px) {

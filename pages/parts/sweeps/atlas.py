@@ -136,12 +136,13 @@ def _choices(values: Values) -> None:
     )
     if now:
         st.markdown(now[0].look)
-    first, second = st.columns(2)
-    for column, name in ((first, "problem"), (second, "rule")):
-        _select(column, name, values, FIELDS[name].choices)
-    first, second = st.columns(2)
-    _select(first, "x", values, axes_of(values))
-    _select(second, "y", values, [name for name in axes_of(values) if name != values["x"]])
+    with st.container(key="atlas-choices"):
+        first, second = st.columns(2)
+        for column, name in ((first, "problem"), (second, "rule")):
+            _select(column, name, values, FIELDS[name].choices)
+        first, second = st.columns(2)
+        _select(first, "x", values, axes_of(values))
+        _select(second, "y", values, [name for name in axes_of(values) if name != values["x"]])
     st.session_state["atlas:log"] = values["log"]
     log = FIELDS["log"]
     st.toggle(log.label, key="atlas:log", help=log.help, on_change=_chosen, args=("log",))
