@@ -191,17 +191,31 @@ class _Driver:
             return
         while not self.landed.empty():
             landed.append(self.landed.get())
-        finished = [future for future in landed if future.status == "finished"]
-        if finished:
-            answers: Any = self.client.gather(finished)
-            self._store_answers([self.flying.pop(future) for future in finished], answers)
+        finished = {future.key: future for future in landed if future.status == "finished"}
+        answers = self._fetched(finished) if finished else {}
+        came = {finished[key]: answer for key, answer in answers.items() if answer is not None}
+        if came:
+            self._store_answers([self.flying.pop(future) for future in came], [*came.values()])
         for future in landed:
-            if future.status == "error":
+            if future in came:
+                pass
+            elif future.status == "error":
                 error: Any = future.exception()
                 self._went_wrong(self.flying.pop(future), error)
-            elif future.status != "finished":
+            elif future.status == "lost":  # it had come, and went with its worker
+                self.pieces.append(self.flying.pop(future))
+            else:
                 raise SweepError(LOST)
             future.release()
+
+    def _fetched(self, finished: dict[Any, Future]) -> dict[Any, str | None]:
+        """What the workers have answered, by key: None where a worker that dies just now takes its
+        answer with it and nobody can compute it anew."""
+        try:
+            answers: Any = self.client.gather(finished, errors="skip")
+        except OSError as error:  # Dask's, of a connection
+            raise SweepError(LOST) from error
+        return answers
 
     def _store_answers(self, cells: list[list[int]], answers: list[str]) -> None:
         """The rows of some tasks; the next ones follow from what these have taken."""

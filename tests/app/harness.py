@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from pages.parts import server
 from pages.parts.markdown import WORD_JOINER
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 def visit(page: str = "", **link: str) -> AppTest:

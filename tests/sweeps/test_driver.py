@@ -87,6 +87,71 @@ def test_a_cell_that_kills_its_worker_three_times_is_marked_and_left(tmp_path, m
     assert any("killed its worker" in text for text in said)
 
 
+def kill_holders(client) -> None:
+    """End the workers that hold an answer, as a full memory does."""
+    held = client.who_has()
+    addresses = {address for holders in held.values() for address in holders}
+    pids = {one["pid"] for at, one in client.run(_pid).items() if at in addresses}
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _pid() -> dict[str, int]:
+    return {"pid": os.getpid()}
+
+
+def dying_again(values, samples):
+    """A cell ends its worker when it is computed for the second time."""
+    for one in values:
+        mark = Path(os.environ["SAMEDGE_TEST_MARKS"], f"{one['eta']}-{one['options']['a']}")
+        nth = len([*mark.parent.glob(f"{mark.name}-*")])
+        mark.with_name(f"{mark.name}-{nth}").touch()
+        if nth == 1:
+            os._exit(1)
+    return sleeping.compute(values, samples)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+def test_an_answer_that_dies_with_its_worker_is_computed_anew(tmp_path, monkeypatch, moment):
+    """Before the driver has looked at it, or between its look and its fetching; computed anew, it
+    kills that worker too."""
+    monkeypatch.setenv("SAMEDGE_TEST_MARKS", str(tmp_path))
+    sweep = sleeping.sweep(0.01)
+    recorded = Sweeps(tmp_path).create(sweep)
+    killed: list[str] = []
+    take_in = driver._Driver._take_in
+
+    def once_killed(self) -> None:
+        if killed:
+            return take_in(self)
+        wait_for(lambda: not self.landed.empty(), "no answer")
+        landed = [self.landed.get() for _ in range(self.landed.qsize())]
+        if moment == "before":
+            kill_holders(self.client)
+            wait_for(lambda: landed[0].status != "finished", "the answer is still there")
+            killed.append(landed[0].status)
+        else:
+            gather = self.client.gather
+
+            def too_late(futures, **options):
+                kill_holders(self.client)
+                killed.append("finished")
+                monkeypatch.setattr(self.client, "gather", gather)
+                return gather(futures, **options)
+
+            monkeypatch.setattr(self.client, "gather", too_late)
+        for future in landed:
+            self.landed.put(future)
+        return take_in(self)
+
+    monkeypatch.setattr(driver._Driver, "_take_in", once_killed)
+    drive(recorded, workers=2, compute=dying_again)
+    assert killed
+    assert [*tmp_path.glob("*-2")], "none was computed for the third time"
+    assert same(rows(recorded), sleeping.rows_of(sweep))
+
+
 def raising(values, samples):
     """The first eta has no row."""
     if any(one["eta"] == sleeping.ETAS[0] for one in values):

@@ -10,7 +10,7 @@ import psutil
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.view import RunView
 
-PATIENCE = 60.0  # seconds; loading torch takes 5 here and far longer on a busy machine
+PATIENCE = 180.0  # seconds; loading torch takes 5 here and far longer on a busy machine
 
 T = TypeVar("T")
 
