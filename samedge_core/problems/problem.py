@@ -17,11 +17,11 @@ from torch.nn.functional import cross_entropy, one_hot
 from samedge_core.curvature.differentiation import PlainAttention, leaf, recording
 from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.problems.batches import Batch, Batches
+from samedge_core.problems.compiled.network import ExplicitNetwork
+from samedge_core.problems.compiled.operator import ExplicitOperator
 from samedge_core.problems.derivatives import check_derivatives
 from samedge_core.problems.domain import Domain, domain_of
 from samedge_core.problems.draws import DrawingFrom
-from samedge_core.problems.explicit_network import ExplicitNetwork
-from samedge_core.problems.explicit_operator import ExplicitOperator
 from samedge_core.problems.own_modules import OwnModule, copied, take_module, tensors_of
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]

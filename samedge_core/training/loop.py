@@ -15,7 +15,7 @@ from samedge_core.curvature import kernels
 from samedge_core.curvature.differentiation import recording
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.fields import ConfigError
-from samedge_core.problems.explicit_operator import ExplicitOperator
+from samedge_core.problems.compiled.operator import ExplicitOperator
 from samedge_core.problems.memory import memory
 from samedge_core.problems.own_data import contents_of
 from samedge_core.problems.problem import Batch, Problem

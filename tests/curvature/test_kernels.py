@@ -61,7 +61,8 @@ def test_a_damaged_note_is_none(folder):
 def test_the_modules_are_all_that_have_kernels():
     found = {module for module, _ in warmup.dispatchers()}
     assert found == set(kernels.modules())
-    assert {module.split(".")[1] for module in found} == {"curvature", "problems"}
+    rooms = {module.rpartition(".")[0] for module in found}
+    assert rooms == {"samedge_core.curvature", "samedge_core.problems.compiled"}
 
 
 def test_stale_files_of_all_kernels_are_removed_and_no_others(tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """Loss, gradient and Hessian-vector products of many dense networks at once, written out.
 
-The formulas and their names are those of `problems.explicit_operator`; every matrix there is here a
+The formulas and their names are those of `problems.compiled.operator`; every matrix there is here a
 batch of them, one a cell. A layer's weights and biases are one matrix (in + 1, out), the biases in
 its last row, and its input (in + 1, n) has a last row of ones: a product less for each bias. w and
 its like come in parts, one (C, (in + 1) out) a layer, each without gaps, so that matrix products
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from samedge_core.problems.batches import Batch
-from samedge_core.problems.dense import CROSS_ENTROPY, HALF, RELU, TANH
+from samedge_core.problems.compiled.dense import CROSS_ENTROPY, HALF, RELU, TANH
 from samedge_core.problems.problem import ModuleProblem
 
 

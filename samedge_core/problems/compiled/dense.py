@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from samedge_core.problems.blas import add_product, product
+from samedge_core.problems.compiled.gemm import add_product, product
 
 Numbers = NDArray[np.floating]
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from samedge_core.curvature import HessianOperator
-from samedge_core.problems.dense import ACTIVATIONS, LOSSES
-from samedge_core.problems.explicit_network import ExplicitNetwork
+from samedge_core.problems.compiled.dense import ACTIVATIONS, LOSSES
+from samedge_core.problems.compiled.network import ExplicitNetwork
 from samedge_core.problems.networks import cnn
 from samedge_core.problems.problem import Batch, LossFunction, ModuleProblem
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import build_problem
-from tests.problems.explicit import agree, by_hand, noise, same_gradient
+from tests.problems.compiled.shared import agree, by_hand, noise, same_gradient
 
 X, Y, CLASSES = noise(6, 3), noise(6, 2, seed=1), torch.tensor([0, 1, 1, 0, 1, 0])
 RELU = nn.ReLU()

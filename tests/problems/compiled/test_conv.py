@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from samedge_core.curvature import HessianOperator, dense_hessian
-from samedge_core.problems import explicit_network
-from samedge_core.problems.convolutions import NOTHING
+from samedge_core.problems.compiled import network as network_module
+from samedge_core.problems.compiled.conv import NOTHING
 from samedge_core.problems.networks import cnn, digits_cnn
 from samedge_core.problems.problem import Batch, ModuleProblem
-from tests.problems.explicit import DOUBLE, agree, by_hand, matrix, noise
+from tests.problems.compiled.shared import DOUBLE, agree, by_hand, matrix, noise
 
 # float64 sums of up to some thousand terms, in two orders, against parts of order 1
 ROUNDING = 1e-12
@@ -317,13 +317,13 @@ def test_a_mini_batch_is_the_full_batch_of_its_examples(case, chosen):
 def prepared(monkeypatch) -> list[int]:
     """The lengths of the batches whose patches were computed."""
     lengths: list[int] = []
-    plain = explicit_network.patches
+    plain = network_module.patches
 
     def patches(image: np.ndarray, out: np.ndarray) -> None:
         lengths.append(image.shape[-1])
         plain(image, out)
 
-    monkeypatch.setattr(explicit_network, "patches", patches)
+    monkeypatch.setattr(network_module, "patches", patches)
     return lengths
 
 

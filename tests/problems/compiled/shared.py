@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from samedge_core.problems.explicit_operator import ExplicitOperator
+from samedge_core.problems.compiled.operator import ExplicitOperator
 from samedge_core.problems.problem import Batch, LossFunction, ModuleProblem, Problem
 
 DOUBLE = torch.float64

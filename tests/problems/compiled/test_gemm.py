@@ -8,8 +8,8 @@ import pytest
 import torch
 from numba import TypingError
 
-from samedge_core.problems import blas
-from samedge_core.problems.blas import add_product, product
+from samedge_core.problems.compiled import gemm
+from samedge_core.problems.compiled.gemm import add_product, product
 
 SHAPES = [(1, 1, 1), (3, 1, 2), (1, 4, 1), (2, 3, 4), (70, 50, 90)]
 
@@ -60,10 +60,10 @@ def test_other_layouts_and_mixed_precisions_are_refused():
             product(a, np.eye(2), np.eye(2))
 
 
-@pytest.mark.parametrize("libraries", [blas.LIBRARIES, ()], ids=["torch", "SciPy"])
+@pytest.mark.parametrize("libraries", [gemm.LIBRARIES, ()], ids=["torch", "SciPy"])
 def test_both_libraries_are_called_alike(libraries, monkeypatch):
-    monkeypatch.setattr(blas, "LIBRARIES", libraries)
-    subroutine = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(blas._address("dgemm"))
+    monkeypatch.setattr(gemm, "LIBRARIES", libraries)
+    subroutine = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(gemm._address("dgemm"))
     a, b, out = np.arange(6.0), np.arange(6.0, 12.0), np.zeros(4)  # one column after the other
     no, sizes, factors = ctypes.c_char(b"N"), np.array([2, 2, 3]), np.array([1.0, 0.0])
     at, factor = sizes.ctypes.data, factors.ctypes.data
@@ -91,4 +91,4 @@ def test_where_torch_has_a_blas_it_is_the_one_that_is_called():
     if not library.exists() or not torch.backends.mkl.is_available():
         pytest.skip("torch has none here")
     own = ctypes.cast(ctypes.CDLL(str(library)).dgemm_, ctypes.c_void_p).value
-    assert blas._address("dgemm") == own
+    assert gemm._address("dgemm") == own

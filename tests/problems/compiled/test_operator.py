@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from samedge_core.curvature import HessianOperator, dense_hessian
-from samedge_core.problems import dense
+from samedge_core.problems.compiled import dense
 from samedge_core.problems.networks import mlp
 from samedge_core.problems.problem import Batch, ModuleProblem
-from tests.problems.explicit import DOUBLE, ROUNDING, agree, by_hand, matrix, noise
+from tests.problems.compiled.shared import DOUBLE, ROUNDING, agree, by_hand, matrix, noise
 
 
 class Case(NamedTuple):

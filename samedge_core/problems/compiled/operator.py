@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samedge_core.problems import convolutions, dense
 from samedge_core.problems.batches import Batch
-from samedge_core.problems.explicit_network import ExplicitNetwork
+from samedge_core.problems.compiled import conv, dense
+from samedge_core.problems.compiled.network import ExplicitNetwork
 
 
 class ExplicitOperator:
@@ -50,7 +50,7 @@ class ExplicitOperator:
         g_below, g_above = self._parts(g)
         _, x, target = network.prepared(batch)
         if self._dense_from:
-            flat, self._convolved = convolutions.forward(below, network.images, x)
+            flat, self._convolved = conv.forward(below, network.images, x)
             x = flat.reshape(network.shapes[0, 1], -1)
         # what the convolutions are sent back; empty without any
         self._sent = np.empty_like(x if self._dense_from else x[:0])
@@ -58,7 +58,7 @@ class ExplicitOperator:
             above, network.shapes, network.activation, network.loss, x, target, g_above, self._sent
         )
         if self._dense_from:
-            convolutions.backward(below, self._convolved, self._sent.ravel(), g_below)
+            conv.backward(below, self._convolved, self._sent.ravel(), g_below)
         self.value, self.g = torch.tensor(value, dtype=w.dtype), torch.from_numpy(g)
 
     def _parts(self, vector: dense.Numbers) -> tuple[dense.Numbers, dense.Numbers]:
@@ -91,7 +91,7 @@ class ExplicitOperator:
             return
         (below, above), (v_below, v_above) = self._parts(self._w), self._parts(v)
         hv_below, hv_above = self._parts(out)
-        flat, moved = convolutions.forward_along(below, v_below, self._convolved)
+        flat, moved = conv.forward_along(below, v_below, self._convolved)
         features = flat.reshape(sent.shape)
         dense.product_along(above, v_above, self._dense, features, hv_above, sent)
-        convolutions.product_along(below, v_below, self._convolved, moved, sent.ravel(), hv_below)
+        conv.product_along(below, v_below, self._convolved, moved, sent.ravel(), hv_below)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from samedge_core.problems.batches import Batch
-from samedge_core.problems.convolutions import patches
-from samedge_core.problems.dense import ACTIVATIONS as CODES
-from samedge_core.problems.dense import LOSSES
+from samedge_core.problems.compiled.conv import patches
+from samedge_core.problems.compiled.dense import ACTIVATIONS as CODES
+from samedge_core.problems.compiled.dense import LOSSES
 
 ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh"}
 CONVOLUTION = {

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from samedge_core.problems.blas import add_product, product
-from samedge_core.problems.dense import Numbers, compiled, matrix, row_sums
+from samedge_core.problems.compiled.dense import Numbers, compiled, matrix, row_sums
+from samedge_core.problems.compiled.gemm import add_product, product
 
 NOTHING = 4
 
