@@ -1,149 +1,179 @@
-"""What an `ExplicitOperator` computes of its convolutions, compiled.
+"""Outputs, gradient and Hessian-vector products of convolutional layers, compiled.
 
-Each is a 3x3 convolution with padding 1, then b, ReLU and a 2x2 max-pool. An example is a column,
-and so are its pixels: an image is (channels, rows, columns, n), and of z (outputs, 4, pools), with
-pools = rows/2 * columns/2 * n, the second index is the place in a pool. P(a), the `patches` of an
-image, is (9 * channels, 4 * pools), and W (outputs, 9 * channels).
+Each is a 3x3 convolution with padding 1, then b, ReLU and a 2x2 max-pool. Equations and R as in
+`dense`. An example is a column, and so are its pixels: an image is (channels, rows, columns, n),
+and z (outputs, 4, pools), with pools = rows/2 * columns/2 * n and the place in the pool second.
+P(a), the 3x3 neighbourhoods of all pixels, is (9 * channels, pixels), pixels = 4 * pools.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from samedge_core.problems.compiled.dense import Numbers, compiled, matrix, row_sums
-from samedge_core.problems.compiled.gemm import add_product, product
+from samedge_core.problems.compiled.dense import (
+    Floats,
+    Records,
+    biases,
+    compiled,
+    offsets,
+    row_sums,
+    weights,
+)
+from samedge_core.problems.compiled.gemm import add_matmul, matmul
 
-NOTHING = 4
+OFF = 4  # in place of an index in a pool, where the ReLU is off
+
+# the last two for one example
+LAYER = np.dtype(
+    (
+        np.record,
+        [
+            ("outputs", np.int64),
+            ("inputs", np.int64),  # 9 * channels
+            ("channels", np.int64),
+            ("rows", np.int64),
+            ("columns", np.int64),
+            ("weights", np.int64),  # where in w its W begins, (outputs, inputs); b follows
+            ("patches", np.int64),  # those kept of the layers below it; less than 0: its own are x
+            ("pools", np.int64),  # those of the layers below it
+        ],
+    )
+)
 
 
-class Convolved(NamedTuple):
-    """The layers at one w; what there is of each is in one flat array, layer after layer.
+class ConvPoint(NamedTuple):
+    """What `forward` and `backward` find at one w, for `jvp` and `hvp`.
 
     Attributes:
-        images: outputs, channels, rows and columns of each, (layers, 4).
-        x: P of the data.
-        inner: P of what the others than the first get.
-        chosen: which of its four pixels a pool passes on, (outputs, pools); NOTHING where none is
-            above 0.
-        deltas: dL/dz, (outputs, 4, pools).
+        layers: records of LAYER, (layers,).
+        x: P of the data, (inputs, pixels).
+        patches: P(a) of what the layers after the first take, flat, layer after layer.
+        indices: which of its four pixels each pool passes on, or OFF; flat.
+        deltas: dL/dz, flat.
     """
 
-    images: NDArray[np.int64]
-    x: Numbers
-    inner: Numbers
-    chosen: NDArray[np.int8]
-    deltas: Numbers
+    layers: Records
+    x: Floats
+    patches: Floats
+    indices: NDArray[np.int8]
+    deltas: Floats
 
 
-# --- what the layers give -----------------------------------------------------------------------
-
-
-@compiled
-def forward(w, images, x):
-    """What the last one gives, flat, and a `Convolved` whose deltas are for `backward` to fill."""
-    kept, pools = _sizes(images, x)
-    inner, chosen = np.empty(kept, w.dtype), np.empty(pools, np.int8)
-    start = at = place = 0
-    p, a = x, inner[:0]
-    for layer in range(len(images)):
-        outputs, inputs, pixels = _shape(images, layer, x)
-        if layer:
-            p = matrix(inner, at, inputs, pixels)
-            _patches_of(a, images[layer], p)
-            at += p.size
-        z = np.empty((outputs, pixels), w.dtype)
-        product(matrix(w, start, outputs, inputs), p, z)
-        start += outputs * inputs
-        a = np.empty(outputs * pixels // 4, w.dtype)
-        _pool(z, w[start : start + outputs], a, chosen[place : place + len(a)])
-        start, place = start + outputs, place + len(a)
-    return a, Convolved(images, x, inner, chosen, np.empty(4 * pools, w.dtype))
+def layers_of(images: Sequence[tuple[int, int, int, int]]) -> Records:
+    """The records (layers,) of layers with these (outputs, channels, rows, columns), first in w."""
+    outputs, channels, rows, columns = np.array(images, np.int64).reshape(-1, 4).T
+    inputs = 9 * channels
+    patches, pools = inputs * rows * columns, outputs * rows * columns // 4
+    places = offsets(outputs * (inputs + 1)), offsets(patches) - patches[:1], offsets(pools)
+    fields = outputs, inputs, channels, rows, columns, *places
+    return np.array(list(zip(*fields, strict=True)), LAYER)
 
 
 @compiled
-def forward_along(w, v, known):
-    """R of what the last one gives, flat, and R of `inner`."""
-    images, x, inner, chosen, _ = known
-    moved = np.empty_like(inner)
-    start = at = place = 0
-    p = m = x
-    a = inner[:0]
-    for layer in range(len(images)):
-        outputs, inputs, pixels = _shape(images, layer, x)
-        z = np.empty((outputs, pixels), w.dtype)
-        if layer:
-            p, m = matrix(inner, at, inputs, pixels), matrix(moved, at, inputs, pixels)
-            _patches_of(a, images[layer], m)
-            at += p.size
-        product(matrix(v, start, outputs, inputs), p, z)
-        if layer:
-            add_product(matrix(w, start, outputs, inputs), m, z)
-        start += outputs * inputs
-        a = np.empty(outputs * pixels // 4, w.dtype)
-        _pool_along(z, v[start : start + outputs], chosen[place : place + len(a)], a)
-        start, place = start + outputs, place + len(a)
-    return a, moved
+def _examples(layers, x):
+    """n."""
+    return x.shape[1] // (layers[0].rows * layers[0].columns)
 
 
 @compiled
-def _shape(images, layer, x):
-    """Outputs, inputs and pixels of all examples: W is (outputs, inputs), z (outputs, pixels)."""
-    outputs, channels, rows, columns = images[layer]
-    n = x.shape[1] // (images[0, 2] * images[0, 3])
-    return outputs, 9 * channels, rows * columns * n
+def _patches(flat, layer, x, n):
+    """P(a) of what a layer takes, (inputs, pixels): a view of `flat`, or x for the first layer."""
+    if layer.patches < 0:
+        return x
+    pixels, start = n * layer.rows * layer.columns, n * layer.patches
+    return flat[start : start + layer.inputs * pixels].reshape(layer.inputs, pixels)
 
 
 @compiled
-def _sizes(images, x):
-    """Of `inner` and of `chosen`."""
-    kept = pools = 0
-    for layer in range(len(images)):
-        outputs, inputs, pixels = _shape(images, layer, x)
-        kept += inputs * pixels if layer else 0
-        pools += outputs * pixels // 4
-    return kept, pools
+def _pools(flat, layer, n):
+    """The indices of a layer, (outputs * pools,), a view of those of all layers."""
+    start, size = n * layer.pools, n * layer.outputs * layer.rows * layer.columns // 4
+    return flat[start : start + size]
 
 
 @compiled
-def patches(image, out):
-    """The 3x3 neighbourhoods of all pixels of an image (channels, rows, columns, n), 0 beyond its
-    border, in out (9 * channels, 4, rows/2, columns/2, n)."""
-    for c in range(image.shape[0]):
+def _pixels(flat, layer, n):
+    """dL/dz of a layer, (outputs, pixels), a view of the flat array of all layers."""
+    start, pixels = 4 * n * layer.pools, n * layer.rows * layer.columns
+    return flat[start : start + layer.outputs * pixels].reshape(layer.outputs, pixels)
+
+
+# --- forward ------------------------------------------------------------------------------------
+
+
+@compiled
+def forward(w, layers, x):
+    """(1): the last layer's a, flat, and a `ConvPoint` whose deltas are for `backward` to fill."""
+    n, last = _examples(layers, x), layers[-1]
+    pixels = n * last.rows * last.columns
+    pools = n * last.pools + last.outputs * pixels // 4
+    patches = np.empty(n * last.patches + last.inputs * pixels, w.dtype)
+    point = ConvPoint(layers, x, patches, np.empty(pools, np.int8), np.empty(4 * pools, w.dtype))
+    a = patches[:0]
+    for i in range(len(layers)):
+        layer = layers[i]
+        p = _patches(patches, layer, x, n)
+        if i:
+            unfold(a.reshape(layer.channels, layer.rows, layer.columns, n), p)
+        z = np.empty((layer.outputs, p.shape[1]), w.dtype)
+        matmul(weights(w, layer), p, z)
+        a = np.empty(z.size // 4, w.dtype)
+        _pool(z, biases(w, layer), a, _pools(point.indices, layer, n))
+    return a, point
+
+
+@compiled
+def jvp(w, v, point):
+    """(4): R of the last layer's a, flat, and R of `patches`, along v (P,)."""
+    layers, x, patches, indices, _ = point
+    r_patches, n = np.empty_like(patches), _examples(layers, x)
+    r_a = patches[:0]
+    for i in range(len(layers)):
+        layer = layers[i]
+        p = _patches(patches, layer, x, n)
+        r_z = np.empty((layer.outputs, p.shape[1]), w.dtype)
+        matmul(weights(v, layer), p, r_z)
+        if i:
+            r_p = _patches(r_patches, layer, x, n)
+            unfold(r_a.reshape(layer.channels, layer.rows, layer.columns, n), r_p)
+            add_matmul(weights(w, layer), r_p, r_z)
+        r_a = np.empty(r_z.size // 4, w.dtype)
+        _r_pool(r_z, biases(v, layer), _pools(indices, layer, n), r_a)
+    return r_a, r_patches
+
+
+@compiled
+def unfold(image, out):
+    """P of an image (channels, rows, columns, n), 0 beyond its border, in out (inputs, pixels)."""
+    channels, rows, columns, n = image.shape
+    parts = out.reshape(9 * channels, 4, rows // 2, columns // 2, n)
+    for c in range(channels):
         for k in range(9):
             for place in range(4):
-                for i in range(out.shape[2]):
+                for i in range(rows // 2):
                     y = 2 * i + place // 2 + k // 3 - 1
-                    for j in range(out.shape[3]):
+                    for j in range(columns // 2):
                         x = 2 * j + place % 2 + k % 3 - 1
-                        one = out[9 * c + k, place, i, j]
-                        if 0 <= y < image.shape[1] and 0 <= x < image.shape[2]:
+                        one = parts[9 * c + k, place, i, j]
+                        if 0 <= y < rows and 0 <= x < columns:
                             one[:] = image[c, y, x]
                         else:
                             one[:] = 0
 
 
 @compiled
-def _patches_of(a, layer, out):
-    """`patches` of a, flat, as the input of a layer."""
-    _, channels, rows, columns = layer
-    n = out.shape[1] // (rows * columns)
-    patches(
-        a.reshape(channels, rows, columns, n),
-        out.reshape(9 * channels, 4, rows // 2, columns // 2, n),
-    )
-
-
-@compiled
-def _pool(z, bias, a, chosen):
-    """a = the largest of each pool plus bias, where that is above 0; of equal ones the first."""
+def _pool(z, bias, a, indices):
+    """a (outputs * pools,) = the largest of each pool of z (outputs, pixels) plus bias, where that
+    is above 0; of equal ones the first."""
     outputs, pools = len(z), z.shape[1] // 4
-    zero, nothing = z.dtype.type(0), np.int8(NOTHING)
+    zero, off = z.dtype.type(0), np.int8(OFF)
     for i in range(outputs):
         b, four = bias[i], z[i].reshape(4, pools)
-        best, which = a[i * pools : (i + 1) * pools], chosen[i * pools : (i + 1) * pools]
+        best, which = a[i * pools : (i + 1) * pools], indices[i * pools : (i + 1) * pools]
         # entries are read apart: under a condition it is one at a time
         best[:] = four[0]
         for k in range(1, 4):
@@ -152,7 +182,7 @@ def _pool(z, bias, a, chosen):
                 other, top = one[j], best[j]
                 # what is not finite stays so, for the caller to see
                 best[j] = top if (other <= top) | (top != top) else other
-        which[:] = nothing
+        which[:] = off
         for k in range(3, -1, -1):
             one, this = four[k], np.int8(k)
             for j in range(pools):
@@ -160,86 +190,77 @@ def _pool(z, bias, a, chosen):
                 which[j] = this if other == top else before
         for j in range(pools):
             top, before = best[j] + b, which[j]
-            best[j], which[j] = top, before if top > zero else nothing
+            best[j], which[j] = top, before if top > zero else off
         for j in range(pools):
             top = best[j]
             best[j] = zero if top <= zero else top
 
 
 @compiled
-def _pool_along(z, bias, chosen, a):
+def _r_pool(r_z, r_bias, indices, r_a):
     """R of `_pool`."""
-    outputs, pools = len(z), z.shape[1] // 4
-    zero = z.dtype.type(0)
+    outputs, pools = len(r_z), r_z.shape[1] // 4
+    zero = r_z.dtype.type(0)
     for i in range(outputs):
-        b, four = bias[i], z[i].reshape(4, pools)
-        out, which = a[i * pools : (i + 1) * pools], chosen[i * pools : (i + 1) * pools]
+        b, four = r_bias[i], r_z[i].reshape(4, pools)
+        out, which = r_a[i * pools : (i + 1) * pools], indices[i * pools : (i + 1) * pools]
         for j in range(pools):
-            out[j] = b if which[j] < NOTHING else zero
+            out[j] = b if which[j] < OFF else zero
         for k in range(4):
             one = four[k]
             for j in range(pools):
                 out[j] += one[j] if which[j] == k else zero
 
 
-# --- and what comes back ------------------------------------------------------------------------
+# --- backward -----------------------------------------------------------------------------------
 
 
 @compiled
-def backward(w, known, sent, g):
-    """dL/dw in g, from the derivative by what the last one gives, `sent`, flat."""
-    images, x, inner, chosen, deltas = known
-    start, at, place = len(w), len(inner), len(chosen)
-    for layer in range(len(images) - 1, -1, -1):
-        outputs, inputs, pixels = _shape(images, layer, x)
-        start, place = start - outputs * (inputs + 1), place - outputs * pixels // 4
-        delta = matrix(deltas, 4 * place, outputs, pixels)
-        _spread_pools(sent, chosen[place : place + len(sent)], delta)
-        if layer:
-            at -= inputs * pixels
-        p = matrix(inner, at, inputs, pixels) if layer else x
-        product(delta, p.T, matrix(g, start, outputs, inputs))
-        bias = start + outputs * inputs
-        row_sums(delta, g[bias : bias + outputs])
-        if layer:
-            back = np.empty((inputs, pixels), w.dtype)
-            product(matrix(w, start, outputs, inputs).T, delta, back)
-            sent = _spread_patches(back, images[layer])
+def backward(w, point, upstream, g):
+    """(2) and (3): dL/dw in g (P,), from dL/da of the last layer, flat."""
+    layers, x, patches, indices, deltas = point
+    n = _examples(layers, x)
+    for i in range(len(layers) - 1, -1, -1):
+        layer = layers[i]
+        delta = _pixels(deltas, layer, n)
+        _unpool(upstream, _pools(indices, layer, n), delta)
+        p = _patches(patches, layer, x, n)
+        matmul(delta, p.T, weights(g, layer))
+        row_sums(delta, biases(g, layer))
+        if i:
+            upstream_p = np.empty(p.shape, w.dtype)
+            matmul(weights(w, layer).T, delta, upstream_p)
+            upstream = _fold(upstream_p, layer, n)
 
 
 @compiled
-def product_along(w, v, known, moved, sent, hv):
-    """H v in hv, from R of `inner`, and R of the derivative by what the last one gives, flat."""
-    images, x, inner, chosen, deltas = known
-    start, at, place = len(w), len(inner), len(chosen)
-    for layer in range(len(images) - 1, -1, -1):
-        outputs, inputs, pixels = _shape(images, layer, x)
-        start, place = start - outputs * (inputs + 1), place - outputs * pixels // 4
-        delta = np.empty((outputs, pixels), w.dtype)
-        _spread_pools(sent, chosen[place : place + len(sent)], delta)
-        out, bias = matrix(hv, start, outputs, inputs), start + outputs * inputs
-        row_sums(delta, hv[bias : bias + outputs])
-        if not layer:
-            product(delta, x.T, out)
-            break
-        at -= inputs * pixels
-        plain = matrix(deltas, 4 * place, outputs, pixels)
-        product(delta, matrix(inner, at, inputs, pixels).T, out)
-        add_product(plain, matrix(moved, at, inputs, pixels).T, out)
-        back = np.empty((inputs, pixels), w.dtype)
-        product(matrix(w, start, outputs, inputs).T, delta, back)
-        add_product(matrix(v, start, outputs, inputs).T, plain, back)
-        sent = _spread_patches(back, images[layer])
+def hvp(w, v, point, r_patches, r_upstream, hv):
+    """(6) and (7): H v in hv (P,), from what `jvp` gives and R of dL/da of the last layer, flat."""
+    layers, x, patches, indices, deltas = point
+    n = _examples(layers, x)
+    for i in range(len(layers) - 1, -1, -1):
+        layer = layers[i]
+        p, delta = _patches(patches, layer, x, n), _pixels(deltas, layer, n)
+        r_delta = np.empty(delta.shape, w.dtype)
+        _unpool(r_upstream, _pools(indices, layer, n), r_delta)
+        row_sums(r_delta, biases(hv, layer))
+        matmul(r_delta, p.T, weights(hv, layer))
+        if i:
+            add_matmul(delta, _patches(r_patches, layer, x, n).T, weights(hv, layer))
+            r_upstream_p = np.empty(p.shape, w.dtype)
+            matmul(weights(w, layer).T, r_delta, r_upstream_p)
+            add_matmul(weights(v, layer).T, delta, r_upstream_p)
+            r_upstream = _fold(r_upstream_p, layer, n)
 
 
 @compiled
-def _spread_pools(sent, chosen, delta):
-    """The adjoint of `_pool_along`, in delta (outputs, pixels)."""
+def _unpool(upstream, indices, delta):
+    """The adjoint of `_r_pool`: dL/da (outputs * pools,) to dL/dz (outputs, pixels)."""
     outputs, pools = len(delta), delta.shape[1] // 4
     zero = delta.dtype.type(0)
     for i in range(outputs):
         four = delta[i].reshape(4, pools)
-        given, which = sent[i * pools : (i + 1) * pools], chosen[i * pools : (i + 1) * pools]
+        given, which = upstream[i * pools : (i + 1) * pools], indices[i * pools : (i + 1) * pools]
         for k in range(4):
             one = four[k]
             for j in range(pools):
@@ -248,12 +269,11 @@ def _spread_pools(sent, chosen, delta):
 
 
 @compiled
-def _spread_patches(back, layer):
-    """The adjoint of `patches`, of (inputs, pixels); an image, flat."""
-    _, channels, rows, columns = layer
-    n = back.shape[1] // (rows * columns)
-    image = np.zeros((channels, rows, columns, n), back.dtype)
-    parts = back.reshape(9 * channels, 4, rows // 2, columns // 2, n)
+def _fold(patches, layer, n):
+    """The adjoint of `unfold`: of (inputs, pixels), an image, flat."""
+    channels, rows, columns = layer.channels, layer.rows, layer.columns
+    image = np.zeros((channels, rows, columns, n), patches.dtype)
+    parts = patches.reshape(9 * channels, 4, rows // 2, columns // 2, n)
     for c in range(channels):
         for k in range(9):
             for place in range(4):

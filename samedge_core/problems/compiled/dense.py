@@ -1,169 +1,209 @@
-"""What an `ExplicitOperator` computes of its dense layers, compiled.
+"""Loss, gradient and Hessian-vector products of dense layers, compiled.
 
-The formulas and the names are those of `explicit_operator`; of each quantity the matrices
-(width, n) of all layers are in one flat array, layer after layer.
+docs/derivatives.md derives the equations, whose numbers stand here in brackets. r_ is R, the
+derivative along a direction v. An example is a column; the matrices (outputs, n) of all layers are
+in one flat array, layer after layer.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from samedge_core.problems.compiled.gemm import add_product, product
+from samedge_core.problems.compiled.gemm import add_matmul, matmul
 
-Numbers = NDArray[np.floating]
+Floats = NDArray[np.floating]
+Records = NDArray[Any]
 
 NONE, RELU, TANH = range(3)
-MEAN, HALF, CROSS_ENTROPY = range(3)
+MSE, HALF_MSE, CROSS_ENTROPY = range(3)
 ACTIVATIONS = {None: NONE, "relu": RELU, "tanh": TANH}
-LOSSES = {"mse": MEAN, "half-mse": HALF, "cross-entropy": CROSS_ENTROPY}
-MANY = 4096  # from so many entries on, NumPy takes their tanh in a fifth of the time
+LOSSES = {"mse": MSE, "half-mse": HALF_MSE, "cross-entropy": CROSS_ENTROPY}
+NUMPY_TANH = 4096  # from so many entries on, NumPy takes their tanh in a fifth of the time
+
+LAYER = np.dtype(
+    (
+        np.record,
+        [
+            ("outputs", np.int64),
+            ("inputs", np.int64),
+            ("weights", np.int64),  # where in w its W begins, (outputs, inputs); b follows
+            ("units", np.int64),  # those of the layers below it
+        ],
+    )
+)
 
 # NaN is for the caller to see, as for the operators of torch
 compiled = njit(cache=True, error_model="numpy")
 reordering = njit(cache=True, error_model="numpy", fastmath={"reassoc"})
 
 
-class Dense(NamedTuple):
-    """The layers at one w.
+class DensePoint(NamedTuple):
+    """What `loss_and_gradient` finds at one w, for `hvp`.
 
     Attributes:
-        shapes: (out, in) of each, (layers, 2).
-        activation, loss: of ACTIVATIONS and LOSSES.
-        x: what the first of them gets, (in, n).
-        acts, deltas: a_l and delta_l.
-        sent: W_(l+1)^T delta_(l+1), for the tanh.
-        shares: of the classes in each example, (out, n), for the cross-entropy.
+        layers: records of LAYER, (layers,).
+        activation, loss: codes of ACTIVATIONS and LOSSES.
+        x: the inputs of the first layer, (inputs, n).
+        acts, deltas: a_l and delta_l, flat.
+        upstream: u_l, flat; for the tanh only, else empty.
+        probabilities: of the classes, (outputs, n), for the cross-entropy.
     """
 
-    shapes: NDArray[np.int64]
+    layers: Records
     activation: int
     loss: int
-    x: Numbers
-    acts: Numbers
-    deltas: Numbers
-    sent: Numbers
-    shares: Numbers
+    x: Floats
+    acts: Floats
+    deltas: Floats
+    upstream: Floats
+    probabilities: Floats
+
+
+def layers_of(shapes: Sequence[tuple[int, int]], start: int) -> Records:
+    """The records (layers,) of layers with these (outputs, inputs), from `start` on in w."""
+    outputs, inputs = np.array(shapes).T
+    places = start + offsets(outputs * (inputs + 1)), offsets(outputs)
+    return np.array(list(zip(outputs, inputs, *places, strict=True)), LAYER)
+
+
+def offsets(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each part begins of parts of these sizes that follow each other."""
+    return np.cumsum(sizes) - sizes
 
 
 @compiled
-def matrix(flat, start, rows, columns):
-    return flat[start : start + rows * columns].reshape(rows, columns)
+def weights(w, layer):
+    """W of a layer, (outputs, inputs), a view of w (P,)."""
+    end = layer.weights + layer.outputs * layer.inputs
+    return w[layer.weights : end].reshape(layer.outputs, layer.inputs)
+
+
+@compiled
+def biases(w, layer):
+    """b of a layer, (outputs,), a view of w (P,)."""
+    start = layer.weights + layer.outputs * layer.inputs
+    return w[start : start + layer.outputs]
+
+
+@compiled
+def units(flat, layer, n):
+    """The matrix of a layer, (outputs, n), a view of the flat array of all layers."""
+    start, size = n * layer.units, n * layer.outputs
+    return flat[start : start + size].reshape(layer.outputs, n)
 
 
 # --- loss and gradient --------------------------------------------------------------------------
 
 
-def at(
-    w: Numbers,
-    shapes: NDArray[np.int64],
+def loss_and_gradient(
+    w: Floats,
+    layers: Records,
     activation: int,
     loss: int,
-    x: Numbers,
-    target: Numbers,
-    g: Numbers,
-    sent_x: Numbers,
-) -> tuple[float, Dense]:
-    """The loss; its derivatives by w and x are written to g and sent_x, the latter only where that
-    is not empty. `target` is (out, n), for the cross-entropy one-hot."""
-    many = activation == TANH and shapes[0, 0] * x.shape[1] > MANY
+    x: Floats,
+    target: Floats,
+    g: Floats,
+    upstream_x: Floats,
+) -> tuple[float, DensePoint]:
+    """The loss at w (P,) for x (inputs, n) and target (outputs, n), of classes one-hot.
+
+    The derivatives by w are written to g (P,), those by x to upstream_x, unless that is empty.
+    """
+    many = activation == TANH and layers["outputs"][0] * x.shape[1] > NUMPY_TANH
     forward = _forward.py_func if many else _forward
     with np.errstate(all="ignore"):
-        acts = forward(w, shapes, activation, x)
-    value, *kept = _backward(w, shapes, activation, loss, x, acts, target, g, sent_x)
-    return value, Dense(shapes, activation, loss, x, acts, *kept)
+        acts = forward(w, layers, activation, x)
+    value, *kept = _backward(w, layers, activation, loss, x, acts, target, g, upstream_x)
+    return value, DensePoint(layers, activation, loss, x, acts, *kept)
 
 
 @compiled
-def _forward(w, shapes, activation, x):
-    """acts; not compiled, the same by NumPy's tanh."""
-    acts, start, at, a = _acts(w, shapes, x), 0, 0, x
-    for layer in range(len(shapes)):
-        rows, columns = shapes[layer]
-        z = matrix(acts, at, rows, x.shape[1])
-        inner = layer < len(shapes) - 1
-        _affine(w, start, inner and activation == RELU, a, z)
+def _forward(w, layers, activation, x):
+    """(1): a_l of all layers, flat. Not compiled it is the same by NumPy's tanh."""
+    acts, a = _empty(w, layers, x), x
+    for i in range(len(layers)):
+        inner = i < len(layers) - 1
+        a = _affine(w, layers, i, a, acts, inner and activation == RELU)
         if inner and activation == TANH:
-            np.tanh(z, z)
-        a, start, at = z, start + rows * (columns + 1), at + z.size
+            np.tanh(a, a)
     return acts
 
 
 @compiled
-def _acts(w, shapes, x):
-    size = 0
-    for layer in range(len(shapes)):
-        size += shapes[layer, 0] * x.shape[1]
-    return np.empty(size, w.dtype)
+def _empty(w, layers, x):
+    """Room for the matrices of all layers, flat."""
+    return np.empty(x.shape[1] * (layers[-1].units + layers[-1].outputs), w.dtype)
 
 
 @compiled
-def _affine(w, start, rectified, a, z):
-    """z = W a + b, or its ReLU, with W from `start` on and b after it."""
-    rows, columns, zero = len(z), len(a), z.dtype.type(0)
-    product(matrix(w, start, rows, columns), a, z)
-    for i in range(rows):
-        b = w[start + rows * columns + i]
+def _affine(w, layers, i, a, acts, rectified):
+    """z = W a + b of layer i, or its ReLU, (outputs, n), in its place in acts."""
+    layer = layers[i]
+    z, bias, zero = units(acts, layer, a.shape[1]), biases(w, layer), w.dtype.type(0)
+    matmul(weights(w, layer), a, z)
+    for k in range(len(z)):
+        b = bias[k]
         for j in range(z.shape[1]):
-            z[i, j] += b
+            z[k, j] += b
         if rectified:
             for j in range(z.shape[1]):
-                z[i, j] = zero if z[i, j] < zero else z[i, j]
+                z[k, j] = zero if z[k, j] < zero else z[k, j]
+    return z
 
 
 @compiled
-def _backward(w, shapes, activation, loss, x, acts, target, g, sent_x):
-    """As `at`; returns the loss, deltas, sent and shares."""
-    deltas = np.empty_like(acts)
-    sent = np.empty_like(acts) if activation == TANH else acts[:0]
-    n, start, at = x.shape[1], len(w), len(acts)
-    shares = matrix(acts, at - target.size, *target.shape).copy()
-    value = _end(loss, shares, target, matrix(deltas, at - target.size, *target.shape))
-    for layer in range(len(shapes) - 1, -1, -1):
-        rows, columns = shapes[layer]
-        start, at = start - rows * (columns + 1), at - rows * n
-        delta = matrix(deltas, at, rows, n)
-        before = at - columns * n  # of the layer below
-        a = matrix(acts, before, columns, n) if layer else x
-        product(delta, a.T, matrix(g, start, rows, columns))
-        row_sums(delta, g[start + rows * columns : start + rows * (columns + 1)])
-        if layer:
-            below = matrix(deltas, before, columns, n)
-            product(matrix(w, start, rows, columns).T, delta, below)
+def _backward(w, layers, activation, loss, x, acts, target, g, upstream_x):
+    """(2) and (3): the loss; deltas, upstream and probabilities of a `DensePoint`."""
+    deltas, n = np.empty_like(acts), x.shape[1]
+    upstream = np.empty_like(acts) if activation == TANH else acts[:0]
+    delta = units(deltas, layers[-1], n)
+    probabilities = units(acts, layers[-1], n).copy()
+    value = _loss(loss, probabilities, target, delta)
+    for i in range(len(layers) - 1, -1, -1):
+        layer, below = layers[i], layers[i - 1]
+        a = units(acts, below, n) if i else x
+        matmul(delta, a.T, weights(g, layer))
+        row_sums(delta, biases(g, layer))
+        if i:
+            delta_below = units(deltas, below, n)
+            matmul(weights(w, layer).T, delta, delta_below)
             if activation == TANH:  # only its phi'' is not 0
-                matrix(sent, before, columns, n)[:] = below
-            _times_slope(activation, a, below)
-        elif sent_x.size:
-            product(matrix(w, start, rows, columns).T, delta, sent_x)
-    return value, deltas, sent, shares
+                units(upstream, below, n)[:] = delta_below
+            _times_derivative(activation, a, delta_below)
+            delta = delta_below
+        elif upstream_x.size:
+            matmul(weights(w, layer).T, delta, upstream_x)
+    return value, deltas, upstream, probabilities
 
 
 @compiled
-def _end(loss, shares, target, delta):
-    """The loss and, in `delta`, its derivative by the outputs that `shares` holds: for the
-    cross-entropy, their softmax follows there."""
-    rows, n = shares.shape
+def _loss(loss, outputs, target, delta):
+    """The loss; its derivatives by the outputs (outputs, n) in delta. For the cross-entropy, the
+    probabilities replace the outputs."""
+    rows, n = outputs.shape
     value = 0.0
     if loss == CROSS_ENTROPY:
         for j in range(n):
-            top = shares[:, j].max()
+            top = outputs[:, j].max()
             total = 0.0
             for i in range(rows):
-                value -= target[i, j] * (shares[i, j] - top) / n
-                shares[i, j] = np.exp(shares[i, j] - top)
-                total += shares[i, j]
+                value -= target[i, j] * (outputs[i, j] - top) / n
+                outputs[i, j] = np.exp(outputs[i, j] - top)
+                total += outputs[i, j]
             value += np.log(total) / n
             for i in range(rows):
-                shares[i, j] /= total
-                delta[i, j] = (shares[i, j] - target[i, j]) / n
+                outputs[i, j] /= total
+                delta[i, j] = (outputs[i, j] - target[i, j]) / n
         return value
-    factor = (2.0 if loss == MEAN else 1.0) / shares.size
+    factor = (2.0 if loss == MSE else 1.0) / outputs.size
     for i in range(rows):
         for j in range(n):
-            error = shares[i, j] - target[i, j]
+            error = outputs[i, j] - target[i, j]
             value += error * error * (factor / 2)
             delta[i, j] = error * factor
     return value
@@ -171,6 +211,7 @@ def _end(loss, shares, target, delta):
 
 @reordering
 def row_sums(a, out):
+    """The sum of each row of a (rows, n), in out (rows,)."""
     for i in range(a.shape[0]):
         total = a.dtype.type(0)
         for j in range(a.shape[1]):
@@ -179,14 +220,15 @@ def row_sums(a, out):
 
 
 @compiled
-def _times_slope(activation, a, z):
-    """z *= phi', by a = phi."""
+def _times_derivative(activation, a, z):
+    """z *= phi', from a = phi, (outputs, n) both."""
     for i in range(len(z)):
-        _row_times_slope(activation, a[i], z[i])
+        _row_times_derivative(activation, a[i], z[i])
 
 
 @compiled
-def _row_times_slope(activation, a, z):
+def _row_times_derivative(activation, a, z):
+    """The same of one row, (n,)."""
     zero, one = z.dtype.type(0), z.dtype.type(1)
     if activation == RELU:
         for j in range(len(z)):
@@ -198,8 +240,8 @@ def _row_times_slope(activation, a, z):
 
 
 @compiled
-def largest(outputs):
-    """The first row in which each column is largest, (n,)."""
+def argmax(outputs):
+    """The first row in which each column of (outputs, n) is largest, (n,)."""
     rows, n = outputs.shape
     found, most = np.zeros(n, np.int64), outputs[0].copy()
     for i in range(1, rows):
@@ -209,80 +251,74 @@ def largest(outputs):
     return found
 
 
-# --- products -----------------------------------------------------------------------------------
+# --- Hessian-vector products --------------------------------------------------------------------
 
 
 @compiled
-def product_along(w, v, known, moved_x, hv, spread_x):
-    """H v in hv, and R of dL/dx in spread_x, for a `Dense` and R x, which are empty where x are the
-    data."""
-    shapes, activation, loss, x, acts, deltas, sent, shares = known
-    moved, spread = np.empty_like(acts), np.empty_like(acts)  # R a_l and R delta_l
-    delta = _forward_along(w, v, shapes, activation, x, acts, moved_x, moved)
-    _end_along(loss, shares, delta)
-    n, start, at = x.shape[1], len(w), len(acts)
-    for layer in range(len(shapes) - 1, -1, -1):
-        rows, columns = shapes[layer]
-        start, at = start - rows * (columns + 1), at - rows * n
-        before = at - columns * n
-        out = matrix(hv, start, rows, columns)
-        row_sums(delta, hv[start + rows * columns : start + rows * (columns + 1)])
-        a = matrix(acts, before, columns, n) if layer else x
-        product(delta, a.T, out)
-        along = matrix(moved, before, columns, n) if layer else moved_x
-        if not along.size:
+def hvp(w, v, point, r_x, hv, r_upstream_x):
+    """(5) to (7): H v in hv, for w, v and hv (P,), and R of dL/dx in r_upstream_x, given r_x: both
+    (inputs, n), or empty where x is the data."""
+    layers, activation, loss, x, acts, deltas, upstream, probabilities = point
+    r_acts, r_deltas, n = np.empty_like(acts), np.empty_like(acts), x.shape[1]
+    r_delta = _jvp(w, v, layers, activation, x, acts, r_x, r_acts)
+    _times_loss_hessian(loss, probabilities, r_delta)
+    for i in range(len(layers) - 1, -1, -1):
+        layer, below = layers[i], layers[i - 1]
+        row_sums(r_delta, biases(hv, layer))
+        a = units(acts, below, n) if i else x
+        r_a = units(r_acts, below, n) if i else r_x
+        matmul(r_delta, a.T, weights(hv, layer))
+        if not r_a.size:
             break
-        plain = matrix(deltas, at, rows, n)
-        add_product(plain, along.T, out)
-        below = matrix(spread, before, columns, n) if layer else spread_x
-        product(matrix(w, start, rows, columns).T, delta, below)
-        add_product(matrix(v, start, rows, columns).T, plain, below)
-        if layer:
-            _times_slope(activation, a, below)
+        delta = units(deltas, layer, n)
+        add_matmul(delta, r_a.T, weights(hv, layer))
+        r_delta_below = units(r_deltas, below, n) if i else r_upstream_x
+        matmul(weights(w, layer).T, r_delta, r_delta_below)
+        add_matmul(weights(v, layer).T, delta, r_delta_below)
+        if i:
+            _times_derivative(activation, a, r_delta_below)
             if activation == TANH:
-                _add_bend(a, along, matrix(sent, before, columns, n), below)
-        delta = below
+                _add_second_derivative(a, r_a, units(upstream, below, n), r_delta_below)
+        r_delta = r_delta_below
 
 
 @compiled
-def _forward_along(w, v, shapes, activation, x, acts, moved_x, moved):
-    """R of the outputs; R a_l in `moved`."""
-    n, start, at, a, along = x.shape[1], 0, 0, x, moved_x
-    for layer in range(len(shapes)):
-        rows, columns = shapes[layer]
-        z = matrix(moved, at, rows, n)
-        product(matrix(v, start, rows, columns), a, z)
-        if along.size:
-            add_product(matrix(w, start, rows, columns), along, z)
-        start += rows * columns
-        a, along = matrix(acts, at, rows, n), z
-        slope = activation if layer < len(shapes) - 1 else NONE
-        for i in range(rows):  # each while it is in the cache
-            z[i] += v[start + i]
-            _row_times_slope(slope, a[i], z[i])
-        start, at = start + rows, at + rows * n
-    return along
+def _jvp(w, v, layers, activation, x, acts, r_x, r_acts):
+    """(4): R of the outputs (outputs, n); R a_l of all layers in r_acts, flat."""
+    a, r_a = x, r_x
+    for i in range(len(layers)):
+        layer = layers[i]
+        r_z, bias = units(r_acts, layer, x.shape[1]), biases(v, layer)
+        matmul(weights(v, layer), a, r_z)
+        if r_a.size:
+            add_matmul(weights(w, layer), r_a, r_z)
+        a, r_a = units(acts, layer, x.shape[1]), r_z
+        slope = activation if i < len(layers) - 1 else NONE
+        for k in range(len(r_z)):  # each row while it is in the cache
+            r_z[k] += bias[k]
+            _row_times_derivative(slope, a[k], r_z[k])
+    return r_a
 
 
 @compiled
-def _end_along(loss, shares, delta):
-    """R of the loss's derivative by the outputs, in place of R of the outputs."""
-    rows, n = delta.shape
+def _times_loss_hessian(loss, probabilities, r_z):
+    """(5): R delta of the last layer in place of its R z, (outputs, n)."""
+    rows, n = r_z.shape
     if loss == CROSS_ENTROPY:
         for j in range(n):
-            inner = 0.0
+            mean = 0.0
             for i in range(rows):
-                inner += shares[i, j] * delta[i, j]
+                mean += probabilities[i, j] * r_z[i, j]
             for i in range(rows):
-                delta[i, j] = shares[i, j] * (delta[i, j] - inner) / n
+                r_z[i, j] = probabilities[i, j] * (r_z[i, j] - mean) / n
     else:
-        delta *= delta.dtype.type((2.0 if loss == MEAN else 1.0) / delta.size)
+        r_z *= r_z.dtype.type((2.0 if loss == MSE else 1.0) / r_z.size)
 
 
 @compiled
-def _add_bend(a, along, sent, delta):
-    """delta += phi'' R z times what was sent, for the tanh: phi'' R z = -2 a R a."""
-    two = delta.dtype.type(2)
-    for i in range(delta.shape[0]):
-        for j in range(delta.shape[1]):
-            delta[i, j] -= two * a[i, j] * along[i, j] * sent[i, j]
+def _add_second_derivative(a, r_a, upstream, r_delta):
+    """r_delta += phi'' R z * upstream, for the tanh: phi'' R z = -2 a R a; all (outputs, n)."""
+    two = r_delta.dtype.type(2)
+    for i in range(r_delta.shape[0]):
+        for j in range(r_delta.shape[1]):
+            r_delta[i, j] -= two * a[i, j] * r_a[i, j] * upstream[i, j]

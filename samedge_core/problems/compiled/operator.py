@@ -2,21 +2,13 @@
 
 torch has a call for each product, sum and mask; on small networks the calls and the bookkeeping of
 autograd cost more than the arithmetic, and on large ones each goes once more through memory. Other
-networks than an `ExplicitNetwork`, and those on a GPU, go through `HessianOperator`, against which
+networks than a `CompiledNetwork`, and those on a GPU, go through `HessianOperator`, against which
 this is tested.
 
 An example is a column: a_l is (width, n). With n rows, a layer of ten outputs takes MKL twice as
-long. For z_l = W_l P(a_(l-1)) + b_l and a_l = phi(z_l), where P is the identity for a dense layer
-and for a convolution the 3x3 neighbourhoods of all pixels, with delta_l = dL/dz_l, and R the
-derivative along a direction with weights V_l and biases c_l (Pearlmutter, Neural Computation 6,
-1994):
+long. docs/derivatives.md derives all equations.
 
-    R z_l     = W_l P(R a_(l-1)) + V_l P(a_(l-1)) + c_l,      R a_l = phi'(z_l) R z_l
-    R delta_l = phi'(z_l) P^T(W_(l+1)^T R delta_(l+1) + V_(l+1)^T delta_(l+1))
-                + phi''(z_l) R z_l P^T(W_(l+1)^T delta_(l+1))
-    (H v)_W_l = R delta_l P(a_(l-1))^T + delta_l P(R a_(l-1))^T,   (H v)_b_l = sum of R delta_l
-
-Pooling is part of phi, which then is no map of each entry: phi' is linear and has an adjoint.
+Source: Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computation 6, 1994.
 """
 
 from __future__ import annotations
@@ -27,10 +19,10 @@ from torch import Tensor
 
 from samedge_core.problems.batches import Batch
 from samedge_core.problems.compiled import conv, dense
-from samedge_core.problems.compiled.network import ExplicitNetwork
+from samedge_core.problems.compiled.network import CompiledNetwork
 
 
-class ExplicitOperator:
+class CompiledOperator:
     """The Hessian at one w; also its loss and gradient. An operator like `HessianOperator`.
 
     Attributes:
@@ -40,41 +32,35 @@ class ExplicitOperator:
         products: Hessian-vector products computed so far.
     """
 
-    def __init__(self, network: ExplicitNetwork, w: Tensor, batch: Batch) -> None:
+    def __init__(self, network: CompiledNetwork, w: Tensor, batch: Batch) -> None:
         """Inputs (n, in) or (n, channels, rows, columns); targets (n, out), or classes (n,)."""
         self.size, self.dtype, self.device = network.size, w.dtype, w.device
         self.products = 0
-        self._w, self._dense_from = w.detach().contiguous().numpy(), network.dense_from
-        below, above = self._parts(self._w)
+        self._w = w.detach().contiguous().numpy()
         g = np.empty_like(self._w)
-        g_below, g_above = self._parts(g)
         _, x, target = network.prepared(batch)
-        if self._dense_from:
-            flat, self._convolved = conv.forward(below, network.images, x)
-            x = flat.reshape(network.shapes[0, 1], -1)
-        # what the convolutions are sent back; empty without any
-        self._sent = np.empty_like(x if self._dense_from else x[:0])
-        value, self._dense = dense.at(
-            above, network.shapes, network.activation, network.loss, x, target, g_above, self._sent
+        self._conv, upstream = None, x[:0]
+        if len(network.conv):
+            features, self._conv = conv.forward(self._w, network.conv, x)
+            x = features.reshape(network.dense["inputs"][0], -1)
+            upstream = np.empty_like(x)
+        value, self._dense = dense.loss_and_gradient(
+            self._w, network.dense, network.activation, network.loss, x, target, g, upstream
         )
-        if self._dense_from:
-            conv.backward(below, self._convolved, self._sent.ravel(), g_below)
+        if self._conv:
+            conv.backward(self._w, self._conv, upstream.ravel(), g)
         self.value, self.g = torch.tensor(value, dtype=w.dtype), torch.from_numpy(g)
-
-    def _parts(self, vector: dense.Numbers) -> tuple[dense.Numbers, dense.Numbers]:
-        """Of w or its like, those of the convolutions and of the dense layers above them."""
-        return vector[: self._dense_from], vector[self._dense_from :]
 
     @property
     def outputs(self) -> Tensor:
         """Of the network, (n, out): a view."""
-        shape = self._dense.shapes[-1, 0], self._dense.x.shape[1]
-        return torch.from_numpy(self._dense.acts[-shape[0] * shape[1] :].reshape(shape)).T
+        known = self._dense
+        return torch.from_numpy(dense.units(known.acts, known.layers[-1], known.x.shape[1])).T
 
     @property
-    def guesses(self) -> Tensor:
+    def predictions(self) -> Tensor:
         """The class of largest output for each example, (n,)."""
-        return torch.from_numpy(dense.largest(self.outputs.T.numpy()))
+        return torch.from_numpy(dense.argmax(self.outputs.T.numpy()))
 
     def matvec(self, v: Tensor) -> Tensor:
         """H v for v of shape (P,)."""
@@ -82,16 +68,14 @@ class ExplicitOperator:
         self.multiply(v.detach().contiguous().numpy(), hv.numpy())
         return hv
 
-    def multiply(self, v: dense.Numbers, out: dense.Numbers) -> None:
+    def multiply(self, v: dense.Floats, out: dense.Floats) -> None:
         """H v in `out`, (P,) each and without gaps."""
         self.products += 1
-        sent = np.empty_like(self._sent)
-        if not self._dense_from:
-            dense.product_along(self._w, v, self._dense, sent, out, sent)
+        x = self._dense.x
+        if not self._conv:
+            dense.hvp(self._w, v, self._dense, x[:0], out, x[:0])
             return
-        (below, above), (v_below, v_above) = self._parts(self._w), self._parts(v)
-        hv_below, hv_above = self._parts(out)
-        flat, moved = conv.forward_along(below, v_below, self._convolved)
-        features = flat.reshape(sent.shape)
-        dense.product_along(above, v_above, self._dense, features, hv_above, sent)
-        conv.product_along(below, v_below, self._convolved, moved, sent.ravel(), hv_below)
+        features, r_patches = conv.jvp(self._w, v, self._conv)
+        r_upstream = np.empty_like(x)
+        dense.hvp(self._w, v, self._dense, features.reshape(x.shape), out, r_upstream)
+        conv.hvp(self._w, v, self._conv, r_patches, r_upstream.ravel(), out)
