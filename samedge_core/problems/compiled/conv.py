@@ -20,6 +20,7 @@ from samedge_core.problems.compiled.dense import (
     biases,
     compiled,
     offsets,
+    record,
     row_sums,
     weights,
 )
@@ -27,22 +28,9 @@ from samedge_core.problems.compiled.gemm import add_matmul, matmul
 
 OFF = 4  # in place of an index in a pool, where the ReLU is off
 
-# the last two for one example
-LAYER = np.dtype(
-    (
-        np.record,
-        [
-            ("outputs", np.int64),
-            ("inputs", np.int64),  # 9 * channels
-            ("channels", np.int64),
-            ("rows", np.int64),
-            ("columns", np.int64),
-            ("weights", np.int64),  # where in w its W begins, (outputs, inputs); b follows
-            ("patches", np.int64),  # those kept of the layers below it; less than 0: its own are x
-            ("pools", np.int64),  # those of the layers below it
-        ],
-    )
-)
+# inputs: 9 * channels. weights: as in `dense`. For one example, patches: where its P(a) begins in
+# those kept, less than 0 where that is x; pools: those of the layers below
+LAYER = record("outputs", "inputs", "channels", "rows", "columns", "weights", "patches", "pools")
 
 
 class ConvPoint(NamedTuple):

@@ -25,17 +25,14 @@ ACTIVATIONS = {None: NONE, "relu": RELU, "tanh": TANH}
 LOSSES = {"mse": MSE, "half-mse": HALF_MSE, "cross-entropy": CROSS_ENTROPY}
 NUMPY_TANH = 4096  # from so many entries on, NumPy takes their tanh in a fifth of the time
 
-LAYER = np.dtype(
-    (
-        np.record,
-        [
-            ("outputs", np.int64),
-            ("inputs", np.int64),
-            ("weights", np.int64),  # where in w its W begins, (outputs, inputs); b follows
-            ("units", np.int64),  # those of the layers below it
-        ],
-    )
-)
+
+def record(*fields: str) -> np.dtype:
+    """The type of records of integers, whose fields compiled code and Python read by name."""
+    return np.dtype((np.record, [(field, np.int64) for field in fields]))
+
+
+# weights: where in w its W begins, (outputs, inputs); b follows. units: those of the layers below
+LAYER = record("outputs", "inputs", "weights", "units")
 
 # NaN is for the caller to see, as for the operators of torch
 compiled = njit(cache=True, error_model="numpy")
