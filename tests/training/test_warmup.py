@@ -7,11 +7,13 @@ import sys
 SCRIPT = """
 from numba.core.registry import CPUDispatcher
 from samedge_core.training.warmup import compile_all
-from samedge_core.curvature import expansion, hessian_model, parity, tracker, vectors
+from samedge_core.curvature import bounds, expansion, parity, restart, tracker, vectors
+from samedge_core.curvature import hessian_model as hm
 from samedge_core.problems import blas, convolutions, dense
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import run
-KERNELS = (expansion, hessian_model, parity, tracker, vectors, blas, convolutions, dense)
+CURVATURE = (bounds, expansion, hm, parity, restart, tracker, vectors)
+KERNELS = (*CURVATURE, blas, convolutions, dense)
 
 
 def variants():
