@@ -270,7 +270,7 @@ class Parity:
     def starts(self) -> list[Tensor]:
         """The vectors (P,) that a search starts from: the leading ones of the model, and the sum of
         the rest, where something may have risen that leads by now."""
-        m, first, kind = self.model, self.settings.search_starts, self.model.basis.dtype
+        m, first, kind = self.model, self.settings.search_pairs, self.model.basis.dtype
         hm.solve(m)
         size = m.counts[0].dimension
         pairs, basis = m.pairs[:size, :size], torch.from_numpy(m.basis[:size])

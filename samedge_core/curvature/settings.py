@@ -29,14 +29,14 @@ class TrackerSettings(NamedTuple):
         crowded, unsettled: shares; where even the last of `kept` and `further` pairs lies above
             the first, and the leader's residual too is above the second, others may lie outside the
             basis and lead: no such measurement counts as converged. Larger: of 24 eigenvalues
-            within 2 % that turn, an eighth of the measurements were low without saying so; smaller:
-            false alarms.
-        slack: basis vectors more than are kept before it is truncated. 0: truncated at each append.
+            within 2 % that turn, an eighth of the measurements were low; smaller: false alarms.
+        slack: basis vectors more than are kept before it is truncated. 0: readings 1 % low; 12: up
+            to twice the products.
         search_residual, search_residual_further: shares; residuals at which a search ends for the
             eigenvalues that are asked for, and for the further pairs of the model, above which two
             may pass for one. Larger: the second is not found for long.
-        search_pairs, search_least: pairs that a search finds, and its least number of products.
-        search_starts: leading vectors of an invalid model that a search starts from.
+        search_pairs, search_least: pairs that a search finds, and starts from where there is an
+            invalid model; its least number of products.
         learned: share of a prediction error that is put into the drift. 0: no drift, more products;
             1: noise is carried on.
         lasting: share of the drift that still holds a measurement later. Larger (.97): what has
@@ -63,7 +63,8 @@ class TrackerSettings(NamedTuple):
             the other parity, which multiplies what its model has lower by this share, older than so
             many measurements.
         new: squared part outside, above which a vector is new: a leader outside the last one, or a
-            hint outside the basis, where the model has no say. Only a new leader then counts.
+            hint outside the basis, which then counts where it is a new leader only. Larger: what
+            comes up from nowhere is late.
     """
 
     error: float = 4e-4
@@ -78,7 +79,6 @@ class TrackerSettings(NamedTuple):
     search_residual_further: float = 1e-3
     search_pairs: int = 6
     search_least: int = 20
-    search_starts: int = 3
     learned: float = 0.5
     lasting: float = 0.8
     first_error: float = 0.01

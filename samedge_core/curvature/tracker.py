@@ -12,7 +12,7 @@ of H at this w, never above the operator norm. The model only decides what to mu
 Limitations, counted in `benchmarks/README.md`: the model can't see an eigenvector from outside the
 basis that overtakes at once. Probes find it, up to ten measurements later; until then the value is
 low, and counts as converged. Within the basis, one that moves at many times the drift can be late:
-where six move at random by .7 % each time, 2 % of the measurements are low, by up to 3 %. Where
+where six move at random by .7 % each time, 2 % of the measurements are low, by up to 2 %. Where
 more lie near the top than the basis has room for, it says that it has not converged.
 
 Sources: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczos), SIMAX 22, 2000.

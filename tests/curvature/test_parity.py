@@ -179,15 +179,15 @@ def test_how_far_below_it_lies_what_is_outside_is_learned_and_forgotten():
     assert known_gap(parity) == pytest.approx(S.gap, rel=1e-12)
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("count", [2, 6, 9])
 def test_a_search_starts_from_the_leading_vectors_and_from_all_of_the_rest(count):
-    values = [6.0, 0.1, -3.0, 0.2, 4.0][:count]
+    values = [6.0, 0.1, -3.0, 0.2, 4.0, 0.3, -5.0, 0.4, 2.0][:count]
     parity = known(diagonal(*values), count=count)
     *leading, rest = parity.starts()
     order = np.argsort(-np.abs(values))
-    close(torch.stack(leading).abs(), AXES[order[: S.search_starts]].numpy())
+    close(torch.stack(leading).abs(), AXES[order[: S.search_pairs]].numpy())
     # the sum of the others, up to their signs
-    close(rest.abs(), AXES[order[S.search_starts :]].sum(0).numpy())
+    close(rest.abs(), AXES[order[S.search_pairs :]].sum(0).numpy())
 
 
 # --- what the parities tell each other ------------------------------------------------------------
