@@ -1,16 +1,16 @@
 """The choice of the next direction: each reason one function, in the order of `next_direction`.
 
 A function returns whether it has chosen a direction; that is then in `HessianModel.chosen`. One
-outside the basis has been appended to it.
+outside the basis has been appended to it. In all, m is a `HessianModel`, carried a `Carried`,
+settings a record of `TrackerSettings`; `known` (top_k or fewer,) are eigenvalues by magnitude, and
+`wanted` is how many.
 """
-
-from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
+from samedge_core.curvature import bounds, vectors
 from samedge_core.curvature import hessian_model as hm
-from samedge_core.curvature import vectors
 
 compiled = njit(cache=True)
 
@@ -51,7 +51,7 @@ def _is_sure(m, carried, settings, known):
     out what."""
     scale, state = abs(m.ritz[0]), carried.state[0]
     limit = known + settings.error * scale
-    return hm.stays_below(m, limit, state.error * scale, state.change * scale)
+    return bounds.stays_below(m, limit, state.error * scale, state.change * scale)
 
 
 @compiled
@@ -69,9 +69,8 @@ def leader(m, settings, known):
 def residual_correction(m, carried, settings, known, wanted):
     """The residual of a Ritz pair outside the basis, where that may raise it above `known` by more
     than the error that is allowed: by the residual squared over the gap to what is outside."""
-    scale, bounds = abs(m.ritz[0]), hm.residual_bounds(m)
-    gap = gap_outside(carried, settings)
-    for i in range(len(bounds)):
+    scale, norms = abs(m.ritz[0]), bounds.residual_bounds(m)
+    for i in range(len(norms)):
         margin = max(0.0, known - abs(m.ritz[i])) + settings.error * scale
         level = max(known, abs(m.ritz[i]))  # that it has, or must reach
         gap = (
@@ -80,7 +79,7 @@ def residual_correction(m, carried, settings, known, wanted):
             else _gap_below(m, settings, level, wanted)
         )
         least = np.sqrt(margin * gap * scale)
-        if bounds[i] > least and hm.residual(m, i) > least and hm.append(m, m.residuals[i]):
+        if norms[i] > least and bounds.residual(m, i) > least and hm.append(m, m.residuals[i]):
             carried.state[0].correction = m.counts[0].products
             return True
     return False
@@ -116,9 +115,9 @@ def upper_bound(m, carried, settings, known):
     not missed, whatever its speed, and nothing is paid for pairs far below.
     """
     scale, state, wanted = abs(m.ritz[0]), carried.state[0], len(known)
-    bounds, pairs = hm.upper_bounds(m, state.error * scale, state.change * scale)
+    upper, pairs = bounds.upper_bounds(m, state.error * scale, state.change * scale)
     for i in range(wanted + 1):
-        above = bounds[i] > known[min(i, wanted - 1)] + settings.error * scale
+        above = upper[i] > known[min(i, wanted - 1)] + settings.error * scale
         if above and hm.choose_within(m, pairs[i], settings.touched):
             return True
     return False
@@ -131,7 +130,7 @@ def hint(m, carried, settings):
         return False
     carried.state[0].has_hint = False
     c = vectors.project(m.basis, m.counts[0].dimension, carried.hint)
-    if 1 - np.dot(c, c) > settings.hint_outside:
+    if 1 - np.dot(c, c) > settings.new:
         return hm.append(m, carried.hint)
     return hm.choose_within(m, c, settings.touched)
 
@@ -152,7 +151,7 @@ def refresh(m, carried, settings):
     hm.solve(m)
     first, soonest = 1, -1.0
     for i in range(1, size):
-        age = hm.age_of(m, m.pairs[i, :size])
+        age = bounds.form(m.age, m.pairs[i, :size])
         gap = (1 + settings.refresh_near) * abs(m.values[0]) - abs(m.values[i])
         gap = max(gap, np.finfo(np.float64).tiny)
         if age / gap > soonest:
@@ -174,7 +173,7 @@ def probe(m, carried, settings):
     if state.probe >= 0 or state.unprobed < settings.probe_change:
         return False
     state.unprobed, state.probe = 0.0, m.counts[0].products
-    outside, z = hm.residual(m, 0), m.scratch[0]
+    outside, z = bounds.residual(m, 0), m.scratch[0]
     z[:] = carried.probe
     if outside > 0:
         z += z.dtype.type(settings.probe_residual / outside) * m.residuals[0]

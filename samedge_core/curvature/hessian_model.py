@@ -3,14 +3,13 @@
 A Hessian-vector product along c gives an exact row of the projected Hessian. Every matrix here then
 takes the symmetric secant update of least Frobenius norm, Powell-symmetric-Broyden, so that it is
 right along c and changes as little as possible elsewhere. From one measurement to the next the
-projected Hessian is extrapolated by its drift.
+projected Hessian is extrapolated by its drift. In all functions m is a HessianModel, c (size,).
 
 All of this is compiled: while a network is trained, Python finds none of its code and objects in
 the caches, and takes three times as long as alone; NumPy's calls would cost ten times their
 arithmetic on matrices of ten rows.
 
-Sources: Powell, in Nonlinear Programming, 1970 (the update); Dennis and Moré, SIAM Review 19, 1977;
-Davidson, J. Comput. Phys. 17, 1975 (the correction); Wu and Simon, SIMAX 22, 2000 (the truncation).
+Sources: Powell, in Nonlinear Programming, 1970 (the update); Dennis and Moré, SIAM Review 19, 1977.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ from samedge_core.curvature.operator import LinearOperator
 
 NEVER = 1e3  # age of a direction to which H was never applied, in measurements ...
 KNOWN = 100  # ... and below this age, it was
-ROUNDING = 100  # units of rounding: what an image has less of outside the basis is nothing
 MATRICES = ("projected", "uncertainty", "drift", "drift_uncertainty", "age")
 
 Vectors = NDArray[np.floating]
@@ -297,6 +295,7 @@ def _secant_update(m, c, row, learned, lasting):
 
 @compiled
 def _minus_product(matrix, c):
+    """-A c, (size,), for A (room, room)."""
     product = np.zeros(len(c))
     for i in range(len(c)):
         for j in range(len(c)):
@@ -324,7 +323,7 @@ def _solve_applied(m):
     m.coordinates[:n, :size] = mix @ known
 
 
-# --- what may be multiplied next ------------------------------------------------------------
+# --- the next direction ---------------------------------------------------------------------
 
 
 @compiled
@@ -377,184 +376,3 @@ def _extend(m, k, column):
         for j in range(k):
             m.projected[k, j] += column[i] * m.applied[i, j]
     m.projected[:k, k] = m.projected[k, :k]
-
-
-@compiled
-def residual(m, i):
-    """Write the residual of Ritz pair i to `residuals`; returns the norm of its part outside the
-    basis."""
-    if np.isnan(m.residual_norms[i]):
-        n = m.counts[0].products
-        norm = vectors.residual(m.mix[i, :n], m.ritz[i], m.hv, m.directions, m.residuals[i])
-        inside = residual_inside(m, i)
-        outside = np.sqrt(max(0.0, norm * norm - np.dot(inside, inside)))
-        least = ROUNDING * np.finfo(m.basis.dtype.type).eps * abs(m.ritz[0])
-        m.residual_outside[i] = outside if outside > least else 0.0
-        m.residual_norms[i] = norm
-    return m.residual_outside[i]
-
-
-@compiled
-def residual_inside(m, i):
-    """Coordinates (size,) of what the residual of Ritz pair i has inside the basis, T c - theta c:
-    T is exact along what was multiplied."""
-    size = m.counts[0].dimension
-    c, inside = m.coordinates[i, :size], np.empty(size)
-    for j in range(size):
-        inside[j] = np.dot(m.projected[j, :size], c) - m.ritz[i] * c[j]
-    return inside
-
-
-@compiled
-def residual_bounds(m):
-    """Upper bounds (products,) of the residuals' norms outside the basis, without a pass over P."""
-    n = m.counts[0].products
-    bounds = np.zeros(n)
-    for i in range(n):
-        for j in range(n):
-            bounds[i] += abs(m.mix[i, j]) * np.sqrt(m.outside[j])
-    return bounds
-
-
-@compiled
-def age_of(m, c):
-    """c^T S c: measurements since H was applied to c (size,), times |c|^2."""
-    return _form(m.age, c)
-
-
-@compiled
-def value_of(m, c):
-    """c^T T c, for c (size,)."""
-    return _form(m.projected, c)
-
-
-@compiled
-def _form(matrix, c):
-    total = 0.0
-    for i in range(len(c)):
-        for j in range(len(c)):
-            total += c[i] * matrix[i, j] * c[j]
-    return total
-
-
-@compiled
-def upper_bounds(m, error, change):
-    """Upper confidence bounds of the pairs of T, by magnitude: values (2 size,), and pairs, one a
-    row.
-
-    Where the drift is learned, a Rayleigh quotient of T is off by `error` more at each measurement
-    since H was applied to its direction, at most; elsewhere it moves by `change`. So these are the
-    eigenvalues of T + slack, and of -T + slack.
-    """
-    size = m.counts[0].dimension
-    slack, model = _slack(m, error, change), m.projected[:size, :size].copy()
-    upper, lower = np.linalg.eigh(slack + model), np.linalg.eigh(slack - model)
-    values = np.concatenate((upper[0], lower[0]))
-    order = np.argsort(-values, kind="mergesort")
-    pairs = np.empty((2 * size, size))
-    for i in range(2 * size):
-        k = order[i]
-        for j in range(size):
-            pairs[i, j] = upper[1][j, k] if k < size else lower[1][j, k - size]
-    return values[order], pairs
-
-
-@compiled
-def stays_below(m, limit, error, change):
-    """Whether all values of `upper_bounds` are below `limit`, at a tenth of its cost."""
-    size = m.counts[0].dimension
-    rest = -_slack(m, error, change)
-    for i in range(size):
-        rest[i, i] += limit
-    model = m.projected[:size, :size]
-    return _is_definite(rest - model) and _is_definite(rest + model)
-
-
-@compiled
-def _slack(m, error, change):
-    size = m.counts[0].dimension
-    slack = np.empty((size, size))
-    for i in range(size):
-        for j in range(size):
-            slack[i, j] = error * m.age[i, j] + max(0.0, change - error) * m.uncertainty[i, j]
-    return slack
-
-
-@compiled
-def _is_definite(a):
-    """Whether there is a Cholesky factor; `a` is overwritten."""
-    n = len(a)
-    for j in range(n):
-        for k in range(j):
-            a[j, j] -= a[j, k] ** 2
-        if not a[j, j] > 0:
-            return False
-        root = np.sqrt(a[j, j])
-        for i in range(j + 1, n):
-            for k in range(j):
-                a[i, j] -= a[i, k] * a[j, k]
-            a[i, j] /= root
-    return True
-
-
-# --- the end of a measurement ---------------------------------------------------------------
-
-
-@compiled
-def correct(m, count, bulk):
-    """Turn the basis where the leading `count` Ritz vectors should have pointed: to H x - theta x.
-
-    One step of Davidson's method without a product: the eigenvalues outside are taken to lie at
-    the share `bulk` of the sharpness. T stays as it is, which is right to first order.
-    """
-    lacking = False
-    for i in range(count):
-        lacking |= residual(m, i) > 0
-    # 1 / ritz must be a number of this precision: a batch that is fitted may leave 1e-42 of H
-    least = np.abs(m.ritz[:count]).min() * (1 - bulk) if lacking else 0.0
-    if not least * np.finfo(m.basis.dtype.type).max > 1:
-        return
-    _write_ritz_vectors(m, count)
-    inside = np.empty((count, m.counts[0].dimension))
-    for i in range(count):
-        inside[i] = residual_inside(m, i)
-    steps = 1 / (m.ritz[:count] * (1 - bulk))
-    vectors.correct(m.basis, m.residuals, inside, steps, m.ritz_vectors, m.coordinates, m.scratch)
-
-
-@compiled
-def _write_ritz_vectors(m, count):
-    n = m.counts[0].products
-    for i in range(m.counts[0].ritz_vectors, count):
-        vectors.combine(m.mix[i, :n], m.directions, m.ritz_vectors[i])
-    m.counts[0].ritz_vectors = max(m.counts[0].ritz_vectors, count)
-
-
-@compiled
-def eigenvectors(m, count):
-    """Estimates (count, P) of the eigenvectors of the leading Ritz pairs, by T on the corrected
-    basis: nearer to them than the Ritz vectors, by what the residuals say that these lack."""
-    solve(m)
-    size = m.counts[0].dimension
-    pairs = m.pairs[:size, :size].copy()
-    found, taken = np.empty((count, m.basis.shape[1]), m.basis.dtype), np.zeros(size)
-    for i in range(count):
-        closest = np.argmax(np.abs(pairs @ m.coordinates[i, :size]) - taken)
-        taken[closest] = np.inf
-        vectors.combine(pairs[closest], m.basis, found[i])
-    return found
-
-
-@compiled
-def truncate(m, kept):
-    """Keep the leading `kept` pairs of T as the basis (thick restart); returns them, one a row."""
-    solve(m)
-    size = m.counts[0].dimension
-    kept = min(kept, size)
-    pairs = m.pairs[:kept, :size].copy()
-    for matrix in (m.projected, m.uncertainty, m.drift, m.drift_uncertainty, m.age):
-        matrix[:kept, :kept] = pairs @ (matrix[:size, :size].copy() @ pairs.T.copy())
-    vectors.rotate(pairs, m.basis, m.scratch)
-    m.counts[0].dimension, m.counts[0].solved = kept, False
-    forget(m)
-    return pairs

@@ -1,4 +1,8 @@
-"""Parity: what the tracker carries from one measurement to the next, for even or for odd steps."""
+"""Parity: what the tracker carries from one measurement to the next, for even or for odd steps.
+
+In compiled functions m is a `HessianModel`, carried a `Carried`, settings a record of
+`TrackerSettings`, and constants the array (1,) of it.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,8 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from samedge_core.curvature import bounds, restart, vectors
 from samedge_core.curvature import hessian_model as hm
-from samedge_core.curvature import vectors
 from samedge_core.curvature.hessian_model import KNOWN, Array, HessianModel, Vectors, as_vector
 from samedge_core.curvature.operator import LinearOperator
 from samedge_core.curvature.settings import MEASURED, TrackerSettings, packed
@@ -136,11 +140,12 @@ def take_hints(m, carried, constants, values, found, new_leader):
     for i in range(len(values)):
         c = vectors.project(m.basis, m.counts[0].dimension, found[i])
         inside = np.dot(c, c)
-        if 1 - inside > settings.hint_outside:
+        if 1 - inside > settings.new:
             unknown = new_leader and values[i] == 1.0
         else:
-            low = abs(hm.value_of(m, c)) < (values[i] - settings.hint_margin) * inside * top
-            unknown = low and hm.age_of(m, c) > settings.hint_age * inside
+            here = abs(bounds.form(m.projected, c))
+            low = here < (values[i] - settings.hint_margin) * inside * top
+            unknown = low and bounds.form(m.age, c) > settings.hint_age * inside
         if unknown:
             carried.hint[:] = found[i]
             carried.state[0].has_hint = True
@@ -165,26 +170,24 @@ def _end(m, carried, constants, kept, wanted):
     the pairs' or more."""
     settings = constants[0]
     state, size, products = carried.state[0], m.counts[0].dimension, m.counts[0].products
-    scale, hints, corrected = abs(m.ritz[0]), 0, 0
-    for i in range(products):
-        hints += i < 2 and abs(m.ritz[i]) > settings.contends * scale
-        corrected += abs(m.ritz[i]) > settings.corrected * scale
+    scale = abs(m.ritz[0])
+    hints = min(2, _above(1 - settings.hint_margin, m.ritz[:products]))
     values, norms = np.full(wanted, np.nan), np.full(wanted, np.nan)
     for i in range(min(wanted, products)):
-        hm.residual(m, i)
+        bounds.residual(m, i)
         values[i], norms[i] = m.ritz[i], m.residual_norms[i]
     relative = np.abs(m.ritz[:hints])
     if scale > 0:
         relative /= scale
     new_leader = not _leads_still(m, carried, settings)
-    hm.correct(m, corrected, settings.bulk)
+    restart.correct(m, _above(settings.high, m.ritz[:products]), settings.bulk)
     _forget(state, settings)
-    found = hm.eigenvectors(m, max(hints, min(wanted, products)))
+    found = restart.eigenvectors(m, max(hints, min(wanted, products)))
     crowded = _is_crowded(m, settings)
     leader = m.pairs[0, :size].copy()
-    kept = max(kept, min(_high(m, settings), settings.most_kept))
+    kept = max(kept, min(_above(settings.high, m.values[:size]), settings.kept + settings.further))
     if size > kept + settings.slack:
-        leader = hm.truncate(m, kept) @ leader
+        leader = restart.truncate(m, kept) @ leader
     state.leader_size = len(leader)
     carried.leader[: len(leader)] = leader
     return values, norms, found, crowded, relative, new_leader
@@ -193,7 +196,7 @@ def _end(m, carried, constants, kept, wanted):
 @compiled
 def _is_crowded(m, settings):
     """Whether more eigenvalues than are kept may lie near the leader, and turn."""
-    last, leader = settings.most_kept - 1, abs(m.values[0])
+    last, leader = settings.kept + settings.further - 1, abs(m.values[0])
     if m.counts[0].dimension <= last:
         return False
     unsettled = m.residual_norms[0] > settings.unsettled * abs(m.ritz[0])
@@ -205,7 +208,7 @@ def _leads_still(m, carried, settings):
     """Whether the leader is that of the last measurement."""
     size = carried.state[0].leader_size
     overlap = abs(np.dot(carried.leader[:size], m.coordinates[0, :size]))
-    return size > 0 and overlap >= settings.same_leader
+    return size > 0 and 1 - overlap * overlap <= settings.new
 
 
 @compiled
@@ -218,12 +221,12 @@ def _forget(state, settings):
 
 
 @compiled
-def _high(m, settings):
-    """How many pairs of T are above the share `high` of the leader."""
-    high = 0
-    for i in range(m.counts[0].dimension):
-        high += abs(m.values[i]) > settings.high * abs(m.values[0])
-    return high
+def _above(share, values):
+    """How many of the `values` (n,), by magnitude, are above this share of the first."""
+    above = 0
+    for i in range(len(values)):
+        above += abs(values[i]) > share * abs(values[0])
+    return above
 
 
 class Parity:
@@ -267,7 +270,7 @@ class Parity:
     def starts(self) -> list[Tensor]:
         """The vectors (P,) that a search starts from: the leading ones of the model, and the sum of
         the rest, where something may have risen that leads by now."""
-        m, first, kind = self.model, self.settings.search_starts, self.model.basis.dtype
+        m, first, kind = self.model, self.settings.search_pairs, self.model.basis.dtype
         hm.solve(m)
         size = m.counts[0].dimension
         pairs, basis = m.pairs[:size, :size], torch.from_numpy(m.basis[:size])

@@ -20,20 +20,23 @@ class TrackerSettings(NamedTuple):
         invalid: prediction error, a share, above which the model is dropped and a search starts.
             Larger: a model of another batch is repaired, product by product; smaller: searches at
             every kink.
-        kept, further: basis vectors kept, at least, and at least so many more than eigenvalues are
-            asked for. Fewer: what turns next is outside the basis.
-        high, most_kept: pairs of the model above the share `high` mix with the leader, and are kept
-            too, up to so many. Fewer: readings .25 % low where many lie near the top.
-        crowded, unsettled: shares; where even the `most_kept`-th pair lies above the first, and the
-            leader's residual too is above the second, others may lie outside the basis and lead: no
-            such measurement counts as converged. Larger: of 24 eigenvalues within 2 % that turn, an
-            eighth of the measurements were low without saying so; smaller: false alarms.
-        slack: basis vectors more than are kept before it is truncated. 0: truncated at each append.
+        kept, further: basis vectors kept, at least; so many more where the model has `high` pairs,
+            and at least so many more than eigenvalues are asked for. Fewer: what turns next is
+            outside the basis.
+        high: share above which pairs mix with the leader: such pairs of the model are kept, and
+            such Ritz vectors turned by their residuals, at no product. Larger: readings .25 % low
+            where many lie near the top.
+        crowded, unsettled: shares; where even the last of `kept` and `further` pairs lies above
+            the first, and the leader's residual too is above the second, others may lie outside the
+            basis and lead: no such measurement counts as converged. Larger: of 24 eigenvalues
+            within 2 % that turn, an eighth of the measurements were low; smaller: false alarms.
+        slack: basis vectors more than are kept before it is truncated. 0: readings 1 % low; 12: up
+            to twice the products.
         search_residual, search_residual_further: shares; residuals at which a search ends for the
             eigenvalues that are asked for, and for the further pairs of the model, above which two
             may pass for one. Larger: the second is not found for long.
-        search_pairs, search_least: pairs that a search finds, and its least number of products.
-        search_starts: leading vectors of an invalid model that a search starts from.
+        search_pairs, search_least: pairs that a search finds, and starts from where there is an
+            invalid model; its least number of products.
         learned: share of a prediction error that is put into the drift. 0: no drift, more products;
             1: noise is carried on.
         lasting: share of the drift that still holds a measurement later. Larger (.97): what has
@@ -47,8 +50,7 @@ class TrackerSettings(NamedTuple):
         gap_forgotten: share by which what residuals said of that is forgotten at each measurement.
         least_gap: share; the same for a further eigenvalue, far down the spectrum.
         touched: remainder of a unit vector below which it counts as multiplied already.
-        corrected: Ritz vectors above this share are improved by their residuals, at no product.
-        bulk: share at which eigenvalues outside the basis lie for that correction.
+        bulk: share at which eigenvalues outside the basis lie where residuals turn it.
         refresh_every: measurements between products with another pair than the leader. Larger:
             steps .11 % low at eight.
         refresh_near: share; pairs nearer to the leader count as about as near, else they have every
@@ -57,11 +59,12 @@ class TrackerSettings(NamedTuple):
             vector outside the basis is multiplied. Larger: new eigenvectors found later.
         probe_residual: weight of the leader's residual in a probe, against its own last image.
         probe_noise: share of noise in a probe. 0: no probe ever leaves an invariant subspace.
-        contends: Ritz values above this share are hints for the other parity.
-        hint_margin, hint_age: a hint counts where the other model has it lower by this share, and
-            that is older than so many measurements.
-        hint_outside: squared part of a hint outside the basis above which the model has no say.
-        same_leader: overlap of two leaders above which they are one.
+        hint_margin, hint_age: the leader, and a second within this share below it, are hints for
+            the other parity, which multiplies what its model has lower by this share, older than so
+            many measurements.
+        new: squared part outside, above which a vector is new: a leader outside the last one, or a
+            hint outside the basis, which then counts where it is a new leader only. Larger: what
+            comes up from nowhere is late.
     """
 
     error: float = 4e-4
@@ -69,7 +72,6 @@ class TrackerSettings(NamedTuple):
     kept: int = 8
     further: int = 2
     high: float = 0.8
-    most_kept: int = 10
     crowded: float = 0.95
     unsettled: float = 0.002
     slack: int = 3
@@ -77,7 +79,6 @@ class TrackerSettings(NamedTuple):
     search_residual_further: float = 1e-3
     search_pairs: int = 6
     search_least: int = 20
-    search_starts: int = 3
     learned: float = 0.5
     lasting: float = 0.8
     first_error: float = 0.01
@@ -87,7 +88,6 @@ class TrackerSettings(NamedTuple):
     gap_forgotten: float = 1 / 8
     least_gap: float = 0.004
     touched: float = 1e-2
-    corrected: float = 0.8
     bulk: float = 0.3
     refresh_every: int = 4
     refresh_near: float = 0.07
@@ -95,11 +95,9 @@ class TrackerSettings(NamedTuple):
     probe_change: float = 0.015
     probe_residual: float = 3.0
     probe_noise: float = 0.1
-    contends: float = 0.97
     hint_margin: float = 0.03
     hint_age: float = 1.5
-    hint_outside: float = 0.3
-    same_leader: float = 0.8
+    new: float = 0.3
 
 
 MEASURED = TrackerSettings()

@@ -1,35 +1,19 @@
 """SharpnessTracker: the leading Hessian eigenvalues along a run, for about two products a step.
 
-It rests on three facts, measured on runs at the edge (`benchmarks/`; P = 17,610, four eigenvalues
-within 2 %). The leading eigenvectors turn within a space of a few dimensions: all but 1e-5 to 5e-4
-of v1 lies in the span of the six leading ones of two steps before. What the Hessian does within
-that space changes by 0.1 to 2 % in that time. And half of that change, or more, is what it changed
-by the time before. So most of it need not be measured again. Carried along are an orthonormal basis
-of some ten vectors and the projected Hessian on it, with its drift (`hessian_model`).
-
-A measurement extrapolates the projected Hessian and multiplies the vector that leads by it: this
-gives its Rayleigh quotient, an exact row of the projected Hessian, and the prediction error. It
-goes on as `expansion` says, in that order, and ends with a correction of the basis from the
-residuals, which costs no product.
+`docs/tracker.md` says how it works, and what it rests on. A measurement extrapolates the projected
+Hessian of the last one (`hessian_model`), multiplies the vector that leads by it, and goes on as
+`expansion` says, with a model for each parity of the steps (`parity`). Where a model was wrong by
+`TrackerSettings.invalid` or more, and at first, a block search (Davidson) starts from its leading
+vectors, the sum of the others, and noise.
 
 The value is the largest Ritz value of what was multiplied in this measurement: a Rayleigh quotient
-of H at this w, never above the operator norm. The model only decides what to multiply. When its
-prediction is off by `TrackerSettings.invalid` or more, it is dropped, and a block search (Davidson)
-starts from its three leading vectors, the sum of the others, and noise; at the first measurement,
-from noise. What a search leaves out of the leading vectors is found by probes only: it finds six.
+of H at this w, never above the operator norm. The model only decides what to multiply.
 
-There is a model for each parity of the steps (`parity`), since at the edge the iterates hop with
-period 2: there v1 overlaps 0.99 with v1 of two steps ago, but at a ReLU kink only 0.1 with the last
-one. One gives the other what leads or nearly leads as a hint.
-
-From one product to the next all of this is compiled, and one call (`go_on`).
-
-Where more eigenvalues lie near the top than the basis has room for, it may be blind for one that
-leads, and says that it has not converged.
-
-Limitations: an eigenvector from outside the basis that overtakes at once is seen when probes find
-it, up to ten measurements later. Within the basis, one that moves at many times the drift can be
-late: `benchmarks/README.md` counts both.
+Limitations, counted in `benchmarks/README.md`: the model can't see an eigenvector from outside the
+basis that overtakes at once. Probes find it, up to ten measurements later; until then the value is
+low, and counts as converged. Within the basis, one that moves at many times the drift can be late:
+where six move at random by .7 % each time, 2 % of the measurements are low, by up to 2 %. Where
+more lie near the top than the basis has room for, it says that it has not converged.
 
 Sources: Davidson, J. Comput. Phys. 17, 1975; Wu and Simon (thick-restart Lanczos), SIMAX 22, 2000.
 """
@@ -45,6 +29,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from samedge_core.curvature import bounds
 from samedge_core.curvature import hessian_model as hm
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.curvature.expansion import next_direction
@@ -63,7 +48,8 @@ compiled = njit(cache=True)
 @compiled
 def go_on(m, carried, constants, top_k, cap):
     """Absorb the newest Hessian-vector product and choose the next direction; returns MORE, DONE,
-    or STOPPED where the cap is reached, the model is invalid, or a product is not finite."""
+    or STOPPED where the cap is reached, the model is invalid, or a product is not finite. Arguments
+    as in `parity`; `top_k` and `cap` are integers."""
     settings = constants[0]
     absorb(m, carried, settings)
     if not m.counts[0].finite or carried.state[0].invalid:
@@ -100,7 +86,7 @@ class SharpnessTracker:
         self._top_k, self._settings = top_k, settings
         self._cap = cap or 30 + 10 * (top_k - 1)
         self._kept = max(settings.kept, top_k + settings.further)
-        self._room = max(self._kept, settings.most_kept) + settings.slack + self._cap
+        self._room = max(self._kept, settings.kept + settings.further) + settings.slack + self._cap
         self._generator = torch.Generator().manual_seed(seed)
         self._parities: dict[int, Parity] = {}
         self._measured = 0
@@ -194,7 +180,7 @@ class SharpnessTracker:
             share = settings.search_residual if i < wanted else settings.search_residual_further
             if i >= m.counts[0].products:
                 return i
-            hm.residual(m, i)
+            bounds.residual(m, i)
             if m.residual_norms[i] > share * abs(m.ritz[0]):
                 return i
         return None
@@ -204,7 +190,7 @@ class SharpnessTracker:
         finished, of that which may rise highest."""
         products = m.counts[0].products
         for i in range(products):
-            hm.residual(m, i)
+            bounds.residual(m, i)
         if pair is None:
             pair = int(np.argmax(np.abs(m.ritz[:products]) + m.residual_norms[:products]))
         # all of the basis is multiplied, so that residuals lie outside of it

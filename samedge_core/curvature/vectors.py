@@ -3,9 +3,10 @@
 The rows (room, P) of a basis do not fit into the caches beside the network, so that a pass over
 them costs as much as a tenth of a Hessian-vector product. Blocks of a pass do. Sums over P run in
 the precision of the vectors within a block, and in double precision over the blocks.
-"""
 
-from __future__ import annotations
+In all functions rows, basis, hv and scratch are (room, P), x, z and out (P,), in one precision;
+coordinates are double.
+"""
 
 import numpy as np
 from numba import njit
@@ -150,6 +151,7 @@ def correct(basis, residuals, inside, steps, ritz_vectors, coordinates, scratch)
 
 @summing
 def _gram(rows):
+    """The products (n, n) of the rows (n, P) with each other."""
     gram = np.empty((len(rows), len(rows)))
     for i in range(len(rows)):
         gram[i, : i + 1] = project(rows, i + 1, rows[i])

@@ -35,23 +35,36 @@ def rising_past_a_still_leader() -> Spectrum:
         yield _beside(1.0, rising, 0.84)
 
 
-def rising_behind_close_ones() -> Spectrum:
-    noise = np.random.default_rng(0)
+def rising_behind_close_ones(seed: int = 0) -> Spectrum:
+    noise = np.random.default_rng(seed)
     for rising in np.arange(0.8, 1.08, 0.004):
         close = np.array([1, 0.99, 0.98, 0.97]) + 0.001 * noise.standard_normal(4)
         yield _beside(*close, rising)
-
-
-def jumping() -> Spectrum:
-    """The second takes the lead at once."""
-    for t in range(60):
-        yield _beside(1.0, 0.9 if t < 30 else 1.05, 0.8)
 
 
 def appearing() -> Spectrum:
     """A leader that was never in any basis."""
     for t in range(30):
         yield _beside(2.0, 0.0 if t < 6 else 4.0, low=-1.0, high=1.0)
+
+
+def appearing_beside_one() -> Spectrum:
+    """The same where all else is zero, so that no image of a probe leads there."""
+    for t in range(40):
+        yield _beside(2.0, 0.0 if t < 20 else 4.0, high=0.0)
+
+
+def rising_from_nowhere() -> Spectrum:
+    """A leader that was in no basis, and comes up through the bulk."""
+    for rising in np.arange(0, 1.5, 0.02):
+        yield _beside(1.0, rising, high=0.8)
+
+
+def leading_in_turn() -> Spectrum:
+    """One leads at even, another at odd steps, as on the two sides of a kink."""
+    for _ in range(25):
+        yield _beside(1.0, 0.9)
+        yield _beside(0.9, 1.0)
 
 
 def falling_and_back() -> Spectrum:

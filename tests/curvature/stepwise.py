@@ -8,13 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samedge_core.curvature import expansion
+from samedge_core.curvature import bounds, expansion, restart
 from samedge_core.curvature import hessian_model as hm
 from samedge_core.curvature.hessian_model import MATRICES, Array, HessianModel
 from samedge_core.curvature.operator import LinearOperator
 from samedge_core.curvature.parity import Found, Noise, Parity, absorb
-from samedge_core.curvature.settings import MEASURED as USUAL
+from samedge_core.curvature.settings import MEASURED as S
 from samedge_core.curvature.settings import TrackerSettings
+from tests.curvature.matrices import Matrix
+
+SIZE = 12
+AXES = torch.eye(SIZE, dtype=torch.float64)
+PROMISED = 1e-3  # relative error of the sharpness where it says that it has converged
+# float64, sums of at most 60 terms, on numbers near 1
+ROUNDING = 1e-13
 
 
 class PredictionError(NamedTuple):
@@ -47,7 +54,7 @@ class Model:
 
     def begin(self, operator: LinearOperator) -> None:
         self.operator = operator
-        hm.predict(self.arrays, USUAL.lasting)
+        hm.predict(self.arrays, S.lasting)
 
     @property
     def size(self) -> int:
@@ -108,31 +115,31 @@ class Model:
 
     def remainder(self, c: Array) -> Array | None:
         c = np.ascontiguousarray(c)
-        return self._chosen() if hm.choose_within(self.arrays, c, USUAL.touched) else None
+        return self._chosen() if hm.choose_within(self.arrays, c, S.touched) else None
 
     def apply(self, c: Array) -> PredictionError:
         self.arrays.chosen[: len(c)] = c
         hm.write_direction(self.arrays)
         hm.apply(self.arrays, self.operator)
-        return PredictionError(*hm.absorb(self.arrays, USUAL.learned, USUAL.lasting))
+        return PredictionError(*hm.absorb(self.arrays, S.learned, S.lasting))
 
     def upper_bounds(self, error: float, change: float) -> tuple[Array, Array]:
-        return hm.upper_bounds(self.arrays, error, change)
+        return bounds.upper_bounds(self.arrays, error, change)
 
     def stays_below(self, limit: float, error: float, change: float) -> bool:
-        return hm.stays_below(self.arrays, limit, error, change)
+        return bounds.stays_below(self.arrays, limit, error, change)
 
     def vector(self, c: Array) -> Tensor:
         """Coordinates (size,) or (n, size) as vectors (P,) or (n, P)."""
         return torch.from_numpy(c.astype(self.arrays.basis.dtype)) @ self.basis
 
     def residual(self, i: int) -> Residual:
-        outside = hm.residual(self.arrays, i)
+        outside = bounds.residual(self.arrays, i)
         vector = torch.from_numpy(self.arrays.residuals[i])
         return Residual(vector, outside, float(self.arrays.residual_norms[i]))
 
     def residual_bounds(self) -> list[float]:
-        return hm.residual_bounds(self.arrays).tolist()
+        return bounds.residual_bounds(self.arrays).tolist()
 
     def image(self, number: int) -> tuple[Tensor, float]:
         """H of the `number`-th direction, (P,), and the norm of its part outside the basis."""
@@ -140,10 +147,10 @@ class Model:
         return torch.from_numpy(self.arrays.hv[number]), outside
 
     def correct(self, count: int) -> None:
-        hm.correct(self.arrays, count, USUAL.bulk)
+        restart.correct(self.arrays, count, S.bulk)
 
     def truncate(self, kept: int) -> Array:
-        return hm.truncate(self.arrays, kept)
+        return restart.truncate(self.arrays, kept)
 
     def state(self) -> dict[str, Tensor]:
         return hm.to_state(self.arrays)
@@ -156,7 +163,7 @@ class Model:
 class Stepwise(Parity):
     """A Parity whose reasons for a product are asked one by one."""
 
-    def __init__(self, model: HessianModel, settings: TrackerSettings = USUAL) -> None:
+    def __init__(self, model: HessianModel, settings: TrackerSettings = S) -> None:
         super().__init__(model, settings)
         self.space = Model(0, torch.empty(0), model)
 
@@ -196,3 +203,58 @@ class Stepwise(Parity):
     def hints(self, noise: Noise, kept: int) -> Found:
         """End the measurement: the hints for the other parity."""
         return self.end(noise, kept)[1]
+
+
+def diagonal(*values: float) -> Matrix:
+    entries = torch.zeros(SIZE, dtype=torch.float64)
+    entries[: len(values)] = torch.tensor(values, dtype=torch.float64)
+    return Matrix(torch.diag(entries))
+
+
+class Drawn:
+    """Noise, and what was drawn of it."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self.drawn: list[Tensor] = []
+
+    def __call__(self, operator: LinearOperator) -> Tensor:
+        noise = torch.randn(operator.size, generator=self._generator, dtype=operator.dtype)
+        self.drawn.append(noise / noise.norm())
+        return self.drawn[-1].clone()
+
+
+def silent(operator: LinearOperator) -> Tensor:
+    raise AssertionError("no noise is needed here")
+
+
+def known(operator: Matrix, count: int = 2, room: int = 10) -> Stepwise:
+    """A parity whose basis is the first axes, all multiplied; with its leader and its scout."""
+    space = Model(room, AXES[0])
+    for e in AXES[:count]:
+        space.append(e)
+    space.begin(operator)
+    for c in np.eye(count):
+        space.apply(c)
+    parity = Stepwise(space.arrays)
+    parity.end(silent, count)
+    return parity
+
+
+def close(ours, expected, bound: float = ROUNDING) -> None:
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=bound)
+
+
+def known_gap(parity: Stepwise) -> float:
+    return expansion.gap_outside(parity.carried, parity.constants[0])
+
+
+def told(values: list[float], *vectors: Tensor, new_leader: bool = False) -> Found:
+    return Found(np.array(values), torch.stack(vectors).numpy(), new_leader)
+
+
+def aged(parity: Stepwise, operator: Matrix, measurements: int) -> Stepwise:
+    """After so many measurements of the leader alone, and the beginning of one more."""
+    for _ in range(measurements):
+        parity.begin(operator, Drawn())
+    return parity

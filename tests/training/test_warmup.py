@@ -7,11 +7,13 @@ import sys
 SCRIPT = """
 from numba.core.registry import CPUDispatcher
 from samedge_core.training.warmup import compile_all
-from samedge_core.curvature import expansion, hessian_model, parity, tracker, vectors
+from samedge_core.curvature import bounds, expansion, parity, restart, tracker, vectors
+from samedge_core.curvature import hessian_model as hm
 from samedge_core.problems.compiled import conv, dense, gemm
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import run
-KERNELS = (expansion, hessian_model, parity, tracker, vectors, conv, dense, gemm)
+CURVATURE = (bounds, expansion, hm, parity, restart, tracker, vectors)
+KERNELS = (*CURVATURE, conv, dense, gemm)
 
 
 def variants():
