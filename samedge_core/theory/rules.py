@@ -213,7 +213,7 @@ class Rule:
             s = r"\frac{<rho>}{<grad_norm>}" if self.follows_norm else "<rho>"
             c = rf"\left({_THRESHOLDS[self.moments]}-<weight_decay>\right)"
             half = r"\frac{<grad_norm>}{2*<rho>}" if self.follows_norm else r"\frac{1}{2*<rho>}"
-            return rf"{half}\left(\sqrt{{1+4*{s}*{c}}}-1\right)"
+            return rf"{half}\left(\sqrt{{1+4*{s}{c}}}-1\right)"
         return rf"{self.formula}-<weight_decay>"
 
 
