@@ -45,6 +45,11 @@ class EdgeOperator:
         gradient, what it is in those coordinates."""
         return x if self._root is None else x * self._root
 
+    def plain(self, x: Tensor) -> float:
+        """x^T P^-1/2 H P^-1/2 x for a unit vector x (P,): one product of H."""
+        direction = self.to_weights(x)
+        return float(direction @ self._hessian.matvec(direction))
+
     def matvec(self, x: Tensor) -> Tensor:
         """A x for x of shape (P,)."""
         hv = self._hessian.matvec(self.to_weights(x))

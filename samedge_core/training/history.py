@@ -60,6 +60,7 @@ _STORED = (
     ("hopping", "f4"),
     ("edge_value", "f8"),
     ("edge_residual", "f8"),
+    ("plain_value", "f8"),
 )
 
 
@@ -105,7 +106,8 @@ class Measurement:
     and curvature belong to the current batch, or to a fixed one (`RunConfig.measure_on`); accuracy
     is over all the data, or over the part that `Problem.evaluate` takes. `hopping` is the share of
     the last measured steps that hop across the valley; `edge_value` and `edge_residual` are of the
-    leading eigenvalue of a preconditioned rule's edge operator. `seconds` (of measuring, beyond the
+    leading eigenvalue of a preconditioned rule's edge operator, `plain_value` is the curvature along
+    its eigenvector without SAM's factor, x^T P^-1/2 H P^-1/2 x. `seconds` (of measuring, beyond the
     step itself) and `evaluation_seconds` (of accuracy and held-out data) are for status lines and
     not recorded, since no replay reproduces them.
     """
@@ -127,6 +129,7 @@ class Measurement:
     hopping: float = np.nan
     edge_value: float = np.nan
     edge_residual: float = np.nan
+    plain_value: float = np.nan
     others: tuple[float, ...] = ()
     seconds: float = 0.0
     evaluation_seconds: float = 0.0

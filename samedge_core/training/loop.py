@@ -242,12 +242,15 @@ def _measure(
     estimate = state.edge_tracker.measure(operator, step=state.step)
     row.edge_value, row.edge_residual = estimate.value, estimate.residual
     row.converged, row.hvps = estimate.converged, estimate.products * operator.products_each
+    if operator.products_each > 1 and len(estimate.vectors):
+        row.plain_value, row.hvps = operator.plain(estimate.vectors[0]), row.hvps + 1
     if config.sharpness_every and state.step >= state.sharpness_at:
         state.sharpness_at = state.step + config.sharpness_every
+        of_operator = row.hvps
         of_hessian = state.tracker.measure(hessian, step=state.step)
         _record(row, of_hessian)
         row.converged = row.converged and estimate.converged
-        row.hvps += estimate.products * operator.products_each
+        row.hvps += of_operator
     return _Leading(estimate.vectors, operator.to_weights)
 
 

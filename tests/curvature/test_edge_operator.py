@@ -52,3 +52,10 @@ def test_without_any_of_it_it_is_the_hessian():
     v = torch.tensor([1.0, -1.0])
     assert torch.equal(EdgeOperator(h).matvec(v), h.matvec(v))
     assert EdgeOperator(h).to_weights(v) is v
+
+
+def test_without_the_factor_it_is_the_preconditioned_hessian():
+    _, operator, _ = made(0.3, 0.0)
+    _, _, plain = made(0.0, 0.0)
+    x = torch.nn.functional.normalize(torch.ones(SIZE, dtype=torch.float64), dim=0)
+    assert operator.plain(x) == pytest.approx(float(x @ plain @ x), rel=1e-11)

@@ -52,6 +52,11 @@ def test_every_tenth_edge_value_is_the_dense_one(rule):
         assert row["lambda_max"] == pytest.approx(of_hessian, rel=1e-3)  # the budget
         # that of H (I + s H) moves up to twice as far as that of H
         assert row["edge_value"] == pytest.approx(of_operator, rel=2e-3)
+        # along its own direction, without the factor of SAM: at most what the other has
+        if RULES[rule].preconditioned and "sam" in rule:
+            assert 0 < row["plain_value"] < row["edge_value"]
+        else:
+            assert np.isnan(row["plain_value"])
         assert row["operator_ratio"] == abs(row["edge_value"]) / row["threshold"]
     others = [row for row in rows if row["step"] % 10]
     assert all(np.isnan(row["sharpness"]) for row in others) == RULES[rule].preconditioned
