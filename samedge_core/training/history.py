@@ -105,11 +105,11 @@ class Measurement:
     NaN stands where a quantity was not measured at this step. With mini-batches, loss, grad_norm
     and curvature belong to the current batch, or to a fixed one (`RunConfig.measure_on`); accuracy
     is over all the data, or over the part that `Problem.evaluate` takes. `hopping` is the share of
-    the last measured steps that hop across the valley; `edge_value` and `edge_residual` are of the
-    leading eigenvalue of a preconditioned rule's edge operator, `plain_value` is the curvature along
-    its eigenvector without SAM's factor, x^T P^-1/2 H P^-1/2 x. `seconds` (of measuring, beyond the
-    step itself) and `evaluation_seconds` (of accuracy and held-out data) are for status lines and
-    not recorded, since no replay reproduces them.
+    the last measured steps that hop across the valley. `edge_value` and `edge_residual` are of the
+    leading eigenvalue of a preconditioned rule's edge operator; `plain_value` is the curvature
+    along its eigenvector x without SAM's factor, x^T P^-1/2 H P^-1/2 x. `seconds` (of measuring,
+    beyond the step itself) and `evaluation_seconds` (of accuracy and held-out data) are for status
+    lines and not recorded, since no replay reproduces them.
     """
 
     step: int
