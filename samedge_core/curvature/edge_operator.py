@@ -18,7 +18,8 @@ class EdgeOperator:
 
     Attributes:
         size, dtype, device: of H.
-        products: of A each; `products_each` Hessian-vector products go into one.
+        products_each: Hessian-vector products that go into one of A.
+        reach, scale: as they were given.
 
     >>> from samedge_core.curvature.operator import HessianOperator
     >>> h = HessianOperator(lambda w: (w * w).sum(), torch.ones(2))  # H = 2 I
@@ -33,11 +34,17 @@ class EdgeOperator:
         *,
         reach: float = 0.0,
         shift: float = 0.0,
+        scale: float = 1.0,
     ) -> None:
-        """`preconditioner` is P (P,), the identity by default; `reach` is s, `shift` c."""
+        """`preconditioner` is P (P,), the identity by default; `reach` is s, `shift` c.
+
+        All products are divided by `scale`. With about 1 + s times the curvature along the leading
+        direction, the operator is nearly the same from step to step although s jumps with ||g||,
+        and a tracker needs fewer products.
+        """
         self.size, self.dtype, self.device = hessian.size, hessian.dtype, hessian.device
         self.products_each = 2 if reach else 1
-        self._hessian, self._reach, self._shift = hessian, reach, shift
+        self._hessian, self.reach, self._shift, self.scale = hessian, reach, shift, scale
         self._root = None if preconditioner is None else preconditioner.detach().rsqrt()
 
     def to_weights(self, x: Tensor) -> Tensor:
@@ -53,7 +60,8 @@ class EdgeOperator:
     def matvec(self, x: Tensor) -> Tensor:
         """A x for x of shape (P,)."""
         hv = self._hessian.matvec(self.to_weights(x))
-        if self._reach:
-            hv = hv + self._reach * self._hessian.matvec(hv)
+        if self.reach:
+            hv = hv + self.reach * self._hessian.matvec(hv)
         product = self.to_weights(hv)
-        return product + self._shift * x if self._shift else product
+        product = product + self._shift * x if self._shift else product
+        return product / self.scale if self.scale != 1 else product

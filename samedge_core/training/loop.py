@@ -221,7 +221,8 @@ def edge_operator(
 ) -> EdgeOperator:
     """The edge operator of the rule in force, from H, ||g|| and the update at w."""
     reach = float(RULES[state.hyper.rule].operator_reach(state.in_force, grad_norm))
-    return EdgeOperator(hessian, step.preconditioner, reach=reach)
+    scale = 1 + reach * state.curvatures[state.step % 2]
+    return EdgeOperator(hessian, step.preconditioner, reach=reach, scale=scale)
 
 
 def _measure(
@@ -240,10 +241,17 @@ def _measure(
         return _Leading(estimate.vectors, lambda g: g)
     operator = edge_operator(state, hessian, grad_norm, step)
     estimate = state.edge_tracker.measure(operator, step=state.step)
-    row.edge_value, row.edge_residual = estimate.value, estimate.residual
+    row.edge_value, row.edge_residual = (
+        operator.scale * number for number in (estimate.value, estimate.residual)
+    )
     row.converged, row.hvps = estimate.converged, estimate.products * operator.products_each
     if operator.products_each > 1 and len(estimate.vectors):
         row.plain_value, row.hvps = operator.plain(estimate.vectors[0]), row.hvps + 1
+        if row.plain_value:
+            # value = plain (1 + s curvature): for the next s, at the step after the next
+            found = max(0.0, (row.edge_value / row.plain_value - 1) / operator.reach)
+            even, odd = state.curvatures
+            state.curvatures = (even, found) if state.step % 2 else (found, odd)
     if config.sharpness_every and state.step >= state.sharpness_at:
         state.sharpness_at = state.step + config.sharpness_every
         of_operator = row.hvps

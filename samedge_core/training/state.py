@@ -34,6 +34,7 @@ _LATER = (
     "seen",
     "moments_of",
     "sharpness_at",
+    "curvatures",
 )
 
 
@@ -49,6 +50,8 @@ class TrainState:
         schedule: how eta moves.
         tracker, edge_tracker: of H and of the edge operator of preconditioned rules; `fresh` is the
             state of the second before its first measurement.
+        curvatures: of H along the edge operator's leading direction, at even and odd steps, as SAM's
+            factor has shown it.
         sharpness_at: step from which on the sharpness is due beside the edge operator.
         fixed: the batch on which everything is measured, where that is not the step's own.
         first_loss, first_grad_norm: at step 0, what divergence and convergence are judged against.
@@ -78,6 +81,7 @@ class TrainState:
     seen: int = 0
     moments_of: str = ""
     sharpness_at: int = 0
+    curvatures: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     @recording()
