@@ -50,8 +50,8 @@ class TrainState:
         schedule: how eta moves.
         tracker, edge_tracker: of H and of the edge operator of preconditioned rules; `fresh` is the
             state of the second before its first measurement.
-        curvatures: of H along the edge operator's leading direction, at even and odd steps, as SAM's
-            factor has shown it.
+        curvatures: of H along the edge operator's leading direction, at even and odd steps, as
+            SAM's factor has shown it.
         sharpness_at: step from which on the sharpness is due beside the edge operator.
         fixed: the batch on which everything is measured, where that is not the step's own.
         first_loss, first_grad_norm: at step 0, what divergence and convergence are judged against.
