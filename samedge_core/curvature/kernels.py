@@ -30,7 +30,7 @@ DTYPES = ("float32", "float64")
 NICENESS = 15  # of compiling in the background: pages and runs go first
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_ROOMS = tuple(_PACKAGE / room for room in ("curvature", "problems"))
+_ROOMS = (_PACKAGE / "curvature", _PACKAGE / "problems" / "compiled")  # of the kernels
 _MARKS = (b"\nfrom numba import", b"\n@compiled")  # of a file with compiled functions
 _log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 torch.
 
 Source: Long and Bartlett, arXiv 2309.12488, and its code, google-deepmind/sam_edge. How closely the
-reduced ones follow their edge is written down in benchmarks/README.md.
+reduced ones follow their edge is written down in benchmarks/results/paper.md.
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ from torch.nn.functional import cross_entropy, one_hot
 from samedge_core.curvature.differentiation import PlainAttention, leaf, recording
 from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.problems.batches import Batch, Batches
+from samedge_core.problems.compiled.network import CompiledNetwork
+from samedge_core.problems.compiled.operator import CompiledOperator
 from samedge_core.problems.derivatives import check_derivatives
 from samedge_core.problems.domain import Domain, domain_of
 from samedge_core.problems.draws import DrawingFrom
-from samedge_core.problems.explicit_network import ExplicitNetwork
-from samedge_core.problems.explicit_operator import ExplicitOperator
 from samedge_core.problems.own_modules import OwnModule, copied, take_module, tensors_of
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -84,11 +84,11 @@ class Problem(ABC):
         """Return functions of w whose sum is the loss on `batch`: one a chunk of the data."""
         return [lambda w: self.loss(w, batch)]
 
-    def operator(self, w: Tensor, batch: Batch | None) -> ExplicitOperator | None:
+    def operator(self, w: Tensor, batch: Batch | None) -> CompiledOperator | None:
         """Return the Hessian at w where it is faster than `HessianOperator`, else None."""
         return None
 
-    def evaluate(self, w: Tensor, operator: ExplicitOperator | None = None) -> Evaluation:
+    def evaluate(self, w: Tensor, operator: CompiledOperator | None = None) -> Evaluation:
         """Return loss and accuracy at w over all the data, or over the part that is evaluated.
 
         `operator`, at w on all the data, has the predictions already.
@@ -229,7 +229,7 @@ class ModuleProblem(Problem):
         self.held_out = self._cast(held_out) if held_out and len(held_out.x) else None
         self._chunk = chunk
         self._evaluated = evaluated
-        self.explicit = ExplicitNetwork.of(module, loss, self._data)
+        self.compiled = CompiledNetwork.of(module, loss, self._data)
 
     def _cast(self, batch: Batch) -> Batch:
         return Batch(batch.x.to(self.dtype) if batch.x.is_floating_point() else batch.x, batch.y)
@@ -270,13 +270,13 @@ class ModuleProblem(Problem):
         x, y = batch or self._data
         return self._loss(self.predict(w, x), y)
 
-    def operator(self, w: Tensor, batch: Batch | None) -> ExplicitOperator | None:
+    def operator(self, w: Tensor, batch: Batch | None) -> CompiledOperator | None:
         batch = batch or self._data
-        if self.arithmetic == "plain" or self.explicit is None:
+        if self.arithmetic == "plain" or self.compiled is None:
             return None
         if len(batch.x) > (self._chunk or len(batch.x)) or not w.is_cpu:
             return None
-        return ExplicitOperator(self.explicit, w, batch)
+        return CompiledOperator(self.compiled, w, batch)
 
     def loss_and_gradient(self, w: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
         point = self.operator(w, batch)
@@ -308,10 +308,10 @@ class ModuleProblem(Problem):
             return None
         return Batches(self._data, batch_size, seed=seed)
 
-    def evaluate(self, w: Tensor, operator: ExplicitOperator | None = None) -> Evaluation:
+    def evaluate(self, w: Tensor, operator: CompiledOperator | None = None) -> Evaluation:
         x, y = self._data
         if operator is not None and self._evaluated is None:
-            right = int((operator.guesses == y).sum()) if self.classes else 0
+            right = int((operator.predictions == y).sum()) if self.classes else 0
             return Evaluation(float(operator.value), right / len(y) if self.classes else math.nan)
         return self._evaluate(w, Batch(x[: self._evaluated], y[: self._evaluated]))
 

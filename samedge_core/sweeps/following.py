@@ -21,6 +21,7 @@ SAME, NEAR = 0.003, 0.5
 STAYS = 0.999  # a hop that shrinks by more than this a step will have died out some day
 
 
+# compiled by `fate_program`
 def follow(rule: int, points: NDArray, steps: int, out: NDArray) -> None:
     """Write into `out` (n,), uint16, what becomes of each row (eta, rho, beta, a, b) of `points`
     (n, 5), whose a and b become those of the end.

@@ -16,7 +16,7 @@ from samedge_core.curvature.differentiation import recording
 from samedge_core.curvature.edge_operator import EdgeOperator
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.fields import ConfigError
-from samedge_core.problems.explicit_operator import ExplicitOperator
+from samedge_core.problems.compiled.operator import CompiledOperator
 from samedge_core.problems.memory import memory
 from samedge_core.problems.own_data import contents_of
 from samedge_core.problems.problem import Batch, Problem
@@ -284,7 +284,7 @@ def _take(state: TrainState, step: Step, g: Tensor) -> None:
 
 def _evaluate(row: Measurement, problem: Problem, w: Tensor, whole: Operator | None) -> None:
     if problem.classes:
-        explicit = whole if isinstance(whole, ExplicitOperator) else None
+        explicit = whole if isinstance(whole, CompiledOperator) else None
         row.accuracy = problem.evaluate(w, explicit).accuracy
     row.held_out_loss, row.held_out_accuracy = problem.evaluate_held_out(w)
 

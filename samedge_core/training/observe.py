@@ -10,10 +10,10 @@ from torch.linalg import vector_norm
 
 from samedge_core.curvature.operator import HessianOperator
 from samedge_core.problems.batches import Batch, subsample
-from samedge_core.problems.explicit_operator import ExplicitOperator
+from samedge_core.problems.compiled.operator import CompiledOperator
 from samedge_core.problems.problem import Problem
 
-Operator = HessianOperator | ExplicitOperator
+Operator = HessianOperator | CompiledOperator
 
 
 class LossAndGrad(NamedTuple):

@@ -1,14 +1,20 @@
 """Whether the kernels are compiled, known without a compiler; nothing is compiled here."""
 
+import ast
+import inspect
 import json
 import os
 import subprocess
 import sys
+import types
+from pathlib import Path
 
 import pytest
 
 from samedge_core.curvature import kernels
 from samedge_core.training import warmup
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -61,7 +67,34 @@ def test_a_damaged_note_is_none(folder):
 def test_the_modules_are_all_that_have_kernels():
     found = {module for module, _ in warmup.dispatchers()}
     assert found == set(kernels.modules())
-    assert {module.split(".")[1] for module in found} == {"curvature", "problems"}
+    rooms = {module.rpartition(".")[0] for module in found}
+    assert rooms == {"samedge_core.curvature", "samedge_core.problems.compiled"}
+
+
+def _read_by(code: types.CodeType) -> set[str]:
+    """The global names that a function and those inside it read."""
+    inner = [part for part in code.co_consts if isinstance(part, types.CodeType)]
+    return set(code.co_names).union(*map(_read_by, inner))
+
+
+def test_compiled_code_reads_only_files_whose_changes_compile_it_anew():
+    for (module, name), kernel in warmup.dispatchers().items():
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+        imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+        origin = {alias.name: node.module for node in imports for alias in node.names}
+        read = _read_by(kernel.py_func.__code__) & set(origin)
+        whole = {part: f"{origin[part]}.{part}" for part in read}  # a module, or what is in one
+        files = {full if full in sys.modules else origin[part] for part, full in whole.items()}
+        own = {file for file in files if file and file.startswith("samedge_core")}
+        assert own <= set(kernels.modules()), (module, name)
+
+
+def test_make_watches_every_file_with_compiled_functions():
+    command = ["make", "--silent", "--eval", "kernels: ; @echo $(KERNELS)", "kernels"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    files = {f"{module.replace('.', '/')}.py" for module in kernels.modules()}
+    fates = {"samedge_core/sweeps/following.py", "samedge_core/sweeps/fate_program.py"}
+    assert set(done.stdout.split()) == files | fates
 
 
 def test_stale_files_of_all_kernels_are_removed_and_no_others(tmp_path, monkeypatch):

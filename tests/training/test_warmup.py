@@ -8,10 +8,10 @@ SCRIPT = """
 from numba.core.registry import CPUDispatcher
 from samedge_core.training.warmup import compile_all
 from samedge_core.curvature import expansion, hessian_model, parity, tracker, vectors
-from samedge_core.problems import blas, convolutions, dense
+from samedge_core.problems.compiled import conv, dense, gemm
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import run
-KERNELS = (expansion, hessian_model, parity, tracker, vectors, blas, convolutions, dense)
+KERNELS = (expansion, hessian_model, parity, tracker, vectors, conv, dense, gemm)
 
 
 def variants():

@@ -82,7 +82,7 @@ class Ensemble:
         check_fits(first, contents_of(first.options), memory())
         self._configs, self._steps, self.step = configs, first.steps, 0
         problem = build_problem(first, "plain")  # nothing of it is compiled
-        network = isinstance(problem, ModuleProblem) and problem.explicit is not None
+        network = isinstance(problem, ModuleProblem) and problem.compiled is not None
         self.model = Networks(cast(ModuleProblem, problem)) if network else Losses(problem)
         # cells with the same kind of update side by side: each kind is then a slice
         self.cells = _pair(np.array(sorted(range(len(configs)), key=lambda i: _kind(configs[i]))))

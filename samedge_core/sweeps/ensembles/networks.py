@@ -1,10 +1,10 @@
 """Loss, gradient and Hessian-vector products of many dense networks at once, written out.
 
-The formulas and their names are those of `problems.explicit_operator`; every matrix there is here a
-batch of them, one a cell. A layer's weights and biases are one matrix (in + 1, out), the biases in
-its last row, and its input (in + 1, n) has a last row of ones: a product less for each bias. w and
-its like come in parts, one (C, (in + 1) out) a layer, each without gaps, so that matrix products
-write to them. Vectors (C, P) are these parts side by side.
+The formulas are those of docs/derivatives.md; every matrix there is here a batch of them, one a
+cell. A layer's weights and biases are one matrix (in + 1, out), the biases in its last row, and its
+input (in + 1, n) has a last row of ones: a product less for each bias. w and its like come in
+parts, one (C, (in + 1) out) a layer, each without gaps, so that matrix products write to them.
+Vectors (C, P) are these parts side by side.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from samedge_core.problems.batches import Batch
-from samedge_core.problems.dense import CROSS_ENTROPY, HALF, RELU, TANH
+from samedge_core.problems.compiled.dense import CROSS_ENTROPY, HALF_MSE, RELU, TANH
 from samedge_core.problems.problem import ModuleProblem
 
 
@@ -29,11 +29,11 @@ class Networks:
     """
 
     def __init__(self, problem: ModuleProblem) -> None:
-        """Of a problem whose network is dense and has its derivatives written out (`explicit`)."""
-        network = problem.explicit
+        """Of a problem whose network is dense and has its derivatives written out (`compiled`)."""
+        network = problem.compiled
         assert network is not None
         self.size = network.size
-        self._shapes = [(columns + 1, rows) for rows, columns in network.shapes.tolist()]
+        self._shapes = [(inputs + 1, outputs) for outputs, inputs, *_ in network.dense.tolist()]
         self._sizes = [rows * columns for rows, columns in self._shapes]
         self._activation, self._loss = network.activation, network.loss
         self._classes, held_out = problem.classes, problem.held_out
@@ -135,7 +135,7 @@ class Networks:
 
     def _scale(self, outputs: Tensor) -> float:
         """The second derivative of a squared error by each of the outputs (out, n)."""
-        return (1.0 if self._loss == HALF else 2.0) / outputs.numel()
+        return (1.0 if self._loss == HALF_MSE else 2.0) / outputs.numel()
 
     def _slope(self, sent: Tensor, a: Tensor) -> Tensor:
         """phi'(z) sent, from a = phi(z)."""

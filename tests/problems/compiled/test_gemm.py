@@ -8,8 +8,8 @@ import pytest
 import torch
 from numba import TypingError
 
-from samedge_core.problems import blas
-from samedge_core.problems.blas import add_product, product
+from samedge_core.problems.compiled import gemm
+from samedge_core.problems.compiled.gemm import add_matmul, matmul
 
 SHAPES = [(1, 1, 1), (3, 1, 2), (1, 4, 1), (2, 3, 4), (70, 50, 90)]
 
@@ -34,36 +34,36 @@ def test_products_are_numpys(dtype, shape, first, second):
     exact = a.astype(float) @ b.astype(float)
     # sums of at most 51 terms of order 1
     bound = 60 * np.finfo(dtype).eps
-    add_product(a, b, out)
+    add_matmul(a, b, out)
     np.testing.assert_allclose(out, before + exact, rtol=bound, atol=bound * k)
-    product(a, b, out)
+    matmul(a, b, out)
     np.testing.assert_allclose(out, exact, rtol=bound, atol=bound * k)
 
 
 def test_what_was_there_does_not_matter_to_a_product():
     out = np.full((2, 2), np.nan)
-    product(np.eye(2), np.eye(2), out)
+    matmul(np.eye(2), np.eye(2), out)
     np.testing.assert_array_equal(out, np.eye(2))
 
 
 def test_shapes_that_do_not_fit_are_refused():
     # BLAS would write where nothing is
     with pytest.raises(AssertionError):
-        product(np.eye(2), np.eye(3), np.eye(2))
+        matmul(np.eye(2), np.eye(3), np.eye(2))
     with pytest.raises(AssertionError):
-        product(np.eye(2), np.eye(2), np.eye(3))
+        matmul(np.eye(2), np.eye(2), np.eye(3))
 
 
 def test_other_layouts_and_mixed_precisions_are_refused():
     for a in (np.eye(4)[::2, ::2], np.eye(2, dtype=np.float32)):
         with pytest.raises(TypingError):
-            product(a, np.eye(2), np.eye(2))
+            matmul(a, np.eye(2), np.eye(2))
 
 
-@pytest.mark.parametrize("libraries", [blas.LIBRARIES, ()], ids=["torch", "SciPy"])
+@pytest.mark.parametrize("libraries", [gemm.LIBRARIES, ()], ids=["torch", "SciPy"])
 def test_both_libraries_are_called_alike(libraries, monkeypatch):
-    monkeypatch.setattr(blas, "LIBRARIES", libraries)
-    subroutine = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(blas._address("dgemm"))
+    monkeypatch.setattr(gemm, "LIBRARIES", libraries)
+    subroutine = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(gemm._address("dgemm"))
     a, b, out = np.arange(6.0), np.arange(6.0, 12.0), np.zeros(4)  # one column after the other
     no, sizes, factors = ctypes.c_char(b"N"), np.array([2, 2, 3]), np.array([1.0, 0.0])
     at, factor = sizes.ctypes.data, factors.ctypes.data
@@ -91,4 +91,4 @@ def test_where_torch_has_a_blas_it_is_the_one_that_is_called():
     if not library.exists() or not torch.backends.mkl.is_available():
         pytest.skip("torch has none here")
     own = ctypes.cast(ctypes.CDLL(str(library)).dgemm_, ctypes.c_void_p).value
-    assert blas._address("dgemm") == own
+    assert gemm._address("dgemm") == own

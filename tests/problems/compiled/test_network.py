@@ -5,21 +5,27 @@ import warnings
 from collections.abc import Callable
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from samedge_core.curvature import HessianOperator
-from samedge_core.problems.dense import ACTIVATIONS, LOSSES
-from samedge_core.problems.explicit_network import ExplicitNetwork
+from samedge_core.problems.compiled.dense import ACTIVATIONS, LOSSES
+from samedge_core.problems.compiled.network import CompiledNetwork
 from samedge_core.problems.networks import cnn
 from samedge_core.problems.problem import Batch, LossFunction, ModuleProblem
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import build_problem
-from tests.problems.explicit import agree, by_hand, noise, same_gradient
+from tests.problems.compiled.shared import agree, by_hand, noise, same_gradient
 
 X, Y, CLASSES = noise(6, 3), noise(6, 2, seed=1), torch.tensor([0, 1, 1, 0, 1, 0])
 RELU = nn.ReLU()
+DENSE = ("outputs", "inputs")
+
+
+def sizes_of(layers: np.ndarray, *fields: str) -> list[list[int]]:
+    return [[int(layer[field]) for field in fields] for layer in layers]
 
 
 @pytest.mark.parametrize(
@@ -49,11 +55,11 @@ RELU = nn.ReLU()
 )
 def test_fully_connected_networks_are_recognised(layers, sizes, activation, loss, y):
     module = nn.Sequential(*layers).double()
-    network = ExplicitNetwork.of(module, loss, Batch(X, y))
+    network = CompiledNetwork.of(module, loss, Batch(X, y))
     assert network is not None
-    assert network.shapes.tolist() == [[b, a] for a, b in pairwise(sizes)]
+    assert sizes_of(network.dense, *DENSE) == [[b, a] for a, b in pairwise(sizes)]
     assert (network.activation, network.loss) == (ACTIVATIONS[activation], LOSSES[loss])
-    assert len(network.images) == 0
+    assert len(network.conv) == 0
     assert network.size == sum(p.numel() for p in module.parameters())
     same_gradient(module, X, y, loss)
     by_hand(ModuleProblem(module, X, y, loss), noise(network.size))
@@ -122,9 +128,10 @@ CONVOLUTIONAL: dict[
 def test_convolutional_networks_are_recognised(name, loss, y):
     build, x, images, shapes = CONVOLUTIONAL[name]
     module = build().double()
-    network = ExplicitNetwork.of(module, loss, Batch(x, y))
+    network = CompiledNetwork.of(module, loss, Batch(x, y))
     assert network is not None
-    assert (network.images.tolist(), network.shapes.tolist()) == (images, shapes)
+    assert sizes_of(network.conv, "outputs", "channels", "rows", "columns") == images
+    assert sizes_of(network.dense, *DENSE) == shapes
     assert network.size == sum(p.numel() for p in module.parameters())
     same_gradient(module, x, y, loss)
     problem = ModuleProblem(module, x, y, loss)
@@ -421,7 +428,7 @@ def of(name: str) -> tuple[nn.Module, Tensor, Tensor, str | LossFunction]:
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_networks_are_left_to_autograd(name):
     module, x, y, loss = of(name)
-    assert ExplicitNetwork.of(module, loss, Batch(x, y)) is None
+    assert CompiledNetwork.of(module, loss, Batch(x, y)) is None
     problem = ModuleProblem(module, x, y, loss)
     assert problem.operator(problem.init(seed=0), None) is None
 
@@ -451,7 +458,7 @@ STRANGE_IMAGES: dict[str, tuple[Callable[[], nn.Module], Tensor]] = {
 def test_networks_that_only_look_fully_connected(name):
     module = STRANGE[name]().double()
     same_gradient(module, X, Y, "mse")
-    assert ExplicitNetwork.of(module, "mse", Batch(X, Y)) is None
+    assert CompiledNetwork.of(module, "mse", Batch(X, Y)) is None
 
 
 @pytest.mark.parametrize("name", STRANGE_IMAGES)
@@ -459,20 +466,20 @@ def test_networks_that_only_look_convolutional(name):
     build, x = STRANGE_IMAGES[name]
     module = build().double()
     same_gradient(module, x, Y, "mse")
-    assert ExplicitNetwork.of(module, "mse", Batch(x, Y)) is None
+    assert CompiledNetwork.of(module, "mse", Batch(x, Y)) is None
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(("build", "x"), [(linear, X), (convolutional, IMAGES)])
 def test_other_precisions_are_left_to_autograd(kind, build, x):
     module = build().to(kind)
-    assert ExplicitNetwork.of(module, "cross-entropy", Batch(x.to(kind), CLASSES)) is None
-    assert ExplicitNetwork.of(module.float(), "mse", Batch(x, CLASSES)) is None
+    assert CompiledNetwork.of(module, "cross-entropy", Batch(x.to(kind), CLASSES)) is None
+    assert CompiledNetwork.of(module.float(), "mse", Batch(x, CLASSES)) is None
 
 
 @pytest.mark.parametrize("x", [noise(6, 2, 4, 8), noise(6, 4, 8), noise(6, 1, 4, 4)], ids=str)
 def test_images_that_do_not_fit(x):
-    assert ExplicitNetwork.of(convolutional().double(), "mse", Batch(x, Y)) is None
+    assert CompiledNetwork.of(convolutional().double(), "mse", Batch(x, Y)) is None
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
@@ -512,13 +519,13 @@ def test_a_class_out_of_range_is_refused(wrong, loss):
 @pytest.mark.parametrize("y", [Y[:, 0], Y[:, :1], noise(6, 3), Y[:, :, None]], ids=str)
 def test_targets_that_do_not_fit_are_refused_as_before(y):
     problem = ModuleProblem(linear(nn.ReLU()).double(), X, y, "mse")
-    assert ExplicitNetwork.of(linear(nn.ReLU()), "mse", Batch(X, y)) is None
+    assert CompiledNetwork.of(linear(nn.ReLU()), "mse", Batch(X, y)) is None
     with pytest.raises(ValueError, match="differ in shape"):
         problem.loss_and_gradient(problem.init(seed=0), None)
 
 
 def test_inputs_that_do_not_fit_and_losses_without_a_name_here():
-    assert ExplicitNetwork.of(linear(), "mse", Batch(noise(6, 4), Y)) is None
-    assert ExplicitNetwork.of(linear(), "mse", Batch(X[:, None], Y)) is None
-    assert ExplicitNetwork.of(linear(), "hinge", Batch(X, Y)) is None
-    assert ExplicitNetwork.of(linear(), "cross-entropy", Batch(X, Y)) is None  # not classes
+    assert CompiledNetwork.of(linear(), "mse", Batch(noise(6, 4), Y)) is None
+    assert CompiledNetwork.of(linear(), "mse", Batch(X[:, None], Y)) is None
+    assert CompiledNetwork.of(linear(), "hinge", Batch(X, Y)) is None
+    assert CompiledNetwork.of(linear(), "cross-entropy", Batch(X, Y)) is None  # not classes

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from samedge_core.problems.explicit_operator import ExplicitOperator
+from samedge_core.problems.compiled.operator import CompiledOperator
 from samedge_core.problems.problem import Batch, LossFunction, ModuleProblem, Problem
 
 DOUBLE = torch.float64
@@ -16,13 +16,13 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
 
 
-def by_hand(problem: Problem, w: Tensor, batch: Batch | None = None) -> ExplicitOperator:
+def by_hand(problem: Problem, w: Tensor, batch: Batch | None = None) -> CompiledOperator:
     operator = problem.operator(w, batch)
-    assert isinstance(operator, ExplicitOperator)
+    assert isinstance(operator, CompiledOperator)
     return operator
 
 
-def matrix(operator: ExplicitOperator) -> Tensor:
+def matrix(operator: CompiledOperator) -> Tensor:
     """H column by column."""
     columns = [operator.matvec(v) for v in torch.eye(operator.size, dtype=operator.dtype)]
     return torch.stack(columns, 1)

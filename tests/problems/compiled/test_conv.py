@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from samedge_core.curvature import HessianOperator, dense_hessian
-from samedge_core.problems import explicit_network
-from samedge_core.problems.convolutions import NOTHING
+from samedge_core.problems.compiled import network as recognising
+from samedge_core.problems.compiled.conv import OFF
 from samedge_core.problems.networks import cnn, digits_cnn
 from samedge_core.problems.problem import Batch, ModuleProblem
-from tests.problems.explicit import DOUBLE, agree, by_hand, matrix, noise
+from tests.problems.compiled.shared import DOUBLE, agree, by_hand, matrix, noise
 
 # float64 sums of up to some thousand terms, in two orders, against parts of order 1
 ROUNDING = 1e-12
@@ -95,7 +95,7 @@ def test_loss_gradient_and_products_are_those_of_autograd(case):
     assert ours.products == 3
     x = problem.full_batch().x
     agree(ours.outputs, problem.predict(w, x), ROUNDING)
-    assert torch.equal(ours.guesses, ours.outputs.argmax(1))
+    assert torch.equal(ours.predictions, ours.outputs.argmax(1))
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)
@@ -223,10 +223,11 @@ def test_of_equal_pixels_the_first_counts_as_in_torch(channels, seed):
 
 def first_pools(problem: ModuleProblem, w: Tensor) -> Tensor:
     """Which pixels the pools of the first layer pass on, (outputs, pools)."""
-    known = by_hand(problem, w)._convolved
-    outputs, _, rows, columns = known.images[0]
-    pools = outputs * rows // 2 * columns // 2 * len(problem.full_batch().x)
-    return torch.from_numpy(known.chosen[:pools]).view(int(outputs), -1)
+    known = by_hand(problem, w)._conv
+    assert known
+    layer = known.layers[0]
+    pools = layer.outputs * layer.rows // 2 * layer.columns // 2 * len(problem.full_batch().x)
+    return torch.from_numpy(known.indices[:pools]).view(int(layer.outputs), -1)
 
 
 def test_the_first_of_equal_pixels_by_hand():
@@ -252,7 +253,7 @@ def test_at_a_kink_the_slope_is_torchs(zero):
     problem = ModuleProblem(network(case).double(), x, whole(2, 2, seed=1), "mse")
     w = whole(problem.size, seed=2)
     w[18:20] = torch.tensor([zero, -1.0], dtype=DOUBLE)
-    assert (first_pools(problem, w)[0] == NOTHING).any()
+    assert (first_pools(problem, w)[0] == OFF).any()
     equal_to_autograd(problem, w)
 
 
@@ -317,13 +318,13 @@ def test_a_mini_batch_is_the_full_batch_of_its_examples(case, chosen):
 def prepared(monkeypatch) -> list[int]:
     """The lengths of the batches whose patches were computed."""
     lengths: list[int] = []
-    plain = explicit_network.patches
+    plain = recognising.unfold
 
-    def patches(image: np.ndarray, out: np.ndarray) -> None:
+    def unfold(image: np.ndarray, out: np.ndarray) -> None:
         lengths.append(image.shape[-1])
         plain(image, out)
 
-    monkeypatch.setattr(explicit_network, "patches", patches)
+    monkeypatch.setattr(recognising, "unfold", unfold)
     return lengths
 
 

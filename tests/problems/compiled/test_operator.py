@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from samedge_core.curvature import HessianOperator, dense_hessian
-from samedge_core.problems import dense
+from samedge_core.problems.compiled import dense
 from samedge_core.problems.networks import mlp
 from samedge_core.problems.problem import Batch, ModuleProblem
-from tests.problems.explicit import DOUBLE, ROUNDING, agree, by_hand, matrix, noise
+from tests.problems.compiled.shared import DOUBLE, ROUNDING, agree, by_hand, matrix, noise
 
 
 class Case(NamedTuple):
@@ -89,7 +89,7 @@ def test_loss_gradient_and_products_are_those_of_autograd(case):
 def test_a_tanh_that_numpy_takes_is_the_same(case, monkeypatch):
     problem, w = make(case)
     v, expected = noise(problem.size, seed=9), by_hand(problem, w)
-    monkeypatch.setattr(dense, "MANY", 0)
+    monkeypatch.setattr(dense, "NUMPY_TANH", 0)
     ours = by_hand(problem, w)
     agree(ours.value, expected.value)
     agree(ours.g, expected.g)

@@ -40,14 +40,14 @@ def _subroutine(name: str) -> Any:
 SUBROUTINES = {types.float32: _subroutine("sgemm"), types.float64: _subroutine("dgemm")}
 
 
-def _gemm(a: Any, b: Any, out: Any, kept: Any) -> None:
-    """out = a b + kept out, for a (m, k), b (k, n) and out (m, n) of one precision; each of a and b
+def _gemm(a: Any, b: Any, out: Any, beta: Any) -> None:
+    """out = a b + beta out, for a (m, k), b (k, n) and out (m, n) of one precision; each of a and b
     is contiguous, or the transpose of what is."""
     raise NotImplementedError("compiled only")
 
 
 @overload(_gemm)
-def _compiled_gemm(a, b, out, kept):
+def _compiled_gemm(a, b, out, beta):
     if {a.layout, b.layout} - {"C", "F"} or out.layout != "C":
         return None
     if not a.dtype == b.dtype == out.dtype:
@@ -56,7 +56,7 @@ def _compiled_gemm(a, b, out, kept):
     plain_a, plain_b = a.layout == "C", b.layout == "C"
     letter_a, letter_b = (ord("N" if plain else "T") for plain in (plain_a, plain_b))
 
-    def call(a, b, out, kept):
+    def call(a, b, out, beta):
         (m, k), n = a.shape, b.shape[1]
         assert b.shape[0] == k
         assert out.shape == (m, n)
@@ -66,7 +66,7 @@ def _compiled_gemm(a, b, out, kept):
             [letter_b, letter_a, n, m, k, b.shape[1] if plain_b else k, k if plain_a else m],
             np.int64,
         )
-        factors = np.array([1, kept], kind)
+        factors = np.array([1, beta], kind)
         at, factor = given.ctypes.data, factors.ctypes.data
         gemm(
             at,
@@ -90,12 +90,12 @@ def _compiled_gemm(a, b, out, kept):
 
 
 @njit(cache=True)
-def product(a, b, out):
+def matmul(a, b, out):
     """out = a b."""
     _gemm(a, b, out, 0)
 
 
 @njit(cache=True)
-def add_product(a, b, out):
+def add_matmul(a, b, out):
     """out += a b."""
     _gemm(a, b, out, 1)

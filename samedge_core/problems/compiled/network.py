@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from samedge_core.problems.batches import Batch
-from samedge_core.problems.convolutions import patches
-from samedge_core.problems.dense import ACTIVATIONS as CODES
-from samedge_core.problems.dense import LOSSES
+from samedge_core.problems.compiled import conv, dense
+from samedge_core.problems.compiled.conv import unfold
 
 ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh"}
 CONVOLUTION = {
@@ -37,34 +36,30 @@ class Prepared(NamedTuple):
     target: np.ndarray  # (out, n); of classes, one-hot
 
 
-class ExplicitNetwork:
+class CompiledNetwork:
     """Convolutions, then dense layers with one activation between them, and a loss on the outputs.
 
     Attributes:
-        images: of the convolutions, (layers, 4): outputs, channels, rows and columns.
-        shapes: of the dense layers, (layers, 2): outputs and inputs.
+        conv, dense: the layers, records of `conv.LAYER` and of `dense.LAYER`.
         activation, loss: the codes of `dense.ACTIVATIONS` and `dense.LOSSES`.
-        dense_from: where in w the dense layers begin; 0 without convolutions.
         size: P.
     """
 
     def __init__(self, layers: Layers, loss: str) -> None:
-        self.images = np.array(layers.images, np.int64).reshape(-1, 4)
-        self.shapes = np.array(layers.shapes)
-        self.activation, self.loss = CODES[layers.activation], LOSSES[loss]
-        self.dense_from = sum(outputs * (9 * inputs + 1) for outputs, inputs, *_ in layers.images)
-        self.size = self.dense_from + sum(
-            outputs * (inputs + 1) for outputs, inputs in layers.shapes
-        )
+        self.conv = conv.layers_of(layers.conv)
+        convolved = sum(outputs * (9 * channels + 1) for outputs, channels, *_ in layers.conv)
+        self.dense = dense.layers_of(layers.dense, convolved)
+        self.activation, self.loss = dense.ACTIVATIONS[layers.activation], dense.LOSSES[loss]
+        self.size = convolved + sum(outputs * (inputs + 1) for outputs, inputs in layers.dense)
         self._prepared: Prepared | None = None
         # once a block of this size was freed, glibc no longer hands memory of smaller ones back:
         # faulting it in anew takes as long as half a gradient
         torch.empty(KEPT, dtype=torch.uint8)
 
     @classmethod
-    def of(cls, module: nn.Module, loss: object, data: Batch) -> ExplicitNetwork | None:
+    def of(cls, module: nn.Module, loss: object, data: Batch) -> CompiledNetwork | None:
         """The network that `module` is, trained on `data`; None when it is no such network."""
-        named = isinstance(loss, str) and loss in LOSSES
+        named = isinstance(loss, str) and loss in dense.LOSSES
         if not named or type(module) is not nn.Sequential or _altered(module):
             return None
         layers = _layers(list(module), tuple(data.x.shape[1:]))
@@ -82,7 +77,7 @@ class ExplicitNetwork:
     def _fits(self, data: Batch, loss: str, dtype: torch.dtype) -> bool:
         """Whether inputs and targets are such as the formulas take; what is wrong with others is
         for torch to say."""
-        x, y, outputs = data.x, data.y, self.shapes[-1, 0]
+        x, y, outputs = data.x, data.y, self.dense["outputs"][-1]
         if dtype not in (torch.float32, torch.float64) or x.dtype != dtype:
             return False
         if y.is_floating_point():
@@ -100,28 +95,28 @@ class ExplicitNetwork:
         return last
 
     def _inputs(self, x: Tensor) -> np.ndarray:
-        if not self.dense_from:
+        if not len(self.conv):
             return x.T.contiguous().numpy()
         image = x.permute(1, 2, 3, 0).contiguous().numpy()
         channels, rows, columns, n = image.shape
-        out = np.empty((9 * channels, 4, rows // 2, columns // 2, n), image.dtype)
-        patches(image, out)
-        return out.reshape(len(out), -1)
+        patches = np.empty((9 * channels, rows * columns * n), image.dtype)
+        unfold(image, patches)
+        return patches
 
     def _target(self, batch: Batch) -> np.ndarray:
         x, y = batch
         if y.is_floating_point():
             return y.T.detach().contiguous().numpy()
-        target = x.new_zeros(int(self.shapes[-1, 0]), len(y))
+        target = x.new_zeros(int(self.dense["outputs"][-1]), len(y))
         target[y, torch.arange(len(y))] = 1
         return target.numpy()
 
 
 class Layers(NamedTuple):
-    """Of a network: the rows of `images` and of `shapes`, and what is between dense layers."""
+    """The sizes of a network's layers, and what is between the dense ones."""
 
-    images: list[tuple[int, int, int, int]]
-    shapes: list[tuple[int, int]]
+    conv: list[tuple[int, int, int, int]]  # outputs, channels, rows, columns
+    dense: list[tuple[int, int]]  # outputs, inputs
     activation: str | None
 
 
@@ -144,27 +139,27 @@ def _layers(parts: list[Any], shape: tuple[int, ...]) -> Layers | None:
     if end == 0 or end % 3 or (flatten.start_dim, flatten.end_dim) != (1, -1) or len(shape) != 3:
         return None
     images: list[tuple[int, int, int, int]] = []
-    for conv, relu, pool in zip(blocks[::3], blocks[1::3], blocks[2::3], strict=True):
-        if not _is_block(conv, relu, pool) or conv.in_channels != shape[0]:
+    for convolution, relu, pool in zip(blocks[::3], blocks[1::3], blocks[2::3], strict=True):
+        if not _is_block(convolution, relu, pool) or convolution.in_channels != shape[0]:
             return None
         # of an odd side, pooling would leave the last out
         if shape[1] % 2 or shape[2] % 2:
             return None
         channels, rows, columns = shape
-        images.append((conv.out_channels, channels, rows, columns))
-        shape = (conv.out_channels, rows // 2, columns // 2)
+        images.append((convolution.out_channels, channels, rows, columns))
+        shape = (convolution.out_channels, rows // 2, columns // 2)
     head = _dense(parts[end + 1 :], (shape[0] * shape[1] * shape[2],))
-    return head and head._replace(images=images)
+    return head and head._replace(conv=images)
 
 
-def _is_block(conv: Any, relu: Any, pool: Any) -> bool:
-    """Whether these are one of `convolutions`."""
-    if (type(conv), type(relu), type(pool)) != (nn.Conv2d, nn.ReLU, nn.MaxPool2d):
+def _is_block(convolution: Any, relu: Any, pool: Any) -> bool:
+    """Whether these are one of the layers of `conv`."""
+    if (type(convolution), type(relu), type(pool)) != (nn.Conv2d, nn.ReLU, nn.MaxPool2d):
         return False
     sides = (pool.kernel_size, pool.stride)
     return (
-        conv.bias is not None
-        and all(getattr(conv, name) == value for name, value in CONVOLUTION.items())
+        convolution.bias is not None
+        and all(getattr(convolution, name) == value for name, value in CONVOLUTION.items())
         and all(getattr(pool, name) == value for name, value in POOL.items())
         and all(side in (2, (2, 2)) for side in sides)
     )

@@ -1,0 +1,1 @@
+"""Networks whose loss, gradient and Hessian-vector products are written out and compiled."""
