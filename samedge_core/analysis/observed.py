@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from samedge_core.analysis.summary import EDGE_PHASE, shown
 from samedge_core.theory.rules import RULES
 from samedge_core.training.diagnosis import HOPPING, WINDOW, few_hops
-from samedge_core.training.history import History
+from samedge_core.training.history import History, against_edge
 from samedge_core.training.stop import StopReason
 
+Values = NDArray[np.float64]
 ABOVE = 2 - EDGE_PHASE  # a run that starts above this ratio comes down to its edge
 AVERAGED = 10  # newest measured rows whose mean ratio is shown: single hops scatter around it
 UNSURE = 0.01  # share of estimates that have not converged, from which on the sentence says so
@@ -36,7 +37,8 @@ class Observed:
             the sum of |ratio - 1|, the least and greatest ratio, and how many estimates have not
             converged.
         recent: the newest ratios, `AVERAGED` at most.
-        newest: step, sharpness, edge and share of hops of the newest measured row.
+        newest: step, sharpness, edge (of a preconditioned rule, the eigenvalue of its edge operator
+            and its threshold) and share of hops of the newest measured row.
     """
 
     since: int = 0
@@ -68,19 +70,20 @@ def observe(history: History, before: Observed | None = None) -> Observed:
     rows = history.rows_after(max(before.step, since - 1))
     if not len(rows):
         return before
-    edge = np.asarray(history.hyperparameters.edge(np.nan_to_num(rows["grad_norm"], posinf=0.0)))
+    value, edge = against_edge(history.config, history.hyperparameters, rows)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.abs(rows["lambda_max"]) / edge
+        ratio = value / edge
     known = np.isfinite(ratio) & np.isfinite(rows["grad_norm"])
-    edge = np.broadcast_to(edge, len(rows))[known]
     now = replace(before, step=int(rows["step"][-1]))
-    return _take_up(now, rows[known], ratio[known], edge) if known.any() else now
+    if not known.any():
+        return now
+    return _take_up(now, rows[known], ratio[known], value[known], edge[known])
 
 
 def _take_up(
-    seen: Observed, rows: NDArray[np.void], ratio: NDArray[np.float64], edge: NDArray[np.float64]
+    seen: Observed, rows: NDArray[np.void], ratio: Values, value: Values, edge: Values
 ) -> Observed:
-    """Take up measured rows, with sharpness / edge and the edge at each; all of shape (n,)."""
+    """Take up measured rows, with the ratio at each and what it divides; all of shape (n,)."""
     steps, hopping = rows["step"], rows["hopping"]
     start = float(ratio[0]) if math.isnan(seen.start) else seen.start
     # the first step of a run has none before it; later, earlier versions recorded no hops
@@ -99,7 +102,7 @@ def _take_up(
         latest = int(at[-1])
         seen = replace(seen, latest_at=int(steps[latest]))
     seen = _count(seen, rows, ratio, begins[-1] if len(begins) else 0)
-    newest = (steps[-1], abs(rows["lambda_max"][-1]), edge[-1], hopping[-1])
+    newest = (steps[-1], value[-1], edge[-1], hopping[-1])
     return replace(
         seen,
         start=start,
@@ -204,6 +207,6 @@ def _unless(seen: Observed) -> str:
 def _now(seen: Observed, history: History) -> str:
     """Sharpness and edge at the newest measured row."""
     step, sharpness, edge, _ = seen.newest
-    name = RULES[history.hyperparameters.rule].edge_name
+    rule = RULES[history.hyperparameters.rule]
     measured, limit = shown(sharpness, digits=3), shown(edge, digits=3)
-    return f"sharpness {measured}, {name} {limit} at step {step:,}"
+    return f"{rule.quantity} {measured}, {rule.edge_name} {limit} at step {step:,}"

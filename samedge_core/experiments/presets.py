@@ -150,6 +150,50 @@ _PRESETS = (
         comparison="rho",
     ),
     Preset(
+        "gd-warmup",
+        "GD with a warm-up: the edge comes down",
+        "η rises to 0.4 over 1,000 steps, so that 2/η comes down from 5,000 to 5. Where it meets "
+        "the sharpness, near step 500, the run is thrown to flatter ground, and then rides on the "
+        "edge all the way.",
+        settings("chebyshev-mlp", "gd", eta=0.4, schedule="linear-warmup", warmup=1000, steps=2000),
+    ),
+    Preset(
+        "gd-weight-decay",
+        "GD with weight decay: it turns round before the edge",
+        "A decay of 0.005 hardly moves the edge, 2/η − 0.005 = 9.995, where GD alone would end. "
+        "But it keeps the weights small, and the sharpness with them: it stays near half the edge.",
+        settings("chebyshev-mlp", "gd", eta=0.2, weight_decay=0.005, steps=2000),
+    ),
+    Preset(
+        "adam-edge",
+        "Adam: at 38/η, on its own Hessian",
+        "The edge value, the largest eigenvalue of the Hessian as Adam divides it, climbs to "
+        "38/η = 19,000 within some 400 steps and stays within 10 % of it.",
+        settings("chebyshev-mlp", "adam", eta=0.002, beta2=0.99, steps=1500, sharpness_every=10),
+    ),
+    Preset(
+        "rmsprop-edge",
+        "RMSProp: at 2/η, on its own Hessian",
+        "Adam without momentum: the edge value is at 2/η = 1,000 from the first steps on, hopping "
+        "some 5 % above it.",
+        settings("chebyshev-mlp", "rmsprop", eta=0.002, beta2=0.99, steps=1000, sharpness_every=10),
+    ),
+    Preset(
+        "sam-adam-radii",
+        "SAM on Adam at three radii: one operator for all",
+        "At ρ = 0.05, 0.1 and 0.2 the edge value goes to the same 38/η, within some 15 %. Without "
+        "SAM's factor the curvature is 4, 2.6 and 1.5 % of that: the factor explains the rest.",
+        settings("chebyshev-mlp", "sam-adam", eta=0.002, rho=0.1, beta2=0.99, steps=1500),
+        comparison="rho",
+    ),
+    Preset(
+        "sam-adam-unexplained",
+        "SAM on Adam at ρ = 0.02: where the ratio leaves 1",
+        "Up to step 1,500 the ratio is near 1. Then the loss falls to 1e-5 and ||g|| with it, and "
+        "the ratio dips to 0.5 and comes back. Nobody knows why.",
+        settings("chebyshev-mlp", "sam-adam", eta=0.002, rho=0.02, beta2=0.99, seed=1, steps=3000),
+    ),
+    Preset(
         "sam-minibatch",
         "SAM with mini-batches",
         "A hundred examples a step: gradient, sharpness and edge all belong to the current batch "

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from samedge_core.curvature.estimate import EigenEstimate
-from samedge_core.curvature.tracker import SharpnessTracker
 from samedge_core.problems.memory import memory
 from samedge_core.problems.own_data import contents_of
 from samedge_core.problems.problem import Problem
 from samedge_core.sweeps.fate import End, Samples, judge, sample_steps
 from samedge_core.sweeps.rows import Row
+from samedge_core.theory.rules import RULES
 from samedge_core.training.cadence import Cadence
 from samedge_core.training.config import RunConfig
 from samedge_core.training.fitting import check_fits
@@ -39,13 +39,14 @@ def run_cell(
         ConfigError, DataError, KernelsError: as `samedge_core.run`.
     """
     check_fits(config, contents_of(config.options), memory())
-    config = config.replace(top_k=1)
+    config = config.replace(top_k=1, sharpness_every=0)
     problem = build_problem(config)
     began = time.perf_counter()
     state = TrainState.initial(config, problem)
     state.cadence = _Sampled(config, samples)
-    tracker = _Watched(state.tracker)
-    state.tracker = cast(SharpnessTracker, tracker)
+    preconditioned = RULES[config.rule].preconditioned
+    tracker = _Watched(state.edge_tracker if preconditioned else state.tracker)
+    setattr(state, "edge_tracker" if preconditioned else "tracker", tracker)
     record = _Record(state, tracker)
     loop = measurements(config, problem, state)
     while True:
@@ -58,7 +59,8 @@ def run_cell(
         record.add(row)
         if on_progress:
             on_progress(row.step)
-    if stop.reason is StopReason.CONVERGED and not record.sampled(stop.step):
+    at_rest = stop.reason is StopReason.CONVERGED and not preconditioned  # that one needs a step
+    if at_rest and not record.sampled(stop.step):
         record.add(_at_rest(config, problem, state, stop.step))
     end = End(record.loss, record.grad_norm, time.perf_counter() - began)
     return judge(config, record.samples(), stop, end)
@@ -106,7 +108,7 @@ class _Record:
         if self._rows and row.step == self._rows[-1].step + 1 and taken:
             product = self._along * self._project()
             self._flipped[-1] = math.nan if math.isnan(product) else float(product < 0)
-        if not math.isnan(row.lambda_max):
+        if not math.isnan(row.leading):
             self._rows.append(row)
             self._flipped.append(math.nan)
             self._leading = self._tracker.leading
@@ -125,7 +127,7 @@ class _Record:
 
         return Samples(
             step=column("step").astype(np.int64),
-            sharpness=np.abs(column("lambda_max")),
+            leading=column("leading"),
             converged=column("converged").astype(bool),
             grad_norm=column("grad_norm"),
             accuracy=column("accuracy"),

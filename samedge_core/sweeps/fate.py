@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from samedge_core.analysis.summary import EDGE_PHASE
 from samedge_core.sweeps.rows import Row
+from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 from samedge_core.training.diagnosis import NEAR
+from samedge_core.training.history import edge_at
 from samedge_core.training.stop import Stop, StopReason
 
 FLIPPING = 0.8  # least share of pairs of steps whose gradient flips along v1, at an edge
@@ -22,14 +24,15 @@ class Samples(NamedTuple):
 
     Attributes:
         step: of the iterate w_t.
-        sharpness: ||H(w_t)||_op; converged: whether its estimate met the tolerance.
+        leading: ||H(w_t)||_op; of a preconditioned rule, that of its edge operator. converged:
+            whether its estimate met the tolerance.
         grad_norm: of w_t.
         accuracy, held_out_loss: of w_t.
         flipped: 1 where <g_t, v1> and <g_(t+1), v1> differ in sign, else 0; v1 is that of w_t.
     """
 
     step: NDArray[np.int64]
-    sharpness: NDArray[np.float64]
+    leading: NDArray[np.float64]
     converged: NDArray[np.bool_]
     grad_norm: NDArray[np.float64]
     accuracy: NDArray[np.float64]
@@ -56,15 +59,18 @@ def sample_steps(steps: int, samples: int) -> NDArray[np.int64]:
 
 def judge(config: RunConfig, samples: Samples, stop: Stop, end: End) -> Row:
     """Return the Row of a cell that has ended; its `cell` is -1."""
-    edge = config.hyperparameters.edge(samples.grad_norm)
+    edge = edge_at(config, config.hyperparameters, samples.step, samples.grad_norm)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = samples.sharpness / edge
+        ratio = samples.leading / edge
     late = slice(len(ratio) // 2, None)
     reached = np.flatnonzero((ratio >= EDGE_PHASE) & (samples.flipped == 1))
     phase = slice(reached[0], None) if len(reached) else late
     accuracy, flips = _last(samples.accuracy), _known(samples.flipped[late])
     hopping = float(flips.mean()) if len(flips) else np.nan
     place = _place(ratio[late], hopping)
+    sharpness = samples.leading
+    if RULES[config.rule].preconditioned:  # what was measured is no sharpness
+        sharpness = edge = np.full(len(ratio), np.nan)
     return Row(
         cell=-1,
         fate=_fate(config, stop, accuracy, place),
@@ -73,7 +79,7 @@ def judge(config: RunConfig, samples: Samples, stop: Stop, end: End) -> Row:
         ratio=_median(ratio[phase]),
         deviation=_median(np.abs(ratio[phase] - 1)),
         hopping=hopping,
-        sharpness=_last(samples.sharpness),
+        sharpness=_last(sharpness),
         edge=_last(np.broadcast_to(edge, ratio.shape)),
         grad_norm=end.grad_norm,
         loss=end.loss,
@@ -82,7 +88,7 @@ def judge(config: RunConfig, samples: Samples, stop: Stop, end: End) -> Row:
         unconverged=float(1 - samples.converged.mean()) if len(ratio) else np.nan,
         what=stop.what,
         seconds=end.seconds,
-        start_sharpness=_first(samples, samples.sharpness),
+        start_sharpness=_first(samples, sharpness),
         start_grad_norm=_first(samples, samples.grad_norm),
     )
 

@@ -185,7 +185,7 @@ def _on_quadratic(rule: str, settings: Mapping[str, Any]) -> NDArray[np.uint16]:
     or away from its orbit, whatever rho > 0 (arXiv 2210.01513)."""
     eta, rho, beta, curvature = (np.asarray(settings[n]) for n in (*_POINT[:3], "curvature"))
     of = "gd" if rule == "sam" else rule
-    m = np.abs(RULES[of].multiplier(Settings(eta, rho, beta), curvature, 1.0))
+    m = np.abs(RULES[of].factor(Settings(eta, rho, beta), curvature, 1.0))
     m, rho = np.broadcast_arrays(m, rho)
     with np.errstate(divide="ignore"):
         shrinks, grows = (

@@ -3,8 +3,8 @@
 Along an eigenvector with eigenvalue lambda, one step multiplies the iterate of the local quadratic
 model by a *multiplier*; the *edge* is the lambda at which that multiplier reaches -1. Arguments are
 floats or arrays, and broadcast like NumPy: eta > 0 (step size), rho >= 0 (SAM radius), beta in
-[0, 1) (momentum), grad_norm >= 0 (||g||), curvature (lambda). Floats give a float. A value outside
-its range raises a ValueError that shows it.
+[0, 1) (momentum), weight_decay >= 0, grad_norm >= 0 (||g||), curvature (lambda). Floats give a
+float. A value outside its range raises a ValueError that shows it.
 
 Source: P. M. Long and P. L. Bartlett, "Sharpness-Aware Minimization and the Edge of Stability",
 arXiv 2309.12488 (GD, SAM); Cohen et al., arXiv 2103.00065 (momentum).
@@ -25,6 +25,7 @@ _ALLOWED: dict[str, tuple[Callable[[NDArray[np.float64]], Any], str]] = {
     "eta": (lambda x: (x > 0) & np.isfinite(x), "a finite number > 0"),
     "rho": (lambda x: (x >= 0) & np.isfinite(x), "a finite number >= 0"),
     "beta": (lambda x: (x >= 0) & (x < 1), "in [0, 1)"),
+    "weight_decay": (lambda x: (x >= 0) & np.isfinite(x), "a finite number >= 0"),
     "grad_norm": (lambda x: x >= 0, ">= 0"),
     "curvature": (np.isfinite, "a finite number"),
 }
@@ -211,3 +212,38 @@ def nesterov_multiplier(curvature: ArrayLike, eta: ArrayLike, beta: ArrayLike) -
     eta, beta, curvature = _checked(eta=eta, beta=beta, curvature=curvature)
     contraction = 1 - eta * curvature
     return _momentum_multiplier((1 + beta) * contraction, beta * contraction)
+
+
+def adam_threshold(eta: ArrayLike, beta: ArrayLike, weight_decay: ArrayLike = 0.0) -> Values:
+    """The edge of Adam on its preconditioned Hessian, (2 + 2 beta)/(eta (1 - beta)); with AdamW's
+    decoupled decay times 1 - eta weight_decay/2, and 0 where the decay alone is too large.
+
+    At beta = 0 that of RMSProp. Source: arXiv 2207.14484; the factor of the decay is algebra: the
+    recursion of `adam_multiplier` at -1.
+
+    >>> round(adam_threshold(1.0, 0.9), 12)
+    38.0
+    """
+    eta, beta, weight_decay = _checked(eta=eta, beta=beta, weight_decay=weight_decay)
+    left = np.maximum(1 - eta * weight_decay / 2, 0)
+    return _plain((2 + 2 * beta) / (eta * (1 - beta)) * left)
+
+
+def adam_multiplier(
+    curvature: ArrayLike, eta: ArrayLike, beta: ArrayLike, weight_decay: ArrayLike = 0.0
+) -> Values:
+    """The dominant factor of Adam along an eigenvector of its preconditioned Hessian.
+
+    The root of z^2 - (q + beta - eta (1 - beta) lambda) z + beta q of largest modulus, with
+    q = 1 - eta weight_decay.
+
+    >>> round(adam_multiplier(adam_threshold(0.5, 0.9, 0.1), 0.5, 0.9, 0.1), 12)
+    -1.0
+    """
+    eta, beta, curvature = _checked(eta=eta, beta=beta, curvature=curvature)
+    (weight_decay,) = _checked(weight_decay=weight_decay)
+    kept = 1 - eta * weight_decay
+    trace, determinant = np.broadcast_arrays(
+        kept + beta - eta * (1 - beta) * curvature, beta * kept
+    )
+    return _momentum_multiplier(trace, determinant)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 SYMBOLS = {"eta": r"\eta", "rho": r"\rho", "beta": r"\beta", "grad_norm": r"\|g\|"}
-SYMBOLS |= {"curvature": r"\lambda"}
+SYMBOLS |= {"curvature": r"\lambda", "weight_decay": r"\text{wd}"}
 
 
 def number(value: float) -> str:

@@ -20,7 +20,7 @@ def multiplier(
     rule: str, *, eta: Values, rho: Values, curvature: Values, grad_norm: Values
 ) -> Values:
     """The factor by which a step multiplies a component; arguments broadcast."""
-    return RULES[rule].multiplier(Settings(eta, rho), curvature, grad_norm)
+    return RULES[rule].factor(Settings(eta, rho), curvature, grad_norm)
 
 
 def regions(multipliers: ArrayLike) -> NDArray[np.uint8]:

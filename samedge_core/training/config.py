@@ -13,6 +13,7 @@ from samedge_core.fields import ConfigError, Field, abridged, check_all
 from samedge_core.problems.registry import OWN_PROBLEM, PROBLEMS, ProblemSpec, spec_of
 from samedge_core.theory.rules import RULES, Hyperparameters
 from samedge_core.training import codec
+from samedge_core.training.schedule import SCHEDULES, Schedule
 
 SCHEMA = 1
 LONGEST_GAP = 20  # steps without a measurement, when these are adaptive
@@ -25,7 +26,17 @@ _HELP = {
     "step needs flatter ground.",
     "rho": "Distance in w from the iterate to the perturbed point, uphill, where SAM takes its "
     "gradient. 0 is GD.",
-    "beta": "Share of the velocity kept from step to step.",
+    "beta": "Share of the velocity kept from step to step; of Adam, of the mean gradient (β₁).",
+    "beta2": "Of Adam and RMSProp: share of the mean squared gradient kept from step to step.",
+    "eps": "Of Adam and RMSProp: added to the root of the mean squared gradient, so that entries "
+    "without a gradient are not divided by 0.",
+    "weight_decay": "Pulls the weights towards 0: adds this share of w to the gradient, as "
+    "torch.optim.SGD does; for Adam apart from it, as AdamW. RMSProp is without.",
+    "schedule": "How the step size moves: η_t = η s(t). Linear warm-up rises to η; cosine falls "
+    "from η to 0 at the last step. The edge moves with it.",
+    "warmup": "Steps until a linear warm-up has reached η.",
+    "sharpness_every": "Of Adam and RMSProp, whose edge is not one of the sharpness: every so "
+    "many steps the sharpness is measured beside it, for as many products again; 0 never.",
     "batch_size": "Examples in each step, drawn afresh; 0 uses all of them (full batch). With "
     "mini-batches, gradient, sharpness and edge all belong to the current batch.",
     "seed": "Fixes the initial weights and the order of the batches.",
@@ -72,6 +83,12 @@ _FIELDS = (
     _number("eta", 1.0, "Step size η", 0, 1e6, open_low=True, suggested=(1e-3, 10), **_SCALE),
     _number("rho", 0.05, "SAM radius ρ", 0, 1e3, suggested=(1e-3, 1), **_SCALE),
     _number("beta", 0.9, "Momentum β", 0, 0.9999, live=True, suggested=(0, 0.99)),
+    _number("beta2", 0.999, "Second moment β₂", 0, 0.99999),
+    _number("eps", 1e-8, "Added to the root ε", 0, 1, open_low=True, log=True),
+    _number("weight_decay", 0.0, "Weight decay", 0, 1e3),
+    _choice("schedule", "constant", "Schedule of η", SCHEDULES),
+    _number("warmup", 500, "Warm-up", 1, 10_000_000, unit="steps"),
+    _number("sharpness_every", 0, "Sharpness too, every", 0, 100_000, unit="steps"),
     _number("batch_size", 0, "Batch size", 0, 1_000_000, unit="examples"),
     _number("seed", 0, "Seed", 0, 2**31 - 1),
     _choice("cadence", "every", "Measure", _ADAPTIVE),
@@ -111,6 +128,12 @@ class RunConfig:
     eta: float = FIELDS["eta"].default
     rho: float = FIELDS["rho"].default
     beta: float = FIELDS["beta"].default
+    beta2: float = FIELDS["beta2"].default
+    eps: float = FIELDS["eps"].default
+    weight_decay: float = FIELDS["weight_decay"].default
+    schedule: str = FIELDS["schedule"].default
+    warmup: int = FIELDS["warmup"].default
+    sharpness_every: int = FIELDS["sharpness_every"].default
     batch_size: int = FIELDS["batch_size"].default
     seed: int = FIELDS["seed"].default
     cadence: str = FIELDS["cadence"].default
@@ -178,7 +201,14 @@ class RunConfig:
     @property
     def hyperparameters(self) -> Hyperparameters:
         """The part that may change mid-run."""
-        return Hyperparameters(self.rule, self.eta, self.rho, self.beta)
+        return Hyperparameters(
+            self.rule, self.eta, self.rho, self.beta, self.beta2, self.eps, self.weight_decay
+        )
+
+    @property
+    def step_sizes(self) -> Schedule:
+        """How eta moves from step to step."""
+        return Schedule(self.schedule, self.warmup, self.steps)
 
     def replace(self, **changes: Any) -> RunConfig:
         """A copy with some settings changed; another problem starts from its own options."""

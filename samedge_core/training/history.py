@@ -58,6 +58,9 @@ _STORED = (
     ("held_out_loss", "f4"),
     ("held_out_accuracy", "f4"),
     ("hopping", "f4"),
+    ("edge_value", "f8"),
+    ("edge_residual", "f8"),
+    ("plain_value", "f8"),
 )
 
 
@@ -102,7 +105,9 @@ class Measurement:
     NaN stands where a quantity was not measured at this step. With mini-batches, loss, grad_norm
     and curvature belong to the current batch, or to a fixed one (`RunConfig.measure_on`); accuracy
     is over all the data, or over the part that `Problem.evaluate` takes. `hopping` is the share of
-    the last measured steps that hop across the valley. `seconds` (of measuring,
+    the last measured steps that hop across the valley. `edge_value` and `edge_residual` are of the
+    leading eigenvalue of a preconditioned rule's edge operator; `plain_value` is the curvature
+    along its eigenvector x without SAM's factor, x^T P^-1/2 H P^-1/2 x. `seconds` (of measuring,
     beyond the step itself) and `evaluation_seconds` (of accuracy and held-out data) are for status
     lines and not recorded, since no replay reproduces them.
     """
@@ -122,9 +127,17 @@ class Measurement:
     held_out_loss: float = np.nan
     held_out_accuracy: float = np.nan
     hopping: float = np.nan
+    edge_value: float = np.nan
+    edge_residual: float = np.nan
+    plain_value: float = np.nan
     others: tuple[float, ...] = ()
     seconds: float = 0.0
     evaluation_seconds: float = 0.0
+
+    @property
+    def leading(self) -> float:
+        """Magnitude of the eigenvalue that the rule's edge is about."""
+        return abs(self.lambda_max if np.isnan(self.edge_value) else self.edge_value)
 
     def row(self, dtype: np.dtype) -> tuple:
         """The values in the order of `dtype`."""
@@ -278,29 +291,36 @@ class History:
 
     def in_force(self, step: int) -> Hyperparameters:
         """What was in force at a step."""
-        return [hyper for start, hyper in self._segments() if start <= step][-1]
+        hyper = [hyper for start, hyper in self._segments() if start <= step][-1]
+        share = float(self.config.step_sizes.share(step))
+        return hyper if share == 1 else replace(hyper, eta=hyper.eta * share)
 
     def columns(self, indices: NDArray[np.int64] | slice = slice(None)) -> dict[str, NDArray]:
         """Every column, stored and derived, at the chosen rows (all by default).
 
         Beyond `COLUMNS`: beta, time (effective time, the sum of eta over earlier steps), evals
         (gradient evaluations so far, Hessian-vector products apart), the alignments with the
-        leading subspace, further eigenvalues, and the edge that each rule has with the settings in
-        force.
+        leading subspace, further eigenvalues, the edge that each rule has with the settings in
+        force, and of the rule in force the eigenvalue of its edge operator (edge_value), its
+        threshold and operator_ratio, |edge_value|/threshold. Under Adam and RMSProp, sharpness is
+        NaN where it was not measured too, edge is NaN, and ratio is operator_ratio.
         """
         rows = self._rows[: self._used][indices]
         out: dict[str, NDArray] = {name: rows[name] for name in self.dtype.names or ()}
         out["sharpness"] = np.abs(rows["lambda_max"])
-        out.update(self._derived(rows["step"], rows["grad_norm"]))
+        out.update(self._derived(rows))
         with np.errstate(divide="ignore", invalid="ignore"):
-            out["ratio"] = out["sharpness"] / out["edge"]
+            out["operator_ratio"] = np.abs(out["edge_value"]) / out["threshold"]
+            ratio = out["sharpness"] / out["edge"]
+        out["ratio"] = np.where(np.isnan(rows["edge_value"]), ratio, out["operator_ratio"])
         ordered = [*COLUMNS, *(name for name in out if name not in COLUMNS)]
         return {name: out[name] for name in ordered}
 
     def latest(self) -> dict[str, Any]:
         """All columns of the newest row whose sharpness was measured; empty when there is none."""
         recent = self._rows[max(0, self._used - self.config.longest_gap) : self._used]
-        measured = np.flatnonzero(~np.isnan(recent["lambda_max"]))
+        known = ~np.isnan(recent["lambda_max"]) | ~np.isnan(recent["edge_value"])
+        measured = np.flatnonzero(known)
         if not len(measured):
             return {}
         index = np.array([self._used - len(recent) + measured[-1]])
@@ -420,14 +440,14 @@ class History:
 
         The column of that name, without what the other derived columns cost.
         """
-        norms = np.nan_to_num(rows["grad_norm"], nan=0.0, posinf=0.0)
         segments = self._segments()
         starts = [*np.searchsorted(rows["step"], [start for start, _ in segments]), len(rows)]
-        edge = np.empty(len(rows))
+        ratio = np.empty(len(rows))
         for (_, hyper), begin, end in zip(segments, starts, starts[1:], strict=False):
-            edge[begin:end] = np.asarray(hyper.edge(norms[begin:end]))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.abs(rows["lambda_max"]) / edge
+            value, limit = against_edge(self.config, hyper, rows[begin:end])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio[begin:end] = value / limit
+        return ratio
 
     def _segments(self) -> list[tuple[int, Hyperparameters]]:
         """(first step, what is in force from there on), oldest first."""
@@ -439,28 +459,65 @@ class History:
                 segments.append((intervention.step, current))
         return segments
 
-    def _derived(self, steps: NDArray, grad_norm: NDArray) -> dict[str, NDArray]:
-        segments = self._segments()
+    def _derived(self, rows: NDArray[np.void]) -> dict[str, NDArray]:
+        steps, segments, schedule = rows["step"], self._segments(), self.config.step_sizes
         # two changes at one step: the later one is in force
         starts = np.array([start for start, _ in segments])
         which = np.searchsorted(starts, steps, side="right") - 1
-        unknown = ~np.isfinite(grad_norm)  # a gradient norm that overflowed has no edge
-        norms = np.where(unknown, 0.0, grad_norm)
+        unknown = ~np.isfinite(rows["grad_norm"])  # a gradient norm that overflowed has no edge
+        norms = np.where(unknown, 0.0, rows["grad_norm"])
         eta, rho, beta, rules = (
             np.array([getattr(h, name) for _, h in segments])[which]
             for name in ("eta", "rho", "beta", "rule")
         )
-        out = {"eta": eta, "rho": rho, "beta": beta}
+        eta = eta if schedule.constant else eta * schedule.share(steps)
+        settings = Settings(eta, rho, beta, self.config.weight_decay)
+        out = {"eta": eta, "rho": rho, "beta": beta, "rule": rules}
+        of_operator = {name: np.full(len(steps), np.nan) for name in ("edge_value", "threshold")}
         in_force = np.full(len(steps), np.nan)
         for name, rule in RULES.items():
-            edge = rule.edge(Settings(eta, rho, beta), norms)
-            out[rule.column] = np.where(unknown & rule.follows_norm, np.nan, edge)
-            in_force = np.where(rules == name, out[rule.column], in_force)
-        out |= {"edge": in_force, "rule": rules}
-        out["time"] = _accumulated(starts, [h.eta for _, h in segments], which, steps)
+            ruled = rules == name
+            if not rule.preconditioned:
+                edge = rule.edge(settings, norms)
+                out[rule.column] = np.where(unknown & rule.follows_norm, np.nan, edge)
+                in_force = np.where(ruled, out[rule.column], in_force)
+            if ruled.any():
+                value = rows["edge_value"]
+                if not rule.preconditioned:
+                    value = rule.operator_value(settings, rows["lambda_max"], norms)
+                    value = np.where(unknown & rule.follows_norm, np.nan, value)
+                for of, values in (("edge_value", value), ("threshold", rule.threshold(settings))):
+                    of_operator[of] = np.where(ruled, values, of_operator[of])
+        out |= {"edge": in_force, **of_operator}
+        begun, taken = schedule.total(starts), schedule.total(steps)
+        out["time"] = _accumulated(begun, [h.eta for _, h in segments], which, taken)
         cost = [1 if h.rho == 0 else RULES[h.rule].gradients for _, h in segments]
         out["evals"] = _accumulated(starts, cost, which, steps)
         return out
+
+
+def edge_at(
+    config: RunConfig, hyper: Hyperparameters, steps: NDArray[Any], grad_norm: NDArray[Any]
+) -> NDArray[np.float64]:
+    """The edge of a run of `config` under `hyper` at steps with gradient norms, (n,) each; of a
+    preconditioned rule, its threshold."""
+    rule, eta = RULES[hyper.rule], np.full(len(steps), hyper.eta)
+    if not config.step_sizes.constant:
+        eta = eta * config.step_sizes.share(steps)
+    settings = Settings(eta, hyper.rho, hyper.beta, hyper.weight_decay)
+    if rule.preconditioned:
+        return np.asarray(rule.threshold(settings))
+    return np.asarray(rule.edge(settings, np.nan_to_num(grad_norm, nan=0.0, posinf=0.0)))
+
+
+def against_edge(
+    config: RunConfig, hyper: Hyperparameters, rows: NDArray[np.void]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What the ratio divides at stored rows (n,), (n,) each: the sharpness and the edge; of a
+    preconditioned rule, the edge operator's eigenvalue and the threshold."""
+    edge = edge_at(config, hyper, rows["step"], rows["grad_norm"])
+    column = "edge_value" if RULES[hyper.rule].preconditioned else "lambda_max"
+    return np.abs(rows[column]), edge
 
 
 def _bucketed(

@@ -84,7 +84,7 @@ def inspection_at(
         density = spectrum(operator, seed=config.seed, seconds=seconds, on_progress=report)
     return Inspection(
         step=step,
-        hyper=now.hyper,
+        hyper=now.in_force,
         loss=here.loss,
         grad_norm=here.norm,
         eigenvalues=estimate.values,
@@ -121,7 +121,7 @@ def _points(
         points["perturbed"] = w
         return problem.gradient(w, batch)
 
-    points["next"] = update(state.w, g, state.velocity, state.hyper, gradient).w
+    points["next"] = update(state.w, g, state.moments, state.in_force, gradient).w
     return points
 
 

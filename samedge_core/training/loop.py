@@ -6,13 +6,14 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.linalg import vector_norm
 
 from samedge_core.curvature import kernels
 from samedge_core.curvature.differentiation import recording
+from samedge_core.curvature.edge_operator import EdgeOperator
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.fields import ConfigError
 from samedge_core.problems.compiled.operator import CompiledOperator
@@ -20,6 +21,7 @@ from samedge_core.problems.memory import memory
 from samedge_core.problems.own_data import contents_of
 from samedge_core.problems.problem import Batch, Problem
 from samedge_core.problems.registry import OWN_PROBLEM, build, made_from
+from samedge_core.theory.rules import RULES
 from samedge_core.training import stop
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.fitting import check_fits
@@ -155,8 +157,7 @@ def _config_of(problem: Problem, config: RunConfig) -> RunConfig:
 def _intervene(state: TrainState, change: Mapping[str, Any]) -> Intervention | None:
     made = Intervention.effective(state.step, change, state.hyper)
     if made:
-        state.hyper = replace(state.hyper, **made.changes)
-        state.cadence.changed(state.step)
+        state.change(replace(state.hyper, **made.changes))
     return made
 
 
@@ -180,28 +181,85 @@ def _advance(
         state.first_loss, state.first_grad_norm = taken.loss, taken.norm
     if not taken.finite:
         return row, stop.left_range(state.step)
-    w = state.w
+    w, rule = state.w, RULES[state.hyper.rule]
     if operator is None or here is None:
         state.cadence.saw(state.step, taken.norm)
-        _step(problem, state, batch, taken.g)
+        _take(state, _updated(problem, state, batch, taken.g), taken.g)
         return row, _stop(state, taken, w)
+    # the edge operator divides by what this step divides by
+    step = _updated(problem, state, batch, taken.g) if rule.preconditioned else None
     watch.lap()
-    estimate = state.tracker.measure(operator, step=state.step)
-    row.hopping = _hopping(state, taken, estimate.vectors)
-    state.cadence.measured(state.step, estimate.sharpness, taken.norm)
+    leading = _measure(config, row, state, operator, here.norm, step)
+    row.hopping = _hopping(state, taken, leading)
+    state.cadence.measured(state.step, row.leading, taken.norm)
     # SAM's gradient on the measured batch; where that is the step's own, the step has it
     sam_g = None if here is taken else _updated(problem, state, measured, here.g).perturbed_gradient
     row.seconds = watch.lap()
     whole = not config.batch_size and config.hessian_share == 1
     _evaluate(row, problem, state.w, operator if whole else None)
     row.evaluation_seconds = watch.lap()
-    step = _step(problem, state, batch, taken.g)
+    step = step or _updated(problem, state, batch, taken.g)
+    _take(state, step, taken.g)
     watch.lap()
     sam_g = step.perturbed_gradient if here is taken else sam_g
-    _record(row, estimate, config.top_k, here, sam_g)
+    _record_alignments(row, leading, config.top_k, here, sam_g)
     # where the step needs the gradient that came with it, the operator is no cost of measuring
     row.seconds += watch.lap() + (0.0 if here is taken else apart)
     return row, _stop(state, taken, w)
+
+
+class _Leading(NamedTuple):
+    """The leading eigenvectors (k, P) of H or of an edge operator, and the coordinates in which
+    they are: of gradients (P,) there."""
+
+    vectors: Tensor
+    coordinates: Callable[[Tensor], Tensor]
+
+
+def edge_operator(
+    state: TrainState, hessian: Operator, grad_norm: float, step: Step
+) -> EdgeOperator:
+    """The edge operator of the rule in force, from H, ||g|| and the update at w."""
+    reach = float(RULES[state.hyper.rule].operator_reach(state.in_force, grad_norm))
+    scale = 1 + reach * state.curvatures[state.step % 2]
+    return EdgeOperator(hessian, step.preconditioner, reach=reach, scale=scale)
+
+
+def _measure(
+    config: RunConfig,
+    row: Measurement,
+    state: TrainState,
+    hessian: Operator,
+    grad_norm: float,
+    step: Step | None,
+) -> _Leading:
+    """Record the leading eigenvalues of H; or, with the step of a preconditioned rule, that of its
+    edge operator, and those of H where they are wanted too."""
+    if step is None:
+        estimate = state.tracker.measure(hessian, step=state.step)
+        _record(row, estimate)
+        return _Leading(estimate.vectors, lambda g: g)
+    operator = edge_operator(state, hessian, grad_norm, step)
+    estimate = state.edge_tracker.measure(operator, step=state.step)
+    row.edge_value, row.edge_residual = (
+        operator.scale * number for number in (estimate.value, estimate.residual)
+    )
+    row.converged, row.hvps = estimate.converged, estimate.products * operator.products_each
+    if operator.products_each > 1 and len(estimate.vectors):
+        row.plain_value, row.hvps = operator.plain(estimate.vectors[0]), row.hvps + 1
+        if row.plain_value:
+            # value = plain (1 + s curvature): for the next s, at the step after the next
+            found = max(0.0, (row.edge_value / row.plain_value - 1) / operator.reach)
+            even, odd = state.curvatures
+            state.curvatures = (even, found) if state.step % 2 else (found, odd)
+    if config.sharpness_every and state.step >= state.sharpness_at:
+        state.sharpness_at = state.step + config.sharpness_every
+        of_operator = row.hvps
+        of_hessian = state.tracker.measure(hessian, step=state.step)
+        _record(row, of_hessian)
+        row.converged = row.converged and estimate.converged
+        row.hvps += of_operator
+    return _Leading(estimate.vectors, operator.to_weights)
 
 
 class _Stopwatch:
@@ -215,14 +273,13 @@ class _Stopwatch:
 
 
 def _updated(problem: Problem, state: TrainState, batch: Batch | None, g: Tensor) -> Step:
-    return update(state.w, g, state.velocity, state.hyper, lambda w: problem.gradient(w, batch))
+    return update(state.w, g, state.moments, state.in_force, lambda w: problem.gradient(w, batch))
 
 
-def _step(problem: Problem, state: TrainState, batch: Batch | None, g: Tensor) -> Step:
-    taken = _updated(problem, state, batch, g)
-    state.w, state.velocity, state.previous = taken.w, taken.velocity, g
+def _take(state: TrainState, step: Step, g: Tensor) -> None:
+    state.w, state.previous = step.w, g
+    state.keep(step.moments)
     state.step += 1
-    return taken
 
 
 def _evaluate(row: Measurement, problem: Problem, w: Tensor, whole: Operator | None) -> None:
@@ -232,17 +289,22 @@ def _evaluate(row: Measurement, problem: Problem, w: Tensor, whole: Operator | N
     row.held_out_loss, row.held_out_accuracy = problem.evaluate_held_out(w)
 
 
-def _record(
-    row: Measurement, estimate: EigenEstimate, top_k: int, here: LossAndGrad, sam_g: Tensor | None
-) -> None:
+def _record(row: Measurement, estimate: EigenEstimate) -> None:
     row.lambda_max = estimate.value
     row.residual = estimate.residual
     row.converged = estimate.converged
     row.hvps = estimate.products
     row.others = tuple(float(v) for v in estimate.values[1:])
-    vectors = estimate.vectors
-    row.align_grad, row.align_grad_k = _alignments(here.g, here.norm, vectors, top_k)
+
+
+def _record_alignments(
+    row: Measurement, leading: _Leading, top_k: int, here: LossAndGrad, sam_g: Tensor | None
+) -> None:
+    vectors, g = leading.vectors, leading.coordinates(here.g)
+    norm = here.norm if g is here.g else float(vector_norm(g))
+    row.align_grad, row.align_grad_k = _alignments(g, norm, vectors, top_k)
     if sam_g is not None:
+        sam_g = leading.coordinates(sam_g)
         norm = float(vector_norm(sam_g))
         row.align_sam, row.align_sam_k = _alignments(sam_g, norm, vectors, top_k)
 
@@ -256,19 +318,20 @@ def _alignments(g: Tensor, norm: float, vectors: Tensor, top_k: int) -> tuple[fl
     return abs(shares[0]), math.hypot(*shares[:top_k]) if top_k > 1 else math.nan
 
 
-def _hopping(state: TrainState, taken: LossAndGrad, vectors: Tensor) -> float:
+def _hopping(state: TrainState, taken: LossAndGrad, leading: _Leading) -> float:
     """The share of hops among the last `HOPS` measured steps, NaN before there is one to judge.
 
-    A hop crosses the valley: along v1 (the first of `vectors`) the gradient has another sign than
+    A hop crosses the valley: along v1 (the first of the vectors) the gradient has another sign than
     one step before. It also counts for something: it is a good part of the gradient, or (several
     directions hop, of which v1 is one) the gradient as a whole has turned back. The sign alone also
     changes where a hop dies away beside a gradient that falls smoothly.
     """
-    before = state.previous
-    if before is not None and len(vectors):
-        along, was = float(vectors[0] @ taken.g), float(vectors[0] @ before)
-        seen = abs(along - was) >= 2 * LEAST_HOP * taken.norm
-        hop = min(along, was) < 0 < max(along, was) and (seen or float(taken.g @ before) < 0)
+    if state.previous is not None and len(leading.vectors):
+        g, before = (leading.coordinates(one) for one in (taken.g, state.previous))
+        norm = taken.norm if g is taken.g else float(vector_norm(g))
+        along, was = float(leading.vectors[0] @ g), float(leading.vectors[0] @ before)
+        seen = abs(along - was) >= 2 * LEAST_HOP * norm
+        hop = min(along, was) < 0 < max(along, was) and (seen or float(g @ before) < 0)
         state.hops = (*state.hops, hop)[-HOPS:]
     return sum(state.hops) / len(state.hops) if state.hops else math.nan
 
@@ -283,7 +346,8 @@ def _stop(state: TrainState, taken: LossAndGrad, w: Tensor) -> Stop | None:
     step, least = state.step - 1, CONVERGED_FACTOR * state.first_grad_norm
     diverged = taken.loss > DIVERGED_FACTOR * max(1.0, state.first_loss)
     # velocity or SAM's hop may move w where there is no gradient; the factor 2 is for rounding
-    still = taken.norm <= least and float(vector_norm(state.w - w)) <= 2 * state.hyper.eta * least
+    moved = float(vector_norm(state.w - w))
+    still = taken.norm <= least and moved <= 2 * state.hyper.eta * least
     state.diverged = state.diverged + 1 if diverged else 0
     state.converged = state.converged + 1 if still else 0
     enough = 2 * state.batches.epoch - 1 if state.batches else 1

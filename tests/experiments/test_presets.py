@@ -26,7 +26,7 @@ def history(name: str, **changes):
 def measured(name: str, **changes) -> dict[str, np.ndarray]:
     """The columns of a (cut-down) preset at its measured steps."""
     columns = history(name, **changes).columns()
-    return {k: v[np.isfinite(columns["sharpness"])] for k, v in columns.items()}
+    return {k: v[np.isfinite(columns["ratio"])] for k, v in columns.items()}
 
 
 def late_deviation(columns: dict[str, np.ndarray]) -> float:
@@ -186,6 +186,48 @@ class TestRuns:
             ends.append(columns["sharpness"][-1])
         # as the preset says; it moves by some per cent from step to step
         assert ends == pytest.approx([7.8, 6.8, 5.7], rel=0.06)
+
+    def test_a_warm_up_brings_the_edge_down_to_the_sharpness(self):
+        columns = measured("gd-warmup", measure_every=5)
+        assert columns["edge"][0] == pytest.approx(5000, rel=1e-12)
+        assert columns["edge"][-1] == 5
+        met = columns["step"][np.flatnonzero(columns["ratio"] >= 1)[0]]
+        assert 400 < met < 700
+        late = columns["sharpness"][columns["step"] > met]
+        assert late[-1] < 0.7 * late.max()
+        assert np.median(columns["ratio"][columns["step"] > met]) == pytest.approx(1, abs=0.12)
+
+    def test_weight_decay_keeps_the_sharpness_from_its_edge(self):
+        columns = measured("gd-weight-decay", measure_every=20)
+        assert columns["edge"][0] == pytest.approx(9.995, rel=1e-12)
+        assert 0.3 < np.median(columns["ratio"][-50:]) < 0.65
+        without = measured("gd-weight-decay", weight_decay=0.0, measure_every=20)
+        assert np.median(without["ratio"][-20:]) == pytest.approx(1, abs=0.12)
+
+    @pytest.mark.parametrize(("name", "threshold"), [("adam-edge", 19_000), ("rmsprop-edge", 1000)])
+    def test_rules_that_divide_are_at_their_thresholds(self, name, threshold):
+        columns = measured(name, measure_every=10)
+        np.testing.assert_allclose(columns["threshold"], threshold, rtol=1e-12)
+        assert np.median(columns["ratio"][len(columns["ratio"]) // 2 :]) == pytest.approx(
+            1, abs=0.1
+        )
+        assert columns["converged"].all()
+
+    def test_sam_on_adam_is_at_its_threshold_by_the_factor_of_sam(self):
+        preset, plain = PRESETS["sam-adam-radii"], []
+        for config in COMPARISONS["rho"].configs(preset.config):
+            columns = measured("sam-adam-radii", rho=config.rho, measure_every=10)
+            late = slice(len(columns["ratio"]) // 2, None)
+            assert np.median(columns["ratio"][late]) == pytest.approx(1, abs=0.15)
+            plain.append(100 * np.median(columns["plain_value"][late]) / 19_000)
+        assert plain == pytest.approx([4, 2.6, 1.5], rel=0.2)
+
+    def test_sam_on_adam_leaves_its_threshold_where_the_loss_is_tiny(self):
+        columns = measured("sam-adam-unexplained", measure_every=10)
+        early = (columns["step"] > 500) & (columns["step"] < 1500)
+        assert np.median(columns["ratio"][early]) == pytest.approx(1, abs=0.12)
+        assert columns["ratio"][columns["step"] > 1500].min() < 0.7
+        assert columns["loss"][-1] < 1e-4
 
     def test_dead_network_is_a_false_success(self):
         columns = measured(WRONG, measure_every=25)

@@ -18,7 +18,7 @@ def samples(sharpness, flipped, **other) -> Samples:
     m = len(sharpness)
     columns = {
         "step": np.arange(m) * 10,
-        "sharpness": np.array(sharpness, float),
+        "leading": np.array(sharpness, float),
         "converged": np.ones(m, bool),
         "grad_norm": np.ones(m),
         "accuracy": np.full(m, np.nan),

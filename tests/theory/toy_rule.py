@@ -24,8 +24,10 @@ def define() -> None:
         about="Goes half as far as GD: w ← w − ηg/2.",
         uses=("eta",),
         gradients=1,
-        edge=lambda h, norm: 4 / h.eta,
-        multiplier=lambda h, c, norm: 1 - h.eta * c / 2,
+        plain_edge=lambda h, norm: 4 / h.eta,
+        threshold=lambda h: 4 / h.eta,
+        multiplier=lambda h, a: 1 - h.eta * a / 2,
+        also=(),
         formula=r"\frac{4}{<eta>}",
         look=Look("grad", dash="3px,1px"),
     )
@@ -66,8 +68,8 @@ def main() -> None:
     from samedge_core.training.optimizers import Step, update_of
 
     @update_of("half")
-    def _half(w, g, velocity, hyper, gradient) -> Step:
-        return Step(w - hyper.eta / 2 * g, velocity)
+    def _half(w, g, moments, hyper, gradient) -> Step:
+        return Step(w - hyper.eta / 2 * g, moments)
 
     config = se.RunConfig(problem="quadratic", rule="half", eta=0.2, steps=6, dtype="float64")
     history = se.run(config)

@@ -97,10 +97,16 @@ def test_text_and_integers_take_the_fields_type():
 
 BAD = {
     "problem": ["mnist", None],
-    "rule": ["adam", 3],
+    "rule": ["adamw", 3],
     "eta": [0, -1, float("nan"), float("inf"), 1e7, "fast", None, True],
     "rho": [-0.1, float("nan"), 1001],
     "beta": [-0.1, 1.0, "x"],
+    "beta2": [-0.1, 1.0, None],
+    "eps": [0, -1e-8, 2],
+    "weight_decay": [-0.1, 1001, "x"],
+    "schedule": ["step", None],
+    "warmup": [0, 1.5],
+    "sharpness_every": [-1, 0.5],
     "batch_size": [-1, 1.5, 1_000_001],
     "seed": [-1, 2**31, 0.5],
     "cadence": ["often", None],

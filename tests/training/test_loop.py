@@ -16,7 +16,7 @@ from samedge_core.problems.registry import OWN_PROBLEM
 from samedge_core.theory.rules import RULES
 from samedge_core.training import loop
 from samedge_core.training.loop import measurements
-from samedge_core.training.optimizers import update
+from samedge_core.training.optimizers import Moments, update
 from samedge_core.training.state import TrainState
 
 SMALL = {"n": 40, "width": 6}
@@ -89,7 +89,7 @@ def test_a_row_describes_the_iterate_before_its_update():
     problem = se.build_problem(config)
     rows = records(se.run(config))
     w = problem.init(seed=0)
-    velocity = torch.zeros_like(w)
+    moments = Moments(torch.zeros_like(w))
     batch = problem.full_batch()
     for row in rows:
         evaluation = problem.evaluate(w)
@@ -97,7 +97,7 @@ def test_a_row_describes_the_iterate_before_its_update():
         hessian = dense_hessian(lambda w: problem.loss(w, batch), w)
         values, vectors = np.linalg.eigh(hessian.numpy())
         order = np.argsort(-np.abs(values))[:3]
-        step = update(w, g, velocity, config.hyperparameters, lambda w: problem.gradient(w, batch))
+        step = update(w, g, moments, config.hyperparameters, lambda w: problem.gradient(w, batch))
         # float64 sums, with and without a graph
         assert row["loss"] == pytest.approx(evaluation.loss, rel=1e-13)
         assert row["accuracy"] == pytest.approx(evaluation.accuracy, rel=1e-7)  # stored single
@@ -111,7 +111,7 @@ def test_a_row_describes_the_iterate_before_its_update():
             # a residual of 3e-3 over a relative gap above 0.1 turns a vector by 3e-2 at most
             assert row[f"align_{name}"] == pytest.approx(shares[0], abs=3e-2)
             assert row[f"align_{name}_k"] == pytest.approx(np.linalg.norm(shares), abs=3e-2)
-        w, velocity = step.w, step.velocity
+        w, moments = step.w, step.moments
     assert [row["step"] for row in rows] == list(range(12))
 
 
@@ -209,7 +209,7 @@ def test_two_changes_at_one_step_are_taken_in_order():
     ("changes", "message"),
     [
         ({"eta": -1}, "eta must be a number > 0 .*, got -1"),
-        ({"rule": "adam"}, "rule must be one of .*, got 'adam'"),
+        ({"rule": "adamw"}, "rule must be one of .*, got 'adamw'"),
         ({"rho": 0.2, "beta": 2}, "beta must be .*, got 2"),
     ],
 )

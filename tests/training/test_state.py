@@ -31,12 +31,25 @@ def rows(loop, count: int | None = None) -> list[tuple]:
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("batch_size", [0, 15])
 def test_an_interrupted_run_is_the_uninterrupted_one(rule, batch_size):
+    eta = 0.005 if RULES[rule].preconditioned else 0.5
     config = se.RunConfig(
-        options=SMALL, rule=rule, eta=0.5, batch_size=batch_size, steps=20, measure_every=3, top_k=2
+        options=SMALL,
+        rule=rule,
+        eta=eta,
+        weight_decay=0.01,
+        schedule="linear-warmup",
+        warmup=8,
+        sharpness_every=6,
+        batch_size=batch_size,
+        steps=20,
+        measure_every=3,
+        top_k=2,
     )
 
     def changes(step):
-        return [{"eta": 0.25}] if step == 5 else [{"rho": 0.2, "beta": 0.5}] if step == 12 else []
+        return (
+            [{"eta": eta / 2}] if step == 5 else [{"rho": 0.2, "beta": 0.5}] if step == 12 else []
+        )
 
     problem = se.build_problem(config)
     whole = TrainState.initial(config, problem)
@@ -53,6 +66,8 @@ def test_an_interrupted_run_is_the_uninterrupted_one(rule, batch_size):
         assert before + after == expected
         assert torch.equal(second.w, whole.w)
         assert torch.equal(second.velocity, whole.velocity)
+        assert (second.second is None) == (whole.second is None)
+        assert second.second is None or torch.equal(second.second, whole.second)
 
 
 def test_a_state_of_a_version_without_hops_goes_on():
@@ -67,6 +82,30 @@ def test_a_state_of_a_version_without_hops_goes_on():
     assert (earlier.previous, earlier.hops) == (None, ())
     made = [item for item in measurements(config, problem, earlier) if isinstance(item, Row)]
     assert [math.isnan(row.hopping) for row in made] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ("adam", "sam-adam", True),
+        ("polyak", "nesterov", True),
+        ("polyak", "gd", True),  # which has none, so that it keeps them for who comes next
+        ("adam", "rmsprop", False),
+        ("polyak", "adam", False),
+        ("adam", "polyak", False),
+    ],
+)
+def test_moments_of_another_kind_start_at_zero(before, after, kept):
+    config = se.RunConfig(options=SMALL, rule=before, eta=0.01, steps=8)
+    problem = se.build_problem(config)
+    state = TrainState.initial(config, problem)
+    rows(measurements(config, problem, state), 4)
+    was = state.moments
+    state.change(dataclasses.replace(state.hyper, rule=after))
+    assert was.first.any()
+    assert torch.equal(state.velocity, was.first) == kept
+    assert state.seen == (was.steps if kept else 0)
+    assert (state.second is None) == (was.second is None or not kept)
 
 
 def test_packing_is_a_snapshot():

@@ -25,6 +25,7 @@ _LAYERS = settings("deep-linear", "gd", eta=0.3, steps=300, depth=3)
 _STEPPED = settings("chebyshev-mlp", "gd", eta=0.4, seed=15, steps=1500)
 _LOSS = settings("digits-mlp", "sam", eta=1.0, rho=0.05, steps=300)
 _VALLEY = PRESETS["sam-two-weights"].config.replace(dtype="float64")
+_ADAM = settings("chebyshev-mlp", "adam", eta=0.002, beta=0.9, beta2=0.99, seed=1, steps=900)
 _THROWN = settings(
     "two-weight", "polyak", eta=1.238, beta=0.5, steps=300, a=1.4, b=0.3, dtype="float64"
 )
@@ -434,6 +435,65 @@ _LESSONS = (
         "[arXiv 2402.06184](https://arxiv.org/abs/2402.06184)).",
         log_y=True,
     ),
+    Lesson(
+        "adam",
+        "Adam's edge",
+        "*Adam* remembers gradients: $m$ is their running mean, with share β kept from step to "
+        "step, and $\\nu$ that of their squares. Its step divides each entry by the root, "
+        "$w \\leftarrow w - \\eta\\, m/P$ with $P \\approx \\sqrt{\\nu}$. So a weight with small "
+        "gradients moves as far as one with large ones, and what Adam sees is not the Hessian $H$ "
+        "but $P^{-1/2} H P^{-1/2}$. The first chart has its largest eigenvalue.",
+        "With η = 0.002 and β = 0.9, where will that eigenvalue go?",
+        (
+            "Nowhere in particular: P adapts, and keeps it small.",
+            "To 2/η = 1,000, as the sharpness goes under GD.",
+            "Beyond 2/η, and then it stays.",
+        ),
+        Knob(
+            "Momentum β",
+            (0.0, 0.3, 0.6, 0.9),
+            0.9,
+            "Which level belongs to which β? And what is it at β = 0?",
+            "at β = {}",
+        ),
+        lambda beta: _one(_ADAM.replace(beta=beta)),
+        observations.adams_edge,
+        "At an edge each step turns the distance along the leading eigenvector round. Gradients "
+        "of alternating sign nearly cancel in the running mean: of each, $(1-\\beta)/(1+\\beta)$ "
+        "is left. So the valley may be steeper by $(1+\\beta)/(1-\\beta)$ before a step goes too "
+        "far: Adam's edge is at $(2+2\\beta)/(\\eta(1-\\beta))$, which is 38/η at β = 0.9 "
+        "(Cohen et al., [arXiv 2207.14484](https://arxiv.org/abs/2207.14484)). The sharpness "
+        "itself has no edge here: it may do what it likes, as long as P follows.",
+    ),
+    Lesson(
+        "sam-on-adam",
+        "SAM on Adam",
+        "Nothing forbids Adam to take SAM's gradient, from the point ρ uphill. Its threshold, "
+        "$(2+2\\beta)/(\\eta(1-\\beta))$, does not know ρ.",
+        "With ρ = 0.1, how large will the curvature that Adam sees, the eigenvalue of "
+        "$P^{-1/2} H P^{-1/2}$, become?",
+        (
+            "As large as without SAM: it goes to Adam's threshold.",
+            "Somewhat smaller: more than a fifth of the threshold.",
+            "Far smaller: less than a fifth of the threshold.",
+        ),
+        Knob(
+            "SAM radius ρ",
+            (0.0, 0.01, 0.05, 0.1, 0.2),
+            0.1,
+            "How fast does it fall with ρ? And which quantity is at the threshold in all of them?",
+            "at ρ = {}",
+        ),
+        lambda rho: _one(_ADAM.replace(rule="sam-adam", rho=rho)),
+        observations.sam_on_adam,
+        "Uphill, the gradient along an eigenvector of $H$ is larger by "
+        "$1 + \\rho\\lambda/\\|g\\|$: SAM multiplies the Hessian by that factor, whatever takes "
+        "its gradient. What meets the threshold is then the largest eigenvalue of "
+        "$P^{-1/2} H (I + \\rho H/\\|g\\|) P^{-1/2}$, the line of the first chart, at every ρ. "
+        "Under plain GD steps, where P is 1, this is the SAM-edge. For Adam it is this project's "
+        "own finding, not yet published: the ratio stays within some per cent of 1 here, and "
+        "falls below it once the loss is tiny; try the preset that shows where.",
+    ),
 )
 
 LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in _LESSONS}
@@ -502,6 +562,11 @@ LEARNT: tuple[tuple[str, tuple[str, ...]], ...] = (
         "An edge says where a run in a valley can stay. Which step sizes bring a start there may "
         "have no single border, but one that is fractal.",
         ("what-can-happen",),
+    ),
+    (
+        "Adam and RMSProp have their edge on the Hessian divided by P, and SAM multiplies that by "
+        "its factor, too: one operator, of which GD's and SAM's edges are cases.",
+        ("adam", "sam-on-adam"),
     ),
 )
 """What the course adds up to: sentences, and the lessons that show each of them."""

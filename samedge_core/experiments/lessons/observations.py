@@ -71,9 +71,9 @@ class _Ends:
 
 
 def _measured(history: History) -> dict[str, NDArray[Any]]:
-    """The columns at the steps whose sharpness was measured."""
+    """The columns at the steps that were measured."""
     columns = history.columns()
-    rows = ~np.isnan(columns["sharpness"])
+    rows = ~(np.isnan(columns["sharpness"]) & np.isnan(columns["edge_value"]))
     if not rows.any():
         raise ValueError("a run must have a measured row for anything to be observed in it, got 0")
     return {name: column[rows] for name, column in columns.items()}
@@ -320,6 +320,43 @@ def success(histories: Sequence[History]) -> Outcome:
     if not end.at_edge:
         return Outcome(2, words)
     return Outcome(0 if accuracy > 2 * (history.config.spec.chance or 0) else 1, words)
+
+
+def adams_edge(histories: Sequence[History]) -> Outcome:
+    """0: the edge value stays below 2/eta, 1: it ends at 2/eta, 2: at a higher threshold."""
+    (history,) = histories
+    value, threshold, limit = (_end(history, n) for n in ("edge_value", "threshold", "gd_edge"))
+    words = (
+        f"The eigenvalue ended at about {value:,.0f}; 2/η is {limit:,.0f}, and "
+        f"(2 + 2β)/(η(1 − β)) is {threshold:,.0f}."
+    )
+    if value < (1 - AT_EDGE) * limit:
+        return Outcome(0, words)
+    if abs(value / limit - 1) <= AT_EDGE:
+        return Outcome(1, words)
+    return Outcome(2 if abs(value / threshold - 1) <= AT_EDGE else None, words)
+
+
+def sam_on_adam(histories: Sequence[History]) -> Outcome:
+    """The curvature that Adam sees, without SAM's factor. 0: it ends at the threshold, 1: below,
+    2: below a fifth of it."""
+    (history,) = histories
+    value, threshold = (_end(history, n) for n in ("edge_value", "threshold"))
+    plain = _end(history, "plain_value") if history.config.rho else value
+    words = (
+        f"The curvature that Adam sees ended at about {plain:,.0f}, "
+        f"{100 * plain / threshold:.2g} % of the threshold, {threshold:,.0f}. With SAM's factor it "
+        f"is {value:,.0f}: {value / threshold:.2f} times the threshold."
+    )
+    if plain >= (1 - AT_EDGE) * threshold:
+        return Outcome(0, words)
+    return Outcome(1 if plain > 0.2 * threshold else 2, words)
+
+
+def _end(history: History, name: str) -> float:
+    """The median of a column over the last measured rows."""
+    column = _measured(history)[name]
+    return float(np.median(column[-max(1, int(TAIL * len(column))) :]))
 
 
 def border(histories: Sequence[History]) -> Outcome:

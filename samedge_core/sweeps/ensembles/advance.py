@@ -27,7 +27,7 @@ from samedge_core.training import stop as stops
 from samedge_core.training.config import RunConfig
 from samedge_core.training.fitting import check_fits
 from samedge_core.training.loop import CONVERGED_FACTOR, DIVERGED_FACTOR, build_problem
-from samedge_core.training.optimizers import UPDATES
+from samedge_core.training.optimizers import UPDATES, Moments
 from samedge_core.training.stop import Stop
 
 NOISE = 0.1  # of the vector from which a sharpness starts: brings in what leads by now
@@ -166,9 +166,9 @@ class Ensemble:
         if RULES[kind].gradients == 1:
             hyper: Any = _Columns(eta, self._column(self._rho[at]), self._column(self._beta[at]))
             for x, y, velocity in zip(w, g, self._velocity, strict=True):
-                taken = UPDATES[kind](x, y, velocity[at], hyper, _no_gradient)
+                taken = UPDATES[kind](x, y, Moments(velocity[at]), hyper, _no_gradient)
                 x.copy_(taken.w)
-                velocity[at] = taken.velocity
+                velocity[at] = taken.moments.first
             return
         reach = RULES[kind].reach
         assert reach is not None  # all with a second gradient take it at w + s g
@@ -241,6 +241,7 @@ class _Columns(NamedTuple):
     eta: Tensor
     rho: Tensor
     beta: Tensor
+    weight_decay: float = 0.0
 
 
 def _pair(places: NDArray[np.int64]) -> NDArray[np.int64]:

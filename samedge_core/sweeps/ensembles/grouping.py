@@ -9,6 +9,7 @@ from itertools import pairwise
 from samedge_core.fields import abridged
 from samedge_core.problems.memory import need
 from samedge_core.problems.registry import made_from
+from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 
 TOGETHER = ("chebyshev-mlp", "points-mlp", "deep-linear", "two-weight", "quadratic")
@@ -38,7 +39,10 @@ def groups(configs: Sequence[RunConfig]) -> list[list[int]]:
 def together(config: RunConfig) -> bool:
     """Whether there is an ensemble for a cell; it may be the only one in it."""
     whole = config.batch_size in (0, config.options.get("n", 0)) and config.hessian_share == 1
-    return config.problem in TOGETHER and whole
+    rule = RULES[config.rule]
+    alike = (rule.reach or rule.gradients == 1) and not rule.preconditioned
+    alike = bool(alike) and not config.weight_decay
+    return config.problem in TOGETHER and whole and alike and config.schedule == "constant"
 
 
 def check_together(configs: Sequence[RunConfig]) -> None:

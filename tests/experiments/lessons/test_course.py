@@ -25,6 +25,8 @@ KNOWN = {
     "held-out": "SAM by a little, with the same accuracy.",
     "ratio-of-one": "No: at its edge, but nothing is learnt.",
     "what-can-happen": "One is thrown out, and at a larger η the run stays again.",
+    "adam": "Beyond 2/η, and then it stays.",
+    "sam-on-adam": "Far smaller: less than a fifth of the threshold.",
 }
 CURVATURE, STEP = 5.0, 0.3  # of the bowl, and eta where SAM runs in it
 
@@ -86,8 +88,8 @@ def test_neither_title_nor_name_gives_the_answer(name):
     assert not [word for word in told if word in shown]
 
 
-def test_eleven_sentences_say_what_every_lesson_has_shown():
-    assert len(LEARNT) == 11
+def test_twelve_sentences_say_what_every_lesson_has_shown():
+    assert len(LEARNT) == 12
     assert list(dict.fromkeys(name for _, names in LEARNT for name in names)) == list(LESSONS)
 
 

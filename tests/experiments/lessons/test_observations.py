@@ -232,3 +232,35 @@ def test_a_sharpness_that_rests_near_its_edge_is_not_at_it(hop, answer):
     )
     assert found.answer == answer
     assert ("the steps do not hop" in found.words) == (answer is None)
+
+
+ADAM = se.RunConfig(problem="digits-mlp", rule="adam", eta=0.01, beta=0.5)  # 2/eta = 200
+
+
+def of_operator(config: se.RunConfig, value: float, plain: float = math.nan) -> se.History:
+    """A history whose edge value is this from half-way on; the sharpness is not measured."""
+    values = [1.0] * 5 + [value] * 5
+    columns = {"edge_value": values, "plain_value": [plain] * 10}
+    return record([math.nan] * 10, config=config, **columns)
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"), [(150, 0), (205, 1), (590, 2), (400, None), (900, None)]
+)
+def test_adams_edge(value, answer):
+    found = observations.adams_edge([of_operator(ADAM, value)])
+    assert found.answer == answer
+    assert "2/η is 200, and (2 + 2β)/(η(1 − β)) is 600" in found.words
+
+
+@pytest.mark.parametrize(("plain", "answer"), [(590, 0), (200, 1), (60, 2)])
+def test_sam_on_adam(plain, answer):
+    config = ADAM.replace(rule="sam-adam", rho=0.1)
+    found = observations.sam_on_adam([of_operator(config, 603, plain)])
+    assert found.answer == answer
+    assert "1.00 times the threshold" in found.words
+
+
+def test_sam_on_adam_without_a_radius():
+    config = ADAM.replace(rule="sam-adam", rho=0.0)
+    assert observations.sam_on_adam([of_operator(config, 570)]).answer == 0
