@@ -58,6 +58,8 @@ _STORED = (
     ("held_out_loss", "f4"),
     ("held_out_accuracy", "f4"),
     ("hopping", "f4"),
+    ("batch_sharpness", "f8"),
+    ("batch_sharpness_error", "f4"),
 )
 
 
@@ -102,9 +104,11 @@ class Measurement:
     NaN stands where a quantity was not measured at this step. With mini-batches, loss, grad_norm
     and curvature belong to the current batch, or to a fixed one (`RunConfig.measure_on`); accuracy
     is over all the data, or over the part that `Problem.evaluate` takes. `hopping` is the share of
-    the last measured steps that hop across the valley. `seconds` (of measuring,
-    beyond the step itself) and `evaluation_seconds` (of accuracy and held-out data) are for status
-    lines and not recorded, since no replay reproduces them.
+    the last measured steps that hop across the valley. `batch_sharpness` and its standard error are
+    over mini-batches of their own (`RunConfig.batch_sharpness_every`). `seconds` (of measuring,
+    beyond the step itself), `batch_seconds` (of the batch sharpness) and `evaluation_seconds` (of
+    accuracy and held-out data) are for status lines and not recorded, since no replay reproduces
+    them.
     """
 
     step: int
@@ -122,8 +126,11 @@ class Measurement:
     held_out_loss: float = np.nan
     held_out_accuracy: float = np.nan
     hopping: float = np.nan
+    batch_sharpness: float = np.nan
+    batch_sharpness_error: float = np.nan
     others: tuple[float, ...] = ()
     seconds: float = 0.0
+    batch_seconds: float = 0.0
     evaluation_seconds: float = 0.0
 
     def row(self, dtype: np.dtype) -> tuple:

@@ -26,6 +26,7 @@ from samedge_core.training.fitting import check_fits
 from samedge_core.training.history import History, Intervention, Measurement
 from samedge_core.training.observe import LossAndGrad, Operator, observe
 from samedge_core.training.optimizers import Step, update
+from samedge_core.training.over_batches import batch_sharpness
 from samedge_core.training.plan import changes_at
 from samedge_core.training.progress import with_bar
 from samedge_core.training.state import TrainState
@@ -77,7 +78,9 @@ def measurements(
             intervention = _intervene(state, change)
             if intervention:
                 yield intervention
+        w = state.w
         row, end = _advance(config, problem, state)
+        _add_batch_sharpness(row, config, problem, w)
         yield row
         if end:
             return end
@@ -202,6 +205,18 @@ def _advance(
     # where the step needs the gradient that came with it, the operator is no cost of measuring
     row.seconds += watch.lap() + (0.0 if here is taken else apart)
     return row, _stop(state, taken, w)
+
+
+def _add_batch_sharpness(row: Measurement, config: RunConfig, problem: Problem, w: Tensor) -> None:
+    every = config.batch_sharpness_every
+    if not every or row.step % every:
+        return
+    watch, seed = _Stopwatch(), (config.seed + 4, row.step)  # apart from those of `TrainState`
+    found = batch_sharpness(
+        problem, w, config.batch_size, batches=config.batch_sharpness_batches, seed=seed
+    )
+    row.batch_sharpness, row.batch_sharpness_error = found.mean, found.error
+    row.batch_seconds = watch.lap()
 
 
 class _Stopwatch:
