@@ -48,9 +48,11 @@ class EdgeTest:
 
     @property
     def rise(self) -> float:
-        """The largest loss of the fork over that of the unforked run; infinite where not finite."""
-        largest = np.max(np.where(np.isfinite(self.forked), self.forked, np.inf))
-        return float(largest / np.max(self.unforked))
+        """The largest loss of the fork over that of the unforked run; infinite where not finite,
+        1 at rest in a minimum of loss 0."""
+        largest = float(np.max(np.where(np.isfinite(self.forked), self.forked, np.inf)))
+        unforked = float(np.max(self.unforked))
+        return largest / unforked if unforked else 1.0
 
     @property
     def catapult(self) -> bool:

@@ -13,9 +13,9 @@ from samedge_core.fields import ConfigError
 from samedge_core.problems.problem import Problem
 from samedge_core.training.config import FIELDS, RunConfig
 from samedge_core.training.edge_test import CHANGES, STEPS, EdgeTest, ForkChange
-from samedge_core.training.history import Measurement
 from samedge_core.training.loop import measurements
 from samedge_core.training.state import TrainState
+from samedge_core.training.stop import Stop, StopReason
 
 
 def edge_test(
@@ -40,6 +40,7 @@ def edge_test(
     Raises:
         ConfigError (a ValueError): the step size can't be doubled or the batch not halved; an
             unknown change; fewer than one step.
+        ValueError: the unforked run has a loss below 0, or diverges.
 
     >>> from samedge_core.training.loop import build_problem
     >>> config = RunConfig(problem="two-weight", rule="gd", eta=0.1)
@@ -62,11 +63,14 @@ def edge_test(
         before, after = _halved(config, problem)
         forked.batches = problem.batches(seed=config.seed + 1, batch_size=after)
 
-    def losses(of: TrainState, done: int) -> NDArray[np.float64]:
+    def losses(of: TrainState, done: int) -> tuple[NDArray[np.float64], Stop | None]:
         return _losses(bare, problem, of, lambda i: on_progress(done + i, 2 * steps))
 
-    unforked = losses(TrainState.unpack(packed, bare, problem), 0)
-    return EdgeTest(state.step, change, before, after, unforked, losses(forked, steps))
+    unforked, end = losses(TrainState.unpack(packed, bare, problem), 0)
+    if (end and end.reason is StopReason.DIVERGED) or not (unforked >= 0).all():
+        lost = "an edge test takes a run whose loss stays >= 0 and does not diverge by itself, got "
+        raise ValueError(f"{lost}{unforked[-1]:g} at step {state.step + len(unforked) - 1:,}")
+    return EdgeTest(state.step, change, before, after, unforked, losses(forked, steps)[0])
 
 
 def _halved(config: RunConfig, problem: Problem) -> tuple[int, int]:
@@ -79,13 +83,15 @@ def _halved(config: RunConfig, problem: Problem) -> tuple[int, int]:
 
 def _losses(
     config: RunConfig, problem: Problem, state: TrainState, on_step: Callable[[int], None]
-) -> NDArray[np.float64]:
-    """The loss before each update and after the last, to the first that is not finite."""
-    found = [problem.evaluate(state.w).loss]
-    for item in measurements(config, problem, state):
-        if isinstance(item, Measurement):
-            found.append(problem.evaluate(state.w).loss)
-            on_step(len(found) - 1)
-        if not math.isfinite(found[-1]):
-            break
-    return np.array(found)
+) -> tuple[NDArray[np.float64], Stop | None]:
+    """The loss before each update and after the last, to the first that is not finite, and the Stop
+    if the run ends."""
+    found, loop = [problem.evaluate(state.w).loss], measurements(config, problem, state)
+    while math.isfinite(found[-1]):
+        try:
+            next(loop)  # a Measurement: nothing is changed on the way
+        except StopIteration as end:
+            return np.array(found), end.value
+        found.append(problem.evaluate(state.w).loss)
+        on_step(len(found) - 1)
+    return np.array(found), None

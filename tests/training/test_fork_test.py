@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import samedge_core as se
 from samedge_core.training.edge_test import CATAPULT, EdgeTest
@@ -94,6 +95,28 @@ def test_the_limit_is_of_the_largest_loss_of_the_run():
     losses = np.array([1.0, 2.0, 1.0])
     assert not EdgeTest(0, "eta", 1.0, 2.0, losses, CATAPULT * losses).catapult
     assert EdgeTest(0, "eta", 1.0, 2.0, losses, 1.01 * CATAPULT * losses).within == 1
+
+
+def test_at_rest_where_the_loss_is_0_nothing_happens():
+    config = se.RunConfig(problem="two-weight", rule="gd", eta=0.1, options={"a": 1.0, "b": 1.0})
+    found = edge_test(config, *taken(config, 0))
+    assert (found.rise, found.catapult, found.within) == (1.0, False, None)
+
+
+def test_a_run_that_diverges_by_itself_is_refused():
+    config = CHEBYSHEV.replace(eta=1e5)
+    with pytest.raises(ValueError, match=r"does not diverge by itself, got .* at step \d"):
+        edge_test(config, *taken(config, 0))
+
+
+def test_a_loss_below_0_is_refused():
+    module = torch.nn.Linear(1, 1, dtype=torch.float64)
+    x = torch.ones(4, 1, dtype=torch.float64)
+    problem = se.Problem.from_module(module, x, x, lambda y, at: (y - at).square().mean() - 1)
+    config = se.RunConfig(problem="own-problem", rule="gd", eta=0.01)
+    state = TrainState.initial(config, problem)
+    with pytest.raises(ValueError, match=r"loss stays >= 0 and .*got -"):
+        edge_test(config, problem, state)
 
 
 def test_what_can_not_be_tested_is_refused():

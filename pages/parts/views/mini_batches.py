@@ -15,6 +15,7 @@ from samedge_core.training.edge_test import CATAPULT, CHANGES, EdgeTest
 from samedge_core.training.inspection import Inspection
 
 BINS = 24
+DECADES = 1e-6  # of the limit: what lies lower is left out of the picture
 SYMBOLS = {"eta": "η", "batch": "batch size"}
 
 
@@ -98,7 +99,7 @@ def _losses(test: EdgeTest, whose: str) -> Figure:
     # what leaves the range of the figure is cut off there: a catapult may rise by 30 powers of 10
     top = 100 * limit
     forked = np.minimum(np.where(np.isfinite(test.forked), test.forked, np.inf), top)
-    low = min(test.unforked.min(), forked.min())
+    low = max(DECADES * limit, min(test.unforked.min(), forked.min()))  # a log axis has no 0
     traces = [
         line("as it was", steps(test.unforked), test.unforked, "loss"),
         line(CHANGES[test.change], steps(forked), forked, "bad"),
