@@ -98,6 +98,7 @@ def replay(config: RunConfig, every: int) -> Replay:
         assert not isinstance(row, Intervention)
         history.append(row)
         batch = twin_batches.next() if twin_batches else twin.full_batch()
+        batch = state.fixed or batch
         if not np.isfinite(row.lambda_max):
             continue
         if every and measured % every == 0:

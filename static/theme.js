@@ -4,7 +4,7 @@
 
 export const LIGHT = {
   sharpness: "#0a58ca", topk: "#64748b", gd: "#3f3f46", sam: "#cf4307", usam: "#a3299a",
-  polyak: "#2e7d32", nesterov: "#856404", grad: "#007a87", gradK: "#007a87", samGradient: "#cf4307", samK: "#cf4307",
+  polyak: "#2e7d32", nesterov: "#856404", grad: "#007a87", gradK: "#007a87", batch: "#007a5e", samGradient: "#cf4307", samK: "#cf4307",
   loss: "#5f3dc4", heldOutLoss: "#5f3dc4", accuracy: "#b0336e", heldOutAccuracy: "#b0336e",
   bad: "#d6006c", ghost: "#8b8f98", classA: "#004488", classB: "#a87400", classC: "#b0324a",
   // regions of what a step does, each three times as dark as the one before
@@ -25,7 +25,7 @@ export const LIGHT = {
 
 export const DARK = {
   sharpness: "#6cb2ff", topk: "#94a3b8", gd: "#d4d4d8", sam: "#ff9a5c", usam: "#ee95ea",
-  polyak: "#7fd483", nesterov: "#e6c84f", grad: "#45d3e0", gradK: "#45d3e0", samGradient: "#ff9a5c", samK: "#ff9a5c",
+  polyak: "#7fd483", nesterov: "#e6c84f", grad: "#45d3e0", gradK: "#45d3e0", batch: "#45d3a0", samGradient: "#ff9a5c", samK: "#ff9a5c",
   loss: "#b9a3ff", heldOutLoss: "#b9a3ff", accuracy: "#ff8fbf", heldOutAccuracy: "#ff8fbf",
   bad: "#ff5fae", ghost: "#858b98", classA: "#77aaee", classB: "#eecc66", classC: "#ee8899",
   shrinks: "#12262b", flips: "#8d5fae", grows: "#ffc2da",

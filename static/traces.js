@@ -29,6 +29,10 @@ const SHARPNESS = {
   column: "sharpness", name: "sharpness", role: "sharpness", connect: true, smooth: true, always: true,
 };
 
+const BATCH_SHARPNESS = {
+  column: "batch_sharpness", name: "batch sharpness", role: "batch", connect: true, smooth: true, error: "batch_sharpness_error",
+};
+
 const RATIO = {
   column: "ratio", name: "sharpness / edge", role: "sharpness", connect: true, smooth: true, always: true,
 };
@@ -68,7 +72,7 @@ const ALIGNMENT = {
 
 const SHARPNESS_AND_EDGES = {
   name: "Sharpness", title: "sharpness", log: true, wide: true, measured: true, marked: true, band: SHARPNESS,
-  lines: [SHARPNESS, EDGES, ...TOP_K], // edges dashed and on top, or the sharpness would hide its edge
+  lines: [SHARPNESS, BATCH_SHARPNESS, EDGES, ...TOP_K], // edges dashed and on top, or the sharpness would hide its edge
   ghost: { column: "sharpness", name: "previous sharpness" },
 };
 
@@ -126,6 +130,7 @@ export const CHART_SETS = {
 const STROKES = {
   sharpness: { width: 2.2, dash: "solid" },
   topk: { width: 1, dash: "solid" },
+  batch: { width: 2.2, dash: "solid" },
   samGradient: { width: 2.6, dash: "10px,4px" },
   grad: { width: 2, dash: "solid" },
   gradK: { width: 2, dash: "dot" },
@@ -138,7 +143,7 @@ const STROKES = {
 
 /** @type {Record<string, Shade>} */
 const FAMILY_SHADES = {
-  topk: "mid", accuracy: "mid", heldOutAccuracy: "mid", gradK: "mid", samGradient: "deep", samK: "deep",
+  topk: "mid", batch: "mid", accuracy: "mid", heldOutAccuracy: "mid", gradK: "mid", samGradient: "deep", samK: "deep",
 };
 
 /* ---------------------------------------------------------------- their traces */
@@ -275,10 +280,12 @@ function runTraces(ctx, chart) {
   const lines = chart.lines.filter((line) => isDrawn(line, ctx) && !(chart.ownEdge && isOther(line, ctx)));
   const smoothed = ctx.view.smooth > 0 ? lines.filter((line) => line.smooth) : [];
   const widths = chart.band ? residuals(ctx, chart.band) : null;
-  const raw = (/** @type {Line} */ line) => rawTraces(ctx, line, widths && line === chart.band ? widths : null);
+  const errors = (/** @type {Line} */ { error }) => (error && ctx.run.columns.get(error)) || null;
+  const raw = (/** @type {Line} */ line) => rawTraces(ctx, line, line === chart.band ? widths : errors(line));
   const drawn = lines.flatMap((line) => (smoothed.includes(line) ? raw(line).map((trace) => (trace.fill ? trace : faint(trace))) : raw(line)));
   return [
     ...drawn.filter(({ fill }) => fill), // under all lines
+    ...lines.flatMap((line) => errorBand(ctx, line, errors(line))),
     ...(chart.band && widths ? [residualBand(ctx, chart, chart.band, widths)] : []),
     ...drawn.filter(({ fill }) => !fill),
     ...smoothed.map((line) => smoothTrace(ctx, line)),
@@ -446,18 +453,32 @@ function residualHover(widths) {
  * @type {(ctx: Context, chart: Chart, line: Line, widths: number[]) => Trace}
  */
 function residualBand(ctx, { measured }, line, widths) {
+  return {
+    ...widthBand(ctx, line, widths),
+    name: BAND_TITLE, legendgroup: BAND, legendrank: 1001, showlegend: Boolean(measured) && !ctx.place,
+    // without its line it would mean nothing
+    visible: visibility(ctx, groupOf(ctx.place, line.name)) === true && visibility(ctx, BAND),
+  };
+}
+
+/** The standard error around a line that has one, switched with it. @type {(ctx: Context, line: Line, widths: number[] | null) => Trace[]} */
+function errorBand(ctx, line, widths) {
+  if (!widths) return [];
+  const group = groupOf(ctx.place, line.name);
+  return [{ ...widthBand(ctx, line, widths), name: line.name, legendgroup: group, showlegend: false, visible: visibility(ctx, group) }];
+}
+
+/** A band of these widths to both sides of a line. @type {(ctx: Context, line: Line, widths: number[]) => Trace} */
+function widthBand(ctx, line, widths) {
   const { x, y, width } = withWidths(ctx, line, widths);
   // A log axis has no place for 0, so the lower rim stays a thousandth of the value.
   const lower = y.map((at, i) => (ctx.log ? Math.max(at - width[i], at * 1e-3) : at - width[i]));
   const color = lineColor(ctx, line);
   return {
     type: "scatter", mode: "lines", fill: "toself",
-    line: { width: 0, color }, fillcolor: translucent(color, 0.3),
-    name: BAND_TITLE, legendgroup: BAND, legendrank: 1001, showlegend: Boolean(measured) && !ctx.place, hoverinfo: "skip",
+    line: { width: 0, color }, fillcolor: translucent(color, 0.3), hoverinfo: "skip",
     x: [...x, ...x.toReversed()],
     y: [...y.map((at, i) => at + width[i]), ...lower.toReversed()],
-    // without its line it would mean nothing
-    visible: visibility(ctx, groupOf(ctx.place, line.name)) === true && visibility(ctx, BAND),
   };
 }
 

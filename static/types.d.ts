@@ -168,6 +168,8 @@ export interface Line {
   smooth?: boolean;
   always?: boolean;
   topK?: boolean;
+  /** The column of its standard error, drawn as a band. */
+  error?: string;
   magnitude?: boolean;
   yaxis?: string;
   stroke?: Stroke;

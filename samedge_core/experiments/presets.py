@@ -201,6 +201,25 @@ _PRESETS = (
         settings("digits-mlp", "sam", eta=1.0, rho=0.1, batch_size=100, steps=1000),
     ),
     Preset(
+        "batch-sharpness",
+        "SGD, ten images a step: the batch sharpness goes to 2/η",
+        "The batches' curvature along their own gradients (green) climbs to 2/η = 0.5 by step "
+        "3,000; the sharpness of all the data stays a sixth below. There, twice η or half the "
+        "batch throws the run out of its valley, as the edge test shows.",
+        settings(
+            "digits-mlp",
+            "gd",
+            eta=4.0,
+            batch_size=10,
+            steps=4000,
+            measure_every=50,
+            measure_on="all",
+            batch_sharpness_every=50,
+            n=100,
+            activation="tanh",
+        ),
+    ),
+    Preset(
         "sam-deep-linear",
         "SAM on a deep linear network",
         "Without activations the network is linear in its input, but not in its weights: SAM has "

@@ -229,7 +229,7 @@ class LocalRun:
             what = f"the run failed: {type(error).__name__}: {error}"
             return Stop(StopReason.FAILED, self.state.step, what)
         if isinstance(item, Measurement):
-            took = time.perf_counter() - began - item.evaluation_seconds
+            took = time.perf_counter() - began - item.evaluation_seconds - item.batch_seconds
             self.costs.add(took, item.seconds, item.hvps)
         return item
 

@@ -28,6 +28,7 @@ from samedge_core.training.progress import OnRow
 
 if TYPE_CHECKING:
     from samedge_core.runs.local import LocalRun
+    from samedge_core.training.edge_test import EdgeTest, ForkChange
     from samedge_core.training.state import TrainState
 
 
@@ -309,6 +310,20 @@ class StoredRun:
         from samedge_core.runs.restore import state_at
 
         return state_at(self._store, self.there().id, step)[2]
+
+    def edge_test(self, step: int, change: ForkChange = "eta", **options: Any) -> EdgeTest:
+        """What a fork from before the update of `step` does within some steps, with twice the step
+        size ("eta") or half the batch ("batch"), beside the run itself; nothing is recorded.
+
+        Args:
+            options: of `samedge_core.edge_test`.
+
+        Raises: as `snapshot`, and as `samedge_core.edge_test`.
+        """
+        from samedge_core.runs.restore import state_at
+        from samedge_core.training.fork_test import edge_test
+
+        return edge_test(*state_at(self._store, self.there().id, step), change, **options)
 
     def fork(
         self, step: int, *, steps: int | None = None, on_row: OnRow | None = None, **changes: Any

@@ -13,9 +13,11 @@ from samedge_core.fields import ConfigError, Field, abridged, check_all
 from samedge_core.problems.registry import OWN_PROBLEM, PROBLEMS, ProblemSpec, spec_of
 from samedge_core.theory.rules import RULES, Hyperparameters
 from samedge_core.training import codec
+from samedge_core.training.batch_sharpness import MEANINGLESS
 from samedge_core.training.schedule import SCHEDULES, Schedule
 
 SCHEMA = 1
+MOST_BATCHES = 10_000  # of which the batch sharpness is the mean
 LONGEST_GAP = 20  # steps without a measurement, when these are adaptive
 
 _HELP = {
@@ -45,12 +47,17 @@ _HELP = {
     "most 20 steps pass.",
     "measure_every": "Sharpness is measured at every k-th step.",
     "measure_on": "With mini-batches: the batch of the current step, whose edge that step meets, "
-    "or one fixed batch of the same size, drawn once. Then loss, gradient norm, sharpness and edge "
-    "are all of that batch, and are known at measured steps only.",
+    "or one fixed batch of the same size, drawn once, or all the data. Then loss, gradient norm, "
+    "sharpness and edge are all of those, and are known at measured steps only.",
     "hessian_share": "The Hessian is the matrix of second derivatives of the loss; its largest "
     "eigenvalue is the sharpness. Below 1, the sharpness is that of a fixed part of the examples, "
     "which is cheaper and reads higher: by 1-3 % with a quarter of the data, by up to 16 % with a "
     "tenth.",
+    "batch_sharpness_every": "With mini-batches: the batch sharpness at every k-th step; 0: never. "
+    "It is the mean over many batches, at the same w, of the curvature along the batch's own "
+    "gradient. Under SGD it goes to about 2/η. With the full batch it has no meaning.",
+    "batch_sharpness_batches": "How many mini-batches the batch sharpness is the mean of. Each is "
+    "a gradient and a Hessian-vector product; four times as many halve the standard error.",
     "top_k": "How many of the largest eigenvalues of the Hessian are measured; the first is the "
     "sharpness. A second alignment then has the gradient's share in all their eigenvectors. Each "
     "costs about one more Hessian-vector product (HVP) a measurement.",
@@ -72,7 +79,7 @@ def _choice(name: str, default: str, label: str, titles: Mapping[str, str], **mo
 
 _SCALE: dict[str, Any] = {"log": True, "live": True}
 _ADAPTIVE = {"every": "every k-th step", "adaptive": "adaptive"}
-_MEASURED_ON = {"step": "the step's own", "fixed": "a fixed one"}
+_MEASURED_ON = {"step": "the step's own", "fixed": "a fixed one", "all": "all the data"}
 _DEVICES = {"cpu": "CPU", "cuda": "NVIDIA GPU (cuda)", "mps": "Apple GPU (mps)", "auto": "auto"}
 
 _FIELDS = (
@@ -95,6 +102,8 @@ _FIELDS = (
     _number("measure_every", 1, "Measure every", 1, 100_000, unit="steps"),
     _choice("measure_on", "step", "Measured batch", _MEASURED_ON),
     _number("hessian_share", 1.0, "Share of the data in the Hessian", 0, 1, open_low=True),
+    _number("batch_sharpness_every", 0, "Batch sharpness every", 0, 100_000, unit="steps"),
+    _number("batch_sharpness_batches", 32, "Batches of it", 2, MOST_BATCHES, unit="batches"),
     _number("top_k", 1, "Eigenvalues", 1, 10),
     _number("steps", 1300, "Number of steps", 1, 10_000_000),
     _choice("dtype", "float32", "Precision", {"float32": "float32", "float64": "float64"}),
@@ -140,6 +149,8 @@ class RunConfig:
     measure_every: int = FIELDS["measure_every"].default
     measure_on: str = FIELDS["measure_on"].default
     hessian_share: float = FIELDS["hessian_share"].default
+    batch_sharpness_every: int = FIELDS["batch_sharpness_every"].default
+    batch_sharpness_batches: int = FIELDS["batch_sharpness_batches"].default
     top_k: int = FIELDS["top_k"].default
     steps: int = FIELDS["steps"].default
     dtype: str = FIELDS["dtype"].default
@@ -158,6 +169,8 @@ class RunConfig:
         self._check_held_out()
         if named:  # else a script may train another problem, whose data `Batches` checks it against
             self._check_batch()
+        if self.batch_sharpness_every and not (self.has_batches if named else self.batch_size):
+            self._refuse_batch_sharpness()
 
     @property
     def spec(self) -> ProblemSpec:
@@ -171,14 +184,28 @@ class RunConfig:
             allowed = f"at most {left:,}, what a data size of {n:,} leaves of {left + n:,}"
             raise ConfigError("n_test", f"n_test must be {allowed}, got {n_test:,}")
 
+    @property
+    def has_batches(self) -> bool:
+        """Whether its steps are taken on mini-batches, as far as the data is known."""
+        return self.batch_size not in (0, self._data_size)
+
+    @property
+    def _data_size(self) -> int:
+        size = self.spec.data_size if self.problem != OWN_PROBLEM else None
+        return self.options[size] if size else 0
+
     def _check_batch(self) -> None:
         if self.problem == OWN_PROBLEM:
             return  # its data is not known here: `Batches` checks the size
-        size = self.spec.data_size
-        n = self.options[size] if size else 0
+        n = self._data_size
         if self.batch_size > n:
-            allowed = f"at most the data size, {n}" if size else f"0: {self.problem} has no data"
+            allowed = f"at most the data size, {n}" if n else f"0: {self.problem} has no data"
             raise ConfigError("batch_size", f"batch_size must be {allowed}, got {self.batch_size}")
+
+    def _refuse_batch_sharpness(self) -> None:
+        name, got = "batch_sharpness_every", self.batch_sharpness_every
+        message = f"{name} must be 0 with the full batch, got {got:,}. {MEANINGLESS}"
+        raise ConfigError(name, message)
 
     def __hash__(self) -> int:
         return hash(self.to_json())
@@ -189,6 +216,8 @@ class RunConfig:
         parts = []
         if self.measure_on == "fixed" and self.batch_size:
             parts.append(f"a fixed batch of {self.batch_size:,}")
+        elif self.measure_on == "all" and self.batch_size:
+            parts.append("all the data")
         if self.hessian_share < 1:
             parts.append(f"Hessian of {100 * self.hessian_share:.3g} % of the examples")
         return ", ".join(parts)

@@ -22,11 +22,13 @@ class Cost:
         seconds, hvps: a measurement's, on average.
         overhead: time spent on measuring the curvature, over that of training in the same steps;
             evaluating accuracy and held-out data counts as neither.
+        batches: seconds of the newest batch sharpness, which count as neither too.
     """
 
     seconds: float = math.nan
     hvps: float = math.nan
     overhead: float = math.nan
+    batches: float = math.nan
 
     @property
     def words(self) -> str:

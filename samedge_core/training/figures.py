@@ -59,6 +59,7 @@ _BLUE, _ORANGE, _GREEN = "#3d7fe0", "#dd7a00", "#4a9d8f"
 _SHARPNESS = _Line("sharpness", "sharpness |λ₁|", _BLUE)
 _BAND, _BAND_COLOUR = "± residual: an eigenvalue lies within", "rgba(61, 127, 224, 0.3)"
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_BATCH_SHARPNESS = _Line("batch_sharpness", "batch sharpness", "#7b3fa0")
 _FURTHER = tuple(
     _Line(f"lambda_{k}", f"|λ{k}|".translate(_SUBSCRIPTS), _GREEN, width=1) for k in range(2, 11)
 )
@@ -145,7 +146,9 @@ def _drawn(history: History) -> Drawn:
 def _eigenvalues(history: History, drawn: Drawn, *, gd_edge: bool = True) -> _Chart:
     note = history.config.measured_part
     title = "eigenvalue of the Hessian (magnitude)" + (f"<br><sub>{note}</sub>" if note else "")
-    return _Chart(title, (_SHARPNESS, *_FURTHER, *_edges(drawn.columns, gd_edge)), {})
+    return _Chart(
+        title, (_SHARPNESS, _BATCH_SHARPNESS, *_FURTHER, *_edges(drawn.columns, gd_edge)), {}
+    )
 
 
 def _edges(columns: Columns, gd_edge: bool) -> list[_Line]:

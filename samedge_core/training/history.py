@@ -61,6 +61,8 @@ _STORED = (
     ("edge_value", "f8"),
     ("edge_residual", "f8"),
     ("plain_value", "f8"),
+    ("batch_sharpness", "f8"),
+    ("batch_sharpness_error", "f4"),
 )
 
 
@@ -107,9 +109,11 @@ class Measurement:
     is over all the data, or over the part that `Problem.evaluate` takes. `hopping` is the share of
     the last measured steps that hop across the valley. `edge_value` and `edge_residual` are of the
     leading eigenvalue of a preconditioned rule's edge operator; `plain_value` is the curvature
-    along its eigenvector x without SAM's factor, x^T P^-1/2 H P^-1/2 x. `seconds` (of measuring,
-    beyond the step itself) and `evaluation_seconds` (of accuracy and held-out data) are for status
-    lines and not recorded, since no replay reproduces them.
+    along its eigenvector x without SAM's factor, x^T P^-1/2 H P^-1/2 x. `batch_sharpness` and its
+    standard error are over mini-batches of their own (`RunConfig.batch_sharpness_every`). `seconds`
+    (of measuring, beyond the step itself), `batch_seconds` (of the batch sharpness) and
+    `evaluation_seconds` (of accuracy and held-out data) are for status lines and not recorded,
+    since no replay reproduces them.
     """
 
     step: int
@@ -130,8 +134,11 @@ class Measurement:
     edge_value: float = np.nan
     edge_residual: float = np.nan
     plain_value: float = np.nan
+    batch_sharpness: float = np.nan
+    batch_sharpness_error: float = np.nan
     others: tuple[float, ...] = ()
     seconds: float = 0.0
+    batch_seconds: float = 0.0
     evaluation_seconds: float = 0.0
 
     @property

@@ -16,10 +16,13 @@ from samedge_core.problems.batches import Batch
 from samedge_core.problems.pictures import pictures
 from samedge_core.problems.problem import ModuleProblem, Problem
 from samedge_core.training.config import RunConfig
+from samedge_core.training.edge_test import ForkChange
+from samedge_core.training.fork_test import edge_test
 from samedge_core.training.history import Intervention
 from samedge_core.training.inspection import Along, Fit, Input, Inputs, Inspection, Place, Slice
 from samedge_core.training.observe import LossAndGrad, observe
 from samedge_core.training.optimizers import update
+from samedge_core.training.over_batches import batch_sharpness
 from samedge_core.training.replay import replay_to
 from samedge_core.training.slices import POINTS, loss_along
 from samedge_core.training.state import TrainState
@@ -38,6 +41,8 @@ def inspection_at(
     replay: Iterable[Intervention] = (),
     with_spectrum: bool = True,
     seconds: float | None = None,
+    batches: int = 0,
+    test: ForkChange | None = None,
     on_progress: Progress = lambda what, done, total: None,
 ) -> Inspection:
     """Return the inspection at `step` of the run of which `state` is an earlier state.
@@ -48,10 +53,13 @@ def inspection_at(
     Args:
         replay: interventions of the whole run, to repeat at their steps.
         seconds: about how long the spectrum may take.
-        on_progress: called with the stage ("replay", "slices", "spectrum"), how much of it is
-            done, and how much there is. Raise something in it to cancel.
+        batches: over how many mini-batches the batch sharpness is measured; 0: not at all.
+        test: the change of an edge test, where one is to be made.
+        on_progress: called with the stage ("replay", "slices", "spectrum", "batches", "test"), how
+            much of it is done, and how much there is. Raise something in it to cancel.
 
     Raises:
+        ConfigError: `batches` with the full batch, or a `test` that the settings don't allow.
         FloatingPointError: loss, gradient or curvature at that step are not finite.
         ValueError: `step` lies before `state`, or the run ends before it.
     """
@@ -82,6 +90,15 @@ def inspection_at(
     if with_spectrum:
         report = partial(on_progress, "spectrum")
         density = spectrum(operator, seed=config.seed, seconds=seconds, on_progress=report)
+    over_batches = None
+    if batches:
+        report, size = partial(on_progress, "batches"), config.batch_size
+        over_batches = batch_sharpness(
+            problem, state.w, size, batches=batches, seed=step, on_progress=report
+        )
+    tested = None
+    if test:
+        tested = edge_test(config, problem, state, test, on_progress=partial(on_progress, "test"))
     return Inspection(
         step=step,
         hyper=now.in_force,
@@ -95,6 +112,8 @@ def inspection_at(
         inputs=_inputs(config, problem, now.w),
         spectrum=density,
         fit=_fit(problem, now.w, points["next"], v1),
+        batch_sharpness=over_batches,
+        edge_test=tested,
     )
 
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from samedge_core.curvature.spectral_density import Spectrum
 from samedge_core.theory.rules import Hyperparameters
+from samedge_core.training.batch_sharpness import BatchSharpness
+from samedge_core.training.edge_test import EdgeTest
 
 Array = NDArray[np.float64]
 Place = Literal["iterate", "perturbed", "next"]
@@ -149,6 +151,7 @@ class Inspection:
         inputs: of an image problem, else None.
         fit: of a network of one input and one output, else None.
         spectrum: unless the inspection was made without.
+        batch_sharpness, edge_test: where they were asked for.
     """
 
     step: int
@@ -163,6 +166,8 @@ class Inspection:
     inputs: Inputs | None = None
     fit: Fit | None = None
     spectrum: Spectrum | None = None
+    batch_sharpness: BatchSharpness | None = None
+    edge_test: EdgeTest | None = None
 
     @property
     def multipliers(self) -> Array:

@@ -28,6 +28,7 @@ from samedge_core.training.fitting import check_fits
 from samedge_core.training.history import History, Intervention, Measurement
 from samedge_core.training.observe import LossAndGrad, Operator, observe
 from samedge_core.training.optimizers import Step, update
+from samedge_core.training.over_batches import batch_sharpness
 from samedge_core.training.plan import changes_at
 from samedge_core.training.progress import with_bar
 from samedge_core.training.state import TrainState
@@ -79,7 +80,9 @@ def measurements(
             intervention = _intervene(state, change)
             if intervention:
                 yield intervention
+        w = state.w
         row, end = _advance(config, problem, state)
+        _add_batch_sharpness(row, config, problem, w)
         yield row
         if end:
             return end
@@ -260,6 +263,18 @@ def _measure(
         row.converged = row.converged and estimate.converged
         row.hvps += of_operator
     return _Leading(estimate.vectors, operator.to_weights)
+
+
+def _add_batch_sharpness(row: Measurement, config: RunConfig, problem: Problem, w: Tensor) -> None:
+    every = config.batch_sharpness_every
+    if not every or row.step % every:
+        return
+    watch, seed = _Stopwatch(), (config.seed + 4, row.step)  # apart from those of `TrainState`
+    found = batch_sharpness(
+        problem, w, config.batch_size, batches=config.batch_sharpness_batches, seed=seed
+    )
+    row.batch_sharpness, row.batch_sharpness_error = found.mean, found.error
+    row.batch_seconds = watch.lap()
 
 
 class _Stopwatch:

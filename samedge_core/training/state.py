@@ -53,7 +53,8 @@ class TrainState:
         curvatures: of H along the edge operator's leading direction, at even and odd steps, as
             SAM's factor has shown it.
         sharpness_at: step from which on the sharpness is due beside the edge operator.
-        fixed: the batch on which everything is measured, where that is not the step's own.
+        fixed: the batch, or all the data, on which everything is measured, where that is not the
+            step's own.
         first_loss, first_grad_norm: at step 0, what divergence and convergence are judged against.
         diverged, converged: how many steps in a row, up to this one, looked like it.
         previous: gradient (P,) of the step before; None at step 0.
@@ -91,20 +92,22 @@ class TrainState:
         size = config.batch_size if config.measure_on == "fixed" else 0
         tracker = PlainTracker if problem.arithmetic == "plain" else SharpnessTracker
         measured = problem.batches(seed=config.seed + 3, batch_size=size)
-        edge_tracker = tracker(top_k=config.top_k, seed=config.seed + 4)
+        edge_tracker = tracker(top_k=config.top_k, seed=config.seed + 5)
+        batches = problem.batches(seed=config.seed + 1, batch_size=config.batch_size)
+        whole = problem.full_batch() if batches and config.measure_on == "all" else None
         return cls(
             step=0,
             w=w,
             velocity=torch.zeros_like(w),
             hyper=config.hyperparameters,
-            batches=problem.batches(seed=config.seed + 1, batch_size=config.batch_size),
+            batches=batches,
             tracker=tracker(top_k=config.top_k, seed=config.seed + 2),
             cadence=Cadence(config),
             schedule=config.step_sizes,
             edge_tracker=edge_tracker,
             fresh=edge_tracker.state(),
             moments_of=RULES[config.rule].moments,
-            fixed=measured.next() if measured else None,
+            fixed=measured.next() if measured else whole,
         )
 
     @property

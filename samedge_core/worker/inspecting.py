@@ -95,5 +95,7 @@ def _inspection(
         replay=task.replay,
         with_spectrum=task.with_spectrum,
         seconds=SECONDS,
+        batches=task.batches,
+        test=task.test,
         on_progress=progress,
     )

@@ -6,6 +6,7 @@ import math
 import threading
 from dataclasses import dataclass
 
+from samedge_core.training.edge_test import ForkChange
 from samedge_core.training.history import History
 from samedge_core.training.inspection import Inspection, SpectrumAtStep
 from samedge_core.worker import messages
@@ -102,6 +103,8 @@ class RunInspection:
         with_spectrum: bool,
         data_sha256: str | None = None,
         room: float = math.inf,
+        batches: int = 0,
+        test: ForkChange | None = None,
     ) -> None:
         """Start measuring at a step, from a state before it (None: from step 0)."""
         if self.pending:
@@ -118,6 +121,8 @@ class RunInspection:
             history.arithmetic,
             data_sha256,
             room,
+            batches,
+            test,
         )
         self._progress, self._failure = None, ""
         self._inspector = WorkerProcess(self._on_report, self._on_lost)

@@ -16,6 +16,7 @@ from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.training.computed import Computed, Examples
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.costs import Cost
+from samedge_core.training.edge_test import ForkChange
 from samedge_core.training.history import Intervention
 from samedge_core.training.inspection import Inspection
 from samedge_core.training.stop import Stop
@@ -71,7 +72,8 @@ class Pace:
 @dataclass(frozen=True)
 class InspectStep:
     """Inspect a step, from a packed TrainState before it (None: from step 0), without a session
-    around it; `replay` are interventions to repeat at their steps."""
+    around it; `replay` are interventions to repeat at their steps, `batches` and `test` as for
+    `inspection_at`."""
 
     config: RunConfig
     snapshot: bytes | None
@@ -81,6 +83,8 @@ class InspectStep:
     arithmetic: Arithmetic
     data_sha256: str | None = None
     room: float = math.inf
+    batches: int = 0
+    test: ForkChange | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ class Drawn:
 @dataclass(frozen=True)
 class InspectionProgress:
     """Units done of a part: "replay" (steps taken again), "slices" (points of the curves),
-    "spectrum" (Hessian-vector products)."""
+    "spectrum" (Hessian-vector products), "batches", "test" (steps of both runs)."""
 
     what: str
     done: int

@@ -24,6 +24,7 @@ from samedge_core.store.catalogue import CatalogueError
 from samedge_core.store.record import ARITHMETIC, DATA, PLAIN_BECAUSE, Branch
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import NOTHING, Changes, RunConfig
+from samedge_core.training.edge_test import ForkChange
 from samedge_core.training.fitting import check_fits, need_of
 from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import StopReason
@@ -366,9 +367,20 @@ class RunRegistry:
             if run.worker:
                 run.worker.send(messages.Pace(steps_per_second))
 
-    def inspect(self, run_id: str, step: int, *, with_spectrum: bool = True) -> None:
+    def inspect(
+        self,
+        run_id: str,
+        step: int,
+        *,
+        with_spectrum: bool = True,
+        batches: int = 0,
+        test: ForkChange | None = None,
+    ) -> None:
         """Measure the inspection of a recorded step, in a process of its own that repeats the steps
         up to it; the result comes in the view's `inspection`. One at a time.
+
+        Args:
+            batches, test: as for `inspection_at`.
 
         Raises:
             ValueError: a step that is not recorded.
@@ -395,6 +407,8 @@ class RunRegistry:
                     kept,
                     step,
                     with_spectrum=with_spectrum,
+                    batches=batches,
+                    test=test,
                     data_sha256=run.record.data_sha256,
                     room=self._room,
                 )

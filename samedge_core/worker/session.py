@@ -6,6 +6,7 @@ import math
 import queue
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class Session:
         self._ended = self._looks_ahead = False
         self._dtype = row_dtype(begin.config.top_k)
         self._rows: list[tuple] = []
-        self._costs = Costs()
+        self._costs, self._batch_seconds = Costs(), math.nan
         self._steps_since, self._flushed_at = 0, time.monotonic()
         self._snapshots = Throttle(SNAPSHOT_SECONDS, SNAPSHOT_SHARE)
         self._due = 0.0
@@ -188,7 +189,9 @@ class Session:
         self._drawing.saw(item.step, w)
         self._rows.append(item.row(self._dtype))
         self._steps_since += 1
-        self._costs.add(took - item.evaluation_seconds, item.seconds, item.hvps)
+        took -= item.evaluation_seconds + item.batch_seconds
+        self._costs.add(took, item.seconds, item.hvps)
+        self._batch_seconds = item.batch_seconds or self._batch_seconds
         if now - self._flushed_at >= FLUSH_SECONDS:
             self._flush()
         if self._snapshots.due():
@@ -211,7 +214,8 @@ class Session:
             self._speed += weight * (current - self._speed)
         self._steps_since, self._flushed_at = 0, now
         running = self._budget > 0
-        speed, cost = self._speed if running else 0.0, self._costs.recent()
+        speed = self._speed if running else 0.0
+        cost = replace(self._costs.recent(), batches=self._batch_seconds)
         step = self._state.step
         self._channel.send(messages.Status(self._id, running, step, speed, cost, self._parameters))
 

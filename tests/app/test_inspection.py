@@ -14,6 +14,8 @@ from streamlit.testing.v1 import AppTest
 from pages.parts import server
 from pages.parts.lab import inspection
 from pages.parts.views import classified_images
+from samedge_core.theory.noisy_curvature import mean_square_eta
+from samedge_core.training.batch_sharpness import MEANINGLESS
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import Phase
 from tests.app.harness import PATIENCE, button, press, texts, wait
@@ -62,7 +64,10 @@ def inspect(app: AppTest) -> None:
 
 
 def buttons(app: AppTest) -> dict[str, str]:
-    return {item.key: item.label for item in app.button if item.key}
+    """Those of the row itself; the one in its menu has a test of its own."""
+    found = {item.key: item.label for item in app.button if item.key}
+    assert found.pop("inspect-test") == found["inspect"].replace("Inspect", "Test the edge at")
+    return found
 
 
 def html(app: AppTest) -> str:
@@ -85,6 +90,63 @@ def test_the_newest_step_without_a_cursor(page):
     assert "**Step 19** · GD with η = 0.3 · loss = " in texts(app)
     assert "images" not in html(app)
     assert "<img" not in html(app)
+
+
+BATCHES = RunConfig(
+    problem="chebyshev-mlp", rule="polyak", eta=0.02, beta=0.5, batch_size=10, steps=20
+)
+
+
+def test_batch_sharpness_at_a_step_against_both_edges(page):
+    app = page(BATCHES, at=7)
+    app.number_input(key="inspection-batches").set_value(40).run()
+    inspect(app)
+    (run_id,) = app.session_state["runs"]
+    made = server.registry().view(run_id).inspection.made
+    assert made is not None
+    seen = made.batch_sharpness
+    assert seen is not None
+    text = texts(app)
+    assert "Batch sharpness, the mean over 40 batches of 10: " in text
+    assert f"{seen.mean / 100:.2f} of 2/η = 100. Under SGD" in text
+    most = mean_square_eta(seen.mean, seen.variance, 0.5)
+    assert "to 2(1 − β)/η = 50 where" in text
+    assert f"bear η up to {most:.4g} (our own law); η is {0.02 / most:.2f} of that." in text
+    assert made.edge_test is None
+    app.number_input(key="inspection-batches").set_value(0).run()
+    inspect(app)
+    assert "Batch sharpness, the mean" not in texts(app)
+
+
+def test_the_full_batch_says_why_it_has_none(page):
+    app = page(TOY)
+    assert app.number_input(key="inspection-batches").disabled
+    assert MEANINGLESS in texts(app)
+    inspect(app)
+    assert "Batch sharpness, the mean" not in texts(app)
+
+
+@pytest.mark.parametrize(("eta", "verdict"), [(0.1, "**No catapult**"), (0.3, "**A catapult**")])
+def test_the_edge_test_says_what_was_seen(page, eta, verdict):
+    # of the start (3, 0.2), sharpness 9 and above: below 2/0.2 = 10, beyond 2/0.6 = 3.3
+    options = {"a": 3.0, "b": 0.2}
+    app = page(TOY.replace(eta=eta, options=options), at=4)
+    press(app, "inspect-test")
+    wait(app, lambda v: not v.inspection.pending)
+    app.run()
+    text = texts(app)
+    assert f"Edge test with twice the step size (η {eta:g} → {2 * eta:g}): the largest loss" in text
+    assert verdict in text
+    assert "**Step 4**" in text
+
+
+def test_an_edge_test_that_can_not_be_made_says_why(page):
+    app = page(TOY, at=4)
+    app.selectbox(key="inspection-test").set_value("batch").run()
+    press(app, "inspect-test")
+    wait(app, lambda v: not v.inspection.pending)
+    app.run()
+    assert "half a batch takes 2 examples at least, got 0" in texts(app)
 
 
 def test_a_function_of_one_number_is_told_with_what_the_step_changes(page):

@@ -54,6 +54,19 @@ test("the residual is a band around the sharpness, and one of the same share aro
   assert.equal(Math.min(...logBand.y), 0.004); // 0 and less have no place on it
 });
 
+test("the batch sharpness is a line where it is recorded, with its standard error as a band", () => {
+  const columns = { batch_sharpness: [2, NaN, 4, NaN, 8], batch_sharpness_error: [1, NaN, 1, NaN, 2] };
+  const traces = chartTraces(shown([run("GD", { sharpness: 4, ...columns })]), SHARPNESS);
+  const [band, line] = traces.filter(({ name }) => name === "batch sharpness");
+  assert.deepEqual([band.x, band.y], [[0, 2, 4, 4, 2, 0], [3, 5, 10, 6, 3, 1]]);
+  assert.deepEqual([line.y, line.customdata], [columns.batch_sharpness, columns.batch_sharpness_error]);
+  assert.ok(line.connectgaps && line.hovertemplate.includes("±"));
+  assert.equal(band.legendgroup, line.legendgroup); // both are switched by one entry of the legend
+  assert.ok(traces.indexOf(band) < traces.indexOf(line));
+  const without = chartTraces(shown([run("GD", { sharpness: 4 })]), SHARPNESS);
+  assert.ok(!without.some(({ name }) => name === "batch sharpness"));
+});
+
 test("an estimate that has not converged is marked", () => {
   const gd = run("GD", { sharpness: [1, 2, NaN, 4, 5], converged: [1, 0, 0, 1, 0] });
   const mark = chartTraces(shown([gd]), SHARPNESS).find(({ name }) => name === "not converged");

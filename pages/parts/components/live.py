@@ -30,6 +30,7 @@ _DRAWN = frozenset(
     {"step", "time", "evals", "sharpness", "converged", "residual", "ratio", "grad_norm", "edge"}
     | {"loss", "accuracy", "held_out_loss", "held_out_accuracy", "eta", "rho"}
     | {"align_grad", "align_sam", "align_grad_k", "align_sam_k"}
+    | {"batch_sharpness", "batch_sharpness_error"}
     | {f"lambda_{k}" for k in range(2, 11)}
 )
 

@@ -29,7 +29,8 @@ from samedge_core.training.history import SYMBOLS
 
 PER_DECADE = 20
 MODEL, MEASUREMENT = "Model, data and seed", "Batches and measurement"
-MORE = ("batch_size", "measure_on", "hessian_share", "top_k", "steps", "dtype", "device")
+BATCH = ("batch_size", "measure_on", "batch_sharpness_every", "batch_sharpness_batches")
+MORE = (*BATCH, "hessian_share", "top_k", "steps", "dtype", "device")
 
 CADENCE, STRIDE = FIELDS["cadence"], FIELDS["measure_every"]
 CADENCES = {

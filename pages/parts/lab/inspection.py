@@ -13,10 +13,13 @@ from pages.parts.frame import fragments
 from pages.parts.frame.parts import part
 from pages.parts.lab import session
 from pages.parts.markdown import plain
-from pages.parts.views import classified_images, drawing, slices, spectrum
+from pages.parts.views import classified_images, drawing, mini_batches, slices, spectrum
 from pages.parts.views.names import names
 from pages.parts.views.numerals import number, subscript
 from samedge_core.curvature.spectral_density import SpectrumAxis
+from samedge_core.training.batch_sharpness import MEANINGLESS
+from samedge_core.training.config import MOST_BATCHES
+from samedge_core.training.edge_test import CATAPULT, CHANGES, STEPS
 from samedge_core.training.inspection import Inspection, SpectrumAtStep
 from samedge_core.worker.messages import InspectionProgress
 from samedge_core.worker.view import Phase, RunView
@@ -30,10 +33,14 @@ HELP = (
     "number with what the step changes in it, or predictions for some images. A run that is going "
     "on is not disturbed. Drag the scrubber to choose a step. Key: x"
 )
+BATCHES, TEST = "inspection-batches", "inspection-test"
+FIRST_BATCHES = 64
 PHASES = {
     "replay": "taking the steps again: {done:,} of {total:,}",
     "slices": "the loss along v₁ and g: {done:,} of {total:,} points",
     "spectrum": "the spectrum: {done:,} of {total:,} Hessian-vector products",
+    "batches": "the batch sharpness: {done:,} of {total:,} batches",
+    "test": "the edge test: {done:,} of {total:,} steps",
 }
 
 
@@ -128,6 +135,8 @@ def _buttons(views: list[RunView], step: int | None) -> None:
             "estimate by stochastic Lanczos quadrature, about 800 Hessian-vector products or 4 s. "
             "The last three stay in one chart, to compare.",
         )
+        with st.popover("Mini-batches, edge test", icon=":material/layers:"):
+            _batch_form(views, step, which, disabled=pending or bool(off))
         for view, name in zip(views, names(views), strict=True):
             if spectra := _spectra(view):
                 st.download_button(
@@ -145,6 +154,41 @@ def _buttons(views: list[RunView], step: int | None) -> None:
             st.caption(off)
 
 
+def _batch_form(views: Sequence[RunView], step: int | None, which: str, *, disabled: bool) -> None:
+    full = not any(view.config.has_batches for view in views)
+    st.number_input(
+        "Batches of the batch sharpness",
+        0,
+        MOST_BATCHES,
+        FIRST_BATCHES,
+        key=BATCHES,
+        disabled=full,
+        persist_state="session",
+        help="Mini-batches over which Inspect takes the mean of the curvature along each batch's "
+        "own gradient, at the same w. 0: none. Four times as many halve the standard error.",
+    )
+    if full:
+        st.caption(MEANINGLESS)
+    st.selectbox(
+        "Edge test",
+        list(CHANGES),
+        format_func=CHANGES.__getitem__,
+        key=TEST,
+        persist_state="session",
+        help=f"A fork of the run takes {STEPS} steps with this change, beside the run itself. At "
+        f"the edge its loss leaps beyond {CATAPULT:g} times that of the run: a catapult.",
+    )
+    st.button(
+        f"Test the edge at {which}",
+        key="inspect-test",
+        icon=":material/call_split:",
+        on_click=_inspect,
+        args=(step, True),
+        disabled=disabled,
+        help="Inspects the step too. The run that is going on is not disturbed.",
+    )
+
+
 def _off(views: list[RunView], step: int | None) -> str:
     """Why nothing can be inspected, or empty."""
     if not views:
@@ -159,14 +203,21 @@ def _has(view: RunView, step: int | None) -> bool:
     return (0 if step is None else step) <= view.last_step
 
 
-def _inspect(step: int | None) -> None:
+def _inspect(step: int | None, tests: bool = False) -> None:
     st.session_state[BOX] = True
+    batches, test = st.session_state.get(BATCHES, FIRST_BATCHES), st.session_state.get(TEST)
     for view in session.glances():
         if _has(view, step):
             server.registry().cancel_inspection(view.id)  # a look without the spectrum may go on
             chosen = view.last_step if step is None else step
             with_spectrum = st.session_state.get(WITH_SPECTRUM, True)
-            server.registry().inspect(view.id, chosen, with_spectrum=with_spectrum)
+            server.registry().inspect(
+                view.id,
+                chosen,
+                with_spectrum=with_spectrum,
+                batches=batches if view.config.has_batches else 0,
+                test=test if tests else None,
+            )
 
 
 def _cancel() -> None:
@@ -209,6 +260,7 @@ def _show(view: RunView, made: Inspection, name: str, axis: SpectrumAxis | None)
     if spectra and axis:
         with part("The spectrum"):
             shown.append(spectrum.figure(spectra, axis, whose))
+    shown.extend(mini_batches.figures_of(made, whose))
     figures(shown, scene="inspection", key=f"inspection-figures:{view.id}", on_click=lambda: None)
     st.caption(" ".join([slices.about(view.config, made), *slices.in_words(made)]))
     if made.fit:
@@ -217,6 +269,8 @@ def _show(view: RunView, made: Inspection, name: str, axis: SpectrumAxis | None)
     if spectra and axis:
         for line in spectrum.words(spectra, axis):
             st.caption(line)
+    for text in mini_batches.in_sentences(made):
+        st.markdown(text)
     if made.inputs:
         classified_images.show_inputs(made.inputs)
 

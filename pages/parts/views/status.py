@@ -130,6 +130,8 @@ def costs(views: Sequence[RunView], called: Sequence[str]) -> None:
         if cost and not math.isnan(cost.hvps):
             products = f"{cost.hvps:.1f} Hessian-vector products (HVPs)"
             parts = [f"{products}, {duration(cost.seconds)} a measurement", cost.words]
+            if not math.isnan(cost.batches):
+                parts.append(f"a batch sharpness takes {duration(cost.batches)}, apart from that")
             whose = f"**{name}** " if name else ""
             st.caption(whose + " · ".join(filter(None, parts)), help=_PRODUCT)
 
