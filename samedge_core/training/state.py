@@ -13,6 +13,7 @@ from torch import Tensor
 
 from samedge_core.curvature.differentiation import recording
 from samedge_core.curvature.plain_tracker import PlainTracker
+from samedge_core.curvature.settings import MEASURED
 from samedge_core.curvature.tracker import SharpnessTracker
 from samedge_core.problems.batches import Batch, Batches
 from samedge_core.problems.problem import Problem
@@ -22,6 +23,8 @@ from samedge_core.training.cadence import Cadence
 from samedge_core.training.config import RunConfig
 
 _TORCH = b"PK"  # how a state of the first version begins, written by torch.save
+# after a gap, a model that is off by a tenth is repaired with half the products of a search
+AFTER_GAPS = MEASURED._replace(invalid=0.2)
 _LATER = ("diverged", "converged", "previous", "hops")  # earlier versions have not kept these
 
 
@@ -59,7 +62,12 @@ class TrainState:
         """Return step 0 of a run; weights, batches and tracker have independent seeds."""
         w = problem.init(seed=config.seed)
         size = config.batch_size if config.measure_on == "fixed" else 0
-        tracker = PlainTracker if problem.arithmetic == "plain" else SharpnessTracker
+        tracked: dict[str, Any] = {"top_k": config.top_k, "seed": config.seed + 2}
+        if problem.arithmetic == "plain":
+            tracker = PlainTracker(**tracked)
+        else:
+            gaps = config.cadence == "adaptive" and not config.batch_size
+            tracker = SharpnessTracker(**tracked, settings=AFTER_GAPS if gaps else MEASURED)
         measured = problem.batches(seed=config.seed + 3, batch_size=size)
         return cls(
             step=0,
@@ -67,7 +75,7 @@ class TrainState:
             velocity=torch.zeros_like(w),
             hyper=config.hyperparameters,
             batches=problem.batches(seed=config.seed + 1, batch_size=config.batch_size),
-            tracker=tracker(top_k=config.top_k, seed=config.seed + 2),
+            tracker=tracker,
             cadence=Cadence(config),
             fixed=measured.next() if measured else None,
         )
