@@ -18,7 +18,7 @@ from samedge_core.training.schedule import SCHEDULES, Schedule
 
 SCHEMA = 1
 MOST_BATCHES = 10_000  # of which the batch sharpness is the mean
-LONGEST_GAP = 20  # steps without a measurement, when these are adaptive
+LONGEST_GAP = 40  # steps without a measurement, when these are adaptive
 
 _HELP = {
     "problem": "The network that is trained, and the data that it learns.",
@@ -43,8 +43,9 @@ _HELP = {
     "mini-batches, gradient, sharpness and edge all belong to the current batch.",
     "seed": "Fixes the initial weights and the order of the batches.",
     "cadence": "Steps at which the sharpness is measured; training itself is not affected. "
-    "Adaptive: pairs of steps; from one pair to the next the sharpness moves by about 1 %, and at "
-    "most 20 steps pass.",
+    "Adaptive: pairs of steps, an even and an odd one, at most 40 steps apart, nearer where the "
+    "sharpness moves or turns. Straight lines over the even steps, and over the odd ones, are then "
+    "within 1 % at 95 of 100 steps. The drawn line shows the pairs, not the hops between them.",
     "measure_every": "Sharpness is measured at every k-th step.",
     "measure_on": "With mini-batches: the batch of the current step, whose edge that step meets, "
     "or one fixed batch of the same size, drawn once, or all the data. Then loss, gradient norm, "

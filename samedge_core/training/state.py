@@ -13,6 +13,7 @@ from torch import Tensor
 
 from samedge_core.curvature.differentiation import recording
 from samedge_core.curvature.plain_tracker import PlainTracker
+from samedge_core.curvature.settings import MEASURED
 from samedge_core.curvature.tracker import SharpnessTracker
 from samedge_core.problems.batches import Batch, Batches
 from samedge_core.problems.problem import Problem
@@ -24,6 +25,8 @@ from samedge_core.training.optimizers import Moments
 from samedge_core.training.schedule import Schedule
 
 _TORCH = b"PK"  # how a state of the first version begins, written by torch.save
+# after a gap, a model that is off by a tenth is repaired with half the products of a search
+AFTER_GAPS = MEASURED._replace(invalid=0.2)
 # earlier versions have not kept these
 _LATER = (
     "diverged",
@@ -90,9 +93,16 @@ class TrainState:
         """Return step 0 of a run; weights, batches and tracker have independent seeds."""
         w = problem.init(seed=config.seed)
         size = config.batch_size if config.measure_on == "fixed" else 0
-        tracker = PlainTracker if problem.arithmetic == "plain" else SharpnessTracker
+
+        def tracker(seed: int) -> SharpnessTracker | PlainTracker:
+            if problem.arithmetic == "plain":
+                return PlainTracker(top_k=config.top_k, seed=seed)
+            gaps = config.cadence == "adaptive" and not config.batch_size
+            settings = AFTER_GAPS if gaps else MEASURED
+            return SharpnessTracker(top_k=config.top_k, seed=seed, settings=settings)
+
         measured = problem.batches(seed=config.seed + 3, batch_size=size)
-        edge_tracker = tracker(top_k=config.top_k, seed=config.seed + 5)
+        edge_tracker = tracker(config.seed + 5)
         batches = problem.batches(seed=config.seed + 1, batch_size=config.batch_size)
         whole = problem.full_batch() if batches and config.measure_on == "all" else None
         return cls(
@@ -101,7 +111,7 @@ class TrainState:
             velocity=torch.zeros_like(w),
             hyper=config.hyperparameters,
             batches=batches,
-            tracker=tracker(top_k=config.top_k, seed=config.seed + 2),
+            tracker=tracker(config.seed + 2),
             cadence=Cadence(config),
             schedule=config.step_sizes,
             edge_tracker=edge_tracker,

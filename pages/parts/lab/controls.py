@@ -35,8 +35,8 @@ MORE = (*BATCH, "hessian_share", "top_k", "steps", "dtype", "device")
 CADENCE, STRIDE = FIELDS["cadence"], FIELDS["measure_every"]
 CADENCES = {
     "every step": "Every step: nothing is missed; most expensive with mini-batches.",
-    "adaptive": "Pairs of steps, as far apart as it takes the sharpness to move by 1 %. Saves "
-    "little where it swings.",
+    "adaptive": "Pairs of steps, far apart where the sharpness moves evenly. Saves little where it "
+    "swings.",
     "every k-th step": "Cheapest, but at the edge the sharpness swings between the measured steps.",
 }
 _REPLACED = "set:replaced"
