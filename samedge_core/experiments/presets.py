@@ -204,7 +204,7 @@ _PRESETS = (
         "batch-sharpness",
         "SGD, ten images a step: the batch sharpness goes to 2/η",
         "The batches' curvature along their own gradients (green) climbs to 2/η = 0.5 by step "
-        "3,000; the sharpness of all the data stays a sixth below. There, twice η or half the "
+        "3,000; the sharpness of all the data stays a fifth below. There, twice η or half the "
         "batch throws the run out of its valley, as the edge test shows.",
         settings(
             "digits-mlp",

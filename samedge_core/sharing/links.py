@@ -231,8 +231,14 @@ def _config(texts: dict[str, str], complaints: list[str]) -> RunConfig:
             values[name] = _nearest(field, text, complaints, default=field.default)
     settings = {name: value for name, value in values.items() if name in FIELDS}
     options = {name: value for name, value in values.items() if name not in FIELDS}
+    every = settings.pop("batch_sharpness_every", 0)
     config = _config_with_room({**settings, "batch_size": 0}, options, complaints)
-    return config.replace(batch_size=_batch_size(values, config, complaints))
+    config = config.replace(batch_size=_batch_size(values, config, complaints))
+    try:
+        return config.replace(batch_sharpness_every=every)
+    except ConfigError as error:  # the full batch
+        complaints.append(f"{error} 0 is taken")
+        return config
 
 
 _PATHS = {f.name for spec in PROBLEMS.values() for f in spec.options if f.kind == "path"}

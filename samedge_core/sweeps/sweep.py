@@ -36,7 +36,8 @@ SAMPLES = Field(
 )
 _SEED = FIELDS["seed"]
 # seeds are a sweep's own; a longer run holds the shorter ones; a sweep measures at its samples
-_NO_AXES = ("seed", "steps", "measure_every", "top_k", "hessian_share")
+_MEASURED = ("measure_every", "top_k", "hessian_share")
+_NO_AXES = ("seed", "steps", *_MEASURED, "batch_sharpness_every", "batch_sharpness_batches")
 
 
 @dataclass(frozen=True, slots=True)

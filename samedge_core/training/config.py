@@ -104,7 +104,7 @@ _FIELDS = (
     _choice("measure_on", "step", "Measured batch", _MEASURED_ON),
     _number("hessian_share", 1.0, "Share of the data in the Hessian", 0, 1, open_low=True),
     _number("batch_sharpness_every", 0, "Batch sharpness every", 0, 100_000, unit="steps"),
-    _number("batch_sharpness_batches", 32, "Batches of it", 2, MOST_BATCHES, unit="batches"),
+    _number("batch_sharpness_batches", 32, "Batch sharpness over", 2, MOST_BATCHES, unit="batches"),
     _number("top_k", 1, "Eigenvalues", 1, 10),
     _number("steps", 1300, "Number of steps", 1, 10_000_000),
     _choice("dtype", "float32", "Precision", {"float32": "float32", "float64": "float64"}),

@@ -113,14 +113,15 @@ class TestRuns:
         assert np.median(columns["edge"][-20:]) > 1.2 * columns["edge"].min()
 
     def test_batch_sharpness_climbs_to_two_over_eta_above_that_of_all_the_data(self):
-        columns = history("batch-sharpness", measure_every=250, batch_sharpness_every=50).columns()
+        fewer = {"steps": 3401, "measure_every": 850, "batch_sharpness_every": 100}
+        columns = history("batch-sharpness", **fewer).columns()
         in_batches = columns["batch_sharpness"] / columns["gd_edge"]
         known = in_batches[np.isfinite(in_batches)]
         whole = columns["sharpness"][np.isfinite(columns["sharpness"])] / columns["gd_edge"][0]
-        # seeds 0 to 4: medians of .67 to .74 at first; .95 and .79 to .84 late
+        # medians of seeds 0 to 4: .68 to .74 at first; .92 to .97 and .74 to .84 late, seed 0 .84
         assert np.median(known[:10]) < 0.8
-        assert 0.88 < np.median(known[-20:]) < 1.02
-        assert 0.75 < np.median(whole[-4:]) < 0.88
+        assert 0.88 < np.median(known[-10:]) < 1.02
+        assert 0.75 < np.median(whole[-3:]) < 0.88
 
     def test_default_meets_its_edge_early_and_far_below_two_over_eta(self):
         columns = measured(DEFAULT, steps=150, measure_every=5)

@@ -95,6 +95,21 @@ def test_a_fork_without_changes_is_the_run_itself_for_every_problem(runs, own_fi
     assert run.snapshot(FORKED).pack() == at(run.config, FORKED).pack()
 
 
+@pytest.mark.parametrize("change", ["eta", "batch"])
+def test_an_edge_test_is_that_of_the_recorded_step_with_its_changes(runs, change):
+    config = small(batch_size=10, batch_sharpness_every=4, batch_sharpness_batches=3)
+    run = runs.run(config, CHANGES)
+    fork = run.fork(19, rule="gd")  # what the run did there: its batch sharpness is the run's too
+    assert bits(fork.history) == bits(run.history)
+    found = run.edge_test(FORKED, change, steps=8)
+    problem = se.build_problem(config)
+    expected = se.edge_test(config, problem, at(config, FORKED, CHANGES), change, steps=8)
+    assert found.before == {"eta": 0.02, "batch": 10}[change]
+    assert found.forked.tolist() == expected.forked.tolist()
+    assert found.unforked.tolist() == expected.unforked.tolist()
+    assert len(runs) == 2  # nothing is recorded of it
+
+
 @pytest.mark.parametrize(
     ("cadence", "batch_size", "measure_on", "top_k"),
     [("every", 0, "step", 1), ("adaptive", 10, "step", 2), ("adaptive", 10, "fixed", 1)],

@@ -42,6 +42,8 @@ DEFAULTS_OF_VERSION_1 = {
     "measure_every": 1,
     "measure_on": "step",
     "hessian_share": 1.0,
+    "batch_sharpness_every": 0,
+    "batch_sharpness_batches": 32,
     "top_k": 1,
     "steps": 1300,
     "dtype": "float32",
@@ -172,6 +174,17 @@ def test_names_do_not_collide():
 def test_the_separator_is_in_no_part_of_an_intervention():
     words = [*LIVE_FIELDS, *(c for name in LIVE_FIELDS for c in FIELDS[name].choices)]
     assert not any("_" in word for word in words)
+
+
+def test_a_batch_sharpness_comes_with_its_batches_and_goes_without_them():
+    query = {"problem": "chebyshev-mlp", "batch_size": "10", "batch_sharpness_every": "5"}
+    found = from_query(query)
+    assert (found.config.batch_size, found.config.batch_sharpness_every) == (10, 5)
+    assert not found.complaints
+    without = from_query({**query, "batch_size": "20"})
+    assert (without.config.batch_size, without.config.batch_sharpness_every) == (20, 0)
+    (complaint,) = without.complaints
+    assert "must be 0 with the full batch, got 5" in complaint
 
 
 def test_a_changed_default_needs_a_new_version():

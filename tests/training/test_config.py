@@ -41,7 +41,10 @@ def configs(draw) -> RunConfig:
     if spec.examples:
         options["n_test"] = draw(st.integers(0, spec.examples - options["n"]))
     most = options[spec.data_size] if spec.data_size else 0
-    return RunConfig(**{**values, "batch_size": draw(st.integers(0, most)), "options": options})
+    values["batch_size"] = draw(st.integers(0, most))
+    if values["batch_size"] in (0, most):  # the full batch has no batch sharpness
+        values["batch_sharpness_every"] = 0
+    return RunConfig(**{**values, "options": options})
 
 
 @given(configs())
@@ -113,6 +116,8 @@ BAD = {
     "measure_every": [0, 100_001],
     "measure_on": ["batch", None],
     "hessian_share": [0, 1.1, "all"],
+    "batch_sharpness_every": [-1, 100_001, 0.5],
+    "batch_sharpness_batches": [1, 10_001, "all"],
     "top_k": [0, 11, 2.5],
     "steps": [0, 10_000_001],
     "dtype": ["float16", None],

@@ -262,6 +262,8 @@ def _show(view: RunView, made: Inspection, name: str, axis: SpectrumAxis | None)
             shown.append(spectrum.figure(spectra, axis, whose))
     shown.extend(mini_batches.figures_of(made, whose))
     figures(shown, scene="inspection", key=f"inspection-figures:{view.id}", on_click=lambda: None)
+    for text in mini_batches.in_sentences(made):
+        st.markdown(text)
     st.caption(" ".join([slices.about(view.config, made), *slices.in_words(made)]))
     if made.fit:
         st.caption(classified_images.about_fit(made.fit))
@@ -269,8 +271,6 @@ def _show(view: RunView, made: Inspection, name: str, axis: SpectrumAxis | None)
     if spectra and axis:
         for line in spectrum.words(spectra, axis):
             st.caption(line)
-    for text in mini_batches.in_sentences(made):
-        st.markdown(text)
     if made.inputs:
         classified_images.show_inputs(made.inputs)
 

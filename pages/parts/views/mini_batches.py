@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pages.parts.components.figures import Figure
-from pages.parts.views.drawing import axis, band, level, line
+from pages.parts.views.drawing import axis, band, level, line, log_ticks
 from pages.parts.views.numerals import number
 from samedge_core.curvature.spectral_density import in_words
 from samedge_core.theory.edges import gd_edge
@@ -101,12 +101,13 @@ def _losses(test: EdgeTest, whose: str) -> Figure:
     forked = np.minimum(np.where(np.isfinite(test.forked), test.forked, np.inf), top)
     low = max(DECADES * limit, min(test.unforked.min(), forked.min()))  # a log axis has no 0
     traces = [
-        line("as it was", steps(test.unforked), test.unforked, "loss"),
+        line("the run itself", steps(test.unforked), test.unforked, "loss"),
         line(CHANGES[test.change], steps(forked), forked, "bad"),
     ]
+    scale = {"type": "log", "range": np.log10([low / 1.3, top]), **log_ticks(low / 1.3, top)}
     layout = {
         "xaxis": axis(f"step{whose}"),
-        "yaxis": axis("loss over all the data", type="log", range=np.log10([low / 1.3, top])),
+        "yaxis": axis("loss over all the data", **scale),
         "shapes": [level("y", limit, "gd", "dot")],
     }
     return Figure(f"Edge test{whose}", traces, layout, columns=3)
