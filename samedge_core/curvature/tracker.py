@@ -10,7 +10,7 @@ The value is the largest Ritz value of what was multiplied in this measurement: 
 of H at this w, never above the operator norm. The model only decides what to multiply.
 
 Limitations, counted in `benchmarks/README.md`: the model can't see an eigenvector from outside the
-basis that overtakes at once. Probes find it, up to ten measurements later; until then the value is
+basis that overtakes at once. Probes find it, some ten measurements later or more; until then it is
 low, and counts as converged. Within the basis, one that moves at many times the drift can be late:
 where six move at random by .7 % each time, 2 % of the measurements are low, by up to 2 %. Where
 more lie near the top than the basis has room for, it says that it has not converged.

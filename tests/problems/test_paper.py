@@ -18,7 +18,7 @@ from samedge_core.problems.registry import build
 from samedge_core.problems.transformer import Transformer, haiku_initialiser
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.config import RunConfig
-from samedge_core.training.optimizers import update
+from samedge_core.training.optimizers import Moments, update
 
 pytestmark = pytest.mark.usefixtures("paper_files")
 
@@ -171,7 +171,9 @@ def test_sam_steps_agree_with_optax_on_jax(name, options):
         state = sam.init(other)
         for _ in range(4):
             g = problem.gradient(w, None)
-            w = update(w, g, torch.zeros_like(w), hyper, lambda v: problem.gradient(v, None)).w
+            w = update(
+                w, g, Moments(torch.zeros_like(w)), hyper, lambda v: problem.gradient(v, None)
+            ).w
             updates, state = sam.update(
                 gradient(other), state, other, grad_fn=lambda v, _: gradient(v)
             )

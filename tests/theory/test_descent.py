@@ -9,7 +9,7 @@ from samedge_core.theory.edges import gd_edge, sam_edge, usam_edge
 from samedge_core.theory.quadratics import Quadratic
 from samedge_core.theory.rules import Hyperparameters
 from samedge_core.theory.two_weight import TwoWeightLandscape
-from samedge_core.training.optimizers import update
+from samedge_core.training.optimizers import Moments, update
 
 VALLEY = TwoWeightLandscape()
 
@@ -28,7 +28,7 @@ def test_iterates_are_those_of_the_torch_rules(rule, landscape, start):
     w = torch.tensor(start, dtype=torch.float64)
     expected = [w.numpy()]
     for _ in range(50):
-        w = update(w, gradient(w), torch.zeros(2), hyper, gradient).w
+        w = update(w, gradient(w), Moments(torch.zeros(2)), hyper, gradient).w
         expected.append(w.numpy())
     found = descend(landscape, rule, 0.3, 0.1, start, 50)
     # two orders of the same roundings, over 50 steps of which none expands

@@ -147,7 +147,7 @@ def test_with_mini_batches_everything_belongs_to_the_current_batch():
         w = update(
             w,
             g,
-            torch.zeros_like(w),
+            Moments(torch.zeros_like(w)),
             config.hyperparameters,
             lambda w, batch=batch: problem.gradient(w, batch),
         ).w

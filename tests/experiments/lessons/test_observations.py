@@ -240,8 +240,7 @@ ADAM = se.RunConfig(problem="digits-mlp", rule="adam", eta=0.01, beta=0.5)  # 2/
 def of_operator(config: se.RunConfig, value: float, plain: float = math.nan) -> se.History:
     """A history whose edge value is this from half-way on; the sharpness is not measured."""
     values = [1.0] * 5 + [value] * 5
-    columns = {"edge_value": values, "plain_value": [plain] * 10}
-    return record([math.nan] * 10, config=config, **columns)
+    return record([math.nan] * 10, config=config, edge_value=values, plain_value=[plain] * 10)
 
 
 @pytest.mark.parametrize(
