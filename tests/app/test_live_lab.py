@@ -162,7 +162,7 @@ def test_a_batch_larger_than_the_data_is_named_beside_it(page):
             "set::steps",
             0,
             "Number of steps must be a whole number >= 1 and <= 10000000, got 0 (in the "
-            "sidebar, under **Batches and measurement**)",
+            "sidebar, under **Schedule, batches, measurement**)",
         ),
     ],
 )
