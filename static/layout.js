@@ -6,7 +6,7 @@
 /** @type {Part} */
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 const { axisStyle, baseLayout, escapeHtml, textWidth, translucent } = await part("theme.js");
-const { fallsBelowZero, familyOf, has, isLog, xSpan } = await part("traces.js");
+const { fallsBelowZero, familyOf, isLog, xSpan } = await part("traces.js");
 
 const X_TITLES = { step: "step", time: "effective time η·steps", evals: "gradient evaluations" };
 
@@ -132,8 +132,7 @@ function noted(state, chart, traces) {
   const named = chart.titled?.(runs).join("<br>") ?? chart.title;
   const title = traces.length && isLog(state, chart) ? `${named} (log)` : named;
   const measured = chart.measured ? runs.map((run) => run.note) : [];
-  const operator = chart.ofOperator && has(runs, "edge_value") ? chart.ofOperator : "";
-  const notes = new Set([...measured, operator, scaleNote(state, chart, traces)].filter(Boolean));
+  const notes = new Set([...measured, scaleNote(state, chart, traces)].filter(Boolean));
   return notes.size ? `${title}<br><sub>${escapeHtml([...notes].join("; "))}</sub>` : title;
 }
 

@@ -35,6 +35,9 @@ const SHARPNESS = {
 
 const EDGE_VALUE = { ...SHARPNESS, column: "edge_value", name: "edge value", instead: "sharpness" };
 
+/** How far the curvature alone would come. */
+const PLAIN_VALUE = { column: "plain_value", name: "without SAM's factor", role: "topk", connect: true };
+
 /** Which ratio runs have: those that came from one rule to another, and several runs, may have both. @type {(runs: RunBuffer[]) => string[]} */
 export function ratios(runs) {
   const found = [["edge", "sharpness / edge"], ["edge_value", "edge value / threshold"]].filter(([column]) => has(runs, column));
@@ -70,7 +73,7 @@ const HELD_OUT = {
 };
 
 const ALIGNMENT = {
-  name: "Alignment", title: "|cos| of the angle to v₁", unit: true, ofOperator: "Adam, RMSProp: of P^−½g to v₁ of A",
+  name: "Alignment", title: "|cos| of the angle to v₁", unit: true,
   lines: [ // both swing over the same range: the wide line below, or it would hide the other
     { column: "align_sam", name: "SAM gradient · v₁", role: "samGradient", width: 2.6, connect: true, smooth: true },
     { column: "align_grad", name: "g · v₁", role: "grad", width: 1.2, connect: true, smooth: true, always: true },
@@ -88,7 +91,7 @@ const SHARPNESS_AND_EDGES = {
 const EDGE_VALUE_AND_THRESHOLD = {
   name: "Edge value", title: "edge value", log: true, wide: true, measured: true, marked: true, band: EDGE_VALUE,
   needs: "edge_value",
-  lines: [EDGE_VALUE, THRESHOLDS],
+  lines: [EDGE_VALUE, PLAIN_VALUE, THRESHOLDS],
   ghost: { column: "edge_value", name: "previous edge value" },
 };
 
@@ -227,7 +230,7 @@ export function isNeeded(/** @type {Shown} */ state, /** @type {Chart} */ chart)
 }
 
 /** Whether one of the runs has values in a column. @type {(runs: RunBuffer[], column: string) => boolean} */
-export function has(runs, column) {
+function has(runs, column) {
   return runs.some((run) => run.columns.get(column)?.some(Number.isFinite));
 }
 

@@ -187,8 +187,7 @@ export type Edge = { name: string; role: string; shape: string; stroke: Stroke }
  * does; `marked`: interventions are named; `unitLine`: a line at 1; `ownEdge`: 2/η only where it is the
  * edge in force, as in all charts of more than two runs that differ in it; `needs`: there only where a run
  * has values in this column; a chart whose main line has an `instead` is not there where runs have values in that
- * column alone; `titled`: the title where it depends on the runs, line by line; `ofOperator`: a note where a run has
- * an edge operator's values; `fromZero`: unless false, a linear y axis begins at 0; `unit`: y from 0 to 1;
+ * column alone; `titled`: the title where it depends on the runs, line by line; `fromZero`: unless false, a linear y axis begins at 0; `unit`: y from 0 to 1;
  * `ghost`: the column in which the previous run and abandoned branches are drawn.
  */
 export interface Chart {
@@ -199,7 +198,6 @@ export interface Chart {
   band?: Line;
   needs?: string;
   titled?: (runs: RunBuffer[]) => string[];
-  ofOperator?: string;
   log?: boolean;
   wide?: boolean;
   measured?: boolean;

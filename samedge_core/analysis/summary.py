@@ -143,7 +143,7 @@ def shown(value: str | float | None, *, digits: int) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):
-        whole = 10**digits <= abs(value) < LARGE  # 1.9e+04 is hard to read
+        whole = 10 ** (digits - 1) <= abs(value) < LARGE  # 1.9e+04 is hard to read
         return f"{float(f'{value:.{digits}g}'):,.0f}" if whole else f"{value:.{digits}g}"
     return f"{value:,}" if isinstance(value, int) else value
 

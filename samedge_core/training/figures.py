@@ -59,6 +59,7 @@ class _Chart:
 _BLUE, _ORANGE, _GREEN = "#3d7fe0", "#dd7a00", "#4a9d8f"
 _SHARPNESS = _Line("sharpness", "sharpness |λ₁|", _BLUE, residual="residual")
 _EDGE_VALUE = _Line("edge_value", "edge value λ₁(A)", _BLUE, residual="edge_residual")
+_PLAIN_VALUE = _Line("plain_value", "without SAM's factor", _GREEN, width=1)
 _BAND, _BAND_COLOUR = "± residual: an eigenvalue lies within", "rgba(61, 127, 224, 0.3)"
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FURTHER = tuple(
@@ -157,7 +158,11 @@ def _leading(history: History, drawn: Drawn, *, gd_edge: bool = True) -> list[_C
     note = f"<br><sub>{config.measured_part}</sub>" if config.measured_part else ""
     charts = []
     if any(rule.preconditioned for rule in rules):
-        lines = (_EDGE_VALUE, _Line("threshold", _names(rules, 0, True), *_EDGE_STYLE))
+        lines = (
+            _EDGE_VALUE,
+            _PLAIN_VALUE,
+            _Line("threshold", _names(rules, 0, True), *_EDGE_STYLE),
+        )
         charts.append(_Chart("eigenvalue of the edge operator" + note, lines, {}))
     edges = _edges(rules, config.weight_decay, gd_edge)
     if edges or np.isfinite(drawn.columns["sharpness"]).any():

@@ -28,7 +28,7 @@ BANDS = (
 LONG = 500  # steps, about: more do not fit into a chart one by one
 _DRAWN = frozenset(
     {"step", "time", "evals", "sharpness", "converged", "residual", "ratio", "grad_norm", "edge"}
-    | {"edge_value", "edge_residual", "eta", "rho"}
+    | {"edge_value", "edge_residual", "plain_value", "eta", "rho"}
     | {"loss", "accuracy", "held_out_loss", "held_out_accuracy"}
     | {"align_grad", "align_sam", "align_grad_k", "align_sam_k"}
     | {f"lambda_{k}" for k in range(2, 11)}

@@ -29,7 +29,7 @@ from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import SYMBOLS
 
 PER_DECADE = 20
-MODEL, MEASUREMENT = "Model, data and seed", "Schedule, batches, measurement"
+MODEL, MEASUREMENT = "Model, data and seed", "Batches, schedule, measuring"
 MORE = ("schedule", "warmup", "weight_decay", "beta2", "eps", "batch_size", "measure_on")
 MORE += ("hessian_share", "top_k", "sharpness_every", "steps", "dtype", "device")
 

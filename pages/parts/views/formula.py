@@ -13,6 +13,7 @@ from samedge_core.worker.view import RunView
 LABEL = 40  # characters of LaTeX that take as much room as whose it is, its name and its value
 
 
+OWN = "this project's own formula"
 OPERATOR = (
     "λ₁ is the edge value, the largest eigenvalue of the edge operator; the rule is at its edge "
     "where that is at the threshold. H is the Hessian, P the diagonal by which the step divides "
@@ -24,8 +25,7 @@ def show(views: Sequence[RunView], rule: str, lead: RunView | None = None) -> No
     """Draw the formula of each run, before its first measurement without numbers; of the
     `lead` only, or the newest, where several have the same rule; without any run that of `rule`."""
     if not views:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _show(RULES[rule], {})
+        _show(RULES[rule], {})
         return
     called = dict(zip([view.id for view in views], names(views), strict=True))
     if len({view.hyper.rule for view in views}) < len(views):
@@ -36,16 +36,17 @@ def show(views: Sequence[RunView], rule: str, lead: RunView | None = None) -> No
     for column, shown, view in zip(st.columns(widths), rules, views, strict=True):
         with column, st.container(horizontal=True, vertical_alignment="center", gap="small"):
             whose = [called[view.id], f"step {view.latest['step']:,}" if view.latest else ""]
-            if whose := ", ".join(filter(None, whose)):
+            whose = ", ".join(filter(None, [*whose, "" if shown.source else OWN]))
+            if whose:
                 st.caption(f"{whose[0].upper()}{whose[1:]}:", width="content")
             _show(shown, view.latest)
 
 
 def _show(rule: Rule, row: dict[str, Any]) -> None:
-    """The formulas of a rule, with the numbers of a row if it has some."""
-    source = f"Source: {rule.source}." if rule.source else "This project's own, not published."
+    """The formula of a rule, with the numbers of a row if it has some."""
+    source = f"Source: {rule.source}." if rule.source else f"It is {OWN}, not published."
     if rule.preconditioned:
-        st.latex(rule.operator_latex(row), help=f"{OPERATOR} {source}")
-    st.latex(rule.latex(row), help=source)
-    if not rule.source:
-        st.caption("This project's own formula", width="content")
+        both = rf"{rule.operator_latex(row)}\quad\text{{against}}\quad {rule.latex(row)}"
+        st.latex(both, help=f"{OPERATOR} {source}")
+    else:
+        st.latex(rule.latex(row), help=source)

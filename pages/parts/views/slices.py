@@ -41,8 +41,8 @@ def numbers(made: Inspection) -> list[str]:
     return [
         f"loss = {made.loss:.5g}",
         f"‖g‖ = {made.grad_norm:.4g}",
-        f"{rule.quantity} = {abs(made.eigenvalues[0]):.4g}",
-        f"{rule.edge_named(made.hyper.weight_decay)} = {made.edge:.4g}",
+        f"{rule.quantity} = {number(abs(made.eigenvalues[0]))}",
+        f"{rule.edge_named(made.hyper.weight_decay)} = {number(made.edge)}",
     ]
 
 
