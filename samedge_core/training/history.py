@@ -363,7 +363,8 @@ class History:
         row = self.latest()
         shown = ["step", "loss", "accuracy", "grad_norm"]
         shown += [*RULES[self.hyperparameters.rule].measured.values(), "ratio"]
-        cells = "".join(f"<tr><td>{n}</td><td>{row[n]:.5g}</td></tr>" for n in shown if row)
+        known = [name for name in shown if row and not np.isnan(row[name])]
+        cells = "".join(f"<tr><td>{n}</td><td>{row[n]:.5g}</td></tr>" for n in known)
         return f"<b>{name}</b>{stop}{faults}<table>{cells}</table>"
 
     def select(self, start: int = -1, most: int | None = None) -> NDArray[np.int64]:

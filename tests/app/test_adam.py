@@ -6,7 +6,7 @@ from pages.parts import server
 from samedge_core.analysis.summary import shown
 from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import Phase
-from tests.app.harness import button, press, texts, visit, wait
+from tests.app.harness import press, texts, visit, wait
 
 pytestmark = pytest.mark.usefixtures("workers")
 LINK = {"v": "1", "problem": "chebyshev-mlp", "eta": "0.002", "beta2": "0.99", "steps": "12"}
@@ -88,5 +88,3 @@ def test_following_the_step_and_changing_the_rule_on_the_way():
     assert ahead is not None
     assert ahead.hyper.rule == "adam"
     assert "Adam's threshold = 19,000" in texts(page)
-    press(page, "reset")
-    assert button(page, "primary").label == "Resume"

@@ -39,7 +39,8 @@ def show(views: Sequence[RunView], rule: str, lead: RunView | None = None) -> No
             whose = ", ".join(filter(None, [*whose, "" if shown.source else OWN]))
             if whose:
                 st.caption(f"{whose[0].upper()}{whose[1:]}:", width="content")
-            _show(shown, view.latest)
+            decay = {"weight_decay": view.config.weight_decay}
+            _show(shown, view.latest and view.latest | decay)
 
 
 def _show(rule: Rule, row: dict[str, Any]) -> None:

@@ -44,8 +44,9 @@ def words(spectra: Sequence[SpectrumAtStep], axis: SpectrumAxis) -> list[str]:
     lines = []
     for made, (_, look, _) in zip(newest_first, STYLES, strict=False):
         line = f" ({look})" if len(spectra) > 1 else ""
+        of = f"of the {matrix(made)} " if RULES[made.hyper.rule].preconditioned else ""
         facts = [
-            f"Spectrum of the {matrix(made)} at **step {made.step:,}**{line}",
+            f"Spectrum {of}at **step {made.step:,}**{line}",
             _cost(made),
             f"trace {in_words(made.spectrum.trace())}",
             f"eigenvalues above {_above(made, axis)}",

@@ -39,8 +39,8 @@ MEANING = (
     "**Hop**: a step that crosses the valley along v₁; the share is of the newest measured "
     "steps.\n\n"
     "**Alignment** (the last chart): |cos| of the angle between a gradient and v₁. At 1 the "
-    "gradient points straight across the valley. With an edge operator, both are in its coordinates: "
-    "P^(−½) g and its v₁.\n\n"
+    "gradient points straight across the valley. Where there is an edge operator, it is that of "
+    "P^(−½) g to its v₁.\n\n"
     "**Residual**: how far the estimate may be off; an eigenvalue lies within ± that distance."
 )
 _PRODUCT = (
