@@ -20,6 +20,7 @@ from samedge_core.training.history import Drawn, History
 from samedge_core.training.thinning import Envelope
 
 MOST_POINTS = 1200  # of a line: about the pixels of a wide figure; of more rows, the envelope
+FAR = 20  # times the rest: what lies above is cut off, as in static/layout.js
 INK, GRID = "#7a7a7a", "rgba(128, 128, 128, 0.25)"
 CLEAR, LIGHT, DARK = "rgba(0, 0, 0, 0)", "#ffffff", "#1b1f24"
 
@@ -158,17 +159,28 @@ def _leading(history: History, drawn: Drawn, *, gd_edge: bool = True) -> list[_C
     note = f"<br><sub>{config.measured_part}</sub>" if config.measured_part else ""
     charts = []
     if any(rule.preconditioned for rule in rules):
-        lines = (
-            _EDGE_VALUE,
-            _PLAIN_VALUE,
-            _Line("threshold", _names(rules, 0, True), *_EDGE_STYLE),
-        )
-        charts.append(_Chart("eigenvalue of the edge operator" + note, lines, {}))
+        threshold = _Line("threshold", _names(rules, 0, True), *_EDGE_STYLE)
+        lines = (_EDGE_VALUE, _PLAIN_VALUE, threshold)
+        axis = _cut(drawn, _EDGE_VALUE, [threshold])
+        charts.append(_Chart("eigenvalue of the edge operator" + note, lines, axis))
     edges = _edges(rules, config.weight_decay, gd_edge)
     if edges or np.isfinite(drawn.columns["sharpness"]).any():
         title = "eigenvalue of the Hessian (magnitude)" + note
-        charts.append(_Chart(title, (_SHARPNESS, *_FURTHER, *edges), {}))
+        axis = _cut(drawn, _SHARPNESS, edges)
+        charts.append(_Chart(title, (_SHARPNESS, *_FURTHER, *edges), axis))
     return charts
+
+
+def _cut(drawn: Drawn, main: _Line, edges: Sequence[_Line]) -> Mapping[str, Any]:
+    """The range of an axis where an edge is far above all else for a while, as while a warm-up
+    begins; without one, nothing."""
+    known = [values[np.isfinite(values)] for values in (drawn.columns[e.column] for e in edges)]
+    known = [values for values in known if len(values)]
+    high = drawn.high.get(main.column, drawn.columns[main.column])
+    tops = [values.min() for values in known] + high[np.isfinite(high)].tolist()
+    top = 1.3 * max(tops, default=0.0)
+    far = known and top > 0 and max(values.max() for values in known) > FAR * top
+    return {"range": [0, top]} if far else {}
 
 
 def _rules(drawn: Drawn) -> list[Rule]:
