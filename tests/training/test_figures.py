@@ -330,7 +330,8 @@ def test_under_adam_edge_value_and_threshold_are_drawn_and_the_sharpness_where_i
         weight_decay=0.1,
     )
     history = se.run(config)
-    drawn = {trace.name: trace for trace in history.plot().data}
+    figure: Any = history.plot()
+    drawn = {trace.name: trace for trace in figure.data}
     columns = history.columns()
     for name, column in (
         ("edge value λ₁(A)", "edge_value"),
@@ -345,7 +346,7 @@ def test_under_adam_edge_value_and_threshold_are_drawn_and_the_sharpness_where_i
 
 def test_an_edge_far_above_all_else_for_a_while_is_cut_off():
     config = se.RunConfig(problem="two-weight", rule="gd", eta=0.1, steps=300, weight_decay=0.1)
-    cut = se.run(config.replace(schedule="linear-warmup", warmup=290)).plot()
+    cut: Any = se.run(config.replace(schedule="linear-warmup", warmup=290)).plot()
     assert cut.layout.yaxis.range[1] < 30
     assert "2/η − weight decay" in {trace.name for trace in cut.data}
     assert se.run(config).plot().layout.yaxis.range is None
