@@ -102,7 +102,8 @@ def _sweep(now: str | None, names: Mapping[str, str]) -> None:
 
 def _quantity(board: Board) -> str:
     """The choice of the quantity that colours the cells, which is returned."""
-    labels = {name: picture.label_of(name) for name in board.known() or [picture.FIRST]}
+    rule, known = board.recorded.sweep.base.rule, board.known() or [picture.FIRST]
+    labels = {name: picture.label_of(name, rule) for name in known}
     wanted = source.shown().get("quantity", picture.FIRST)
     now = wanted if wanted in labels else next(iter(labels))
     about = "What the colour of a cell is; its mark says how its run has ended."

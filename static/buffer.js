@@ -119,7 +119,7 @@ export class RunBuffer {
       }
       lows.set(name, extreme(this.low(name), Math.min));
       highs.set(name, extreme(this.high(name), Math.max));
-      columns.set(name, name === "converged" ? lows.get(name) : name === "residual" ? highs.get(name)
+      columns.set(name, name === "converged" ? lows.get(name) : name.endsWith("residual") ? highs.get(name)
         : gathered(values, (rows) => {
           const known = rows.filter((row) => Number.isFinite(values[row]));
           return known.length ? mean(known.map((row) => values[row]), known.map((row) => sizes[row])) : NaN;
@@ -133,7 +133,8 @@ export class RunBuffer {
     const steps = this.column("step");
     const old = this.rows - RAW_ROWS;
     const span = steps[old] - steps[0];
-    const measured = this.column("sharpness").slice(0, old).filter(Number.isFinite).length;
+    const [sharpness, edgeValue] = [this.column("sharpness"), this.column("edge_value")];
+    const measured = steps.slice(0, old).filter((_, i) => Number.isFinite(sharpness[i]) || Number.isFinite(edgeValue[i])).length;
     let width = 1;
     while (span / width > BUCKETS) width *= 2;
     while (measured > span / width && measured < (MEASURED * span) / width) width *= 2;

@@ -67,7 +67,8 @@ export function yAxis(state, chart, traces) {
   if (!traces) return { ...axis, range: [0, 1] };
   const log = isLog(state, chart);
   const rangemode = log || chart.fromZero === false ? "normal" : "tozero";
-  const range = state.zoom.y.get(chart.name)?.range ?? (rangemode === "normal" ? roomAround(traces, log) : null);
+  const fitted = () => (rangemode === "normal" ? roomAround(traces, log) : cutAt(traces));
+  const range = state.zoom.y.get(chart.name)?.range ?? fitted();
   return {
     ...axis, type: log ? "log" : "linear", rangemode, nticks: log ? 3 : 7,
     // by themselves, digits between powers of ten are shortened: 0.5 to 5
@@ -90,6 +91,19 @@ function roomAround(traces, log) {
   const half = (LEAST_SPAN / 2) * Math.abs(middle);
   if (!(extent[1] - extent[0] < 2 * half) || (log && extent[0] <= 0)) return null;
   return log ? [Math.log10(middle - half), Math.log10(middle + half)] : [middle - half, middle + half];
+}
+
+const FAR = 20;
+
+/**
+ * The range from 0 of a chart whose edge is far above all else for a while, as while η begins or ends near 0; else null.
+ * @type {(traces: Trace[]) => Range | null}
+ */
+function cutAt(traces) {
+  const [edges, others] = [true, false].map((edge) => traces.filter(({ line, fill }) => !fill && (line?.shape === "hv") === edge));
+  const ends = [...edges.map((edge) => extentOf([edge], () => true)?.[0] ?? 0), extentOf(others, () => true)?.[1] ?? 0];
+  const top = 1.3 * Math.max(...ends);
+  return top > 0 && (extentOf(edges, () => true)?.[1] ?? 0) > FAR * top ? [0, top] : null;
 }
 
 /**
@@ -128,8 +142,10 @@ function extentOf(traces, counts) {
  * @type {(state: Shown, chart: Chart, traces: Trace[]) => string}
  */
 function noted(state, chart, traces) {
-  const title = traces.length && isLog(state, chart) ? `${chart.title} (log)` : chart.title;
-  const measured = chart.measured ? [...state.runs.values()].map((run) => run.note) : [];
+  const runs = [...state.runs.values()];
+  const named = chart.titled?.(runs).join("<br>") ?? chart.title;
+  const title = traces.length && isLog(state, chart) ? `${named} (log)` : named;
+  const measured = chart.measured ? runs.map((run) => run.note) : [];
   const notes = new Set([...measured, scaleNote(state, chart, traces)].filter(Boolean));
   return notes.size ? `${title}<br><sub>${escapeHtml([...notes].join("; "))}</sub>` : title;
 }

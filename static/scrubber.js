@@ -8,18 +8,21 @@
 /** @type {Part} */
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 const { count, element, shownNumber } = await part("page.js");
+const { ratios } = await part("traces.js");
 
-/** @typedef {{ name: string, column: string, optional?: boolean, everywhere?: boolean }} Shown a number of a step */
+/** @typedef {{ name: string, column: string, optional?: boolean, everywhere?: boolean, instead?: string, residual?: string }} Shown a number of a step */
 /** @typedef {ScrubberRow & { row: number, exact: Record<string, number> | null }} Found a run's row at the cursor */
 
 /**
  * What is shown of a step. `optional`: only when a shown run has it; `everywhere`: known at every step at which
- * it plays a part, so that no earlier number stands in.
+ * it plays a part, so that no earlier number stands in; `instead`: not when runs have that column alone.
  * @type {Shown[]}
  */
 const NUMBERS = [
-  { name: "sharpness", column: "sharpness" },
-  { name: "edge in force", column: "edge" },
+  { name: "edge value", column: "edge_value", optional: true, residual: "edge_residual" },
+  { name: "threshold", column: "threshold", optional: true },
+  { name: "sharpness", column: "sharpness", instead: "edge_value", residual: "residual" },
+  { name: "edge in force", column: "edge", instead: "edge_value" },
   { name: "sharpness / edge", column: "ratio" },
   { name: "‖g‖", column: "grad_norm" },
   { name: "loss", column: "loss" },
@@ -192,7 +195,9 @@ function readout(rows, cursor) {
   const found = rows.map(({ run, color }) => ({
     run, color, row: run.rowAt(cursor), exact: run.exact.step === cursor ? run.exact : null,
   }));
-  const shown = NUMBERS.filter((number) => !number.optional || found.some((one) => find(number, one)));
+  const known = (/** @type {Shown} */ number) => found.some((one) => find(number, one));
+  const shown = NUMBERS.filter((number) => known(number) || !(number.optional || (number.instead && known({ name: "", column: number.instead }))))
+    .map((number) => (number.column === "ratio" ? { ...number, name: ratios(rows.map(({ run }) => run)).join(" or ") } : number));
   const head = element("tr");
   head.append(...["run", "step", ...shown.map(({ name }) => name)].map((name) => headCell(name, "col")));
   const body = found.map((one) => {
@@ -230,8 +235,8 @@ function numberCell(/** @type {Shown} */ number, /** @type {Found} */ one) {
   const found = find(number, one);
   const notes = !found || found.step === shownStep(one) ? [] : [`at step ${count(found.step)}`];
   const text = shownNumber(found?.value(number.column));
-  if (number.column !== "sharpness" || !found) return namedCell(number.name, text, notes);
-  const residual = found.value("residual");
+  if (!number.residual || !found) return namedCell(number.name, text, notes);
+  const residual = found.value(number.residual);
   const width = Number.isFinite(residual) ? ` ± ${Number(residual.toPrecision(2))}` : "";
   if (found.value("converged") === 0) notes.push("not converged");
   return namedCell(number.name, text + width, notes);

@@ -18,6 +18,9 @@ const { count } = await part("page.js");
  */
 const EDGES = { column: "", name: "", role: "" };
 
+/** The same for the threshold of the rules that are held against one. @type {Line} */
+const THRESHOLDS = { column: "threshold", name: "", role: "" };
+
 /** 2/η, which is drawn beside the edge of any other rule. */
 const GD_EDGE = "gd_edge";
 
@@ -27,14 +30,27 @@ const TOP_K = [2, 3, 4, 5, 6, 7, 8, 9, 10].map((k) => ({
 
 const SHARPNESS = {
   column: "sharpness", name: "sharpness", role: "sharpness", connect: true, smooth: true, always: true,
+  instead: "edge_value",
 };
 
 const BATCH_SHARPNESS = {
   column: "batch_sharpness", name: "batch sharpness", role: "batch", connect: true, smooth: true, error: "batch_sharpness_error",
 };
 
+const EDGE_VALUE = { ...SHARPNESS, column: "edge_value", name: "edge value", instead: "sharpness" };
+
+/** How far the curvature alone would come. */
+const PLAIN_VALUE = { column: "plain_value", name: "without SAM's factor", role: "topk", connect: true };
+
+/** Which ratio runs have: those that came from one rule to another, and several runs, may have both. @type {(runs: RunBuffer[]) => string[]} */
+export function ratios(runs) {
+  const found = [["edge", "sharpness / edge"], ["edge_value", "edge value / threshold"]].filter(([column]) => has(runs, column));
+  return found.length ? found.map(([, name]) => name) : ["sharpness / edge"];
+}
+
 const RATIO = {
   column: "ratio", name: "sharpness / edge", role: "sharpness", connect: true, smooth: true, always: true,
+  named: (/** @type {RunBuffer} */ run) => ratios([run]).join(", "),
 };
 
 const BAND = "± residual";
@@ -76,6 +92,13 @@ const SHARPNESS_AND_EDGES = {
   ghost: { column: "sharpness", name: "previous sharpness" },
 };
 
+const EDGE_VALUE_AND_THRESHOLD = {
+  name: "Edge value", title: "edge value", log: true, wide: true, measured: true, marked: true, band: EDGE_VALUE,
+  needs: "edge_value",
+  lines: [EDGE_VALUE, PLAIN_VALUE, THRESHOLDS],
+  ghost: { column: "edge_value", name: "previous edge value" },
+};
+
 const GRADIENT_NORM = {
   name: "Gradient norm", title: "gradient norm", log: true,
   lines: [{ column: "grad_norm", name: "‖g‖", role: "grad", connect: true, smooth: true, always: true }],
@@ -83,9 +106,10 @@ const GRADIENT_NORM = {
 };
 
 const LAB = [
+  EDGE_VALUE_AND_THRESHOLD,
   SHARPNESS_AND_EDGES,
   {
-    name: "Sharpness / edge", title: "sharpness / edge", log: true, unitLine: true, band: RATIO,
+    name: "Sharpness / edge", title: "sharpness / edge", titled: ratios, log: true, unitLine: true, band: RATIO,
     lines: [RATIO],
     ghost: { column: "ratio", name: "previous ratio" },
   },
@@ -95,7 +119,7 @@ const LAB = [
   HELD_OUT,
 ];
 
-const LESSON = [SHARPNESS_AND_EDGES, HELD_OUT, GRADIENT_NORM, LOSS];
+const LESSON = [EDGE_VALUE_AND_THRESHOLD, SHARPNESS_AND_EDGES, HELD_OUT, GRADIENT_NORM, LOSS];
 
 // the paper draws magnitudes, and the alignments with v₁ alone
 const MAGNITUDES = TOP_K.map((line) => ({ ...line, name: `|${line.name}|`, magnitude: true }));
@@ -203,16 +227,24 @@ function leastPositive(/** @type {Envelope} */ { low, middle }) {
   return Math.min(...low.filter((value) => value > 0), ...middle.filter((value) => value > 0));
 }
 
-/** Whether there is anything that this chart is for. */
-export function isNeeded(/** @type {Shown} */ { runs }, /** @type {Chart} */ { needs }) {
-  return !needs || [...runs.values()].some((run) => run.columns.get(needs)?.some(Number.isFinite));
+/** Whether there is anything that this chart is for: what it needs, or its own line where no run has another instead. */
+export function isNeeded(/** @type {Shown} */ state, /** @type {Chart} */ chart) {
+  const runs = [...state.runs.values()];
+  const { column, instead } = mainLine(chart);
+  return chart.needs ? has(runs, chart.needs) : !instead || !has(runs, instead) || has(runs, column);
+}
+
+/** Whether one of the runs has values in a column. @type {(runs: RunBuffer[], column: string) => boolean} */
+function has(runs, column) {
+  return runs.some((run) => run.columns.get(column)?.some(Number.isFinite));
 }
 
 /** The chart with the lines of the edges in their place. @type {(chart: Chart, edges: Shown["edges"]) => Chart} */
 function withEdges(chart, edges) {
   /** @type {Line[]} */
-  const lines = Object.entries(edges).map(([column, edge]) => ({ ...edge, column, shade: "deep" }));
-  return { ...chart, lines: chart.lines.flatMap((line) => (line === EDGES ? lines : [line])) };
+  const all = Object.entries(edges).map(([column, edge]) => ({ ...edge, column, shade: "deep" }));
+  const [own, others] = [true, false].map((own) => all.filter(({ column }) => (column === THRESHOLDS.column) === own));
+  return { ...chart, lines: chart.lines.flatMap((line) => (line === EDGES ? others : line === THRESHOLDS ? own : [line])) };
 }
 
 /** All that is drawn in a chart. @type {(state: Shown, plan: Chart) => Trace[]} */
@@ -221,7 +253,7 @@ export function chartTraces(state, plan) {
   const place = { pixels: pixelsOf(state, plan), log: isLog(state, plan) };
   const runs = [...state.runs.values()];
   const pair = runs.length > 1;
-  const edges = new Set(runs.filter((run) => run.rows).map((run) => run.columns.get(GD_EDGE)?.at(-1)));
+  const edges = new Set(runs.map((run) => run.columns.get(GD_EDGE)?.at(-1)).filter(Number.isFinite));
   const traces = [...branchTraces({ ...state, ...place }, chart), ...ghostTraces({ ...state, ...place }, chart)];
   const shown = runs.length > 2 && edges.size > 1 ? { ...chart, ownEdge: true } : chart;
   runs.forEach((run, index) => {
@@ -289,14 +321,14 @@ function runTraces(ctx, chart) {
     ...(chart.band && widths ? [residualBand(ctx, chart, chart.band, widths)] : []),
     ...drawn.filter(({ fill }) => !fill),
     ...smoothed.map((line) => smoothTrace(ctx, line)),
-    ...(chart.measured ? notConverged(ctx) : []),
+    ...(chart.measured && chart.band ? notConverged(ctx, chart.band) : []),
   ];
 }
 
 /** @type {(line: Line, ctx: Context) => boolean} */
-function isDrawn({ column, topK, always }, { run, view }) {
+function isDrawn({ column, topK, always, instead }, { run, view }) {
   if (topK && !view.top_k) return false;
-  return always || Boolean(run.columns.get(column)?.some(Number.isFinite));
+  return (always && !(instead && has([run], instead))) || has([run], column);
 }
 
 /**
@@ -332,7 +364,7 @@ function rawTraces(ctx, line, widths) {
   const rims = rimsOf(ctx, line);
   // A dense oscillation in a bold line is a blob.
   const width = line.width ?? Math.min(stroke.width, ctx.run.rows > 800 ? 1.5 : Infinity);
-  const trace = lineTrace(ctx, line, line.name, rims.middle, width);
+  const trace = lineTrace(ctx, line, nameOf(ctx, line), rims.middle, width);
   return enveloped(ctx, ctx.run, rims, widths ? { ...trace, ...residualHover(widths) } : trace);
 }
 
@@ -348,7 +380,7 @@ function faint(trace) {
 function smoothTrace(ctx, line) {
   const rims = rimsOf(ctx, line);
   const middle = movingAverage(rims.middle, ctx.view.smooth, rims.sizes);
-  const trace = lineTrace(ctx, line, `${line.name} (smoothed)`, middle, strokeOf(line).width);
+  const trace = lineTrace(ctx, line, `${nameOf(ctx, line)} (smoothed)`, middle, strokeOf(line).width);
   const [drawn] = enveloped(ctx, ctx.run, { ...rims, low: middle, middle, high: middle }, trace).slice(-1);
   return { ...drawn, hovertemplate: trace.hovertemplate };
 }
@@ -373,6 +405,11 @@ function lineTrace(ctx, line, name, y, width) {
     hovertemplate: "%{y:.5~g}",
     visible: visibility(ctx, groupOf(ctx.place, line.name)),
   };
+}
+
+/** @type {(ctx: Context, line: Line) => string} */
+function nameOf({ run }, { name, named }) {
+  return named?.(run) ?? name;
 }
 
 /** @type {(ctx: Context, line: Line) => string} */
@@ -430,15 +467,21 @@ export function movingAverage(values, w, sizes) {
   });
 }
 
+const RESIDUALS = [["edge_value", "edge_residual"], ["sharpness", "residual"]];
+
 /**
  * ||Hv - θv|| in the units of a line, one a row (NaN where not measured): an eigenvalue lies within that
- * distance of the sharpness. Null where none is known.
+ * distance of the sharpness; of the edge operator, of the edge value. Null where none is known.
  * @type {(ctx: Context, line: Line) => number[] | null}
  */
 function residuals({ run }, { column }) {
-  const [values, sharpness, known] = [column, "sharpness", "residual"].map((name) => run.columns.get(name));
-  if (!values || !sharpness || !known?.some(Number.isFinite)) return null;
-  return column === "sharpness" ? known : known.map((width, i) => width * (values[i] / sharpness[i]));
+  const pairs = RESIDUALS.filter(([of, residual]) => (column === of || column === "ratio") && has([run], of) && has([run], residual));
+  if (!pairs.length) return null;
+  const columns = pairs.map((names) => names.map((name) => run.column(name)));
+  return run.column(column).map((value, i) => {
+    const [of, widths] = columns.find(([values]) => Number.isFinite(values[i])) ?? columns[0];
+    return column === "ratio" ? widths[i] * (value / of[i]) : widths[i];
+  });
 }
 
 /** The hover text of a line with a band. @type {(widths: number[]) => Partial<Trace>} */
@@ -503,10 +546,10 @@ function worst(rows, widths) {
   return known.length ? Math.max(...known) : NaN;
 }
 
-/** Marks where the sharpness has not converged; a list of none or one. @type {(ctx: Context) => Trace[]} */
-function notConverged(ctx) {
+/** Marks where what is measured has not converged; a list of none or one. @type {(ctx: Context, line: Line) => Trace[]} */
+function notConverged(ctx, line) {
   const converged = ctx.run.column("converged");
-  const rims = ctx.run.rims("sharpness", ctx.view.x);
+  const rims = ctx.run.rims(line.column, ctx.view.x);
   const failed = rims.middle.map((value, i) => (converged[i] === 0 ? value : NaN));
   const rows = failed.map((_, i) => i).filter((i) => Number.isFinite(failed[i]));
   if (!rows.length) return [];

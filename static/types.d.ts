@@ -171,6 +171,8 @@ export interface Line {
   /** The column of its standard error, drawn as a band. */
   error?: string;
   magnitude?: boolean;
+  instead?: string;
+  named?: (run: RunBuffer) => string;
   yaxis?: string;
   stroke?: Stroke;
   shade?: Shade;
@@ -186,7 +188,8 @@ export type Edge = { name: string; role: string; shape: string; stroke: Stroke }
  * on, and where it has not converged; `band`: the line that gets the residual's band, as its hover text
  * does; `marked`: interventions are named; `unitLine`: a line at 1; `ownEdge`: 2/η only where it is the
  * edge in force, as in all charts of more than two runs that differ in it; `needs`: there only where a run
- * has values in this column; `fromZero`: unless false, a linear y axis begins at 0; `unit`: y from 0 to 1;
+ * has values in this column; a chart whose main line has an `instead` is not there where runs have values in that
+ * column alone; `titled`: the title where it depends on the runs, line by line; `fromZero`: unless false, a linear y axis begins at 0; `unit`: y from 0 to 1;
  * `ghost`: the column in which the previous run and abandoned branches are drawn.
  */
 export interface Chart {
@@ -196,6 +199,7 @@ export interface Chart {
   ghost?: { column: string; name: string };
   band?: Line;
   needs?: string;
+  titled?: (runs: RunBuffer[]) => string[];
   log?: boolean;
   wide?: boolean;
   measured?: boolean;

@@ -30,13 +30,13 @@ AXES: Mapping[str, Axis] = {
     "Effective time": "time",
     "Gradient evaluations": "evals",
 }
-QUANTITIES = ("ratio", "sharpness", "edge", "grad_norm", "loss")
+QUANTITIES = ("ratio", "sharpness", "edge", "edge_value", "threshold", "grad_norm", "loss")
 MOST_POINTS = 900
 NAMED_CHANGES = 2  # of a run, in its name
 NAMED_NUMBERS = 3  # of a list, in a name
 # the rule is named anyway; step cap and measuring do not change what a run does
 _FIRST = ("eta", "rho", "beta", "problem")  # in a name
-_UNNAMED = ("rule", "steps", "cadence", "measure_every", "top_k", "device")
+_UNNAMED = ("rule", "steps", "cadence", "measure_every", "sharpness_every", "top_k", "device")
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def _needed(runs: Sequence[Run], name: str) -> bool:
 
 def _used(config: RunConfig, changes: Sequence[Intervention]) -> set[str]:
     rules = {config.rule, *(item.changes["rule"] for item in changes if "rule" in item.changes)}
-    return {name for rule in rules for name in RULES[rule].uses}
+    return {name for rule in rules for name in (*RULES[rule].uses, *RULES[rule].also)}
 
 
 def _name(
@@ -238,7 +238,7 @@ def _name(
     named: Sequence[str],
     fields: Mapping[str, Field],
 ) -> str:
-    unused = {"eta", "rho", "beta"} - _used(config, changes)
+    unused = RULES[config.rule].unused - _used(config, changes)
     values = {name: setting(config, name) for name in named if name not in unused}
     parts = [_part(config, fields[n], value) for n, value in values.items() if value is not None]
     start = " ".join([RULES[config.rule].short, ", ".join(parts)]).rstrip()

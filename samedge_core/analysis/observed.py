@@ -141,12 +141,13 @@ def in_words(seen: Observed, history: History) -> str:
     """Return the sentence on a run; empty before its first measured row."""
     if math.isnan(seen.start):
         return ""
+    rule = RULES[history.hyperparameters.rule]
     if history.stop and history.stop_reason is StopReason.DIVERGED:
         step, _, _, _ = seen.newest
         was = "" if seen.reached is None else f", having reached its edge at step {seen.reached:,}"
         text = (
-            f"diverged at step {history.stop.step:,}{was}; its sharpness was "
-            f"{shown(seen.recent[-1], digits=3)} times its edge at step {step:,}"
+            f"diverged at step {history.stop.step:,}{was}; its {rule.quantity} was "
+            f"{shown(seen.recent[-1], digits=3)} times its {rule.limit} at step {step:,}"
         )
     elif seen.reached is None:
         when = "ended" if history.stop else "now"
@@ -154,7 +155,7 @@ def in_words(seen: Observed, history: History) -> str:
     elif seen.away >= WINDOW:
         text = f"{_stay(seen)} and is now {_place(seen)}{_unless(seen)}: {_now(seen, history)}"
     else:
-        text = f"{_reached(seen)}; {_since_then(seen)}"
+        text = f"{_reached(seen)}; {_since_then(seen, rule.ratio)}"
     if seen.since:
         changed = [item for item in history.interventions if item.step == seen.since]
         return f"Since step {seen.since:,} ({', '.join(item.label for item in changed)}): {text}."
@@ -174,11 +175,11 @@ def _stay(seen: Observed) -> str:
     return f"was {'last ' if seen.again else ''}at its edge {when}"
 
 
-def _since_then(seen: Observed) -> str:
+def _since_then(seen: Observed, ratio: str) -> str:
     """What followed the first step at the edge."""
     low, high = (shown(ratio, digits=3) for ratio in (seen.low, seen.high))
     text = (
-        f"since then sharpness / edge has been between {low} and {high}, on average "
+        f"since then {ratio} has been between {low} and {high}, on average "
         f"{100 * seen.off / seen.rows:.2g} % from 1"
     )
     if (share := seen.unconverged / seen.rows) >= UNSURE:
@@ -207,6 +208,6 @@ def _unless(seen: Observed) -> str:
 def _now(seen: Observed, history: History) -> str:
     """Sharpness and edge at the newest measured row."""
     step, sharpness, edge, _ = seen.newest
-    rule = RULES[history.hyperparameters.rule]
+    rule, decay = RULES[history.hyperparameters.rule], history.config.weight_decay
     measured, limit = shown(sharpness, digits=3), shown(edge, digits=3)
-    return f"{rule.quantity} {measured}, {rule.edge_name} {limit} at step {step:,}"
+    return f"{rule.quantity} {measured}, {rule.edge_named(decay)} {limit} at step {step:,}"

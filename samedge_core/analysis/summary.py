@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from samedge_core.theory.rules import RULES
 from samedge_core.training.diagnosis import HOPPING, diagnose
 from samedge_core.training.history import History
 
+LARGE = 1e6  # numbers from here on are written as 1.2e+06
 EDGE_PHASE = 0.95
 """The edge phase begins where sharpness / edge first reaches this while the steps hop."""
 
@@ -73,13 +75,13 @@ _LABELS = {
     "accuracy": "Training accuracy at the end (0 to 1)",
     "held_out_loss": "Held-out loss at the end",
     "held_out_accuracy": "Held-out accuracy at the end (0 to 1)",
-    "edge_phase_start": f"Edge phase from step (sharpness / edge ≥ {EDGE_PHASE}, steps hop)",
-    "ratio": "Sharpness / edge, median in the edge phase",
-    "deviation": "|sharpness / edge − 1|, median in the edge phase",
+    "edge_phase_start": f"Edge phase from step ({{ratio}} ≥ {EDGE_PHASE}, steps hop)",
+    "ratio": "{Ratio}, median in the edge phase",
+    "deviation": "|{ratio} − 1|, median in the edge phase",
     "hopping": "Steps that hop, median in the last half of the edge phase (share)",
     "align_grad": "Alignment of the gradient, median in the edge phase",
     "align_sam": "Alignment of the SAM gradient, median in the edge phase",
-    "unconverged": "Sharpness estimates that have not converged (share)",
+    "unconverged": "{Quantity} estimates that have not converged (share)",
 }
 
 _AT_END = ("loss", "accuracy", "held_out_loss", "held_out_accuracy")
@@ -89,7 +91,8 @@ def summarise(history: History) -> Summary:
     """Return the Summary of a run, finished or not; takes one pass over its rows."""
     config, hyper = history.config, history.hyperparameters
     columns = history.columns()
-    measured = _rows(columns, ~np.isnan(columns["sharpness"]))
+    known = ~np.isnan(columns["sharpness"]) | ~np.isnan(columns["edge_value"])
+    measured = _rows(columns, known)
     reached = np.flatnonzero(_at_edge(measured))
     start = int(reached[0]) if len(reached) else None
     phase = _rows(measured, slice(len(measured["step"]) if start is None else start, None))
@@ -128,7 +131,10 @@ def in_words(summary: Summary) -> list[tuple[str, str]]:
     words = {name: shown(getattr(summary, name), digits=5) for name in _LABELS}
     if summary.edge_phase_start == 0:
         words["edge_phase_start"] = "0: the run starts at its edge or above"
-    rows = [(label, words[name]) for name, label in _LABELS.items()]
+    rule = RULES[summary.rule]
+    named = {"ratio": rule.ratio, "Ratio": rule.ratio.capitalize()}
+    named["Quantity"] = rule.quantity.capitalize()
+    rows = [(label.format(**named), words[name]) for name, label in _LABELS.items()]
     return [*rows, *(("Diagnosis", diagnosis) for diagnosis in summary.diagnoses)]
 
 
@@ -137,7 +143,8 @@ def shown(value: str | float | None, *, digits: int) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):
-        return f"{value:.{digits}g}"
+        whole = 10 ** (digits - 1) <= abs(value) < LARGE  # 1.9e+04 is hard to read
+        return f"{float(f'{value:.{digits}g}'):,.0f}" if whole else f"{value:.{digits}g}"
     return f"{value:,}" if isinstance(value, int) else value
 
 

@@ -62,7 +62,8 @@ def _add_runs(commands: argparse._SubParsersAction) -> None:
         "runs",
         "list recorded runs, newest first",
         about="List recorded runs, of the pages and of the command line. ratio is sharpness / edge "
-        "at the last measured step, deviation the median of |ratio - 1| in the edge phase.",
+        "(under Adam and RMSProp, edge value / threshold) at the last measured step, deviation the "
+        "median of |ratio - 1| in the edge phase.",
         examples="runs\nruns --text 'relu sam' --problem digits-mlp --limit 50\n"
         "runs --tag paper --sort deviation",
     )

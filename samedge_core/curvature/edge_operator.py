@@ -3,8 +3,11 @@ the edge of an update rule."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
+from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.curvature.operator import LinearOperator
 
 
@@ -46,6 +49,11 @@ class EdgeOperator:
         self.products_each = 2 if reach else 1
         self._hessian, self.reach, self._shift, self.scale = hessian, reach, shift, scale
         self._root = None if preconditioner is None else preconditioner.detach().rsqrt()
+
+    def unscaled(self, estimate: EigenEstimate) -> EigenEstimate:
+        """A tracker's estimate of this operator, as one of the operator that is not scaled."""
+        values, residuals = estimate.values * self.scale, estimate.residuals * self.scale
+        return replace(estimate, values=values, residuals=residuals)
 
     def to_weights(self, x: Tensor) -> Tensor:
         """P^-1/2 x for vectors (..., P) in the coordinates of A: directions in the weights; of a

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samedge_core.theory.rules import RULES
+from samedge_core.theory.rules import RULES, Rule
 from samedge_core.theory.stability import edge_in
 from samedge_core.training.config import RunConfig
 
@@ -78,6 +78,9 @@ _LIMITS = {
     ),
 }
 
+# digits, MLP and CNN, 60-300 steps: accuracy at most .37 from these η on, 1.0 under Adam at .02
+BREAKS_ADAM, BREAKS_RMSPROP, GOOD_ETA = 0.05, 0.01, 0.002
+
 LOSS_FACTOR = {"mse": 1.0, "half-mse": 0.5}
 LEAST_SHARE = 0.25  # of the data in the Hessian: below, errors of 13-16 % were seen
 
@@ -92,7 +95,22 @@ def hints(config: RunConfig, *, from_start: bool = True) -> list[str]:
         from_start: whether the settings are in force from step 0 on; warnings about the sharpness
             there are left out otherwise.
     """
-    return [*_on_training(config, from_start), *_on_measuring(config)]
+    return [*_of_large_steps(config), *_on_training(config, from_start), *_on_measuring(config)]
+
+
+def too_large(rule: Rule, eta: float) -> bool:
+    """Whether a step size is far too large for a rule that divides the gradient by its size."""
+    return rule.preconditioned and eta >= (BREAKS_ADAM if "beta" in rule.uses else BREAKS_RMSPROP)
+
+
+def _of_large_steps(config: RunConfig) -> Iterator[str]:
+    rule = RULES[config.rule]
+    if too_large(rule, config.eta):
+        yield (
+            f"η = {config.eta:g} is far too large for {rule.short}, which moves each weight by "
+            "about η a step, whatever the gradient is: on the digits the network learnt little or "
+            f"nothing. Try η = {GOOD_ETA:g}."
+        )
 
 
 def _on_measuring(config: RunConfig) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from samedge_core.sharing import replay_file
 from samedge_core.sharing.scripts import call, one_line
 from samedge_core.sharing.tables import to_parquet
+from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History
 from samedge_core.training.stop import BY_ITSELF
@@ -49,7 +50,7 @@ import plotly.graph_objects as go
 
 from samedge_core.analysis.compare import lines
 
-figure = go.Figure(layout={"xaxis_title": "step", "yaxis_title": "sharpness / edge"})
+figure = go.Figure(layout={"xaxis_title": "step", "yaxis_title": {ratio}})
 for name, run in runs.items():
     ratio = lines([run], "step")["ratio"]
     figure.add_scatter(x=ratio.x, y=ratio.y, name=name)
@@ -86,7 +87,8 @@ def notebook(runs: Sequence[tuple[str, str, History]]) -> bytes:
     cells = [markdown(f"# {title}\n\n{_ABOUT}{listed if several else ''}"), code(_START)]
     cells += [code(_rows(name, history), folded=True) for name, _, history in runs]
     cells += [markdown("## In numbers"), code(_SUMMARY), markdown("## Charts")]
-    cells += [code(_OVERLAY)] if several else []
+    ratio = ", ".join(dict.fromkeys(RULES[one.hyperparameters.rule].ratio for _, _, one in runs))
+    cells += [code(_OVERLAY.replace("{ratio}", _text(ratio)))] if several else []
     cells += [code(f"runs[{_text(runs[0][0])}].plot()")]
     own_file = any(replay_file.has_own_file(history.config) for _, _, history in runs)
     cells.append(markdown(f"## Repeat\n\n{_REPEAT}{_FILE if own_file else ''}"))

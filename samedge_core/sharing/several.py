@@ -21,7 +21,7 @@ from samedge_core.training.history import History
 
 MOST_ROWS = 250_000
 MEANS = ("ratio", "sharpness", "edge", "grad_norm", "loss", "accuracy")
-MEANS += ("held_out_loss", "held_out_accuracy")
+MEANS += ("held_out_loss", "held_out_accuracy", "edge_value", "threshold")
 """The columns of which `means_csv` has the mean."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes a cell that begins like this
 

@@ -17,6 +17,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from samedge_core.sharing import replay_file
+from samedge_core.theory.rules import RULES
 from samedge_core.training import codec
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, Intervention
@@ -72,6 +73,9 @@ def from_parquet(content: bytes) -> History:
     for name in history.dtype.names or ():
         known = name in table.column_names
         rows[name] = table[name].to_numpy() if known else np.nan
+    # where the rule has an edge on the Hessian, this column was derived from the sharpness
+    own = np.isin(table["rule"].to_pylist(), [r.name for r in RULES.values() if r.preconditioned])
+    rows["edge_value"][~own] = np.nan
     history.extend(rows)
     return history
 

@@ -18,6 +18,7 @@ PACKAGE = "tensorboard==2.21.0"  # as in requirements-tensorboard.txt
 SCALARS = (
     *("loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio", "gd_edge", "align_grad"),
     *("align_sam", "eta", "rho", "beta", "held_out_loss", "held_out_accuracy"),
+    *("edge_value", "threshold"),
 )
 """The columns of a History that are logged, each as a scalar of that name."""
 

@@ -11,6 +11,7 @@ from samedge_core.analysis.summary import summarise
 from samedge_core.store.catalogue import MEASURED
 from samedge_core.store.folder import RunFolder
 from samedge_core.store.record import RunRecord
+from samedge_core.training.config import LIVE_FIELDS
 from samedge_core.training.history import History
 
 
@@ -32,7 +33,7 @@ def about(record: RunRecord, history: History, *, ended: bool) -> dict[str, Any]
         "created": record.created,
         "updated": time.time(),
         "problem": config.problem,
-        **vars(history.hyperparameters),
+        **{name: getattr(history.hyperparameters, name) for name in LIVE_FIELDS},
         "batch_size": config.batch_size,
         "seed": config.seed,
         "config": config.to_json(),

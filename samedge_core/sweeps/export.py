@@ -122,7 +122,7 @@ def _html(result: SweepResult, quantity: str) -> bytes:
         title_of(sweep),
         f"{len(result.rows):,} of {len(sweep.cells):,} runs are computed.",
         {"What becomes of them": fates, "Settings": list(settings.items())},
-        {QUANTITIES[name].label: figure(result, name) for name in names},
+        {QUANTITIES[name].label_under(sweep.base.rule): figure(result, name) for name in names},
     )
     return page.encode()
 

@@ -54,7 +54,7 @@ def figure(result: SweepResult, quantity: str = "ratio") -> str:
     low, high, shares = _shares(grid, about)
     base, (x, *y) = result.sweep.base, result.sweep.axes
     xs, ys = _cuts(x), _cuts(y[0]) if y else np.array([0.0, 1.0])
-    title = f"{about.label}: {RULES[base.rule].short}, {base.spec.title}"
+    title = f"{about.label_under(base.rule)}: {RULES[base.rule].short}, {base.spec.title}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         'font-family="system-ui, sans-serif" font-size="13">',

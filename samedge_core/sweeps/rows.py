@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from samedge_core.fields import LARGEST_INT, ConfigError, abridged
+from samedge_core.theory.rules import RULES
 from samedge_core.training import codec
 
 FATES = (
@@ -107,6 +108,10 @@ class Quantity(NamedTuple):
     unit: str = ""
     log: bool = False
     range: tuple[float, float] | None = None
+
+    def label_under(self, rule: str) -> str:
+        """The label in the words of an update rule: what is held against what."""
+        return self.label.replace("Sharpness / edge", RULES[rule].ratio.capitalize())
 
 
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType(

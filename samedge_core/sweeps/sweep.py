@@ -36,7 +36,7 @@ SAMPLES = Field(
 )
 _SEED = FIELDS["seed"]
 # seeds are a sweep's own; a longer run holds the shorter ones; a sweep measures at its samples
-_MEASURED = ("measure_every", "top_k", "hessian_share")
+_MEASURED = ("measure_every", "sharpness_every", "top_k", "hessian_share")
 _NO_AXES = ("seed", "steps", *_MEASURED, "batch_sharpness_every", "batch_sharpness_batches")
 
 
@@ -145,8 +145,9 @@ def field_of(base: RunConfig, name: str) -> Field:
 
 def axis_fields(base: RunConfig) -> dict[str, Field]:
     """The numeric settings and options, by name, that change something in a run of `base`."""
-    spec, uses = base.spec, RULES[base.rule].uses
-    unused = {"rho", "beta"}.difference(uses) | set(_NO_AXES)
+    spec, unused = base.spec, {*RULES[base.rule].unused, *_NO_AXES}
+    if base.schedule != "linear-warmup":
+        unused.add("warmup")
     if spec.data_size is None:
         unused.add("batch_size")
     fields = [*FIELDS.values(), *spec.options]

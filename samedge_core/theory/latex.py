@@ -13,14 +13,14 @@ SYMBOLS |= {"curvature": r"\lambda", "weight_decay": r"\text{wd}"}
 def number(value: float) -> str:
     r"""Return four significant digits as LaTeX.
 
-    >>> number(0.25), number(1.5e-7), number(-math.inf)
-    ('0.25', '1.500 \\cdot 10^{-7}', '-\\infty')
+    >>> number(0.25), number(1.5e-7), number(-math.inf), number(19000)
+    ('0.25', '1.500 \\cdot 10^{-7}', '-\\infty', '1.900 \\cdot 10^{4}')
     """
     if math.isnan(value):
         return r"\text{undefined}"
     if math.isinf(value):
         return r"\infty" if value > 0 else r"-\infty"
-    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+    if value != 0 and not 1e-3 <= abs(value) < 9999.5:
         mantissa, exponent = f"{value:.3e}".split("e")
         return rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
     return f"{value:.4g}"

@@ -128,6 +128,12 @@ class Rule:
     decoupled: bool = False
 
     @property
+    def unused(self) -> frozenset[str]:
+        """The settings of update rules that play no part in its update."""
+        found = {name for rule in RULES.values() for name in (*rule.uses, *rule.also)}
+        return frozenset(found.difference(self.uses, self.also))
+
+    @property
     def preconditioned(self) -> bool:
         """Whether P is not I: then its edge is known on A only, not as a sharpness."""
         return self.plain_edge is None
@@ -138,9 +144,31 @@ class Rule:
         return "edge value" if self.preconditioned else "sharpness"
 
     @property
+    def limit(self) -> str:
+        """What that is held against, in words."""
+        return "threshold" if self.preconditioned else "edge"
+
+    @property
+    def measured(self) -> dict[str, str]:
+        """These two as columns of a History, by their names."""
+        columns = ("edge_value", "threshold") if self.preconditioned else ("sharpness", "edge")
+        return dict(zip((self.quantity, self.limit), columns, strict=True))
+
+    @property
+    def ratio(self) -> str:
+        """What is 1 at its edge, in words."""
+        return f"{self.quantity} / {self.limit}"
+
+    @property
     def edge_name(self) -> str:
         """The name of its edge on charts."""
         return self.edge_text or f"{self.short}-edge"
+
+    def edge_named(self, weight_decay: float) -> str:
+        """That name, where it is a formula without the decay that a run has."""
+        decays = weight_decay and self.edge_text and "weight_decay" in self.also
+        decays = decays and not self.decoupled
+        return f"{self.edge_name} − weight decay" if decays else self.edge_name
 
     @property
     def column(self) -> str:
@@ -191,6 +219,13 @@ class Rule:
             return symbols
         numbers = self.latex_with_numbers(row)
         return rf"{symbols} = {numbers} = \mathbf{{{latex.number(row[kind])}}}"
+
+    def operator_latex(self, row: Mapping[str, Any] | None = None) -> str:
+        """Return the leading eigenvalue of a preconditioned rule's edge operator as LaTeX; with the
+        value in a row of a History."""
+        inner = r"H\,(I+\tfrac{\rho}{\|g\|}H)\," if self.uphill else "H"
+        symbols = rf"\lambda_1\big(P^{{-1/2}}{inner}P^{{-1/2}}\big)"
+        return rf"{symbols} = \mathbf{{{latex.number(row['edge_value'])}}}" if row else symbols
 
     def latex_with_numbers(self, row: Mapping[str, Any]) -> str:
         """Return the right-hand side of the formula with the settings and grad_norm of `row`."""

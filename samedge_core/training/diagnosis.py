@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from samedge_core.theory.rules import RULES
 from samedge_core.training.stop import StopReason
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ Rows = dict[str, NDArray]
 def diagnose(history: History) -> Iterator[str]:
     """Yield sentences that name a fault and what to try; none for a healthy run."""
     recent = history.recent(WINDOW * history.config.longest_gap)
-    measured = np.flatnonzero(~np.isnan(recent["sharpness"]))[-WINDOW:]
+    known = ~np.isnan(recent["sharpness"]) | ~np.isnan(recent["edge_value"])
+    measured = np.flatnonzero(known)[-WINDOW:]
     rows = {name: column[measured] for name, column in recent.items()}
     converged = history.stop_reason is StopReason.CONVERGED
     if converged and len(measured):
@@ -52,7 +54,8 @@ def last_stable(history: History) -> int | None:
 def _stationary(history: History, rows: Rows) -> Iterator[str]:
     """A gradient that vanished elsewhere than at a minimum."""
     values = [rows[n][-1] for n in rows if n.startswith("lambda_")]
-    least, sharpness = np.nanmin(values), rows["sharpness"][-1]
+    sharpness = rows["sharpness"][-1]
+    least = 0.0 if np.isnan(sharpness) else np.nanmin(values)
     if sharpness == 0:
         yield (
             "The gradient is zero, and so is the curvature: the loss is flat here. The units are "
@@ -82,8 +85,8 @@ def _dead_network(history: History, rows: Rows) -> Iterator[str]:
     if _at_chance(history, rows) and abs(ratio - 1) < NEAR:
         yield (
             f"This looks like a dead network: the accuracy, {rows['accuracy'][-1]:.2f}, is at "
-            f"chance although the ratio sharpness/edge is {ratio:.3f}. The ratio alone proves "
-            "nothing. Try a smaller ρ or η from the start."
+            f"chance although {_ratio(rows)} is {ratio:.3f}. The ratio alone proves nothing. Try a "
+            "smaller ρ or η from the start."
         )
 
 
@@ -95,9 +98,13 @@ def _resting(rows: Rows) -> Iterator[str]:
     ratio, hopping = float(np.median(rows["ratio"])), float(np.median(known))
     if abs(ratio - 1) < NEAR and hopping < HOPPING:
         yield (
-            f"The ratio sharpness/edge is {ratio:.3f}, but {few_hops(hopping)}: the run is near "
+            f"The ratio {_ratio(rows)} is {ratio:.3f}, but {few_hops(hopping)}: the run is near "
             "its edge, not at it. Try more steps or a larger η."
         )
+
+
+def _ratio(rows: Rows) -> str:
+    return RULES[rows["rule"][-1]].ratio
 
 
 def few_hops(share: float) -> str:
@@ -114,7 +121,8 @@ def few_hops(share: float) -> str:
 def _unconverged(rows: Rows) -> Iterator[str]:
     share = 1 - float(np.mean(rows["converged"]))
     if share > 0.1:
+        quantity = RULES[rows["rule"][-1]].quantity
         yield (
-            f"{share:.0%} of the last sharpness estimates have not converged (open markers): they "
+            f"{share:.0%} of the last {quantity} estimates have not converged (open markers): they "
             "are lower bounds. The leading eigenvalues may be very close together."
         )

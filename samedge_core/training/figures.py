@@ -15,11 +15,12 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from samedge_core.theory.rules import RULES
+from samedge_core.theory.rules import RULES, Rule
 from samedge_core.training.history import Drawn, History
 from samedge_core.training.thinning import Envelope
 
 MOST_POINTS = 1200  # of a line: about the pixels of a wide figure; of more rows, the envelope
+FAR = 20  # times the rest: what lies above is cut off, as in static/layout.js
 INK, GRID = "#7a7a7a", "rgba(128, 128, 128, 0.25)"
 CLEAR, LIGHT, DARK = "rgba(0, 0, 0, 0)", "#ffffff", "#1b1f24"
 
@@ -36,6 +37,7 @@ class _Line:
     colour: str
     dash: str = "solid"
     width: float = 2
+    residual: str = ""  # the column of its residuals
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ class _Chart:
 
 
 _BLUE, _ORANGE, _GREEN = "#3d7fe0", "#dd7a00", "#4a9d8f"
-_SHARPNESS = _Line("sharpness", "sharpness |λ₁|", _BLUE)
+_SHARPNESS = _Line("sharpness", "sharpness |λ₁|", _BLUE, residual="residual")
+_EDGE_VALUE = _Line("edge_value", "edge value λ₁(A)", _BLUE, residual="edge_residual")
+_PLAIN_VALUE = _Line("plain_value", "without SAM's factor", _GREEN, width=1)
 _BAND, _BAND_COLOUR = "± residual: an eigenvalue lies within", "rgba(61, 127, 224, 0.3)"
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _BATCH_SHARPNESS = _Line("batch_sharpness", "batch sharpness", "#7b3fa0")
@@ -84,21 +88,21 @@ _ACCURACIES = (
 _SHARE, _LOG = {"range": [0, 1.02]}, {"type": "log", "exponentformat": "power"}
 _ALIGNMENT_CHART = _Chart("alignment with v₁ (0 to 1)", _ALIGNMENTS, _SHARE)
 _LOSS_CHART = _Chart("loss (log scale)", _LOSSES, _LOG)
-_RATIO_CHART = _Chart("sharpness / edge", (_Line("ratio", "sharpness / edge", _BLUE),), {}, level=1)
 _NORM_CHART = _Chart("gradient norm (log scale)", (_Line("grad_norm", "‖g‖", _GREEN),), _LOG)
 _BOTH_ALIGNMENTS = replace(_ALIGNMENT_CHART, lines=(*_ALIGNMENTS, *_SUBSPACE))
 _ACCURACY_CHART = _Chart("accuracy (0 to 1)", _ACCURACIES, _SHARE)
 
 
 def history_figure(history: History) -> go.Figure:
-    """The live lab's charts of a run below each other, over the same steps: sharpness and edges,
-    their ratio, gradient norm, loss, alignments and, where it is known, accuracy.
+    """The live lab's charts of a run below each other, over the same steps: sharpness and edges (or
+    edge value and threshold), their ratio, gradient norm, loss, alignments and, where it is known,
+    accuracy.
 
     The numbers are the history's. Of a run of more than MOST_POINTS rows, the least, mean and most
     of buckets of rows are drawn, as a band and its middle line (`History.drawn`).
     """
     drawn = _drawn(history)
-    charts = [_eigenvalues(history, drawn), _RATIO_CHART, _NORM_CHART, _LOSS_CHART]
+    charts = [*_leading(history, drawn), _ratio(drawn), _NORM_CHART, _LOSS_CHART]
     charts += [_BOTH_ALIGNMENTS]
     if np.isfinite(drawn.columns["accuracy"]).any():
         charts += [_ACCURACY_CHART]
@@ -112,10 +116,11 @@ def eigenvalue_figure(history: History, *, gd_edge: bool = True) -> go.Figure:
 
     The residual is a band around the sharpness: an eigenvalue lies within. Estimates that have not
     converged, which are lower bounds, stand out as open markers. `gd_edge` draws 2/eta too, which
-    may lie so far above that it flattens the rest.
+    may lie so far above that it flattens the rest. Under a preconditioned rule, edge value and
+    threshold come first, and the sharpness where it was measured.
     """
     drawn = _drawn(history)
-    return _figure(history, drawn, [_eigenvalues(history, drawn, gd_edge=gd_edge)])
+    return _figure(history, drawn, _leading(history, drawn, gd_edge=gd_edge))
 
 
 def alignment_figure(history: History) -> go.Figure:
@@ -140,24 +145,67 @@ def paper_figures(history: History) -> dict[str, go.Figure]:
 
 
 def _drawn(history: History) -> Drawn:
-    return history.drawn(most=MOST_POINTS, magnitudes=True)
+    """What is drawn of a run; edge value and threshold where the rule in force is held against a
+    threshold, 2/eta elsewhere."""
+    drawn = history.drawn(most=MOST_POINTS, magnitudes=True)
+    own = np.isin(drawn.columns["rule"], [r.name for r in RULES.values() if r.preconditioned])
+    for name, there in {"edge_value": own, "threshold": own, "gd_edge": ~own}.items():
+        drawn.columns[name] = np.where(there, drawn.columns[name], np.nan)
+    return drawn
 
 
-def _eigenvalues(history: History, drawn: Drawn, *, gd_edge: bool = True) -> _Chart:
-    note = history.config.measured_part
-    title = "eigenvalue of the Hessian (magnitude)" + (f"<br><sub>{note}</sub>" if note else "")
-    return _Chart(
-        title, (_SHARPNESS, _BATCH_SHARPNESS, *_FURTHER, *_edges(drawn.columns, gd_edge)), {}
-    )
+def _leading(history: History, drawn: Drawn, *, gd_edge: bool = True) -> list[_Chart]:
+    """Edge value and threshold, and sharpness and edges: what there is of both."""
+    config, rules = history.config, _rules(drawn) or [RULES[history.config.rule]]
+    note = f"<br><sub>{config.measured_part}</sub>" if config.measured_part else ""
+    charts = []
+    if any(rule.preconditioned for rule in rules):
+        threshold = _Line("threshold", _names(rules, 0, True), *_EDGE_STYLE)
+        lines = (_EDGE_VALUE, _PLAIN_VALUE, threshold)
+        axis = _cut(drawn, _EDGE_VALUE, [threshold])
+        charts.append(_Chart("eigenvalue of the edge operator" + note, lines, axis))
+    edges = _edges(rules, config.weight_decay, gd_edge)
+    if edges or np.isfinite(drawn.columns["sharpness"]).any():
+        title = "eigenvalue of the Hessian (magnitude)" + note
+        axis = _cut(drawn, _SHARPNESS, edges)
+        charts.append(_Chart(title, (_SHARPNESS, _BATCH_SHARPNESS, *_FURTHER, *edges), axis))
+    return charts
 
 
-def _edges(columns: Columns, gd_edge: bool) -> list[_Line]:
-    """The edge in force, named after the rules in force on the way, and 2/eta."""
-    names = [RULES[rule].edge_name for rule in dict.fromkeys(columns["rule"].tolist())]
-    lines = [_Line("edge", ", then ".join(names), *_EDGE_STYLE)]
-    if gd_edge and names != [RULES["gd"].edge_name]:
-        lines.append(_GD_EDGE)
-    return lines
+def _cut(drawn: Drawn, main: _Line, edges: Sequence[_Line]) -> Mapping[str, Any]:
+    """The range of an axis where an edge is far above all else for a while, as while a warm-up
+    begins; without one, nothing."""
+    known = [values[np.isfinite(values)] for values in (drawn.columns[e.column] for e in edges)]
+    known = [values for values in known if len(values)]
+    high = drawn.high.get(main.column, drawn.columns[main.column])
+    tops = [values.min() for values in known] + high[np.isfinite(high)].tolist()
+    top = 1.3 * max(tops, default=0.0)
+    far = known and top > 0 and max(values.max() for values in known) > FAR * top
+    return {"range": [0, top]} if far else {}
+
+
+def _rules(drawn: Drawn) -> list[Rule]:
+    """The rules that were in force, in order."""
+    return [RULES[rule] for rule in dict.fromkeys(drawn.columns["rule"].tolist())]
+
+
+def _names(rules: Sequence[Rule], weight_decay: float, preconditioned: bool) -> str:
+    """What the edge in force, or the threshold, was called on the way."""
+    own = [rule for rule in rules if rule.preconditioned is preconditioned]
+    return ", then ".join(dict.fromkeys(rule.edge_named(weight_decay) for rule in own))
+
+
+def _edges(rules: Sequence[Rule], weight_decay: float, gd_edge: bool) -> list[_Line]:
+    """The edge in force, if there is one on the Hessian, and 2/eta."""
+    gd, name = RULES["gd"].edge_named(weight_decay), _names(rules, weight_decay, False)
+    lines = [_Line("edge", name, *_EDGE_STYLE)] if name else []
+    return [*lines, replace(_GD_EDGE, name=gd)] if lines and gd_edge and name != gd else lines
+
+
+def _ratio(drawn: Drawn) -> _Chart:
+    rules = _rules(drawn) or [RULES["gd"]]
+    name = ", then ".join(dict.fromkeys(rule.ratio for rule in rules))
+    return _Chart(name, (_Line("ratio", name, _BLUE),), {}, level=1)
 
 
 def _figure(history: History, drawn: Drawn, charts: Sequence[_Chart]) -> go.Figure:
@@ -213,8 +261,12 @@ def _traces(drawn: Drawn, line: _Line, envelope: Envelope) -> list[go.Scatter]:
     if envelope.wide.any():
         trace.update(hovertemplate=_hover(envelope, _HOVER))
     traces = [*_range(envelope, line), trace]
-    if line is _SHARPNESS:
-        return [*traces, *_residual(drawn, envelope, trace), *_unconverged(drawn, envelope)]
+    if line.residual:
+        return [
+            *traces,
+            *_residual(drawn, line, envelope, trace),
+            *_unconverged(drawn, line, envelope),
+        ]
     return traces
 
 
@@ -259,26 +311,26 @@ def _band(
     return [lower, go.Scatter({**rim, **upper})]
 
 
-def _residual(drawn: Drawn, envelope: Envelope, sharpness: go.Scatter) -> list[go.Scatter]:
+def _residual(drawn: Drawn, line: _Line, envelope: Envelope, trace: go.Scatter) -> list[go.Scatter]:
     """|lambda_1| +- its residual as a band and in its hover text; of a bucket, the worst."""
     x, y, bucket = envelope.line()
-    residual = drawn.columns["residual"][np.isfinite(drawn.columns["sharpness"])][bucket]
+    residual = drawn.columns[line.residual][np.isfinite(drawn.columns[line.column])][bucket]
     if not np.isfinite(residual).any():
         return []
     said = _hover(envelope, f"{_HOVER} ± %{{customdata:.2~g}}")
-    sharpness.update(customdata=residual, hovertemplate=said)
+    trace.update(customdata=residual, hovertemplate=said)
     names = (f"{_BAND}, lower rim", _BAND)
     return _band(x, y - residual, y + residual, names, _BAND_COLOUR, legendgroup=_BAND)
 
 
-def _unconverged(drawn: Drawn, envelope: Envelope) -> list[go.Scatter]:
-    converged = drawn.columns["converged"][np.isfinite(drawn.columns["sharpness"])]
+def _unconverged(drawn: Drawn, line: _Line, envelope: Envelope) -> list[go.Scatter]:
+    converged = drawn.columns["converged"][np.isfinite(drawn.columns[line.column])]
     lower_bounds = converged == 0
     if not lower_bounds.any():
         return []
     steps = ((envelope.first + envelope.last) / 2)[lower_bounds]
     values = envelope.middle[lower_bounds]
-    look = {"symbol": "circle-open", "size": 7, "color": _SHARPNESS.colour}
+    look = {"symbol": "circle-open", "size": 7, "color": line.colour}
     name = "not converged: a lower bound"
     return [go.Scatter(x=steps, y=values, name=name, mode="markers", marker=look)]
 

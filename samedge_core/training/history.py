@@ -35,7 +35,8 @@ COLUMNS = (
 )
 """The columns of `to_frame()` that every run has, in this order; more follow them."""
 
-AT_FIRST, AT_LEAST, AT_MOST = ("step", "time", "evals"), ("converged",), ("residual",)
+AT_FIRST, AT_LEAST = ("step", "time", "evals"), ("converged",)
+AT_MOST = ("residual", "edge_residual")
 """Columns of which a bucket of rows has its first value, least or greatest instead of the mean."""
 
 CHUNK = 50_000  # rows of which all columns are held at once
@@ -292,6 +293,18 @@ class History:
         self.interventions.append(intervention)
 
     @property
+    def marks(self) -> tuple[tuple[int, str], ...]:
+        """(step, label) of every intervention; that of a rule says what becomes of the moments."""
+        kept, found = RULES[self.config.rule].moments, []
+        for item in self.interventions:
+            kind, label = RULES[item.changes.get("rule", "gd")].moments, item.label
+            if kind:
+                label += ", moments go on" if kind == kept else ", moments start at zero"
+                kept = kind
+            found.append((item.step, label))
+        return tuple(found)
+
+    @property
     def hyperparameters(self) -> Hyperparameters:
         """What is in force now."""
         return self._segments()[-1][1]
@@ -355,8 +368,10 @@ class History:
         stop = self.stop._repr_html_() if self.stop else "<p>The run has not ended.</p>"
         faults = "".join(f"<p>{escape(fault)}</p>" for fault in diagnose(self))
         row = self.latest()
-        shown = ("step", "loss", "accuracy", "grad_norm", "sharpness", "edge", "ratio")
-        cells = "".join(f"<tr><td>{n}</td><td>{row[n]:.5g}</td></tr>" for n in shown if row)
+        shown = ["step", "loss", "accuracy", "grad_norm"]
+        shown += [*RULES[self.hyperparameters.rule].measured.values(), "ratio"]
+        known = [name for name in shown if row and not np.isnan(row[name])]
+        cells = "".join(f"<tr><td>{n}</td><td>{row[n]:.5g}</td></tr>" for n in known)
         return f"<b>{name}</b>{stop}{faults}<table>{cells}</table>"
 
     def select(self, start: int = -1, most: int | None = None) -> NDArray[np.int64]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from samedge_core.curvature.edge_operator import EdgeOperator
 from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.curvature.lanczos_quadrature import spectrum
 from samedge_core.curvature.operator import LinearOperator
+from samedge_core.curvature.plain_tracker import PlainTracker
+from samedge_core.curvature.tracker import SharpnessTracker
 from samedge_core.problems.batches import Batch
 from samedge_core.problems.pictures import pictures
 from samedge_core.problems.problem import ModuleProblem, Problem
@@ -20,8 +24,9 @@ from samedge_core.training.edge_test import ForkChange
 from samedge_core.training.fork_test import edge_test
 from samedge_core.training.history import Intervention
 from samedge_core.training.inspection import Along, Fit, Input, Inputs, Inspection, Place, Slice
-from samedge_core.training.observe import LossAndGrad, observe
-from samedge_core.training.optimizers import update
+from samedge_core.training.loop import edge_operator
+from samedge_core.training.observe import LossAndGrad, Operator, observe
+from samedge_core.training.optimizers import Step, update
 from samedge_core.training.over_batches import batch_sharpness
 from samedge_core.training.replay import replay_to
 from samedge_core.training.slices import POINTS, loss_along
@@ -77,19 +82,27 @@ def inspection_at(
     now = TrainState.unpack(state.pack(), config, problem)
     batch = now.batches.next() if now.batches else problem.full_batch()
     seen = now.fixed or batch
-    here, operator, estimate = _measure(config, problem, now, seen, step)
+    here, hessian = observe(problem, now.w, seen, config.hessian_share)
+    if not here.finite:
+        raise FloatingPointError(f"the loss has left the finite range at step {step:,}")
     taken = here if seen is batch else LossAndGrad.of(*problem.loss_and_gradient(now.w, batch))
-    points = _points(problem, now, batch, taken.g)
-    unit = here.g / here.g.norm()  # NaN at g = 0
-    v1 = estimate.vectors[0]
+    made, points = _points(problem, now, batch, taken.g)
+    edge = _Edge.of(now, hessian, here.norm, made)
+    estimate = edge.measure(step)
+    if not len(estimate.vectors):
+        raise FloatingPointError(f"the curvature is not finite at step {step:,}")
+    g = edge.to_weights(here.g)
+    v1 = edge.to_weights(estimate.vectors[0])
+    v1 = v1 if edge.root is None else v1 / v1.norm()
     lines: dict[Along, Tensor] = {"v1": v1 if torch.dot(v1, here.g) >= 0 else -v1}
     if here.norm:
-        lines["g"] = unit
-    slices = _slices(problem, now.w, seen, here, operator, lines, points, on_progress)
+        lines["g"] = here.g / here.g.norm()
+    slices = _slices(problem, now.w, seen, here, hessian, lines, points, on_progress)
     density = None
     if with_spectrum:
         report = partial(on_progress, "spectrum")
-        density = spectrum(operator, seed=config.seed, seconds=seconds, on_progress=report)
+        density = spectrum(edge.operator, seed=config.seed, seconds=seconds, on_progress=report)
+        density = replace(density, products=density.products * edge.products_each)
     over_batches = None
     if batches:
         report, size = partial(on_progress, "batches"), config.batch_size
@@ -99,6 +112,7 @@ def inspection_at(
     tested = None
     if test:
         tested = edge_test(config, problem, state, test, on_progress=partial(on_progress, "test"))
+    along = edge.part_along(estimate.vectors[0], made.w - now.w)
     return Inspection(
         step=step,
         hyper=now.in_force,
@@ -107,41 +121,75 @@ def inspection_at(
         eigenvalues=estimate.values,
         residuals=estimate.residuals,
         converged=estimate.converged,
-        alignments=(estimate.vectors @ unit).abs().cpu().double().numpy(),
+        alignments=(estimate.vectors @ (g / g.norm())).abs().cpu().double().numpy(),  # NaN at 0
         slices=slices,
         inputs=_inputs(config, problem, now.w),
         spectrum=density,
-        fit=_fit(problem, now.w, points["next"], v1),
+        fit=_fit(problem, now.w, made.w, along),
         batch_sharpness=over_batches,
         edge_test=tested,
     )
 
 
-def _measure(
-    config: RunConfig, problem: Problem, state: TrainState, batch: Batch | None, step: int
-) -> tuple[LossAndGrad, LinearOperator, EigenEstimate]:
-    """Loss, gradient and curvature at the weights; advances the tracker."""
-    here, operator = observe(problem, state.w, batch, config.hessian_share)
-    if not here.finite:
-        raise FloatingPointError(f"the loss has left the finite range at step {step:,}")
-    estimate = state.tracker.measure(operator, step=step)
-    if not len(estimate.vectors):
-        raise FloatingPointError(f"the curvature is not finite at step {step:,}")
-    return here, operator, estimate
+@dataclass(frozen=True)
+class _Edge:
+    """What the edge of the rule in force is about: H or, where the step is divided by a diagonal P,
+    the edge operator.
+
+    Attributes:
+        operator, tracker: of it.
+        root: P^1/2 (P,); None for P = I.
+        products_each: Hessian-vector products that go into one of its own.
+        tracked: the edge operator as the run's tracker sees it, with a scale.
+    """
+
+    operator: LinearOperator
+    tracker: SharpnessTracker | PlainTracker
+    root: Tensor | None = None
+    products_each: int = 1
+    tracked: EdgeOperator | None = None
+
+    @classmethod
+    def of(cls, state: TrainState, hessian: Operator, grad_norm: float, made: Step) -> _Edge:
+        """That of the update `made` from `state`."""
+        if made.preconditioner is None:
+            return cls(hessian, state.tracker)
+        tracked = edge_operator(state, hessian, grad_norm, made)
+        operator = EdgeOperator(hessian, made.preconditioner, reach=tracked.reach)
+        root = made.preconditioner.sqrt()
+        return cls(operator, state.edge_tracker, root, operator.products_each, tracked)
+
+    def measure(self, step: int) -> EigenEstimate:
+        """The leading eigenpairs, as the run measured them at its step, or would have."""
+        if self.tracked is None:
+            return self.tracker.measure(self.operator, step=step)
+        return self.tracked.unscaled(self.tracker.measure(self.tracked, step=step))
+
+    def to_weights(self, x: Tensor) -> Tensor:
+        """A vector in the operator's coordinates as a direction in the weights; of a gradient, what
+        it is in those coordinates."""
+        return x if self.root is None else x / self.root
+
+    def part_along(self, v: Tensor, step: Tensor) -> Tensor:
+        """The part of a step (P,) along an eigenvector v (P,) of the operator, in the weights."""
+        inner = step if self.root is None else step * self.root
+        return torch.dot(inner, v) * self.to_weights(v)
 
 
 def _points(
     problem: Problem, state: TrainState, batch: Batch | None, g: Tensor
-) -> dict[Place, Tensor]:
-    """The perturbed point of the rule, if it has one, and the next iterate, (P,) each."""
+) -> tuple[Step, dict[Place, Tensor]]:
+    """The update; and the perturbed point of the rule, if it has one, and the next iterate, (P,)
+    each."""
     points: dict[Place, Tensor] = {}
 
     def gradient(w: Tensor) -> Tensor:
         points["perturbed"] = w
         return problem.gradient(w, batch)
 
-    points["next"] = update(state.w, g, state.moments, state.in_force, gradient).w
-    return points
+    made = update(state.w, g, state.moments, state.in_force, gradient)
+    points["next"] = made.w
+    return made, points
 
 
 def _slices(
@@ -181,12 +229,13 @@ def _slices(
     )
 
 
-def _fit(problem: Problem, w: Tensor, after: Tensor, v1: Tensor) -> Fit | None:
-    """The function that a network of one input and one output computes, else None."""
+def _fit(problem: Problem, w: Tensor, after: Tensor, along: Tensor) -> Fit | None:
+    """The function that a network of one input and one output computes, else None; `along` is the
+    part of the step along v1."""
     domain = problem.domain()
     if domain is None or domain.classes:
         return None
-    data, step = domain.examples, after - w
+    data = domain.examples
     order = data.x[:, 0].argsort()
     x, y, at = data.x[order, 0], data.y[order, 0], domain.inputs[:, 0]
 
@@ -194,7 +243,7 @@ def _fit(problem: Problem, w: Tensor, after: Tensor, v1: Tensor) -> Fit | None:
         return domain.compute(w)[:, 0]
 
     with torch.no_grad():
-        moved = torch.func.jvp(computed, (w,), (torch.dot(step, v1) * v1,))
+        moved = torch.func.jvp(computed, (w,), (along,))
         parts = (x, y, at, moved[0], computed(after) - moved[0], moved[1])
     return Fit(*(part.cpu().double().numpy() for part in parts))
 

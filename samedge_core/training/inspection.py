@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samedge_core.curvature.spectral_density import Spectrum
-from samedge_core.theory.rules import Hyperparameters
+from samedge_core.theory.rules import RULES, Hyperparameters
 from samedge_core.training.batch_sharpness import BatchSharpness
 from samedge_core.training.edge_test import EdgeTest
 
@@ -46,8 +46,8 @@ class Slice:
     """The loss along a line through w, with unit direction d.
 
     Attributes:
-        along: d is "v1", the leading eigenvector, with the sign that gives <g, v1> >= 0; or "g",
-            the gradient's direction u.
+        along: d is "v1", the leading eigenvector, with the sign that gives <g, v1> >= 0 (of an edge
+            operator, the direction P^-1/2 v1 in the weights); or "g", the gradient's direction u.
         offsets, losses: t and L(w + t d), shape (n,).
         loss, slope, curvature: L(w), <g, d> and d^T H d, of which the quadratic model is made.
         marks: points of the step.
@@ -141,12 +141,13 @@ class Inspection:
 
     All on what the row of the step is measured on (the step's batch or a fixed one; the Hessian on
     `RunConfig.hessian_share` of it). Loss, gradient norm and eigenvalues are those of the row, bit
-    for bit, where the run measured them.
+    for bit, where the run measured them. Under a preconditioned rule, eigenvalues, alignments and
+    spectrum are those of its edge operator.
 
     Attributes:
         hyper: in force at the step, changes made there included.
         eigenvalues, residuals: as the tracker gives them, largest magnitude first, (k,).
-        alignments: |<g, v_i>|/||g||, (k,); NaN at g = 0.
+        alignments: |<g, v_i>|/||g||, (k,), g as it is in the operator's coordinates; NaN at g = 0.
         slices: along v1 and along g; without the latter at g = 0.
         inputs: of an image problem, else None.
         fit: of a network of one input and one output, else None.
@@ -175,13 +176,20 @@ class Inspection:
         local quadratic model; beyond 1 in magnitude that direction is unstable. NaN where the
         eigenvalue is not known."""
         known = np.isfinite(self.eigenvalues)
-        values = self.hyper.multiplier(np.where(known, self.eigenvalues, 0.0), self.grad_norm)
+        found, rule = np.where(known, self.eigenvalues, 0.0), RULES[self.hyper.rule]
+        if rule.preconditioned:
+            values = rule.multiplier(self.hyper, found)
+        else:
+            values = self.hyper.multiplier(found, self.grad_norm)
         return np.where(known, values, np.nan)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
     @property
     def edge(self) -> float:
-        """The edge of the rule in force, at this gradient norm."""
-        return float(self.hyper.edge(self.grad_norm))  # pyright: ignore[reportArgumentType]
+        """The edge of the rule in force, at this gradient norm; of a preconditioned rule, its
+        threshold."""
+        rule, norm = RULES[self.hyper.rule], self.grad_norm
+        edge = rule.threshold(self.hyper) if rule.preconditioned else self.hyper.edge(norm)
+        return float(edge)  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True)

@@ -243,10 +243,8 @@ def _measure(
         _record(row, estimate)
         return _Leading(estimate.vectors, lambda g: g)
     operator = edge_operator(state, hessian, grad_norm, step)
-    estimate = state.edge_tracker.measure(operator, step=state.step)
-    row.edge_value, row.edge_residual = (
-        operator.scale * number for number in (estimate.value, estimate.residual)
-    )
+    estimate = operator.unscaled(state.edge_tracker.measure(operator, step=state.step))
+    row.edge_value, row.edge_residual = estimate.value, estimate.residual
     row.converged, row.hvps = estimate.converged, estimate.products * operator.products_each
     if operator.products_each > 1 and len(estimate.vectors):
         row.plain_value, row.hvps = operator.plain(estimate.vectors[0]), row.hvps + 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from samedge_core.theory.rules import RULES
 from samedge_core.training.costs import Costs
 from samedge_core.training.history import History, Measurement
 
@@ -64,9 +65,12 @@ def every(seconds: float) -> Callable[[], bool]:
 
 
 def figures(history: History, costs: Costs | None = None) -> str:
-    """Loss, sharpness and edge at the newest measured step, and what measuring costs."""
+    """Loss, sharpness and edge (or edge value and threshold) at the newest measured step, and what
+    measuring costs."""
     row = history.latest()
     if not row:
         return "not measured yet"
-    parts = [f"{name} {row[name]:.4g}" for name in ("loss", "sharpness", "edge")]
+    rule = RULES[row["rule"]]
+    parts = [f"{name} {row[column]:.4g}" for name, column in rule.measured.items()]
+    parts.insert(0, f"loss {row['loss']:.4g}")
     return ", ".join([*parts, *filter(None, [costs.recent().words if costs else ""])])

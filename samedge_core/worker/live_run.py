@@ -141,7 +141,7 @@ class LiveRun:
             status=self.status,
             stop=history.stop,
             worker_pid=self.worker.pid if self.worker else None,
-            marks=tuple((item.step, item.label) for item in history.interventions),
+            marks=history.marks,
             columns=history.columns(history.select(start, most)),
             latest=history.latest(),
             diagnoses=tuple(diagnose(history)),

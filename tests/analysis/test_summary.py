@@ -72,7 +72,7 @@ def test_a_run_that_comes_to_rest_near_its_edge_is_not_at_it():
     assert summary.diagnoses == ()  # it may hop yet
     history.stop = se.Stop(se.StopReason.STEP_CAP, 25, "all steps are taken")
     (message,) = summarise(history).diagnoses
-    assert message.startswith("The ratio sharpness/edge is 0.980, but no step hops across")
+    assert message.startswith("The ratio sharpness / edge is 0.980, but no step hops across")
     assert ("Diagnosis", message) in in_words(summarise(history))
 
 

@@ -200,7 +200,7 @@ def test_another_quantity_stands_in_the_link(sweeps):
     assert app.query_params["quantity"] == "seconds"
     assert data(app)["view"]["quantity"]["log"]
     assert app.selectbox(key="sweeps:quantity").options == [
-        picture.label_of(name) for name in ("ratio", "steps", "seconds")
+        picture.label_of(name, "sam") for name in ("ratio", "steps", "seconds")
     ]
     assert set(data(app)["columns"]) == set(QUANTITIES)
 

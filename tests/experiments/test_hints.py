@@ -9,6 +9,7 @@ import pytest
 from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.hints import hints
 from samedge_core.experiments.paper import ALL_PRESETS as PRESETS
+from samedge_core.theory.rules import RULES
 from samedge_core.training import RunConfig, StopReason
 
 GLOROT, TANH = {"init": "glorot"}, {"activation": "tanh"}
@@ -191,3 +192,11 @@ class TestHints:
             config = base.replace(eta=factor * limit)
             assert bool(hints(config)) == diverges
             assert (run(config).stop_reason is StopReason.DIVERGED) == diverges
+
+
+@pytest.mark.parametrize("rule", list(RULES))
+def test_the_step_size_of_gd_is_too_large_where_the_gradient_is_divided_by_its_size(rule):
+    large = [h for h in hints(RunConfig(rule=rule, eta=1.0)) if "far too large" in h]
+    assert len(large) == RULES[rule].preconditioned
+    assert all("Try η = 0.002." in hint for hint in large)
+    assert not [h for h in hints(RunConfig(rule=rule, eta=0.002)) if "far too large" in h]

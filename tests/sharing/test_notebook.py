@@ -43,6 +43,7 @@ def outputs(tmp_path_factory):
     runs = [
         ("changed", "a", se.run(SMALL, interventions=made)),
         (EVIL, "b", stopped()),
+        ("adam", "d", se.run(SMALL.replace(rule="sam-adam", eta=0.002), interventions=made[1:])),
         ("diverged", "c", se.run(SMALL.replace(problem="quadratic", options={}, rule="gd", eta=3))),
     ]
     file, done = folder / "runs.ipynb", folder / "done.ipynb"
@@ -61,7 +62,7 @@ def outputs(tmp_path_factory):
 
 def test_every_run_is_repeated_to_the_last_bit(outputs):
     said = ["".join(o["text"]) for shown in outputs for o in shown if o.get("name") == "stdout"]
-    assert said == ["equal to the last bit: True\n"] * 3
+    assert said == ["equal to the last bit: True\n"] * 4
 
 
 def test_the_charts_are_of_the_recorded_rows(outputs):
@@ -69,7 +70,7 @@ def test_the_charts_are_of_the_recorded_rows(outputs):
     table, overlay, charts = data
     assert "<table" in "".join(table["text/html"])
     (names,) = [[t["name"] for t in value["data"]] for k, value in overlay.items() if "plotly" in k]
-    assert names == ["changed", EVIL, "diverged"]
+    assert names == ["changed", EVIL, "adam", "diverged"]
     (traces,) = [value["data"] for kind, value in charts.items() if "plotly" in kind]
     assert {trace["name"] for trace in traces} >= {"sharpness |λ₁|", "SAM-edge, then 2/η"}
 

@@ -34,6 +34,14 @@ def test_the_way_back_keeps_every_bit(dtype):
     assert again.arithmetic == history.arithmetic
 
 
+def test_a_run_that_came_to_adam_keeps_every_bit_too():
+    start = se.RunConfig(problem="two-weight", rule="gd", eta=0.1, steps=6, sharpness_every=2)
+    history = se.run(start, interventions=[se.Intervention(3, {"rule": "adam", "eta": 0.01})])
+    again = from_parquet(to_parquet(history, {}))
+    assert again.rows_after(-1).tobytes() == history.rows_after(-1).tobytes()
+    assert again.to_frame().equals(history.to_frame())
+
+
 def test_a_run_without_rows_or_stop_comes_back():
     again = from_parquet(to_parquet(se.History(se.RunConfig()), {}))
     assert (len(again), again.stop, again.interventions) == (0, None, [])

@@ -94,3 +94,13 @@ test("a loss that falls below 0 is on a linear axis, and zeros are said to be le
   assert.equal(axis([5, 4, 3, 2, 0]).type, "log");
   assert.match(axis([5, 4, 3, 2, 0]).title.text, /0 and less left out/);
 });
+
+test("an edge that is far above all else for a while leaves the chart; a step to another edge does not", () => {
+  const range = (edge, sharpness) => yAxis(shown([run("GD", { sharpness })]), chart("Sharpness"), [
+    { x: [0, 1, 2], y: [sharpness, sharpness, sharpness], line: { shape: "linear" } },
+    { x: [0, 1, 2], y: edge, line: { shape: "hv" } },
+  ]).range;
+  assert.deepEqual(range([6000, 20, 10], 4), [0, 13]);
+  assert.equal(range([2, 2, 20], 0.5), undefined);
+  assert.equal(range([20, 20, 20], 0.1), undefined);
+});

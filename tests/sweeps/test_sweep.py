@@ -53,7 +53,7 @@ def test_a_line_of_the_command_line_is_the_same_axis():
         ("n=10:12:8", "n has fewer than 8 different values from 10 to 12"),
         ("eta=0.1:0.10000000000001:50", "eta has fewer than 50 different values"),
         ("degree=2.5,3", "degree must be a whole number"),
-        ("seed=1,2", "an axis of SAM on chebyshev-mlp is one of eta, rho, batch_size, n"),
+        ("seed=1,2", "an axis of SAM on chebyshev-mlp is one of eta, rho, weight_decay, batch"),
         ("beta=0.1,0.2", "got 'beta'"),
         ("rule=0.1,0.2", "got 'rule'"),
     ],
@@ -78,7 +78,11 @@ def test_a_number_in_place_of_a_list_is_refused(axes, seeds, message):
 
 
 def test_what_can_be_an_axis_follows_from_rule_and_problem():
-    assert list(axis_fields(POINT)) == ["eta", "a", "b"]
+    assert list(axis_fields(POINT)) == ["eta", "weight_decay", "a", "b"]
+    adam = CHEBYSHEV.replace(rule="adam", schedule="linear-warmup")
+    assert {"beta2", "eps", "weight_decay", "warmup"} <= set(axis_fields(adam))
+    assert not {"rho", "sharpness_every"} & set(axis_fields(adam))
+    assert "warmup" not in axis_fields(adam.replace(schedule="cosine"))
     momentum = CHEBYSHEV.replace(rule="polyak")
     assert {"eta", "beta"} <= set(axis_fields(momentum))
     assert "rho" not in axis_fields(momentum)

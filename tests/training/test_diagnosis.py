@@ -32,7 +32,7 @@ def test_a_healthy_run_has_no_diagnosis():
 def test_chance_accuracy_at_the_edge_is_a_dead_network():
     (message,) = diagnose(record(accuracy=0.1))
     assert "dead network: the accuracy, 0.10, is at chance" in message
-    assert "sharpness/edge is 1.000" in message
+    assert "sharpness / edge is 1.000" in message
 
 
 @pytest.mark.parametrize(

@@ -318,3 +318,35 @@ def test_the_middle_line_of_a_long_hop_is_level_and_the_hover_says_what_it_is(pe
     said = trace(figure, "‖g‖").hovertemplate[1]
     assert said.startswith("%{y:.5~g} (mean of steps 0 to 6: least ")
     assert "± %{customdata" in trace(figure, "sharpness |λ₁|").hovertemplate[1]
+
+
+def test_under_adam_edge_value_and_threshold_are_drawn_and_the_sharpness_where_it_was_measured():
+    config = se.RunConfig(
+        problem="two-weight",
+        rule="sam-adam",
+        eta=0.01,
+        steps=40,
+        sharpness_every=10,
+        weight_decay=0.1,
+    )
+    history = se.run(config)
+    figure: Any = history.plot()
+    drawn = {trace.name: trace for trace in figure.data}
+    columns = history.columns()
+    for name, column in (
+        ("edge value λ₁(A)", "edge_value"),
+        ("Adam's threshold", "threshold"),
+        ("without SAM's factor", "plain_value"),
+        ("edge value / threshold", "ratio"),
+    ):
+        np.testing.assert_array_equal(drawn[name].y, columns[column])
+    assert len(drawn["sharpness |λ₁|"].x) == 4
+    assert "2/η" not in drawn
+
+
+def test_an_edge_far_above_all_else_for_a_while_is_cut_off():
+    config = se.RunConfig(problem="two-weight", rule="gd", eta=0.1, steps=300, weight_decay=0.1)
+    cut: Any = se.run(config.replace(schedule="linear-warmup", warmup=290)).plot()
+    assert cut.layout.yaxis.range[1] < 30
+    assert "2/η − weight decay" in {trace.name for trace in cut.data}
+    assert se.run(config).plot().layout.yaxis.range is None

@@ -19,6 +19,7 @@ from samedge_core.training.inspect_step import SHOWN, _points, inspection_at
 from samedge_core.training.inspection import Inspection
 from samedge_core.training.loop import build_problem, measurements, run
 from samedge_core.training.observe import observe
+from samedge_core.training.optimizers import update
 from samedge_core.training.slices import POINTS
 from samedge_core.training.state import TrainState
 
@@ -99,7 +100,7 @@ def test_the_marks_are_the_run_s_own_next_iterate_and_uphill_point(settings):
     line = found.slices[1]
     d = g / g.norm()
     marks = {mark.place: mark for mark in line.marks}
-    points = _points(problem, before, batch, own)
+    _, points = _points(problem, before, batch, own)
     assert torch.equal(points["next"], after.w)
     assert marks["next"].loss == float(problem.loss(after.w, seen))
     assert marks["next"].offset == pytest.approx(float((after.w - before.w) @ d), rel=1e-12)
@@ -134,19 +135,53 @@ def test_the_line_along_v1_has_the_dense_eigenvalue_and_points_uphill():
 
 @pytest.mark.parametrize("rule", list(RULES))
 def test_multipliers_are_those_of_the_rule_in_force(rule):
-    found = inspection(NET.replace(rule=rule, rho=0.1, beta=0.6), 10)
+    eta = 0.002 if RULES[rule].preconditioned else NET.eta
+    found = inspection(NET.replace(rule=rule, rho=0.1, beta=0.6, eta=eta), 10)
     c, norm, h = found.eigenvalues, found.grad_norm, found.hyper
+    adam = edges.adam_multiplier(c, h.eta, 0.6)
     expected = {
         "gd": edges.gd_multiplier(c, h.eta),
         "sam": edges.sam_multiplier(c, h.eta, 0.1, norm),
         "usam": edges.usam_multiplier(c, h.eta, 0.1),
         "polyak": edges.polyak_multiplier(c, h.eta, 0.6),
         "nesterov": edges.nesterov_multiplier(c, h.eta, 0.6),
+        "sam-polyak": edges.polyak_multiplier(c * (1 + 0.1 * c / norm), h.eta, 0.6),
+        "rmsprop": edges.gd_multiplier(c, h.eta),
+        "sam-rmsprop": edges.gd_multiplier(c, h.eta),
+        "adam": adam,
+        "sam-adam": adam,
     }[rule]
     np.testing.assert_array_equal(found.multipliers, expected)
     at_edge = replace(found, eigenvalues=np.array([found.edge, np.nan]))
     assert at_edge.multipliers[0] == pytest.approx(-1)
     assert np.isnan(at_edge.multipliers[1])
+
+
+@pytest.mark.parametrize("rule", ["adam", "sam-adam"])
+def test_under_adam_eigenvalues_and_lines_are_those_of_the_edge_operator(rule):
+    config = NET.replace(rule=rule, eta=0.002, rho=0.1, beta2=0.99)
+    found = inspection(config, 20)
+    problem, state, _ = taken(config, 20)
+    batch = problem.full_batch()
+    hessian = dense_hessian(lambda v: problem.loss(v, batch), state.w)
+    g = problem.gradient(state.w, batch)
+    made = update(state.w, g, state.moments, state.in_force, lambda w: problem.gradient(w, batch))
+    assert made.preconditioner is not None
+    root = made.preconditioner.rsqrt()
+    uphill = hessian + (0.1 / found.grad_norm) * hessian @ hessian * (rule == "sam-adam")
+    values, vectors = np.linalg.eigh((root[:, None] * uphill * root).numpy())
+    # the tracker stops at a residual of 1e-3, and the value's error is of second order in that
+    assert found.eigenvalues[0] == pytest.approx(values[-1], rel=1e-4)
+    assert found.edge == pytest.approx(38 / 0.002, rel=1e-12)
+    direction = root * torch.from_numpy(vectors[:, -1])
+    direction /= direction.norm()
+    # the eigenvector is off by the residual over the gap
+    expected = float(direction @ hessian @ direction)
+    assert found.slices[0].curvature == pytest.approx(expected, rel=2e-2)
+    apart = inspection(config, 20, with_spectrum=True).spectrum
+    assert apart is not None
+    assert apart.nodes.max() == pytest.approx(values[-1], rel=1e-6)
+    assert apart.products % (2 if rule == "sam-adam" else 1) == 0
 
 
 def test_on_a_quadratic_the_multiplier_is_what_the_step_does():

@@ -28,7 +28,8 @@ BANDS = (
 LONG = 500  # steps, about: more do not fit into a chart one by one
 _DRAWN = frozenset(
     {"step", "time", "evals", "sharpness", "converged", "residual", "ratio", "grad_norm", "edge"}
-    | {"loss", "accuracy", "held_out_loss", "held_out_accuracy", "eta", "rho"}
+    | {"edge_value", "edge_residual", "plain_value", "eta", "rho"}
+    | {"loss", "accuracy", "held_out_loss", "held_out_accuracy"}
     | {"align_grad", "align_sam", "align_grad_k", "align_sam_k"}
     | {"batch_sharpness", "batch_sharpness_error"}
     | {f"lambda_{k}" for k in range(2, 11)}
@@ -48,6 +49,7 @@ class RunUpdate:
     `abandoned` marks a branch that was left by rewinding: its rows from there on, drawn in grey and
     not counted as a run. It keeps the `id` that the run had while it was shown, so that it is not
     drawn as the previous run too; its first update is a full one.
+    With `weight_decay`, what is called 2/η is less by that.
     `exact` is the row at the cursor, by column: of a long run the browser may not have it.
     """
 
@@ -60,6 +62,7 @@ class RunUpdate:
     columns: Mapping[str, np.ndarray]
     interventions: Sequence[tuple[int, str]] = ()
     note: str = ""
+    weight_decay: float = 0.0
     abandoned: bool = False
     exact: Mapping[str, float] = field(default_factory=dict)
     low: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -114,15 +117,18 @@ def encode(
 
 
 def _edge_lines(updates: Sequence[RunUpdate]) -> dict[str, dict[str, Any]]:
-    """How the edges in these updates are drawn, by column."""
+    """How the edges in these updates are drawn, by column; the threshold, which several rules have,
+    as that of one in force."""
+    decay = max((update.weight_decay for update in updates), default=0.0)
+    in_force = {update.rule for update in updates}
     return {
         rule.column: {
-            "name": rule.edge_name,
+            "name": "threshold" if rule.preconditioned else rule.edge_named(decay),
             "role": rule.look.colour,
             "stroke": {"dash": rule.look.dash, "width": rule.look.width},
             "shape": "linear" if rule.follows_norm else "hv",
         }
-        for rule in RULES.values()
+        for rule in sorted(RULES.values(), key=lambda rule: rule.name in in_force)
         if any(rule.column in update.columns for update in updates)
     }
 

@@ -9,6 +9,7 @@ from pages.parts import server
 from pages.parts.components.live import Cursor
 from pages.parts.lab import controls, session
 from pages.parts.views.names import names
+from samedge_core.experiments.hints import GOOD_ETA, too_large
 from samedge_core.fields import ConfigError
 from samedge_core.theory.rules import RULES
 from samedge_core.training.config import FIELDS, Changes
@@ -154,4 +155,9 @@ def _entered(view: RunView, step: int) -> Changes | None:
             continue
         if value != now:
             changes[name] = value
+    if too_large(RULES[rule], changes.get("eta", in_force.eta)):
+        st.caption(
+            f":orange[:material/lightbulb: η is far too large for {RULES[rule].short}, which moves "
+            f"each weight by about η a step. Try {GOOD_ETA:g}.]"
+        )
     return Changes(changes) if complete else None

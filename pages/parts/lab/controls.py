@@ -20,17 +20,19 @@ from pages.parts.markdown import plain
 from pages.parts.server import registry
 from samedge_core.analysis import compare
 from samedge_core.experiments.comparisons import COMPARISONS, Comparison
+from samedge_core.experiments.hints import GOOD_ETA, too_large
 from samedge_core.fields import ConfigError, Field
 from samedge_core.problems.registry import PROBLEMS
 from samedge_core.problems.uploads import UploadError
-from samedge_core.theory.rules import RULES
+from samedge_core.theory.rules import RULES, Rule
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import SYMBOLS
 
 PER_DECADE = 20
-MODEL, MEASUREMENT = "Model, data and seed", "Batches and measurement"
+MODEL, MEASUREMENT = "Model, data and seed", "Batches, schedule, measuring"
 BATCH = ("batch_size", "measure_on", "batch_sharpness_every", "batch_sharpness_batches")
-MORE = (*BATCH, "hessian_share", "top_k", "steps", "dtype", "device")
+MORE = ("schedule", "warmup", "weight_decay", "beta2", "eps", *BATCH)
+MORE += ("hessian_share", "top_k", "sharpness_every", "steps", "dtype", "device")
 
 CADENCE, STRIDE = FIELDS["cadence"], FIELDS["measure_every"]
 CADENCES = {
@@ -96,11 +98,12 @@ def draw(on_live_change: Callable[[], None], *, comparison: Comparison | None = 
         st.caption(f"Three runs side by side, at ½{symbol}, {symbol} and 2{symbol}.")
     _draw(FIELDS["eta"], on_live_change)
     # side by side, SAM runs whatever rule had been chosen
-    uses = RULES["sam" if rule_fixed else st.session_state[_key(FIELDS["rule"])]].uses
-    if "beta" in uses:
+    rule = RULES["sam" if rule_fixed else st.session_state[_key(FIELDS["rule"])]]
+    _offer_step_size(rule, on_live_change)
+    if "rho" in rule.uses or "beta" not in rule.uses:
+        _draw(FIELDS["rho"], on_live_change, disabled="rho" not in rule.uses)
+    if "beta" in rule.uses:
         _draw(FIELDS["beta"], on_live_change)
-    else:
-        _draw(FIELDS["rho"], on_live_change, disabled="rho" not in uses)
     _draw_cadence()
     problem = st.session_state[_key(FIELDS["problem"])]
     options = PROBLEMS[problem].options
@@ -113,7 +116,34 @@ def draw(on_live_change: Callable[[], None], *, comparison: Comparison | None = 
     with st.expander(MEASUREMENT, icon=":material/straighten:"):
         st.caption("Changes here need a Reset.")
         for name in MORE:
-            _draw(FIELDS[name])
+            if name not in rule.unused and (name != "sharpness_every" or rule.preconditioned):
+                _draw(FIELDS[name], disabled=name == "warmup" and not _warms_up())
+
+
+def _warms_up() -> bool:
+    field = FIELDS["schedule"]
+    return st.session_state.get(_key(field), field.default) == "linear-warmup"
+
+
+def _offer_step_size(rule: Rule, on_live_change: Callable[[], None]) -> None:
+    """A way out of a step size that is far too large for the rule, as that of GD is for Adam."""
+    field = FIELDS["eta"]
+    with contextlib.suppress(ConfigError):  # its message stands above
+        if not too_large(rule, _entered(field, _key(field))):
+            return
+
+        def take() -> None:
+            _enter(field, _key(field), GOOD_ETA)
+            on_live_change()
+
+        st.button(
+            f"Take η = {GOOD_ETA:g}",
+            key="eta:offer",
+            icon=":material/lightbulb:",
+            on_click=take,
+            help=f"{rule.short} divides the gradient by its size: a step moves each weight by "
+            "about η, whatever the gradient is. The step size of GD or SAM is far too large.",
+        )
 
 
 def _key(field: Field, problem: str = "") -> str:

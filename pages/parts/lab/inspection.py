@@ -17,6 +17,7 @@ from pages.parts.views import classified_images, drawing, mini_batches, slices, 
 from pages.parts.views.names import names
 from pages.parts.views.numerals import number, subscript
 from samedge_core.curvature.spectral_density import SpectrumAxis
+from samedge_core.theory.rules import RULES
 from samedge_core.training.batch_sharpness import MEANINGLESS
 from samedge_core.training.config import MOST_BATCHES
 from samedge_core.training.edge_test import CATAPULT, CHANGES, STEPS
@@ -29,7 +30,8 @@ WITH_SPECTRUM = "inspection-spectrum"
 HELP = (
     "Takes the steps up to this one again, beside the run, and measures there: the loss along the "
     "leading eigenvector v₁ and along the gradient g, the multiplier of the step along each "
-    "leading eigenvector, the Hessian's spectrum, and what the network computes: a function of one "
+    "leading eigenvector, the spectrum (all that of the Hessian or, under Adam and RMSProp, of the "
+    "edge operator), and what the network computes: a function of one "
     "number with what the step changes in it, or predictions for some images. A run that is going "
     "on is not disturbed. Drag the scrubber to choose a step. Key: x"
 )
@@ -38,7 +40,7 @@ FIRST_BATCHES = 64
 PHASES = {
     "replay": "taking the steps again: {done:,} of {total:,}",
     "slices": "the loss along v₁ and g: {done:,} of {total:,} points",
-    "spectrum": "the spectrum: {done:,} of {total:,} Hessian-vector products",
+    "spectrum": "the spectrum: {done:,} of {total:,} products with its matrix",
     "batches": "the batch sharpness: {done:,} of {total:,} batches",
     "test": "the edge test: {done:,} of {total:,} steps",
 }
@@ -61,19 +63,26 @@ def draw(views: list[RunView], step: int | None, every: float) -> None:
 def _figures(views: Sequence[RunView]) -> None:
     if not any(view.inspection.made for view in views):
         st.caption("Nothing has been inspected yet.")
-    # one axis for all, so that the spectra of two runs can be compared
-    spectra = [made for view in views for made in _spectra(view)]
-    axis = spectrum.axis_around(spectra) if spectra else None
+    # one axis for all of a matrix, so that the spectra of two runs can be compared
+    of: dict[str, list[SpectrumAtStep]] = {}
+    for made in (made for view in views for made in _spectra(view)):
+        of.setdefault(spectrum.matrix(made), []).append(made)
+    axes = {matrix: spectrum.axis_around(spectra) for matrix, spectra in of.items()}
     for view, name in zip(views, names(views), strict=True):
         if view.inspection.made:
             with part(f"The closer look at {name or 'this run'}"):
+                spectra = _spectra(view)
+                axis = axes[spectrum.matrix(spectra[-1])] if spectra else None
                 _show(view, view.inspection.made, name, axis)
 
 
 def _spectra(view: RunView) -> Sequence[SpectrumAtStep]:
-    """Those in the run's chart, the newest last; none where the step was inspected without."""
-    made = view.inspection.made
-    return view.inspection.spectra if made and made.spectrum else ()
+    """Those in the run's chart, all of one matrix, the newest last; none where the step was
+    inspected without."""
+    made, spectra = view.inspection.made, view.inspection.spectra
+    if not made or not made.spectrum:
+        return ()
+    return [one for one in spectra if spectrum.matrix(one) == spectrum.matrix(spectra[-1])]
 
 
 def _row_to_come(view: RunView) -> bool:
@@ -131,8 +140,9 @@ def _buttons(views: list[RunView], step: int | None) -> None:
             value=True,
             key=WITH_SPECTRUM,
             persist_state="session",
-            help="All eigenvalues of the Hessian at this step. Small networks: exactly. Others: an "
-            "estimate by stochastic Lanczos quadrature, about 800 Hessian-vector products or 4 s. "
+            help="All eigenvalues of the Hessian; under Adam and RMSProp, of the edge operator. "
+            "Small networks: exactly. Others: an estimate by stochastic Lanczos quadrature, about "
+            "800 products or 4 s. "
             "The last three stay in one chart, to compare.",
         )
         with st.popover("Mini-batches, edge test", icon=":material/layers:"):
@@ -280,6 +290,7 @@ def _show(view: RunView, made: Inspection, name: str, axis: SpectrumAxis | None)
 
 def _multiplier_figure(made: Inspection, whose: str, *, columns: int) -> Figure:
     values, count = made.multipliers, len(made.multipliers)
+    preconditioned = RULES[made.hyper.rule].preconditioned
     places = np.arange(1, count + 1)
     unstable = np.abs(values) > 1
     hover = [
@@ -311,7 +322,7 @@ def _multiplier_figure(made: Inspection, whose: str, *, columns: int) -> Figure:
     top = 1.25 * max(1.0, float(np.nanmax(np.abs(values), initial=1.0)))
     layout = {
         "xaxis": drawing.axis(
-            f"leading eigenvalues{whose}",
+            f"leading eigenvalues{' of the edge operator' if preconditioned else ''}{whose}",
             range=ends,
             tickvals=places.tolist(),
             ticktext=[f"λ<sub>{i}</sub>" for i in places],

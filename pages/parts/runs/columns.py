@@ -143,7 +143,9 @@ SNAPSHOTS = "Size of the states that the run can go on from."
 STATUS = (
     "Recorded right now, interrupted (its server is gone), removed by the quota, or why it stopped."
 )
-SPARK = "Over the steps, from 0 to 1.5; the dashed line is the edge."
+OPERATOR = "Of Adam and RMSProp, edge value / threshold."
+SPARK = f"Over the steps, from 0 to 1.5; the dashed line is the edge. {OPERATOR}"
+EMPTY = "A dash where it was not measured, as mostly under Adam and RMSProp."
 DEVIATION = "Median of |sharpness / edge − 1| over the edge phase, once it ended."
 RATIO_END = "Sharpness / edge at the end"
 
@@ -161,10 +163,10 @@ COLUMNS: Mapping[str, Column] = {
     "seed": _setting("Seed", "seed"),
     "last_step": Column("Steps", "Steps recorded, of those planned.", "steps", _steps, "last_step"),
     "spark": Column("Sharpness / edge", SPARK, "spark", _spark),
-    "ratio": _number("Ratio", "ratio", RATIO_END, 3, _of_step("Sharpness / edge")),
+    "ratio": _number("Ratio", "ratio", RATIO_END, 3, f"{_of_step('Sharpness / edge')} {OPERATOR}"),
     "deviation": _number("Deviation", "deviation", "|sharpness / edge − 1|", 3, DEVIATION),
-    "sharpness": _number("Sharpness", "sharpness", "Sharpness", 4, _of_step("|λ₁|")),
-    "edge": _number("Edge", "edge", "Edge", 4, _of_step("The edge of the rule in force")),
+    "sharpness": _number("Sharpness", "sharpness", "Sharpness", 4, f"{_of_step('|λ₁|')} {EMPTY}"),
+    "edge": _number("Edge", "edge", "Edge", 4, f"{_of_step('That of the rule in force')} {EMPTY}"),
     "grad_norm": _number("‖g‖", "grad_norm", "Gradient norm", 3, _of_step("Gradient norm")),
     "loss": _number("Loss", "loss", "Loss", 3, _of_step("Training loss")),
     "accuracy": _number("Accuracy", "accuracy", "Accuracy", 3, _of_step("Accuracy, 0 to 1")),

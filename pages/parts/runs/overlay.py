@@ -16,9 +16,12 @@ from pages.parts.runs.records import Compared
 from pages.parts.views.drawing import axis, envelope, level, line
 from samedge_core.analysis.compare import AXES, QUANTITIES, Axis, Line
 from samedge_core.sharing.files import SavedError
+from samedge_core.theory.rules import RULES, Rule
 
 KEY = "runs:charts"
 RATIO, SHARPNESS, GRADIENT, LOSS = "Sharpness / edge", "Sharpness", "Gradient norm", "Loss"
+EDGE_VALUE = "Edge value"
+EDGES = {"sharpness": "edge", "edge_value": "threshold"}  # what each is drawn with
 # cycled together they make twelve lines, each unlike its neighbours in colour and in dash
 COLOURS = ("sharpness", "sam", "polyak", "usam", "nesterov", "grad")
 DASHES = ("solid", "10px,4px", "3px,3px", "10px,3px,2px,3px")
@@ -27,6 +30,7 @@ EDGE_DASH = "2px,2px"
 FAR = 50  # times the usual largest value: a line that goes beyond is cut off
 
 Drawn = tuple[Group, Mapping[str, Line]]
+_OF_OPERATOR = ("edge_value", "threshold")
 
 
 def draw(runs: Sequence[Compared], selected: int) -> None:
@@ -86,7 +90,8 @@ def _choices(runs: Sequence[Compared]) -> tuple[str, Axis, bool, bool]:
                 True,
                 key="runs:edges",
                 persist_state="session",
-                help="Each run's own edge, dotted, with its sharpness.",
+                help="Each run's own edge, dotted, with its sharpness; of Adam and RMSProp, the "
+                "threshold with the edge value.",
             )
     return by, AXES[title or "Step"], log_y, edges
 
@@ -114,14 +119,22 @@ def _means(over: Axis) -> str:
 
 
 def _read(groups: Sequence[Group], over: Axis) -> list[Drawn]:
-    """The lines of the groups, and a message for each that can't be read."""
+    """The lines of the groups, those of an edge operator where a rule is held against one; and a
+    message for each that can't be read."""
     found = []
     for group in groups:
         try:
-            found.append((group, records.lines(group.runs, over)))
+            lines = records.lines(group.runs, over)
+            operator = any(rule.preconditioned for rule in _rules(group))
+            own = {n: one for n, one in lines.items() if operator or n not in _OF_OPERATOR}
+            found.append((group, own))
         except SavedError as error:
             st.error(f"{plain(group.name)} can't be drawn: {plain(str(error))}")
     return found
+
+
+def _rules(group: Group) -> list[Rule]:
+    return [RULES[rule] for run in group.runs for rule in run.course("rule")]
 
 
 def _figures(drawn: Sequence[Drawn], over: Axis, *, log_y: bool, edges: bool) -> list[Figure]:
@@ -129,17 +142,22 @@ def _figures(drawn: Sequence[Drawn], over: Axis, *, log_y: bool, edges: bool) ->
     title = next(name for name, value in AXES.items() if value == over).lower()
 
     def figure(name: str, quantity: str, label: str, **rest: Any) -> Figure:
-        traces = [t for i, one in enumerate(drawn) for t in _traces(i, one, quantity, log_y)]
-        if quantity == "sharpness" and edges:
-            traces += [t for i, one in enumerate(drawn) for t in _edge(i, one, log_y)]
+        own = [(i, one) for i, one in enumerate(drawn) if quantity in one[1]]
+        traces = [t for i, one in own for t in _traces(i, one, quantity, log_y)]
+        if quantity in EDGES and edges:
+            traces += [t for i, one in own for t in _edge(i, one, EDGES[quantity], log_y)]
         layout = _layout(title, label, log_y=log_y, legend=quantity == "ratio")
         if not log_y and (top := _ceiling(drawn, quantity)):
             layout["yaxis"]["range"] = [0, top]
         return Figure(name, traces, layout, **rest)
 
-    small = {"columns": 2, "height": 270}
+    ratios = dict.fromkeys(rule.ratio for group, _ in drawn for rule in _rules(group))
+    ratio = "<br>".join(ratios) or "sharpness / edge"
+    operator = any("edge_value" in lines for _, lines in drawn)
+    small = {"columns": 3 if operator else 2, "height": 270}
     return [
-        figure(RATIO, "ratio", "sharpness / edge", columns=6, height=340 + 10 * len(drawn)),
+        figure(RATIO, "ratio", ratio, columns=6, height=340 + 10 * len(drawn)),
+        *([figure(EDGE_VALUE, "edge_value", "edge value", **small)] if operator else []),
         figure(SHARPNESS, "sharpness", "sharpness", **small),
         figure(GRADIENT, "grad_norm", "‖g‖", **small),
         figure(LOSS, "loss", "loss", **small),
@@ -148,7 +166,7 @@ def _figures(drawn: Sequence[Drawn], over: Axis, *, log_y: bool, edges: bool) ->
 
 def _ceiling(drawn: Sequence[Drawn], quantity: str) -> float | None:
     """Where to cut a linear axis so that a line that diverges does not flatten all others."""
-    found = [lines[quantity] for _, lines in drawn if len(lines[quantity].y)]
+    found = [lines[quantity] for _, lines in drawn if quantity in lines and len(lines[quantity].y)]
     tops = sorted(float((one.y if one.high is None else one.high).max()) for one in found)
     if len(tops) < 2:
         return None
@@ -205,11 +223,11 @@ def _band(found: Line, name: str, colour: str, log_y: bool) -> list[Trace]:
     return envelope(name, at, low, high, colour, legendgroup=name)
 
 
-def _edge(index: int, drawn: Drawn, log_y: bool) -> list[Trace]:
+def _edge(index: int, drawn: Drawn, quantity: str, log_y: bool) -> list[Trace]:
     group, lines = drawn
-    name = f"{html.escape(group.name, quote=False)}, edge"
-    colour, found = COLOURS[index % len(COLOURS)], lines["edge"]
-    look = {"width": 1.3, "showlegend": False, "hovertemplate": "edge %{y:.4~g}"}
+    name = f"{html.escape(group.name, quote=False)}, {quantity}"
+    colour, found = COLOURS[index % len(COLOURS)], lines[quantity]
+    look = {"width": 1.3, "showlegend": False, "hovertemplate": f"{quantity} %{{y:.4~g}}"}
     main = line(name, found.x, _drawable(found.y, log_y), f"{colour}/0.75", EDGE_DASH, **look)
     return [*_band(found, name, colour, log_y), main]
 

@@ -130,14 +130,15 @@ def _slice(
     traces: list[Trace] = []
     if len(sweep.seeds) > 1:
         traces += envelope("seeds", x, low, high, "sharpness")
-    label = f"median of {len(sweep.seeds)} seeds" if len(sweep.seeds) > 1 else about.label
+    named = about.label_under(sweep.base.rule)
+    label = f"median of {len(sweep.seeds)} seeds" if len(sweep.seeds) > 1 else named
     traces.append(line(label, x, middle, "sharpness") | {"mode": "lines+markers"})
     traces.append(markers("the chosen cell", [x[i]], [middle[i]], "sam", "diamond", 12))
     log = about.log and np.nanmin(middle, initial=np.inf) > 0
     scale = {"type": "log", **log_ticks(x[0], x[-1])} if one.log else {"type": "linear"}
     layout = {
         "xaxis": axis(picture.axis_of(sweep, one).label, **scale),
-        "yaxis": axis(about.label, type="log" if log else "linear"),
+        "yaxis": axis(named, type="log" if log else "linear"),
         "hovermode": "closest",
         "title": {"text": name, "font": {"size": 14}, "x": 0.01, "y": 0.98},
         "showlegend": False,

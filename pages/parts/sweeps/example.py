@@ -41,7 +41,7 @@ def draw() -> None:
         "An example",
         [picture.axis_of(one, axis) for axis in one.axes],
         Cells("example", -1, 1, everything, fates, ratios, {}, {}),
-        picture.shown_as(picture.FIRST, picture.lines(one, *SHOWN["start"])),
+        picture.shown_as(picture.FIRST, picture.lines(one, *SHOWN["start"]), one.base.rule),
         key="sweeps-example",
         total=len(fates),
         on_event=lambda: None,

@@ -23,7 +23,7 @@ def draw(board: Board, quantity: str, *, key: str, name: str) -> None:
     """Draw the diagram of `quantity`, with the cells at work and the chosen one."""
     recorded, sweep = board.recorded, board.recorded.sweep
     places = {cell // board.seeds for cell in recorded.running()}
-    shown = shown_as(quantity, lines(sweep, *board.start()))
+    shown = shown_as(quantity, lines(sweep, *board.start()), sweep.base.rule)
 
     def heard() -> None:
         event = st.session_state[key]
@@ -48,11 +48,11 @@ def draw(board: Board, quantity: str, *, key: str, name: str) -> None:
     )
 
 
-def shown_as(quantity: str, lines: Sequence[Line]) -> Shown:
-    """How the cells of any sweep are drawn when `quantity` colours them."""
+def shown_as(quantity: str, lines: Sequence[Line], rule: str) -> Shown:
+    """How the cells of any sweep of `rule` are drawn when `quantity` colours them."""
     return Shown(
         quantity,
-        {name: label_of(name) for name in QUANTITIES},
+        {name: label_of(name, rule) for name in QUANTITIES},
         "edge" if quantity == "ratio" else "sequence",
         QUANTITIES[quantity].range,
         QUANTITIES[quantity].log,
@@ -62,9 +62,9 @@ def shown_as(quantity: str, lines: Sequence[Line]) -> Shown:
     )
 
 
-def label_of(quantity: str) -> str:
-    """What a quantity is called, with its unit where the name does not say it."""
-    label, unit = QUANTITIES[quantity].label, QUANTITIES[quantity].unit
+def label_of(quantity: str, rule: str) -> str:
+    """What a quantity is called under a rule, with its unit where the name does not say it."""
+    label, unit = QUANTITIES[quantity].label_under(rule), QUANTITIES[quantity].unit
     return f"{label} ({unit})" if unit and unit not in label.lower() else label
 
 

@@ -8,8 +8,9 @@ from samedge_core.training.diagnosis import NEAR
 FATES = {  # the mark of each, and when it is a cell's fate
     "at its edge": (
         "no mark",
-        f"in the second half of the run, sharpness / edge is within {100 * NEAR:.0f} % of 1 "
-        f"(median), and at least {100 * FLIPPING:.0f} % of the steps hop across the valley",
+        "in the second half of the run, sharpness / edge (under Adam and RMSProp, edge value / "
+        f"threshold) is within {100 * NEAR:.0f} % of 1 (median), and at least "
+        f"{100 * FLIPPING:.0f} % of the steps hop across the valley",
     ),
     "below its edge": ("╱", "lower than that, or as near to 1 but with fewer hops"),
     "above its edge": ("╲", f"the median of that ratio is above {1 + NEAR:.2g}"),

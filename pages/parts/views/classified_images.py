@@ -12,6 +12,7 @@ from PIL import Image
 from pages.parts.components.figures import Figure, Trace
 from pages.parts.views.drawing import axis, line, markers
 from pages.parts.views.numerals import number
+from samedge_core.theory.rules import RULES
 from samedge_core.training.inspection import Fit, Input, Inputs
 
 PICTURE = 72  # pixels
@@ -21,15 +22,16 @@ PICTURE = 72  # pixels
 
 def fit_figures(fit: Fit, rule: str, whose: str) -> list[Figure]:
     """The function with its examples, and what the step adds to it."""
+    colour = RULES[rule].look.colour
     hover, dashed = {"hovertemplate": "%{y:.4~g}"}, {"dash": "dash", "hovertemplate": "%{y:.4~g}"}
     after = fit.values + fit.change
     function = [
         line("f at w", fit.at, fit.values, "loss", width=2.5, **hover),
-        line("f at w′", fit.at, after, rule, **dashed),
+        line("f at w′", fit.at, after, colour, **dashed),
         markers("examples", fit.x, fit.y, "text", "circle-open", 7, **hover),
     ]
     change = [
-        line("all of it", fit.at, fit.change, rule, width=2.5, **hover),
+        line("all of it", fit.at, fit.change, colour, width=2.5, **hover),
         line("its part along v₁", fit.at, fit.along_v1, "sharpness", **dashed),
     ]
     return [

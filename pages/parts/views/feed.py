@@ -103,6 +103,7 @@ def update(view: RunView, label: str = "", cursor: int | None = None) -> RunUpda
         high=_within(view.high, view.columns),
         interventions=view.marks,
         note=view.config.measured_part,
+        weight_decay=view.config.weight_decay,
         exact={} if cursor is None else _row(view.id, cursor),
     )
 
@@ -113,18 +114,23 @@ def _within(rim: Mapping[str, NDArray[Any]], columns: Mapping[str, NDArray[Any]]
 
 
 def _shown(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The columns that are drawn: beside 2/eta, only edges that were in force, and only there; the
-    SAM radius where the rule in force uses it."""
-    shown = {name: column for name, column in columns.items() if name != "rule"}
-    uses_rho = np.zeros(len(columns["step"]), dtype=bool)
+    """The columns that are drawn: an edge or a threshold where it was in force, 2/eta beside every
+    edge, and edge value and SAM radius where the rule in force has them."""
+    where = {rule.column: np.zeros(len(columns["step"]), dtype=bool) for rule in RULES.values()}
+    uses_rho, operator = (np.zeros(len(columns["step"]), dtype=bool) for _ in range(2))
     for name, rule in RULES.items():
         in_force = columns["rule"] == name
+        where[rule.column] |= in_force
         uses_rho |= in_force & ("rho" in rule.uses)
-        if name != "gd" and not in_force.any():
-            del shown[rule.column]
-        elif name != "gd":
-            shown[rule.column] = np.where(in_force, shown[rule.column], np.nan)
-    return shown | {"rho": np.where(uses_rho, shown["rho"], np.nan)}
+        operator |= in_force & rule.preconditioned
+    where |= {"gd_edge": ~operator, "edge_value": operator, "rho": uses_rho}
+    shown = {name: column for name, column in columns.items() if name != "rule"}
+    for name, there in where.items():
+        if there.any():
+            shown[name] = np.where(there, shown[name], np.nan)
+        else:
+            del shown[name]
+    return shown
 
 
 def _row(run_id: str, step: int) -> dict[str, float]:

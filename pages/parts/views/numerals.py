@@ -1,12 +1,14 @@
 """Numbers as people read them on the page."""
 
+from samedge_core.analysis.summary import shown
+
 MINUS = str.maketrans("-", "−")
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def number(value: float) -> str:
     """Four significant digits, with a minus sign and no hyphen."""
-    return f"{value:.4g}".translate(MINUS)
+    return shown(value, digits=4).translate(MINUS)
 
 
 def subscript(number: int) -> str:

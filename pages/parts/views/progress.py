@@ -4,6 +4,7 @@ import math
 
 import streamlit as st
 
+from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import Phase, RunView
 
 _WORDS = {
@@ -23,7 +24,7 @@ def show(view: RunView, name: str = "") -> None:
     word = "pausing" if view.pausing else _WORDS[view.phase]
     parts.append(f"{left} left" if (left := _seconds_left(view)) else word)
     if view.latest and not math.isnan(view.latest["ratio"]):
-        parts.append(f"sharpness / edge {view.latest['ratio']:.2f}")
+        parts.append(f"{RULES[view.latest['rule']].ratio} {view.latest['ratio']:.2f}")
     st.progress(min(1.0, done / view.config.steps), " · ".join(parts))
 
 

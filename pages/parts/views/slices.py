@@ -30,17 +30,19 @@ def facts(made: Inspection) -> list[str]:
     settings = ", ".join(f"{SYMBOLS[n]} = {getattr(hyper, n):.4g}" for n in rule.uses)
     parts = [f"{rule.short} with {settings}", *numbers(made)]
     if not math.isnan(made.alignments[0]):
-        parts.append(f"alignment of g with v₁ = {made.alignments[0]:.3f}")
+        g = "P^(−½) g" if rule.preconditioned else "g"
+        parts.append(f"alignment of {g} with v₁ = {made.alignments[0]:.3f}")
     return parts if made.converged else [*parts, ":orange[estimate not converged]"]
 
 
 def numbers(made: Inspection) -> list[str]:
-    """Loss, gradient norm, sharpness and edge at a step."""
+    """Loss, gradient norm, sharpness and edge (or edge value and threshold) at a step."""
+    rule = RULES[made.hyper.rule]
     return [
         f"loss = {made.loss:.5g}",
         f"‖g‖ = {made.grad_norm:.4g}",
-        f"sharpness = {abs(made.eigenvalues[0]):.4g}",
-        f"{RULES[made.hyper.rule].edge_name} = {made.edge:.4g}",
+        f"{rule.quantity} = {number(abs(made.eigenvalues[0]))}",
+        f"{rule.edge_named(made.hyper.weight_decay)} = {number(made.edge)}",
     ]
 
 
@@ -85,7 +87,7 @@ def _point(mark: Mark, rule: str) -> Trace:
         symbol,
         np.array([mark.offset]),
         np.array([mark.on_line]),
-        "loss" if mark.place == "iterate" else rule,
+        "loss" if mark.place == "iterate" else RULES[rule].look.colour,
         shape,
         size,
         mode="markers+text",
@@ -113,6 +115,11 @@ def about(config: RunConfig, made: Inspection) -> str:
         f"{points}; each drawn at its projection on the line. t is a distance in weight space; the "
         "dashed parabola has the slope and the curvature of the loss at w."
     )
+    if RULES[made.hyper.rule].preconditioned:
+        text += (
+            " v₁ is the leading eigenvector of the edge operator A as a direction in the weights, "
+            "P^(−½) v₁: the step divides the gradient by P."
+        )
     if len(made.slices) < 2:
         text += " There is no line along g: the gradient is 0."
     if config.batch_size and config.measure_on == "fixed":

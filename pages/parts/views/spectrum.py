@@ -1,4 +1,4 @@
-"""Hessian spectra of one run in one chart, in words, and as CSV."""
+"""Spectra of one run in one chart, in words, and as CSV."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,6 @@ from pages.parts.views import drawing
 from pages.parts.views.drawing import line, markers
 from pages.parts.views.status import duration
 from samedge_core.curvature.spectral_density import NEGATIVE, SpectrumAxis, in_words
-from samedge_core.theory.edges import gd_edge
 from samedge_core.theory.rules import RULES
 from samedge_core.training.inspection import SpectrumAtStep
 
@@ -45,8 +44,9 @@ def words(spectra: Sequence[SpectrumAtStep], axis: SpectrumAxis) -> list[str]:
     lines = []
     for made, (_, look, _) in zip(newest_first, STYLES, strict=False):
         line = f" ({look})" if len(spectra) > 1 else ""
+        of = f"of the {matrix(made)} " if RULES[made.hyper.rule].preconditioned else ""
         facts = [
-            f"Spectrum at **step {made.step:,}**{line}",
+            f"Spectrum {of}at **step {made.step:,}**{line}",
             _cost(made),
             f"trace {in_words(made.spectrum.trace())}",
             f"eigenvalues above {_above(made, axis)}",
@@ -82,12 +82,21 @@ def _negative(made: SpectrumAtStep) -> str:
 
 
 def _edges(made: SpectrumAtStep) -> list[tuple[str, float, str]]:
-    """Name, place and colour of 2/eta and of the rule's own edge at that step."""
-    edges = [("2/η", float(gd_edge(made.hyper.eta)), "gd")]
-    if made.hyper.rule != "gd":
-        rule = RULES[made.hyper.rule]
-        edges.append((rule.edge_name, made.edge, rule.look.colour))
-    return edges
+    """Name, place and colour of 2/eta and of the rule's own edge at that step; of an edge operator,
+    of the threshold."""
+    hyper = made.hyper
+    rule, gd = RULES[hyper.rule], RULES["gd"]
+    own = (rule.edge_named(hyper.weight_decay), made.edge, rule.look.colour)
+    if rule is gd or rule.preconditioned:
+        return [own]
+    # of GD, which does not depend on the gradient norm
+    place = float(gd.edge(hyper, 0.0))  # pyright: ignore[reportArgumentType]
+    return [(gd.edge_named(hyper.weight_decay), place, gd.look.colour), own]
+
+
+def matrix(made: SpectrumAtStep) -> str:
+    """Whose eigenvalues they are, in words."""
+    return "edge operator" if RULES[made.hyper.rule].preconditioned else "Hessian"
 
 
 def figure(spectra: Sequence[SpectrumAtStep], axis: SpectrumAxis, whose: str) -> Figure:
@@ -107,7 +116,7 @@ def figure(spectra: Sequence[SpectrumAtStep], axis: SpectrumAxis, whose: str) ->
         traces.append(_rug(newest))
     layout: dict[str, Any] = {
         "xaxis": drawing.axis(
-            f"eigenvalue λ of the Hessian{whose}", range=[axis.grid[0], axis.grid[-1]]
+            f"eigenvalue λ of the {matrix(newest)}{whose}", range=[axis.grid[0], axis.grid[-1]]
         ),
         "yaxis": drawing.axis(
             "eigenvalues (one alone: 1)",

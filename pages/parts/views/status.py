@@ -12,6 +12,7 @@ from pages.parts.frame.parts import part
 from pages.parts.markdown import plain
 from samedge_core.analysis import observed
 from samedge_core.analysis.observed import AVERAGED, Observed
+from samedge_core.theory.rules import RULES
 from samedge_core.training.history import History
 from samedge_core.training.stop import Stop, StopReason
 from samedge_core.worker.view import Phase, RunView
@@ -29,12 +30,17 @@ MEANING = (
     "**Sharpness**: the largest curvature of the loss at the weights. It is the largest eigenvalue "
     "of the Hessian, the matrix of second derivatives, and found by Hessian-vector products. "
     "**v₁**: its eigenvector, the direction of largest curvature, across the valley.\n\n"
-    f"**Sharpness / edge**: the mean over the last {AVERAGED} measured steps; 1 is the edge of "
-    "stability.\n\n"
+    "**Edge value**: what counts in place of the sharpness where a step divides the gradient by P, "
+    "as under Adam and RMSProp. It is the largest eigenvalue of the edge operator "
+    "A = P^(−½) H P^(−½), with the Hessian H; SAM on top puts H(I + ρH/‖g‖) in the place of H. "
+    "Its edge is called **threshold**.\n\n"
+    f"**Sharpness / edge**, **edge value / threshold**: the mean over the last {AVERAGED} "
+    "measured steps; 1 is the edge of stability.\n\n"
     "**Hop**: a step that crosses the valley along v₁; the share is of the newest measured "
     "steps.\n\n"
     "**Alignment** (the last chart): |cos| of the angle between a gradient and v₁. At 1 the "
-    "gradient points straight across the valley.\n\n"
+    "gradient points straight across the valley. Where there is an edge operator, it is that of "
+    "P^(−½) g to its v₁.\n\n"
     "**Residual**: how far the estimate may be off; an eigenvalue lies within ± that distance."
 )
 _PRODUCT = (
@@ -111,7 +117,7 @@ def _figures(view: RunView, seen: Observed) -> list[str]:
             diverged = view.stop and view.stop.reason is StopReason.DIVERGED
             ratio = seen.recent[-1] if diverged else seen.ratio
             shown = f"{ratio:.3f}" if ratio < IN_FULL else f"{ratio:.3g}"
-            parts.append(f"sharpness / edge **{shown}**")
+            parts.append(f"{RULES[row['rule']].ratio} **{shown}**")
         if not math.isnan(row["hopping"]):
             parts.append(f"{100 * row['hopping']:.0f} % of steps hop")
         if not row["converged"]:

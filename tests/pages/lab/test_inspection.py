@@ -21,7 +21,7 @@ NET = RunConfig(problem="digits-mlp", options={"n": 30, "width": 3}, top_k=3)
 
 
 def made(rule: str) -> Inspection:
-    config = NET.replace(rule=rule)
+    config = NET.replace(rule=rule, eta=0.002 if RULES[rule].preconditioned else NET.eta)
     problem = build_problem(config)
     state = TrainState.initial(config, problem)
     return inspection_at(config, problem, state, 5, with_spectrum=False)
@@ -48,7 +48,7 @@ def test_figures_are_valid_and_show_the_moment_s_own_numbers(rule):
         traces = {trace["name"]: trace for trace in figure.traces}
         np.testing.assert_array_equal(traces["loss"]["y"], line.losses)
         np.testing.assert_array_equal(traces["quadratic model"]["y"], line.model)
-        uphill = {"sam": "w + ρu", "usam": "w + ρg"}.get(rule)
+        uphill = RULES[rule].perturbed
         points = ["w", uphill, "w′"] if uphill else ["w", "w′"]
         assert [n for n in traces if n.startswith("w")] == points
         for name, mark in zip(points, line.marks, strict=True):

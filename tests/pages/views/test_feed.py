@@ -73,11 +73,35 @@ def test_no_bucket_lies_on_both_sides_of_what_the_browser_may_have(monkeypatch):
     assert 500 in ends
     assert 501 in starts
     assert rows.columns["loss"] == pytest.approx(2.0)
-    parts = (feed._shown(rows.columns), feed._within(rows.low, rows.columns))
-    assert {"sam_edge", "usam_edge"} & set(parts[0]) == {"sam_edge"}
-    assert set(parts[1]) == {"loss", "sharpness", "lambda_max", "ratio"}
-    update = RunUpdate("a", "SAM", "sam", 99, 888, False, *parts[:1], low=parts[1], high=rows.high)
+    columns = feed._shown(rows.columns)
+    low, high = (feed._within(rim, rows.columns) for rim in (rows.low, rows.high))
+    assert {"sam_edge", "usam_edge"} & set(columns) == {"sam_edge"}
+    assert set(low) == {"loss", "sharpness", "lambda_max", "ratio", "operator_ratio"}
+    update = RunUpdate("a", "SAM", "sam", 99, 888, False, columns, low=low, high=high)
     (sent,) = encode([update], View())["runs"]
     assert set(sent["low"]) == {"loss", "sharpness", "ratio"}
     assert set(sent["high"]) == {"loss", "sharpness", "ratio", "step", "time", "evals"}
     assert len(json.dumps(sent)) < 10_000  # of 20 KB an update, with room for a second run
+
+
+def test_edge_value_and_threshold_are_drawn_where_a_rule_is_held_against_one():
+    history = History(RunConfig(rule="gd", eta=0.002))
+    history.append(Measurement(0, 1.0, grad_norm=1.0, lambda_max=4.0))
+    history.intervene(Intervention(1, {"rule": "rmsprop"}, {"rule": "gd"}))
+    history.append(Measurement(1, 1.0, grad_norm=1.0, edge_value=900.0, edge_residual=1.0))
+    history.intervene(Intervention(2, {"rule": "adam"}, {"rule": "rmsprop"}))
+    history.append(Measurement(2, 1.0, grad_norm=1.0, edge_value=950.0, lambda_max=5.0))
+    shown = feed._shown(history.columns())
+    np.testing.assert_array_equal(shown["edge_value"], [np.nan, 900, 950])
+    np.testing.assert_allclose(shown["threshold"], [np.nan, 1000, 19000])
+    np.testing.assert_array_equal(shown["gd_edge"], [1000, np.nan, np.nan])
+    np.testing.assert_array_equal(shown["sharpness"], [4, np.nan, 5])
+    np.testing.assert_allclose(shown["ratio"], [0.004, 0.9, 0.05])
+    update = RunUpdate("a", "GD", "adam", -1, 2, True, shown, weight_decay=0.5)
+    lines = encode([update], View())["edges"]
+    names = {name: line["name"] for name, line in lines.items()}
+    assert names == {"gd_edge": "2/η − weight decay", "threshold": "threshold"}
+    assert history.marks == (
+        (1, "GD → RMSProp, moments start at zero"),
+        (2, "RMSProp → Adam, moments start at zero"),
+    )
