@@ -37,7 +37,8 @@ const BATCH_SHARPNESS = {
   column: "batch_sharpness", name: "batch sharpness", role: "batch", connect: true, smooth: true, error: "batch_sharpness_error",
 };
 
-const EDGE_VALUE = { ...SHARPNESS, column: "edge_value", name: "edge value", instead: "sharpness" };
+// as the sharpness, a magnitude: at the start the leading eigenvalue may be negative
+const EDGE_VALUE = { ...SHARPNESS, column: "edge_value", name: "edge value", instead: "sharpness", magnitude: true };
 
 /** How far the curvature alone would come. */
 const PLAIN_VALUE = { column: "plain_value", name: "without SAM's factor", role: "topk", connect: true };
@@ -193,7 +194,7 @@ export function isLog(state, chart) {
 
 /** @type {(state: Shown, chart: Chart) => boolean} */
 export function fallsBelowZero({ runs }, chart) {
-  const columns = chart.lines.filter(({ always }) => always).map(({ column }) => column);
+  const columns = chart.lines.filter(({ always, magnitude }) => always && !magnitude).map(({ column }) => column);
   return [...runs.values()].some((run) => columns.some((name) => run.low(name).some((value) => value < 0)));
 }
 
@@ -480,7 +481,7 @@ function residuals({ run }, { column }) {
   const columns = pairs.map((names) => names.map((name) => run.column(name)));
   return run.column(column).map((value, i) => {
     const [of, widths] = columns.find(([values]) => Number.isFinite(values[i])) ?? columns[0];
-    return column === "ratio" ? widths[i] * (value / of[i]) : widths[i];
+    return column === "ratio" ? widths[i] * Math.abs(value / of[i]) : widths[i];
   });
 }
 
@@ -549,7 +550,7 @@ function worst(rows, widths) {
 /** Marks where what is measured has not converged; a list of none or one. @type {(ctx: Context, line: Line) => Trace[]} */
 function notConverged(ctx, line) {
   const converged = ctx.run.column("converged");
-  const rims = ctx.run.rims(line.column, ctx.view.x);
+  const rims = rimsOf(ctx, line);
   const failed = rims.middle.map((value, i) => (converged[i] === 0 ? value : NaN));
   const rows = failed.map((_, i) => i).filter((i) => Number.isFinite(failed[i]));
   if (!rows.length) return [];

@@ -405,7 +405,7 @@ class History:
         At most `most` rows are themselves; of more, buckets of rows have their least, mean and most
         (see `training.thinning`). One begins with each change of eta, rho, beta or rule, the newest
         of these if there are many, and none lasts over one of the steps `ends`. With `magnitudes`,
-        the further eigenvalues have no sign.
+        the further eigenvalues and the edge values have no sign.
         """
         steps = self._rows["step"][: self._used]
         stop = self.last_step if stop is None else stop
@@ -414,7 +414,7 @@ class History:
         def columns(first: int, past: int) -> dict[str, NDArray]:
             found = self.columns(slice(first, past))
             for name in found if magnitudes else ():
-                if name.startswith("lambda_"):
+                if name.startswith("lambda_") or name == "edge_value":
                     found[name] = np.abs(found[name])
             return found
 

@@ -17,7 +17,9 @@ from tests.browser.conftest import serve
 from tests.browser.reading import PATIENCE, ROOT, traces, until
 
 CHARTS = ("Sharpness", "Sharpness / edge", "Gradient norm", "Loss", "Alignment")
-PLAIN = [*(f"{name}_edge" for name in ("usam", "polyak", "nesterov")), "rule"]
+# what the lab does not send of a run of SAM
+PLAIN = [*(f"{name}_edge" for name in ("usam", "polyak", "nesterov", "sam_polyak")), "rule"]
+PLAIN += ["edge_value", "threshold"]
 READ_LINES = """() => [...document.querySelectorAll("[role=figure]:not([hidden])")].map((chart) => {
   const { xaxis } = chart._fullLayout;
   const left = chart.getBoundingClientRect().left + xaxis._offset;

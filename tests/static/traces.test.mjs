@@ -132,13 +132,14 @@ test("what a rule is held against has its own chart, and the ratio says which it
     gd_edge: { name: "2/η", role: "gd", shape: "hv", stroke: { width: 2, dash: "dash" } },
     threshold: { name: "threshold", role: "polyak", shape: "hv", stroke: { width: 2, dash: "dash" } },
   };
-  const adam = run("Adam", { edge_value: 900, edge_residual: 9, threshold: 1000, ratio: 0.9, converged: [1, 1, 0, 1, 1] }, { rule: "adam" });
+  const adam = run("Adam", { edge_value: [-900, 900, 900, 900, 900], edge_residual: 9, threshold: 1000, ratio: 0.9, converged: [1, 1, 0, 1, 1] }, { rule: "adam" });
   const gd = run("GD", { sharpness: 4, residual: 1, gd_edge: 20, edge: 20, ratio: 0.2 });
   const alone = shown([adam], { edges });
   const [edgeValue, ratio] = [chart("Edge value"), chart("Sharpness / edge")];
   assert.deepEqual([edgeValue, SHARPNESS].map((one) => isNeeded(alone, one)), [true, false]);
   assert.deepEqual(names(chartTraces(alone, edgeValue)), ["± residual: an eigenvalue lies within", "edge value", "threshold", "not converged"]);
   assert.deepEqual(names(chartTraces(alone, ratio)).slice(1), ["± residual: an eigenvalue lies within", "edge value / threshold"]);
+  assert.deepEqual(chartTraces(alone, edgeValue)[1].y, [900, 900, 900, 900, 900]);
   const [, band] = chartTraces(alone, ratio);
   assert.deepEqual([Math.max(...band.y), Math.min(...band.y)].map((y) => y.toFixed(3)), ["0.909", "0.891"]);
   const both = shown([gd, adam], { edges });
