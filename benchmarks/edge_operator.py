@@ -20,9 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.curvature.figure import save_png
 from samedge_core.curvature import SharpnessTracker
 from samedge_core.curvature.edge_operator import EdgeOperator
 from samedge_core.theory.rules import RULES
@@ -118,8 +120,9 @@ def main() -> None:
             took = f"loss {of_run[-1].loss:.1e}, {time.perf_counter() - began:.0f} s"
             sys.stdout.write(f"{name:16} {config.rule:12} {where}: {found} {took}\n")
             pd.DataFrame([vars(row) for row in rows]).to_csv(asked.out, index=False)
-    found = table(pd.DataFrame([vars(row) for row in rows]))
-    sys.stdout.write(f"{found.to_string()}\n")
+    frame = pd.DataFrame([vars(row) for row in rows])
+    sys.stdout.write(f"{table(frame).to_string()}\n")
+    sys.stdout.write(save_png(draw(frame), asked.out.with_suffix(".png")))
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -128,6 +131,36 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     by = rows.groupby(["problem", "rule", "eta", "rho"])
     out = by.ratio.agg(["median", "min", "max"]).round(2)
     return out.assign(plain=by.plain.median().round(3), loss=by.loss.median())
+
+
+def draw(rows: pd.DataFrame) -> go.Figure:
+    """Each rule's ratio by problem, and what it would be without SAM's factor; a point a sample."""
+    figure = go.Figure()
+    named = rows.assign(named=rows.rule.map({name: rule.short for name, rule in RULES.items()}))
+    for column, name, colour in (
+        ("ratio", "ratio", "#1a4f9c"),
+        ("plain", "without SAM's factor", "#c9480a"),
+    ):
+        shown = named if column == "ratio" else named[named.rho > 0]
+        figure.add_box(
+            x=[shown.problem, shown.named],
+            y=shown[column],
+            name=name,
+            marker_color=colour,
+            boxpoints="outliers",
+            marker_size=3,
+        )
+    figure.add_hline(y=1, line_dash="dash")
+    figure.update_layout(
+        template="plotly_white",
+        boxmode="group",
+        width=1100,
+        height=460,
+        yaxis={"type": "log", "title": "edge value / threshold"},
+        legend={"orientation": "h", "y": 1.1},
+        margin={"t": 40, "r": 20},
+    )
+    return figure
 
 
 if __name__ == "__main__":
