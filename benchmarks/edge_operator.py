@@ -82,9 +82,20 @@ def samples(name: str, config: RunConfig) -> list[Sample]:
             )
             of_whole = trackers[0].measure(whole, step=0)
             of_plain = trackers[1].measure(plain, step=0) if reach else of_whole
-            ratios = (estimate.value / threshold for estimate in (of_whole, of_plain))
-            where = (name, config.rule, config.eta, config.rho, config.seed, step)
-            found.append(Sample(*where, here.loss, *ratios, of_whole.converged))
+            found.append(
+                Sample(
+                    problem=name,
+                    rule=config.rule,
+                    eta=config.eta,
+                    rho=config.rho,
+                    seed=config.seed,
+                    step=step,
+                    loss=here.loss,
+                    ratio=of_whole.value / threshold,
+                    plain=of_plain.value / threshold,
+                    converged=of_whole.converged,
+                )
+            )
         w, moments = taken.w, taken.moments
     return found
 
@@ -103,7 +114,7 @@ def configs(name: str, seeds: int) -> list[RunConfig]:
 
 def main() -> None:
     """Run all of it; half an hour on a core."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="The ratio of the edge operator")
     parser.add_argument("--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=OUT)
@@ -156,7 +167,7 @@ def draw(rows: pd.DataFrame) -> go.Figure:
         boxmode="group",
         width=1100,
         height=460,
-        yaxis={"type": "log", "title": "edge value / threshold"},
+        yaxis={"type": "log", "title": "edge value / threshold", "dtick": "D2"},
         legend={"orientation": "h", "y": 1.1},
         margin={"t": 40, "r": 20},
     )
