@@ -20,9 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.curvature.figure import save_png
 from samedge_core.curvature import SharpnessTracker
 from samedge_core.curvature.edge_operator import EdgeOperator
 from samedge_core.theory.rules import RULES
@@ -80,9 +82,20 @@ def samples(name: str, config: RunConfig) -> list[Sample]:
             )
             of_whole = trackers[0].measure(whole, step=0)
             of_plain = trackers[1].measure(plain, step=0) if reach else of_whole
-            ratios = (estimate.value / threshold for estimate in (of_whole, of_plain))
-            where = (name, config.rule, config.eta, config.rho, config.seed, step)
-            found.append(Sample(*where, here.loss, *ratios, of_whole.converged))
+            found.append(
+                Sample(
+                    problem=name,
+                    rule=config.rule,
+                    eta=config.eta,
+                    rho=config.rho,
+                    seed=config.seed,
+                    step=step,
+                    loss=here.loss,
+                    ratio=of_whole.value / threshold,
+                    plain=of_plain.value / threshold,
+                    converged=of_whole.converged,
+                )
+            )
         w, moments = taken.w, taken.moments
     return found
 
@@ -101,7 +114,7 @@ def configs(name: str, seeds: int) -> list[RunConfig]:
 
 def main() -> None:
     """Run all of it; half an hour on a core."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="The ratio of the edge operator")
     parser.add_argument("--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=OUT)
@@ -118,8 +131,9 @@ def main() -> None:
             took = f"loss {of_run[-1].loss:.1e}, {time.perf_counter() - began:.0f} s"
             sys.stdout.write(f"{name:16} {config.rule:12} {where}: {found} {took}\n")
             pd.DataFrame([vars(row) for row in rows]).to_csv(asked.out, index=False)
-    found = table(pd.DataFrame([vars(row) for row in rows]))
-    sys.stdout.write(f"{found.to_string()}\n")
+    frame = pd.DataFrame([vars(row) for row in rows])
+    sys.stdout.write(f"{table(frame).to_string()}\n")
+    sys.stdout.write(save_png(draw(frame), asked.out.with_suffix(".png")))
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -128,6 +142,36 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     by = rows.groupby(["problem", "rule", "eta", "rho"])
     out = by.ratio.agg(["median", "min", "max"]).round(2)
     return out.assign(plain=by.plain.median().round(3), loss=by.loss.median())
+
+
+def draw(rows: pd.DataFrame) -> go.Figure:
+    """Each rule's ratio by problem, and what it would be without SAM's factor; a point a sample."""
+    figure = go.Figure()
+    named = rows.assign(named=rows.rule.map({name: rule.short for name, rule in RULES.items()}))
+    for column, name, colour in (
+        ("ratio", "ratio", "#1a4f9c"),
+        ("plain", "without SAM's factor", "#c9480a"),
+    ):
+        shown = named if column == "ratio" else named[named.rho > 0]
+        figure.add_box(
+            x=[shown.problem, shown.named],
+            y=shown[column],
+            name=name,
+            marker_color=colour,
+            boxpoints="outliers",
+            marker_size=3,
+        )
+    figure.add_hline(y=1, line_dash="dash")
+    figure.update_layout(
+        template="plotly_white",
+        boxmode="group",
+        width=1100,
+        height=460,
+        yaxis={"type": "log", "title": "edge value / threshold", "dtick": "D2"},
+        legend={"orientation": "h", "y": 1.1},
+        margin={"t": 40, "r": 20},
+    )
+    return figure
 
 
 if __name__ == "__main__":
