@@ -206,7 +206,8 @@ def _under_sam(config: RunConfig, from_start: bool) -> Iterator[str]:
             f"η = {config.eta:g} is too small: 2/η = {edge:.3g}, and in 1,300 steps the SAM-edge "
             f"doesn't come down to the sharpness. {smaller}"
         )
-    if from_start and found and found.start and edge * slack < found.start * scale:
+    warms_up = config.schedule == "linear-warmup"  # and so begins far below its edge
+    if from_start and not warms_up and found and found.start and edge * slack < found.start * scale:
         yield _starts_above(edge, found.start * scale, smaller)
     if config.rho * slack <= limits.weak:
         yield (

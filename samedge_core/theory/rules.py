@@ -201,7 +201,9 @@ class Rule:
     def operator_value(self, h: InForce, curvature: Values, grad_norm: Values) -> Values:
         """The eigenvalue of A, without P, that belongs to an eigenvalue of H; broadcasts."""
         decay = 0.0 if self.decoupled or "weight_decay" not in self.also else h.weight_decay
-        return curvature * (1 + self.operator_reach(h, grad_norm) * curvature) + decay
+        # of a run that diverges these may be beyond all numbers: inf, or NaN for inf - inf
+        with np.errstate(over="ignore", invalid="ignore"):
+            return curvature * (1 + self.operator_reach(h, grad_norm) * curvature) + decay
 
     def factor(self, h: InForce, curvature: Values, grad_norm: Values) -> Values:
         """The factor of a step along eigenvectors of H, where P = I; broadcasts."""

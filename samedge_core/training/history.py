@@ -59,10 +59,10 @@ _STORED = (
     ("held_out_loss", "f4"),
     ("held_out_accuracy", "f4"),
     ("hopping", "f4"),
-    ("edge_value", "f8"),
-    ("edge_residual", "f8"),
-    ("plain_value", "f8"),
-    ("batch_sharpness", "f8"),
+    ("edge_value", "f4"),
+    ("edge_residual", "f4"),
+    ("plain_value", "f4"),
+    ("batch_sharpness", "f4"),
     ("batch_sharpness_error", "f4"),
 )
 
@@ -332,7 +332,8 @@ class History:
         with np.errstate(divide="ignore", invalid="ignore"):
             out["operator_ratio"] = np.abs(out["edge_value"]) / out["threshold"]
             ratio = out["sharpness"] / out["edge"]
-        out["ratio"] = np.where(np.isnan(rows["edge_value"]), ratio, out["operator_ratio"])
+        own = np.isin(out["rule"], [r.name for r in RULES.values() if r.preconditioned])
+        out["ratio"] = np.where(own, out["operator_ratio"], ratio)
         ordered = [*COLUMNS, *(name for name in out if name not in COLUMNS)]
         return {name: out[name] for name in ordered}
 
