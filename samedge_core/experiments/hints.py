@@ -95,6 +95,7 @@ def hints(config: RunConfig, *, from_start: bool = True) -> list[str]:
         from_start: whether the settings are in force from step 0 on; warnings about the sharpness
             there are left out otherwise.
     """
+    from_start = from_start and config.schedule != "linear-warmup"  # else far below its edge
     return [*_of_large_steps(config), *_on_training(config, from_start), *_on_measuring(config)]
 
 
@@ -206,8 +207,7 @@ def _under_sam(config: RunConfig, from_start: bool) -> Iterator[str]:
             f"η = {config.eta:g} is too small: 2/η = {edge:.3g}, and in 1,300 steps the SAM-edge "
             f"doesn't come down to the sharpness. {smaller}"
         )
-    warms_up = config.schedule == "linear-warmup"  # and so begins far below its edge
-    if from_start and not warms_up and found and found.start and edge * slack < found.start * scale:
+    if from_start and found and found.start and edge * slack < found.start * scale:
         yield _starts_above(edge, found.start * scale, smaller)
     if config.rho * slack <= limits.weak:
         yield (
