@@ -362,7 +362,8 @@ RULES: dict[str, Rule] = {
             short="SAM+Polyak",
             title="SAM with Polyak momentum",
             about="SAM's gradient, taken at w + ρg/‖g‖, goes into Polyak's velocity v, and the "
-            "step follows it, w ← w − ηv.",
+            "step follows it, w ← w − ηv. The edge is this project's own, and exact where every "
+            "step hops; near β = 0.9 many runs hop in longer cycles instead.",
             uses=("eta", "rho", "beta"),
             gradients=2,
             plain_edge=lambda h, norm: edges.sam_edge(h.eta / (1 + h.beta), h.rho, norm),
