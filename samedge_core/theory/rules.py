@@ -232,9 +232,10 @@ class Rule:
     def latex_with_numbers(self, row: Mapping[str, Any]) -> str:
         """Return the right-hand side of the formula with the settings and grad_norm of `row`."""
         values = {name: row[name] for name in latex.SYMBOLS if name in row}
-        if "rho" in self.uses and row["rho"] == 0 and self.reach:
-            # 0/0: every rule with a radius then is GD
-            return latex.with_numbers(RULES["gd"]._formula(row), values) + r"\;(\rho = 0)"
+        if "rho" in self.uses and row["rho"] == 0 and not self.preconditioned:
+            # 0/0: a rule with a radius then is the one without
+            below = RULES[self.name.removeprefix("sam-") if self.moments else "gd"]
+            return latex.with_numbers(below._formula(row), values) + r"\;(\rho = 0)"
         return latex.with_numbers(self._formula(row), values)
 
     def _formula(self, row: Mapping[str, Any] | None) -> str:

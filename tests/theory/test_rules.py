@@ -90,6 +90,12 @@ def test_formulas_in_symbols_and_with_numbers():
     assert RULES["sam"].latex_with_numbers(row | {"rho": 0.0}) == r"\frac{2}{0.1}\;(\rho = 0)"
 
 
+@pytest.mark.parametrize(("rule", "edge"), [("sam", "2"), ("usam", "2"), ("sam-polyak", "2+2")])
+def test_without_a_radius_the_formula_is_that_of_the_rule_below(rule, edge):
+    row = {"eta": 0.1, "rho": 0.0, "beta": 0.5, "grad_norm": 1.0, "weight_decay": 0.0}
+    assert RULES[rule].latex_with_numbers(row).startswith(rf"\frac{{{edge}")
+
+
 def test_every_rule_has_an_update():
     assert set(RULES) == set(UPDATES)
 
