@@ -27,7 +27,7 @@ def test_no_page_breaks_a_serious_rule(open_page, path):
     page = open_page(path)
     page.get_by_test_id("stSidebar").get_by_text("Runs", exact=True).wait_for()
     if path not in ("runs", "sweeps"):
-        page.locator("[role=figure] .main-svg").first.wait_for()
+        page.locator("[role=figure]:not([hidden]) .main-svg").first.wait_for()
     page.wait_for_timeout(500)
     found = violations(page)
     page.emulate_media(color_scheme="dark")
@@ -54,7 +54,7 @@ def test_a_chart_tells_where_its_run_has_come_to(open_lab):
 
 def test_the_keyboard_reaches_every_slider_and_the_player_and_shows_where_it_is(open_page):
     page = open_page("quadratic")
-    page.locator("[role=figure] .main-svg").first.wait_for()
+    page.locator("[role=figure]:not([hidden]) .main-svg").first.wait_for()
     reached, outlines = [], []
     page.get_by_role("slider", name="Step size η").focus()
     for _ in range(20):
