@@ -425,7 +425,7 @@ def test_themes_and_widths_render_all_charts_with_their_names(open_lab):
     lab.until_step(20)
     lab.pause()
     ink = """() => {
-      const text = document.querySelector("[role=figure] .xtick text");
+      const text = document.querySelector("[role=figure]:not([hidden]) .xtick text");
       return getComputedStyle(text).fill.match(/[0-9.]+/g).slice(0, 3).map(Number);
     }"""
     fits = "document.documentElement.scrollWidth <= window.innerWidth"
