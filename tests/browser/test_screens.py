@@ -139,8 +139,8 @@ def test_large_text_is_on_every_page_and_in_the_link(open_page):
     page = open_page("quadratic?large=true", viewport=PROJECTOR)
     size = "parseFloat(getComputedStyle(document.documentElement).fontSize)"
     tick = """() => parseFloat(getComputedStyle(
-      document.querySelector("[role=figure] .xtick text")).fontSize)"""
-    page.locator("[role=figure] .xtick text").first.wait_for()
+      document.querySelector("[role=figure]:not([hidden]) .xtick text")).fontSize)"""
+    page.locator("[role=figure]:not([hidden]) .xtick text").first.wait_for()
     assert page.evaluate(size) > 16
     assert page.evaluate(tick) > 14
     for name, path in (("Live lab", "/"), ("Lessons", "/lessons"), ("Runs", "/runs")):
