@@ -24,6 +24,7 @@ class EdgeOperator:
         products_each: Hessian-vector products that go into one of A.
         reach, scale: as they were given.
 
+    >>> import torch
     >>> from samedge_core.curvature.operator import HessianOperator
     >>> h = HessianOperator(lambda w: (w * w).sum(), torch.ones(2))  # H = 2 I
     >>> EdgeOperator(h, torch.tensor([4.0, 1.0]), reach=1.0).matvec(torch.ones(2))

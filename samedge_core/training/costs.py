@@ -56,7 +56,7 @@ class Costs:
     >>> for measuring in (9.0, 0.0, 3.0, 0.0, 3.0):
     ...     costs.add(measuring + 1.0, measuring, hvps=int(measuring))
     >>> costs.recent()
-    Cost(seconds=3.0, hvps=3.0, overhead=1.5)
+    Cost(seconds=3.0, hvps=3.0, overhead=1.5, batches=nan)
     """
 
     def __init__(self) -> None:

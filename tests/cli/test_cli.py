@@ -457,8 +457,8 @@ def test_a_run_is_shown(some, capsys):
     assert said.startswith(f"{fork.id}\nAll 6 steps are taken.\n")
     sections = {part.splitlines()[0]: part.splitlines()[1:] for part in said.split("\n\n")[1:]}
     assert list(sections) == ["Settings", "Changes on the way", "Summary", "Family"]
-    assert "  eta            0.5" in sections["Settings"]
-    assert "  width          8" in sections["Settings"]
+    assert "  eta                      0.5" in sections["Settings"]
+    assert "  width                    8" in sections["Settings"]
     assert sections["Changes on the way"] == ["  step 2  η 0.5 → 0.25"]
     assert re.search(r"^  Steps +6$", said, re.MULTILINE)
     parent, child = (line.split("  ") for line in map(str.strip, sections["Family"]))
@@ -482,7 +482,7 @@ def test_a_run_whose_rows_are_damaged_or_gone_is_shown_as_far_as_it_goes(some, c
     next((some.store.folder(fork.id).path / "rows").iterdir()).write_bytes(b"PAR1")
     assert main(["show", fork.id]) == 0
     said = capsys.readouterr().out
-    assert "  eta            0.5\n" in said
+    assert "  eta                      0.5\n" in said
     assert ".parquet is damaged or not part of a saved run" in said
     some.store.catalogue.put(sam.id, {"removed": 1.0})
     assert main(["show", sam.id]) == 0

@@ -113,7 +113,11 @@ def test_seeds_are_a_number_or_a_list(computed, sweeps):
     [
         ([], 2, "a sweep needs --axis once or twice, such as --axis eta=0.1:1:8:log"),
         (["--axis", "eta=1:0.1:4"], 2, "eta must go from low to high, got 1 to 0.1"),
-        (["--axis", "rho=0.1:1:4"], 2, "an axis of GD on two-weight is one of eta, a, b; got"),
+        (
+            ["--axis", "rho=0.1:1:4"],
+            2,
+            "an axis of GD on two-weight is one of eta, weight_decay, a, b; got",
+        ),
         (["--axis", "eta=0.1:1:101", "--axis", "a=0:1:100"], 2, "101 x 100 x 1 seeds = 10,100"),
         ([*AXES, "--seeds", "0"], 2, "seeds must be a whole number >= 1"),
         ([*AXES, "--seeds", "1,x"], 2, "seed must be a whole number"),
