@@ -10,7 +10,7 @@ from typing import Any
 
 from samedge_core.training.config import FIELDS, RunConfig
 
-_IGNORED = ("steps", "cadence", "measure_every", "top_k", "dtype", "device")
+_IGNORED = ("steps", "cadence", "measure_every", "sharpness_every", "top_k", "dtype", "device")
 
 
 @dataclass(frozen=True)

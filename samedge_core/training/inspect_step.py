@@ -15,6 +15,7 @@ from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.curvature.lanczos_quadrature import spectrum
 from samedge_core.curvature.operator import LinearOperator
 from samedge_core.curvature.plain_tracker import PlainTracker
+from samedge_core.curvature.spectral_density import Spectrum
 from samedge_core.curvature.tracker import SharpnessTracker
 from samedge_core.problems.batches import Batch
 from samedge_core.problems.pictures import pictures
@@ -91,25 +92,15 @@ def inspection_at(
     estimate = edge.measure(step)
     if not len(estimate.vectors):
         raise FloatingPointError(f"the curvature is not finite at step {step:,}")
-    g = edge.to_weights(here.g)
-    v1 = edge.to_weights(estimate.vectors[0])
-    v1 = v1 if edge.root is None else v1 / v1.norm()
-    lines: dict[Along, Tensor] = {"v1": v1 if torch.dot(v1, here.g) >= 0 else -v1}
-    if here.norm:
-        lines["g"] = here.g / here.g.norm()
+    g, lines = edge.to_weights(here.g), _lines(edge, estimate, here)
     slices = _slices(problem, now.w, seen, here, hessian, lines, points, on_progress)
-    density = None
-    if with_spectrum:
-        report = partial(on_progress, "spectrum")
-        density = spectrum(edge.operator, seed=config.seed, seconds=seconds, on_progress=report)
-        density = replace(density, products=density.products * edge.products_each)
-    over_batches = None
+    density = edge.spectrum(config.seed, seconds, on_progress) if with_spectrum else None
+    over_batches = tested = None
     if batches:
         report, size = partial(on_progress, "batches"), config.batch_size
         over_batches = batch_sharpness(
             problem, state.w, size, batches=batches, seed=step, on_progress=report
         )
-    tested = None
     if test:
         tested = edge_test(config, problem, state, test, on_progress=partial(on_progress, "test"))
     along = edge.part_along(estimate.vectors[0], made.w - now.w)
@@ -165,6 +156,12 @@ class _Edge:
             return self.tracker.measure(self.operator, step=step)
         return self.tracked.unscaled(self.tracker.measure(self.tracked, step=step))
 
+    def spectrum(self, seed: int, seconds: float | None, on_progress: Progress) -> Spectrum:
+        """All its eigenvalues; see `lanczos_quadrature.spectrum`."""
+        report = partial(on_progress, "spectrum")
+        found = spectrum(self.operator, seed=seed, seconds=seconds, on_progress=report)
+        return replace(found, products=found.products * self.products_each)
+
     def to_weights(self, x: Tensor) -> Tensor:
         """A vector in the operator's coordinates as a direction in the weights; of a gradient, what
         it is in those coordinates."""
@@ -174,6 +171,16 @@ class _Edge:
         """The part of a step (P,) along an eigenvector v (P,) of the operator, in the weights."""
         inner = step if self.root is None else step * self.root
         return torch.dot(inner, v) * self.to_weights(v)
+
+
+def _lines(edge: _Edge, estimate: EigenEstimate, here: LossAndGrad) -> dict[Along, Tensor]:
+    """Unit directions (P,) in the weights: along v1, uphill, and along g where there is one."""
+    v1 = edge.to_weights(estimate.vectors[0])
+    v1 = v1 if edge.root is None else v1 / v1.norm()
+    lines: dict[Along, Tensor] = {"v1": v1 if torch.dot(v1, here.g) >= 0 else -v1}
+    if here.norm:
+        lines["g"] = here.g / here.g.norm()
+    return lines
 
 
 def _points(

@@ -1,5 +1,10 @@
 """What the tests of networks with written-out derivatives share."""
 
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
@@ -31,6 +36,27 @@ def matrix(operator: CompiledOperator) -> Tensor:
 def agree(ours: Tensor, expected: Tensor, bound: float = ROUNDING) -> None:
     atol = bound * (1 + float(expected.norm()))
     torch.testing.assert_close(ours, expected, rtol=0, atol=atol)
+
+
+def agree_with_jax(problem: ModuleProblem, w: Tensor, made: Callable) -> None:
+    """Loss, gradient and a product are those of JAX; `made(x, y)` is the loss there as a function
+    of w."""
+    ours, v = by_hand(problem, w), noise(problem.size, seed=9)
+    batch = problem.full_batch()
+    assert batch is not None
+    with jax.enable_x64(True):
+        loss = made(*(jnp.asarray(part.numpy()) for part in batch))
+
+        def along(w, v):
+            return jax.jvp(jax.value_and_grad(loss), (w,), (v,))
+
+        here, (_, expected) = jax.jit(along)(jnp.asarray(w.numpy()), jnp.asarray(v.numpy()))
+        value, g, product = (torch.tensor(np.asarray(part)) for part in (*here, expected))
+    assert product.dtype == DOUBLE
+    assert product.norm() > 0.1
+    agree(ours.value, value)
+    agree(ours.g, g)
+    agree(ours.matvec(v), product)
 
 
 def plain_loss(outputs: Tensor, y: Tensor, loss: str | LossFunction) -> Tensor:

@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -22,7 +21,7 @@ from samedge_core.problems.compiled import network as recognising
 from samedge_core.problems.compiled.conv import OFF
 from samedge_core.problems.networks import cnn, digits_cnn
 from samedge_core.problems.problem import Batch, ModuleProblem
-from tests.problems.compiled.shared import DOUBLE, agree, by_hand, matrix, noise
+from tests.problems.compiled.shared import DOUBLE, agree, agree_with_jax, by_hand, matrix, noise
 
 # float64 sums of up to some thousand terms, in two orders, against parts of order 1
 ROUNDING = 1e-12
@@ -138,21 +137,7 @@ def jax_loss(case: Case, x, y) -> Callable:
 @pytest.mark.parametrize("case", [ALL[1], ALL[4]], ids=str)
 def test_loss_gradient_and_products_are_those_of_jax(case):
     problem, w = make(case)
-    ours, v = by_hand(problem, w), noise(problem.size, seed=9)
-    with jax.enable_x64(True):
-        x, y = (jnp.asarray(part.numpy()) for part in problem.full_batch())
-        loss = jax_loss(case, x, y)
-
-        def along(w, v):
-            return jax.jvp(jax.value_and_grad(loss), (w,), (v,))
-
-        here, (_, expected) = jax.jit(along)(jnp.asarray(w.numpy()), jnp.asarray(v.numpy()))
-        value, g, product = (torch.tensor(np.asarray(part)) for part in (*here, expected))
-    assert product.dtype == DOUBLE
-    assert product.norm() > 0.1
-    agree(ours.value, value, ROUNDING)
-    agree(ours.g, g, ROUNDING)
-    agree(ours.matvec(v), product, ROUNDING)
+    agree_with_jax(problem, w, lambda x, y: jax_loss(case, x, y))
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)

@@ -19,7 +19,15 @@ from samedge_core.curvature import HessianOperator, dense_hessian
 from samedge_core.problems.compiled import dense
 from samedge_core.problems.networks import mlp
 from samedge_core.problems.problem import Batch, ModuleProblem
-from tests.problems.compiled.shared import DOUBLE, ROUNDING, agree, by_hand, matrix, noise
+from tests.problems.compiled.shared import (
+    DOUBLE,
+    ROUNDING,
+    agree,
+    agree_with_jax,
+    by_hand,
+    matrix,
+    noise,
+)
 
 
 class Case(NamedTuple):
@@ -130,21 +138,7 @@ IN_JAX = [case for case in ALL if case.classes != (case.loss == "mse")]
 @pytest.mark.parametrize("case", IN_JAX, ids=str)
 def test_loss_gradient_and_products_are_those_of_jax(case):
     problem, w = make(case)
-    ours, v = by_hand(problem, w), noise(problem.size, seed=9)
-    with jax.enable_x64(True):
-        x, y = (jnp.asarray(part.numpy()) for part in problem.full_batch())
-        loss = jax_loss(case, x, y)
-
-        def along(w, v):
-            return jax.jvp(jax.value_and_grad(loss), (w,), (v,))
-
-        here, (_, expected) = jax.jit(along)(jnp.asarray(w.numpy()), jnp.asarray(v.numpy()))
-        value, g, product = (torch.tensor(np.asarray(part)) for part in (*here, expected))
-    assert product.dtype == DOUBLE
-    assert product.norm() > 0.1
-    agree(ours.value, value)
-    agree(ours.g, g)
-    agree(ours.matvec(v), product)
+    agree_with_jax(problem, w, lambda x, y: jax_loss(case, x, y))
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)
