@@ -38,7 +38,9 @@ def agree(ours: Tensor, expected: Tensor, bound: float = ROUNDING) -> None:
     torch.testing.assert_close(ours, expected, rtol=0, atol=atol)
 
 
-def agree_with_jax(problem: ModuleProblem, w: Tensor, made: Callable) -> None:
+def agree_with_jax(
+    problem: ModuleProblem, w: Tensor, made: Callable, bound: float = ROUNDING
+) -> None:
     """Loss, gradient and a product are those of JAX; `made(x, y)` is the loss there as a function
     of w."""
     ours, v = by_hand(problem, w), noise(problem.size, seed=9)
@@ -54,9 +56,9 @@ def agree_with_jax(problem: ModuleProblem, w: Tensor, made: Callable) -> None:
         value, g, product = (torch.tensor(np.asarray(part)) for part in (*here, expected))
     assert product.dtype == DOUBLE
     assert product.norm() > 0.1
-    agree(ours.value, value)
-    agree(ours.g, g)
-    agree(ours.matvec(v), product)
+    agree(ours.value, value, bound)
+    agree(ours.g, g, bound)
+    agree(ours.matvec(v), product, bound)
 
 
 def plain_loss(outputs: Tensor, y: Tensor, loss: str | LossFunction) -> Tensor:
