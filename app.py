@@ -27,6 +27,7 @@ from pages.parts.paper import downloading
 from pages.parts.views import computed, feed, formula, numbers, status
 from pages.parts.views.names import names
 from samedge_core.fields import ConfigError
+from samedge_core.theory.rules import RULES
 from samedge_core.training.config import RunConfig
 from samedge_core.worker.view import RunView
 
@@ -224,13 +225,14 @@ def _live(rule: str, note: str, seen: _Seen) -> None:
             with part("The picture of a step"):
                 following.draw(views, called, now.cursor)
     updates = feed.updates(views, called, CHARTS, now.cursor)
+    first = views[0].config.rule if views else rule
     charts, beside = _halves(views)
     with beside, part("What the network computes"):
         computed.draw(views, called)
     with charts, part("The charts"):
         live_charts(
             updates,
-            view,
+            replace(view, operator=RULES[first].preconditioned),
             key=CHARTS,
             on_resync=lambda: feed.forget_sent(CHARTS),
             on_cursor=_moved,

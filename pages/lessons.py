@@ -12,6 +12,7 @@ from pages.parts.markdown import plain
 from pages.parts.views import feed, formula, progress
 from pages.parts.views.names import names
 from samedge_core.experiments.lessons import Lesson
+from samedge_core.theory.rules import RULES
 
 # the answer has five lines at most
 _STYLE = """
@@ -90,18 +91,19 @@ def _watch(lesson: Lesson, drawn_for: list[tuple[object, ...]]) -> None:
                 if view.stop and not watched.finished:
                     what = f"{name} {view.stop.what}.".lstrip()
                     st.warning(plain(what[:1].upper() + what[1:]))
+    value = lesson.knob.default if watched.value is None else watched.value
     with part("The picture"):
-        value = lesson.knob.default if watched.value is None else watched.value
         pictures.draw(lesson, value, views)
     # the formula is an answer: it stands there from the first run on
     with st.container(key="lessons-formula"), part("The formula"):
         if views:
             formula.show(views[-1:], views[-1].config.rule)
     updates = feed.updates(views, called, charts)
+    operator = any(RULES[one.config.rule].preconditioned for one in lesson.replays(value))
     with part("The charts"):
         live_charts(
             updates,
-            View(log_y=lesson.log_y),
+            View(log_y=lesson.log_y, operator=operator),
             key=charts,
             charts="lesson",
             on_resync=lambda: feed.forget_sent(charts),

@@ -143,7 +143,7 @@ function extentOf(traces, counts) {
  */
 function noted(state, chart, traces) {
   const runs = [...state.runs.values()];
-  const named = chart.titled?.(runs).join("<br>") ?? chart.title;
+  const named = chart.titled?.(runs, state.view).join("<br>") ?? chart.title;
   const title = traces.length && isLog(state, chart) ? `${named} (log)` : named;
   const measured = chart.measured ? runs.map((run) => run.note) : [];
   const notes = new Set([...measured, scaleNote(state, chart, traces)].filter(Boolean));

@@ -1,7 +1,7 @@
 /** What the live charts draw: the charts of each page, and their traces from the rows of the runs. */
 
 /** @import { Chart, ChartSet, Envelope, Line, Palette, Part, Placed } from "./types.d.ts" */
-/** @import { Quantity, Range, Rims, Shade, Shown, Stroke, Trace } from "./types.d.ts" */
+/** @import { Quantity, Range, Rims, Shade, Shown, Stroke, Trace, View } from "./types.d.ts" */
 /** @import { RunBuffer } from "./buffer.js" */
 
 /** @type {Part} */
@@ -43,10 +43,11 @@ const EDGE_VALUE = { ...SHARPNESS, column: "edge_value", name: "edge value", ins
 /** How far the curvature alone would come. */
 const PLAIN_VALUE = { column: "plain_value", name: "without SAM's factor", role: "topk", connect: true };
 
-/** Which ratio runs have: those that came from one rule to another, and several runs, may have both. @type {(runs: RunBuffer[]) => string[]} */
-export function ratios(runs) {
-  const found = [["edge", "sharpness / edge"], ["edge_value", "edge value / threshold"]].filter(([column]) => has(runs, column));
-  return found.length ? found.map(([, name]) => name) : ["sharpness / edge"];
+/** Which ratio runs have: those that came from one rule to another, and several runs, may have both. @type {(runs: RunBuffer[], view?: View) => string[]} */
+export function ratios(runs, view) {
+  const both = [["edge", "sharpness / edge"], ["edge_value", "edge value / threshold"]];
+  const found = both.filter(([column]) => has(runs, column));
+  return found.length ? found.map(([, name]) => name) : [both[view?.operator ? 1 : 0][1]];
 }
 
 const RATIO = {
@@ -228,10 +229,11 @@ function leastPositive(/** @type {Envelope} */ { low, middle }) {
   return Math.min(...low.filter((value) => value > 0), ...middle.filter((value) => value > 0));
 }
 
-/** Whether there is anything that this chart is for: what it needs, or its own line where no run has another instead. */
+/** Whether there is anything that this chart is for, or will be: what it needs, or its own line where no run has another instead. */
 export function isNeeded(/** @type {Shown} */ state, /** @type {Chart} */ chart) {
   const runs = [...state.runs.values()];
   const { column, instead } = mainLine(chart);
+  if (instead && !runs.some(({ rows }) => rows)) return (column === "edge_value") === state.view.operator;
   return chart.needs ? has(runs, chart.needs) : !instead || !has(runs, instead) || has(runs, column);
 }
 

@@ -146,6 +146,7 @@ export interface View {
   top_k: boolean;
   previous: boolean;
   fit: number;
+  operator: boolean;
 }
 
 export interface LiveData {
@@ -199,7 +200,7 @@ export interface Chart {
   ghost?: { column: string; name: string };
   band?: Line;
   needs?: string;
-  titled?: (runs: RunBuffer[]) => string[];
+  titled?: (runs: RunBuffer[], view: View) => string[];
   log?: boolean;
   wide?: boolean;
   measured?: boolean;

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samedge_core.analysis.summary import EDGE_PHASE, shown
-from samedge_core.theory.rules import RULES
+from samedge_core.theory.edges import gd_edge
+from samedge_core.theory.rules import RULES, Hyperparameters
 from samedge_core.training.diagnosis import HOPPING, WINDOW, few_hops
 from samedge_core.training.history import History, against_edge
 from samedge_core.training.stop import StopReason
@@ -39,6 +40,7 @@ class Observed:
         recent: the newest ratios, `AVERAGED` at most.
         newest: step, sharpness, edge (of a preconditioned rule, the eigenvalue of its edge operator
             and its threshold) and share of hops of the newest measured row.
+        batches: step, batch sharpness and its standard error, where last measured.
     """
 
     since: int = 0
@@ -55,6 +57,7 @@ class Observed:
     unconverged: int = 0
     recent: tuple[float, ...] = ()
     newest: tuple[int, float, float, float] = (-1, math.nan, math.nan, math.nan)
+    batches: tuple[int, float, float] = (-1, math.nan, math.nan)
 
     @property
     def ratio(self) -> float:
@@ -74,10 +77,19 @@ def observe(history: History, before: Observed | None = None) -> Observed:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = value / edge
     known = np.isfinite(ratio) & np.isfinite(rows["grad_norm"])
-    now = replace(before, step=int(rows["step"][-1]))
+    now = replace(before, step=int(rows["step"][-1]), batches=_batches(rows) or before.batches)
     if not known.any():
         return now
     return _take_up(now, rows[known], ratio[known], value[known], edge[known])
+
+
+def _batches(rows: NDArray[np.void]) -> tuple[int, float, float] | None:
+    """The newest batch sharpness of these rows; None without one."""
+    measured = rows[np.isfinite(rows["batch_sharpness"])]
+    if not len(measured):
+        return None
+    step, mean, error = measured[-1][["step", "batch_sharpness", "batch_sharpness_error"]].item()
+    return step, mean, error
 
 
 def _take_up(
@@ -158,8 +170,19 @@ def in_words(seen: Observed, history: History) -> str:
         text = f"{_reached(seen)}; {_since_then(seen, rule.ratio)}"
     if seen.since:
         changed = [item for item in history.interventions if item.step == seen.since]
-        return f"Since step {seen.since:,} ({', '.join(item.label for item in changed)}): {text}."
-    return f"{text[:1].upper()}{text[1:]}."
+        text = f"since step {seen.since:,} ({', '.join(item.label for item in changed)}): {text}"
+    return f"{text[:1].upper()}{text[1:]}.{_of_batches(seen, history.hyperparameters)}"
+
+
+def _of_batches(seen: Observed, hyper: Hyperparameters) -> str:
+    """What SGD's batches say, which have an edge of their own."""
+    step, mean, error = seen.batches
+    if step < 0 or hyper.rule != "gd":
+        return ""
+    measured = f"{shown(mean, digits=3)} ± {shown(error, digits=2)}"
+    of = shown(mean / gd_edge(hyper.eta), digits=3)
+    measured = f"{measured} at step {step:,}: {of} of 2/η"
+    return f" The batch sharpness, which SGD holds at 2/η, is {measured}."
 
 
 def _reached(seen: Observed) -> str:

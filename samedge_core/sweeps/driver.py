@@ -113,6 +113,7 @@ class _Driver:
     pieces: deque[list[int]] = field(default_factory=deque)  # of tasks that went wrong
     suspects: deque[list[int]] = field(default_factory=deque)  # computed alone
     kills: Counter[int] = field(default_factory=Counter)
+    tries: Counter[int] = field(default_factory=Counter)  # tasks that a cell was in
     landed: queue.SimpleQueue[Future] = field(default_factory=queue.SimpleQueue)
     done: int = 0
     size: int = 1  # cells of the next task
@@ -176,8 +177,10 @@ class _Driver:
         sweep = self.recorded.sweep
         # a text, which Dask does not look into
         work = json.dumps([[sweep.cells[i].config.to_values() for i in cells], sweep.samples])
-        # the same work has the same key: a driver that starts again finds what still runs
-        tries = sum(self.kills[i] for i in cells)
+        # the same work has the same key: a driver that starts again finds what still runs; what is
+        # sent anew has another, or late news of the task that is gone would pass for its own
+        tries = max(self.tries[i] for i in cells)
+        self.tries.update(cells)
         key = f"samedge-{hashlib.sha256(work.encode()).hexdigest()[:24]}-{tries}"
         future = self.client.submit(tasks.answer, self.compute, work, key=key, pure=False)
         self.flying[future] = cells
@@ -202,10 +205,10 @@ class _Driver:
             elif future.status == "error":
                 error: Any = future.exception()
                 self._went_wrong(self.flying.pop(future), error)
-            elif future.status == "lost":  # it had come, and went with its worker
-                self.pieces.append(self.flying.pop(future))
-            else:
+            elif future.status == "cancelled":
                 raise SweepError(LOST)
+            else:  # it had come, and went with its worker; Dask may have begun it anew already
+                self.pieces.append(self.flying.pop(future))
             future.release()
 
     def _fetched(self, finished: dict[Any, Future]) -> dict[Any, str | None]:

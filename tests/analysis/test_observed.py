@@ -154,3 +154,11 @@ def test_a_record_that_was_cut_is_read_anew():
     history = record([0.9, 1.0, 1.0, 1.0])
     seen, cut = observe(history), history.before(2)
     assert observe(cut, seen) == observe(cut)
+
+
+def test_the_batches_of_sgd_have_an_edge_of_their_own():
+    measured = {"batch_sharpness": [3.0, 3.9, math.nan], "batch_sharpness_error": [0.1] * 3}
+    history = record([0.5] * 3, **measured)
+    assert said(history).endswith(
+        " The batch sharpness, which SGD holds at 2/η, is 3.9 ± 0.1 at step 1: 0.975 of 2/η."
+    )

@@ -25,7 +25,7 @@ const EDGES = {
 export function shown(runs, { view = {}, ...rest } = {}) {
   const state = {
     theme: THEME, palette: LIGHT, edges: EDGES, runs: new Map(runs.map((one) => [one.id, one])), branches: new Map(), ghost: null,
-    view: { x: "step", log_y: false, smooth: 0, top_k: false, previous: true, fit: 0, ...view },
+    view: { x: "step", log_y: false, smooth: 0, top_k: false, previous: true, fit: 0, operator: false, ...view },
     hidden: new Set(), cursor: null, zoom: { x: null, y: new Map() }, charts: new Map(), invitation: "Press Start",
     dragmode: "zoom", revision: 1, ...rest,
   };

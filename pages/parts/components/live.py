@@ -75,6 +75,7 @@ class View:
 
     `smooth` is the weight of an exponential moving average, 0 (off) to 0.99. `previous` shows the
     last replaced run as a ghost. `fit` is a counter: when it changes, zooming is undone.
+    `operator` says whether charts without a row yet are to have an edge value, or a sharpness.
     """
 
     x: Axis = "step"
@@ -83,6 +84,7 @@ class View:
     top_k: bool = False
     previous: bool = True
     fit: int = 0
+    operator: bool = False
 
 
 @dataclass(frozen=True)
