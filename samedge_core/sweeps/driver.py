@@ -23,7 +23,7 @@ from samedge_core.sweeps import tasks
 from samedge_core.sweeps.ensembles.grouping import groups
 from samedge_core.sweeps.order import COARSE, Order
 from samedge_core.sweeps.rows import Row
-from samedge_core.sweeps.schedulers import LOST, checked_address, connected
+from samedge_core.sweeps.schedulers import LOST, Replacing, checked_address, connected
 from samedge_core.sweeps.store import RecordedSweep, SweepError
 from samedge_core.sweeps.sweep import Sweep
 from samedge_core.training.progress import every
@@ -125,12 +125,13 @@ class _Driver:
         rows = self.recorded.rows()
         self.order, self.done = Order(self.recorded.sweep, rows), len(rows)
         self.size = self.least = _least_size(self.recorded.sweep)
-        look, told = every(LOOK_SECONDS), False
+        look, told, replacing = every(LOOK_SECONDS), False, Replacing(self.client)
         while True:
             if look():
                 if self.stopped():
                     return
                 self._check_workers()
+                replacing.look()
                 if not self.workers and not told:
                     self.say("waits for workers")
                     told = True

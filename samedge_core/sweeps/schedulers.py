@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dask.config
 from distributed import CancelledError, Client, LocalCluster
@@ -20,6 +22,7 @@ from samedge_core.sweeps.store import SweepError
 SCHEDULER = "SAMEDGE_SCHEDULER"
 LOST = "the scheduler is lost; what is computed is kept: start the sweep again to go on"
 _CONNECT_SECONDS = 10
+_DEAD_SECONDS = 3.0  # without a process; one that is started again has it within one
 _HERE = r"localhost|127(\.\d{1,3}){3}|\[::1\]"
 
 _CONFIG = {
@@ -34,6 +37,8 @@ _CONFIG = {
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.tick.limit": "60s",
     "distributed.admin.system-monitor.interval": "10s",
+    # on a busy machine a worker needs more than 15 s to come back; see `Replacing`
+    "distributed.deploy.lost-worker-timeout": "1h",
 }
 
 
@@ -63,6 +68,31 @@ def checked_address(address: str | None, *, insecure: bool = False) -> str:
         variables = "DASK_DISTRIBUTED__COMM__TLS__CA_FILE and DASK_DISTRIBUTED__COMM__TLS__CLIENT__"
         raise SweepError(f"{shown} needs certificates: set {variables}CERT and ...__KEY")
     return address
+
+
+class Replacing:
+    """Starts workers of a cluster of this process's own anew that have no process any more.
+
+    Each has a nanny that does so, but not where it dies while it still starts, of the task that it
+    is given at once. When that was the last one, a sweep would wait for workers for ever.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._cluster: Any = client.cluster  # None where others start the workers
+        self._dead: dict[Any, float] = {}  # since when, by name
+
+    def look(self) -> None:
+        """Call this about twice a second."""
+        if self._cluster is None:
+            return
+        now, nannies = time.monotonic(), self._cluster.workers
+        dead = [name for name, nanny in [*nannies.items()] if not nanny.is_alive()]
+        self._dead = {name: self._dead.get(name, now) for name in dead}
+        gone = [name for name, since in self._dead.items() if now - since >= _DEAD_SECONDS]
+        for name in gone:
+            self._cluster.loop.add_callback(nannies.pop(name).close)
+        if gone:
+            self._cluster.scale(len(self._cluster.worker_spec))
 
 
 @contextmanager

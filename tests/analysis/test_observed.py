@@ -157,8 +157,8 @@ def test_a_record_that_was_cut_is_read_anew():
 
 
 def test_the_batches_of_sgd_have_an_edge_of_their_own():
-    measured = {"batch_sharpness": [3.0, 3.9, math.nan], "batch_sharpness_error": [0.1] * 3}
-    history = record([0.5] * 3, **measured)
+    measured = [3.0, 3.9, math.nan]
+    history = record([0.5] * 3, batch_sharpness=measured, batch_sharpness_error=[0.1] * 3)
     assert said(history).endswith(
         " The batch sharpness, which SGD holds at 2/η, is 3.9 ± 0.1 at step 1: 0.975 of 2/η."
     )

@@ -17,8 +17,13 @@ READ = """() => {
 
 def fine(page: Page) -> list[float]:
     """The view, once its fine picture has come."""
-    page.wait_for_timeout(300)  # what was asked for by then is on its way
-    until(page, lambda: page.evaluate(READ)["count"] == 512, "a fine picture")
+
+    def settled() -> bool:
+        before = page.evaluate(READ)
+        page.wait_for_timeout(600)  # what was asked for by then is on its way
+        return before["count"] == 512 and page.evaluate(READ) == before
+
+    until(page, settled, "a fine picture")
     return page.evaluate(READ)["view"]
 
 

@@ -209,12 +209,14 @@ def test_zoom_and_legend_choices_survive_updates_in_the_same_chart(open_lab):
     lab.page.mouse.down()
     lab.page.mouse.move(area["x"] + 0.6 * area["width"], area["y"] + 0.7 * area["height"], steps=5)
     lab.page.mouse.up()
-    lab.page.wait_for_timeout(1000)
-    seen = lab.last_step()
     ranges = "() => window.charts.map((c) => c._fullLayout.xaxis.range.map(Number))"
-    zoomed = lab.page.evaluate(ranges)
-    assert zoomed[0][0] > 0
-    assert all(r == pytest.approx(zoomed[0]) for r in zoomed)  # the x axes are linked
+
+    def linked() -> bool:
+        first, *others = lab.page.evaluate(ranges)
+        return first[0] > 0 and all(one == pytest.approx(first) for one in others)
+
+    lab.until(linked, "linked x axes")
+    zoomed, seen = lab.page.evaluate(ranges), lab.last_step()
     choices = lab.page.evaluate(hidden)
     assert "legendonly" in dict(choices).values()
     lab.until_step(seen + 100)

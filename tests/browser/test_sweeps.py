@@ -108,7 +108,8 @@ def test_the_pointer_tells_a_cell_and_a_click_opens_its_run(sweeps, open_page):
     assert not found, "\n".join(found)
     page.get_by_role("button", name="Open as a run").click()
     page.locator('[role=figure][aria-label="Alignment"]').wait_for()
-    assert page.get_by_label("Step size η, exact").input_value() == "0.1"
+    eta = page.get_by_label("Step size η, exact")
+    until(page, lambda: eta.input_value() == "0.1", "the step size of the cell")
     assert float(page.get_by_label("SAM radius ρ, exact").input_value()) == pytest.approx(0.0464159)
 
 

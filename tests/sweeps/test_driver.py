@@ -9,11 +9,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from distributed import Status
 
 from samedge_core.sweeps import driver
 from samedge_core.sweeps.driver import drive
 from samedge_core.sweeps.rows import Row
-from samedge_core.sweeps.schedulers import SCHEDULER, checked_address
+from samedge_core.sweeps.schedulers import SCHEDULER, Replacing, checked_address
 from samedge_core.sweeps.store import RecordedSweep, SweepError, Sweeps
 from tests.sweeps import sleeping
 
@@ -101,12 +102,14 @@ def _pid() -> dict[str, int]:
 
 
 def dying_again(values, samples):
-    """A cell ends its worker when it is computed for the second time."""
+    """The first cell that is computed for the second time ends its worker."""
+    once = Path(os.environ["SAMEDGE_TEST_MARKS"], "once")
     for one in values:
         mark = Path(os.environ["SAMEDGE_TEST_MARKS"], f"{one['eta']}-{one['options']['a']}")
         nth = len([*mark.parent.glob(f"{mark.name}-*")])
         mark.with_name(f"{mark.name}-{nth}").touch()
-        if nth == 1:
+        if nth == 1 and not once.exists():
+            once.touch()
             os._exit(1)
     return sleeping.compute(values, samples)
 
@@ -149,6 +152,28 @@ def test_an_answer_that_dies_with_its_worker_is_computed_anew(tmp_path, monkeypa
     drive(recorded, workers=2, compute=dying_again)
     assert killed
     assert [*tmp_path.glob("*-2")], "none was computed for the third time"
+    assert same(rows(recorded), sleeping.rows_of(sweep))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_workers_that_die_while_they_start_are_replaced(tmp_path, monkeypatch):
+    """Their nannies leave them dead, all of them."""
+    sweep = sleeping.sweep(0.05)
+    recorded = Sweeps(tmp_path).create(sweep)
+    killed: list[int] = []
+    look = Replacing.look
+
+    def kills_once(self) -> None:
+        if not killed and recorded.rows():
+            for nanny in self._cluster.workers.values():
+                nanny.status = Status.starting
+                killed.append(nanny.pid)
+                os.kill(nanny.pid, signal.SIGKILL)
+        look(self)
+
+    monkeypatch.setattr(Replacing, "look", kills_once)
+    drive(recorded, workers=2, compute=sleeping.compute)
+    assert len(killed) == 2
     assert same(rows(recorded), sleeping.rows_of(sweep))
 
 
