@@ -1,0 +1,254 @@
+"""Predict a run: its flow from the same start, as a generator of rows. Needs torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from samedge_core.curvature import kernels
+from samedge_core.curvature.plain_tracker import PlainTracker
+from samedge_core.curvature.tracker import SharpnessTracker
+from samedge_core.fields import ConfigError, Field
+from samedge_core.prediction.flows import LONG, SMOOTH, Directions, End, Flow, HopFlow, OdeFlow
+from samedge_core.prediction.prediction import FLOWS, Assumption, Outcome, Point, Prediction
+from samedge_core.problems.problem import Problem
+from samedge_core.theory.rules import RULES, Hyperparameters
+from samedge_core.training import stop
+from samedge_core.training.config import RunConfig
+from samedge_core.training.loop import CONVERGED_FACTOR, DIVERGED_FACTOR, build_problem
+from samedge_core.training.observe import observe
+from samedge_core.training.state import TrainState
+from samedge_core.training.stop import Stop
+
+PREDICTED = ("gd", "sam")  # the rules of which it was measured how well a flow describes them
+FIRST = 10  # steps at the start taken one by one: the centre still falls into its valley
+LONGEST_EVERY = 1000
+
+_FLOWS = {"hop": HopFlow, "ode": OdeFlow}
+_ASSUMED = {"hop": ("domain", "centre", "seed"), "ode": ("hop",)}
+_SENTENCES = {
+    "domain": "Centre and hop change little from step to step. Where they leap, the steps of the "
+    "rule itself are taken, so that the line repeats the run instead of predicting it.",
+    "centre": "The centre does not hop: no step of the flow turns back against the last one.",
+    "seed": "The hop is larger than rounding errors. Where it has died out, only rounding decides "
+    "when it comes back.",
+    "hop": "The run does not hop: it is below its edge.",
+    "batch": "Every step uses all the data. With mini-batches, the flow follows their mean.",
+}
+
+EVERY = Field("every", "int", 1, "Row every", "Steps between rows.", "steps", 1, LONGEST_EVERY)
+FLOW = Field("flow", "choice", "auto", "Flow", "What predicts.", choices=("auto", *FLOWS))
+
+
+def predict(
+    config: RunConfig,
+    *,
+    flow: str = "auto",
+    every: int = 1,
+    start: TrainState | None = None,
+    problem: Problem | None = None,
+) -> Prediction:
+    """Return what a flow says that `config` will do, without a step of the run.
+
+    Args:
+        flow: "hop", the centre between the iterates and the hop around it ("auto"); or "ode",
+            gradient flow or SAM's ODE, the control that fails beyond the edge.
+        every: steps between rows.
+        start: the state of a run from which to predict, with the settings in force there; without
+            it, step 0 from the weights of `config`.
+        problem: the one that `config` names, where it was built already.
+
+    Cost: some 6 gradients a step under SAM, 3 under GD, and half of the products that measuring
+    the run's sharpness takes.
+
+    Raises:
+        ConfigError: a rule that no flow describes, or a value outside its range.
+        DataError: as `samedge_core.run`.
+
+    >>> prediction = predict(RunConfig(problem="two-weight", rule="sam", eta=0.1, steps=50))
+    >>> len(prediction), prediction.stop.reason.value
+    (50, 'step cap')
+    """
+    hyper = start.hyper if start else config.hyperparameters
+    flow = check(hyper, flow)
+    problem = problem or build_problem(config, None if kernels.FOLDER else "plain")
+    found = Prediction(config, flow, hyper, start.step if start else 0)
+    rows = points(config, problem, flow=flow, every=every, start=start)
+    while found.outcome is None:
+        try:
+            found.extend([next(rows)])
+        except StopIteration as end:
+            found.outcome = end.value
+    return found
+
+
+def check(hyper: Hyperparameters, flow: str = "auto") -> str:
+    """Return the flow by its own name.
+
+    Raises:
+        ConfigError: an unknown flow, or settings that no flow describes.
+    """
+    flow = FLOW.check(flow)
+    if hyper.rule not in PREDICTED:
+        allowed = " and ".join(RULES[name].short for name in PREDICTED)
+        rule = RULES[hyper.rule]
+        why = "it keeps moments" if rule.moments else "it was not measured how well"
+        message = f"a prediction takes {allowed}, got {rule.short} ({hyper.rule}): {why}"
+        raise ConfigError("rule", f"{message}. Choose another rule, or run it.")
+    return next(iter(FLOWS)) if flow == "auto" else flow
+
+
+def points(
+    config: RunConfig,
+    problem: Problem,
+    *,
+    flow: str = "auto",
+    every: int = 1,
+    start: TrainState | None = None,
+) -> Generator[Point, None, Outcome]:
+    """Yield the rows of a Prediction one after the other, and return its Outcome; may be stopped
+    between any two. Arguments as `predict` has them; `start` stays as it is.
+
+    Rows that are nearer than a step of the flow are means of those around them.
+    """
+    made = _Driver(config, problem, flow, start)
+    every, before = EVERY.check(every), None
+    while made.step < config.steps:
+        point = made.row()
+        if before and every == 1:
+            yield from _between(before, point)
+        yield point
+        if end := made.ended(point):
+            return made.outcome(end)
+        made.advance(every)
+        before = point
+    return made.outcome(stop.step_cap(config.steps))
+
+
+class _Driver:
+    """A flow, its tracker, and what has to be said of them at the end."""
+
+    def __init__(
+        self, config: RunConfig, problem: Problem, flow: str, start: TrainState | None
+    ) -> None:
+        self._config, self._problem = config, problem
+        self._hyper = start.hyper if start else config.hyperparameters
+        self._begin = self.step = start.step if start else 0
+        self._rule = Directions(problem, self._hyper)
+        w = start.w if start else problem.init(seed=config.seed)
+        self._name = check(self._hyper, flow)
+        self._flow: Flow = _FLOWS[self._name](self._rule, w, self._eta(self.step))
+        plain = problem.arithmetic == "plain"
+        self._tracker = (PlainTracker if plain else SharpnessTracker)(seed=config.seed + 2)
+        self._products, self._ratio = 0, math.nan
+        self._first: Point | None = None
+        self._last: Tensor | None = None  # step of the centre
+        self._cosine = math.nan
+        self._broken: dict[str, list[tuple[int, int]]] = {}
+
+    def row(self) -> Point:
+        """Measure at the centre and at the ends of the hop."""
+        flow, eta = self._flow, self._eta(self.step)
+        here, operator = observe(self._problem, flow.centre, self._problem.full_batch(), 1.0)
+        estimate = self._tracker.measure(operator)
+        self._products += estimate.products
+        self._rule.gradients += 1
+        loss, norm = _mean(flow.ends(eta))
+        value = RULES[self._hyper.rule].operator_value(self._hyper, estimate.value, norm)
+        self._ratio = abs(float(value)) * eta / 2
+        if self._ratio > 1 and flow.seed(estimate):
+            self._note("seed", 1)
+        amplitude = float(vector_norm(flow.hop))
+        point = Point(self.step, loss, norm, estimate.sharpness, here.loss, amplitude, self._cosine)
+        self._first = self._first or point
+        return point
+
+    def advance(self, every: int) -> None:
+        """Go on to the next row, in steps as long as may be."""
+        left = self._config.steps - 1 - self.step
+        target = self.step + (every if every > 1 else max(1, min(self._longest, left)))
+        if target >= self._config.steps:
+            self.step = target
+            return
+        cosines = []
+        while self.step < target:
+            steps = min(self._longest, target - self.step)
+            before = self._flow.centre
+            eta = self._eta(self.step + (steps - 1) / 2)
+            if self._name == "ode" and self._ratio > 1:
+                self._note("hop", steps)
+            elif self._ratio > SMOOTH:
+                self._note("domain", steps)
+            self._flow.advance(eta, steps, self._ratio)
+            moved = self._flow.centre - before
+            rounding = 10 * torch.finfo(moved.dtype).eps * float(vector_norm(before))
+            still = float(vector_norm(moved)) <= rounding
+            cosines.append(math.nan if still else _cosine(moved, self._last))
+            if cosines[-1] < 0:
+                self._note("centre", steps)
+            self._last, self.step = moved, self.step + steps
+        self._cosine = min((one for one in cosines if not math.isnan(one)), default=math.nan)
+
+    def ended(self, point: Point) -> Stop | None:
+        """The Stop where the flow has left the finite range, grown too far or come to rest."""
+        first = self._first or point
+        if not (math.isfinite(point.loss) and math.isfinite(point.grad_norm)):
+            return stop.left_range(point.step)
+        if point.loss > DIVERGED_FACTOR * max(1.0, first.loss):
+            return stop.diverged(point.step, point.loss)
+        least = CONVERGED_FACTOR * first.grad_norm
+        if point.grad_norm <= least and point.amplitude <= self._eta(point.step) * least:
+            return stop.converged(point.step, point.grad_norm)
+        return None
+
+    def outcome(self, end: Stop) -> Outcome:
+        """What the generator returns."""
+        if self._config.has_batches:
+            self._broken["batch"] = [(self._begin, end.step)]
+        keys = (*_ASSUMED[self._name], "batch")
+        broken = {key: tuple(self._broken.get(key, ())) for key in keys}
+        found = tuple(Assumption(key, _SENTENCES[key], broken[key]) for key in keys)
+        return Outcome(end, found, self._rule.gradients, self._products)
+
+    @property
+    def _longest(self) -> int:
+        """The steps of the run in the next one of the flow, at most."""
+        return 1 if self.step < self._begin + FIRST or not self._ratio <= SMOOTH else LONG
+
+    def _eta(self, step: float) -> float:
+        schedule = self._config.step_sizes
+        share = 1.0 if schedule.constant else float(schedule.share(step))
+        return self._hyper.eta * share
+
+    def _note(self, key: str, steps: int) -> None:
+        """An assumption does not hold for so many steps from here."""
+        spans, last = self._broken.setdefault(key, []), self.step + steps - 1
+        if spans and self.step <= spans[-1][1] + 1:
+            spans[-1] = (spans[-1][0], last)
+        else:
+            spans.append((self.step, last))
+
+
+def _between(before: Point, after: Point) -> Iterator[Point]:
+    """Rows at the steps between two, on the straight line from one to the other."""
+    gap = after.step - before.step
+    for step in range(before.step + 1, after.step):
+        share = (step - before.step) / gap
+        values = [(1 - share) * a + share * b for a, b in zip(before[1:], after[1:], strict=True)]
+        yield Point(step, *values)._replace(cosine=after.cosine)
+
+
+def _mean(ends: Sequence[End]) -> tuple[float, float]:
+    """Loss and gradient norm, on average."""
+    count = len(ends)
+    return sum(end.loss for end in ends) / count, sum(end.norm for end in ends) / count
+
+
+def _cosine(a: Tensor, b: Tensor | None) -> float:
+    if b is None:
+        return math.nan
+    return float(a @ b / (vector_norm(a) * vector_norm(b)))
