@@ -12,6 +12,9 @@ from .experiments.paper import PAPER_PRESETS as PAPER_PRESETS
 from .experiments.presets import PRESETS as PRESETS
 from .fields import ConfigError as ConfigError
 from .fields import Field as Field
+from .prediction.deviation import Deviation as Deviation
+from .prediction.predict import predict as predict
+from .prediction.prediction import Prediction as Prediction
 from .problems.problem import Problem as Problem
 from .problems.registry import PROBLEMS as PROBLEMS
 from .runs import RunKeyError as RunKeyError

@@ -12,6 +12,7 @@ TOPICS = {  # of the rooms that define them, in the order of the page
     "training": "A run: configuration, training, record",
     "experiments": "Presets",
     "analysis": "What a run comes to",
+    "prediction": "The curve before the run",
     "runs": "Recorded runs",
     "sweeps": "Sweeps: grids of runs",
     "problems": "Problems",
