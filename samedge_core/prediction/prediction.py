@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from samedge_core.prediction.deviation import Deviation
     from samedge_core.training.history import History
 
-FLOWS = {"hop": "centre and hop", "ode": "the rule's own ODE"}
+FLOWS = {"hop": "centre and hop", "central": "SAM's central flow", "ode": "the rule's own ODE"}
 """The flows by name; "auto" is the first."""
 
 PREDICTED = ("gd", "sam", "usam")
@@ -40,7 +40,7 @@ def check(hyper: Hyperparameters, flow: str = "auto") -> str:
     """Return the flow by its own name.
 
     Raises:
-        ConfigError: an unknown flow, or a rule that no flow describes.
+        ConfigError: an unknown flow, or a rule that it does not describe.
     """
     flow = FLOW.check(flow)
     if hyper.rule not in PREDICTED:
@@ -48,6 +48,9 @@ def check(hyper: Hyperparameters, flow: str = "auto") -> str:
         got = f"{RULES[hyper.rule].short} ({hyper.rule}), which keeps moments"
         message = f"a prediction takes one of {allowed}, got {got}. Run it instead."
         raise ConfigError("rule", message)
+    if flow == "central" and hyper.rule != "sam":
+        message = f"SAM's central flow takes SAM, got {RULES[hyper.rule].short} ({hyper.rule}). "
+        raise ConfigError("flow", message + "Choose another flow.")
     return next(iter(FLOWS)) if flow == "auto" else flow
 
 
