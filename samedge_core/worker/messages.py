@@ -72,8 +72,8 @@ class Pace:
 @dataclass(frozen=True)
 class InspectStep:
     """Inspect a step, from a packed TrainState before it (None: from step 0), without a session
-    around it; `replay` are interventions to repeat at their steps, `batches`, `test` and `portrait_steps` as
-    for `inspection_at`."""
+    around it; `replay` are interventions to repeat at their steps; `batches`, `test` and
+    `portrait_steps` as for `inspection_at`."""
 
     config: RunConfig
     snapshot: bytes | None

@@ -221,9 +221,9 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "chaos": Preset(
         "GD in chaos, and still bounded",
-        "η = 1.7: no hop repeats, yet none leaves. From η = 1.598 on a hop may land in the other "
-        "valley, a = −1; from 2 on it may leave for good. Drag η back and see the hops join.",
-        {"part": "balanced", "eta_balanced": 1.7, "hops": 300},
+        "η = 1.68: no hop repeats, yet none leaves. From η = 1.598 on a hop may land in the other "
+        "valley, a = −1; from 2 on it may leave for good. At 1.7 is a window: a period of six.",
+        {"part": "balanced", "eta_balanced": 1.68, "hops": 300},
     ),
     "catapult": Preset(
         "A catapult lands on flat ground",
