@@ -19,13 +19,12 @@ export function decode(value, read = (text) => text) {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, decode(item, read)]));
 }
 
-/** @type {(kind: typeof ARRAYS[string], text: string, code: { from?: number, columns?: number, bits?: boolean }) => any} */
-function unpack(kind, text, { from, columns, bits }) {
+/** @type {(kind: typeof ARRAYS[string], text: string, code: { from?: number, rows?: number, columns?: number, bits?: boolean }) => any} */
+function unpack(kind, text, { from, rows, columns, bits }) {
   let bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
   if (bits) bytes = Uint8Array.from({ length: 8 * bytes.length }, (_, i) => (bytes[i >> 3] >> (7 - (i & 7))) & 1);
   const values = new kind(bytes.buffer);
   if (from !== undefined) return Float64Array.from(values, (offset) => from + offset);
   if (columns === undefined) return values;
-  const rows = Math.floor(values.length / columns); // bits end in a whole byte
-  return Array.from({ length: rows }, (_, i) => values.subarray(i * columns, (i + 1) * columns));
+  return Array.from({ length: rows ?? values.length / columns }, (_, i) => values.subarray(i * columns, (i + 1) * columns));
 }

@@ -38,7 +38,8 @@ def encode(value: Any) -> Any:
 
 def _array(values: np.ndarray) -> dict[str, Any]:
     if values.dtype == np.bool_ and values.ndim == 2:  # from the first on, the highest bit first
-        return _packed("bits", np.packbits(values)) | {"columns": values.shape[1]}
+        rows, columns = values.shape  # the last byte is filled up
+        return _packed("bits", np.packbits(values)) | {"rows": rows, "columns": columns}
     if values.dtype in (np.uint8, np.bool_):
         return _packed("u1", values)
     values = values.astype("<f8")
