@@ -27,12 +27,16 @@ def _plane(seen: Portrait, whose: str) -> Figure:
     first = markers("first", seen.x[:1], seen.y[:1], "text", "circle-open", 11, **UNLISTED)
     last = markers("last", seen.x[-1:], seen.y[-1:], "sharpness", "circle", 11, **UNLISTED)
     traces = [line("measured", seen.x, seen.y, "sharpness/0.55", width=1.3, **look), first, last]
-    reach = 1.15 * max(seen.amplitude, float(np.abs(seen.x).max()))
+    low, high = float(seen.x.min()), float(seen.x.max())
+    # a fixed point on each side on which x comes by; x changes sides where a hop is left out
+    sides = [side for side in (-1, 1) if side * (low if side < 0 else high) > 0]
+    ends = [low, high, *(side * seen.amplitude for side in sides)]
+    room = 0.08 * (max(ends) - min(ends)) or 1.0
     if seen.amplitude:
-        places = np.array([-seen.amplitude, seen.amplitude])
-        traces.append(markers("predicted: x = ±√(2α/b), y = 0", places, places * 0, "gd", "x", 12))
+        places = seen.amplitude * np.array(sides)
+        traces.append(markers("predicted: |x| = √(2α/b)", places, places * 0, "gd", "x", 12))
     layout = {
-        "xaxis": axis(f"x, half a hop along v₁{whose}", range=[-reach, reach]),
+        "xaxis": axis(f"x, half a hop along v₁{whose}", range=[min(ends) - room, max(ends) + room]),
         "yaxis": axis("sharpness − 2/η"),
         "shapes": [level("y", 0, "gd")],
         "hovermode": "closest",
@@ -79,7 +83,11 @@ def in_sentences(seen: Portrait | None) -> Iterator[str]:
 
 
 def _cycles(seen: Portrait) -> Iterator[str]:
-    over = f"over {seen.cycles} whole cycles" if seen.cycles else "over the window, no whole cycle"
+    over = (
+        f"over {seen.cycles} whole cycle{'s' * (seen.cycles > 1)}"
+        if seen.cycles
+        else "over the window, no whole cycle"
+    )
     yield (
         f"Amplitude, root mean square of x {over}: {number(seen.measured_amplitude)}; predicted "
         f"√(2α/b) = {number(seen.amplitude)}."
