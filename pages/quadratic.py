@@ -10,6 +10,8 @@ from pages.parts.frame import fragments, navigation
 from pages.parts.frame.parts import part
 from pages.parts.markdown import plain
 from pages.parts.quadratic import (
+    balanced,
+    catapult,
     derivation,
     draw,
     one_dimension,
@@ -18,9 +20,11 @@ from pages.parts.quadratic import (
     two_dimensions,
     two_weights,
 )
+from pages.parts.quadratic.checks import table
 from pages.parts.quadratic.remarks import remarks
 from pages.parts.quadratic.settings import (
     FIELDS,
+    GD_ALONE,
     LOOK,
     PARTS,
     PRESETS,
@@ -31,7 +35,14 @@ from pages.parts.quadratic.settings import (
 )
 
 FIGURES_KEY = "quadratic-figures"
-DESCENTS = {"line": one_dimension, "plane": two_dimensions, "valley": two_weights}
+DESCENTS = {
+    "line": one_dimension,
+    "plane": two_dimensions,
+    "valley": two_weights,
+    "balanced": balanced,
+    "catapult": catapult,
+}
+CHECKED = {"valley": two_weights, "catapult": catapult, "derivation": derivation}
 SIMULATED = {**DESCENTS, "derivation": derivation}
 # on a phone the choices would push the map out of sight of its sliders
 STYLE = """
@@ -77,7 +88,14 @@ def _body(preset: str | None) -> None:
         _figures(values, runs)
     if scene == "derivation":
         with part("The derivation"):
-            _derivation(values, runs)
+            _derivation(values)
+    if scene in CHECKED and (checks := CHECKED[scene].checks(values, runs)):
+        with part("The predictions"):
+            steps = max(run.steps for run in runs.values())
+            st.markdown(
+                f"**Check it.** Simulated with these settings, {steps:,} steps from the start, six "
+                f"digits:\n\n{table(checks)}"
+            )
 
 
 def _figures(values: Values, runs: draw.Descents) -> None:
@@ -115,7 +133,7 @@ def _head(values: Values, preset: str | None) -> None:
         st.segmented_control(
             options=list(PARTS), format_func=PARTS.__getitem__, required=True, **part
         )
-        if values["part"] in DESCENTS:
+        if values["part"] in DESCENTS and values["part"] not in GD_ALONE:
             st.session_state["quadratic:rules"] = [rule for rule in RULE_NAMES if values[rule]]
             st.pills(
                 "Rules",
@@ -147,28 +165,12 @@ def _map_choices(values: Values) -> None:
     columns[-1].caption("Click on the map to set both quantities, on the other chart to set ‖g‖.")
 
 
-def _derivation(values: Values, runs: draw.Descents) -> None:
+def _derivation(values: Values) -> None:
     for number, line in enumerate(derivation.lines(values), start=1):
         left, right = st.columns([1, 1.25], vertical_alignment="center")
         left.markdown(f"{number}. {line.words}")
         right.latex(line.symbols)
         right.latex(line.numbers)
-    checks = derivation.checks(values, runs)
-    if not checks:
-        return
-    st.markdown(
-        f"**Check it.** Simulated with these settings, {runs['sam'].steps:,} steps from w₀, six "
-        "digits:"
-    )
-    table = ["| | predicted | simulated | |", "|---|---:|---:|---|"]
-    table += [_row(check) for check in checks]
-    st.markdown("\n".join(table))
-
-
-def _row(check: derivation.Check) -> str:
-    name = check.what.replace("|", r"\|")  # a bare one starts another cell
-    found = ":green[agrees]" if check.agrees else ":orange[not yet: give it more steps]"
-    return f"| {name} | {check.text(check.predicted)} | {check.text(check.simulated)} | {found} |"
 
 
 def _widget_changed(name: str) -> None:

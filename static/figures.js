@@ -50,10 +50,24 @@ function upTo(trace, step) {
 /** @typedef {[value: number, channels: number[]][]} Scale colours by value, growing */
 
 /**
+ * A raster as an image of a layout; painted anew only where its grid or its colours differ from those of before,
+ * as a slider seldom changes them. `coded`: the grid as it was sent.
+ * @type {(state: FiguresState, name: string, raster: Raster, coded: unknown) => Options}
+ */
+function illustrated({ painted }, name, { z, x, y, stops }, coded) {
+  const key = JSON.stringify([coded, stops]);
+  if (painted.get(name)?.key !== key) painted.set(name, { key, source: rasterSource(z, stops) });
+  return {
+    source: painted.get(name)?.source, xref: "x", yref: "y", x: x[0], y: y[1], sizex: x[1] - x[0], sizey: y[1] - y[0],
+    sizing: "stretch", layer: "below",
+  };
+}
+
+/**
  * A coloured grid as an image under the traces: a tenth of the time of a Plotly heat map, which paints
  * every pixel of the screen itself. Row 0 is at the bottom; on a log axis the grid is even in logs.
  */
-function rasterImage(/** @type {Raster} */ { z, x, y, stops }) {
+function rasterSource(/** @type {Raster["z"]} */ z, /** @type {Raster["stops"]} */ stops) {
   const canvas = element("canvas");
   [canvas.width, canvas.height] = [z[0].length, z.length];
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -68,10 +82,7 @@ function rasterImage(/** @type {Raster} */ { z, x, y, stops }) {
     }
   }
   context.putImageData(image, 0, 0);
-  return {
-    source: canvas.toDataURL(), xref: "x", yref: "y", x: x[0], y: y[1], sizex: x[1] - x[0], sizey: y[1] - y[0],
-    sizing: "stretch", layer: "below",
-  };
+  return canvas.toDataURL();
 }
 
 /** The channels of a value, between those of its neighbours. */
@@ -212,8 +223,10 @@ function receive(state, { parentElement, data, setTriggerValue }) {
     stopPlaying(state);
   }
   const { figures, scrub } = decode({ figures: data.figures, scrub: data.scrub }, (text) => coloured(text, state));
-  const illustrated = (/** @type {Figure} */ figure) => ({ ...figure, images: figure.rasters.map(rasterImage) });
-  state.figures = figures.map(illustrated);
+  state.figures = figures.map((/** @type {Figure} */ figure, /** @type {number} */ i) => {
+    const coded = data.figures[i].rasters.map(({ z }) => z);
+    return { ...figure, images: figure.rasters.map((raster, k) => illustrated(state, `${figure.name} ${k}`, raster, coded[k])) };
+  });
   state.scrub = scrub;
   if (wasAtEnd && !state.playing) state.at = Infinity;
   arrange(state);
@@ -294,7 +307,7 @@ function mount({ parentElement, data, setTriggerValue }) {
   const state = {
     grid, observer, player, send: setTriggerValue, ...readLook(parentElement), abort: new AbortController(),
     plotly: null, frame: 0, scene: null, figures: [], plots: new Map(),
-    scrub: null, at: Infinity, playing: 0, held: false, timer: 0, zoom: new Map(), hidden: new Set(),
+    scrub: null, at: Infinity, playing: 0, held: false, timer: 0, zoom: new Map(), hidden: new Set(), painted: new Map(),
   };
   grid.append(player.row);
   root.append(grid, player.table);

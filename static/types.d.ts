@@ -359,6 +359,7 @@ export interface FiguresState extends Look, PlayerState {
   plots: Map<string, Plot>;
   zoom: Map<string, Map<string, Range>>;
   hidden: Set<string>;
+  painted: Map<string, { key: string; source: string }>;
   abort: AbortController;
   send: Send;
   observer: ResizeObserver;

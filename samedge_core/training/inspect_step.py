@@ -30,6 +30,7 @@ from samedge_core.training.observe import LossAndGrad, Operator, observe
 from samedge_core.training.optimizers import Step, update
 from samedge_core.training.over_batches import batch_sharpness
 from samedge_core.training.replay import replay_to
+from samedge_core.training.self_stabilization import portrait
 from samedge_core.training.slices import POINTS, loss_along
 from samedge_core.training.state import TrainState
 
@@ -49,6 +50,7 @@ def inspection_at(
     seconds: float | None = None,
     batches: int = 0,
     test: ForkChange | None = None,
+    portrait_steps: int = 0,
     on_progress: Progress = lambda what, done, total: None,
 ) -> Inspection:
     """Return the inspection at `step` of the run of which `state` is an earlier state.
@@ -61,11 +63,15 @@ def inspection_at(
         seconds: about how long the spectrum may take.
         batches: over how many mini-batches the batch sharpness is measured; 0: not at all.
         test: the change of an edge test, where one is to be made.
-        on_progress: called with the stage ("replay", "slices", "spectrum", "batches", "test"), how
-            much of it is done, and how much there is. Raise something in it to cancel.
+        portrait_steps: over how many steps from this one on the portrait of self-stabilisation is
+            measured; 0: not at all.
+        on_progress: called with the stage ("replay", "slices", "spectrum", "batches", "test",
+            "portrait"), how much of it is done, and how much there is. Raise something in it to
+            cancel.
 
     Raises:
-        ConfigError: `batches` with the full batch, or a `test` that the settings don't allow.
+        ConfigError: `batches` with the full batch, or a `test` or a portrait that the settings
+            don't allow.
         FloatingPointError: loss, gradient or curvature at that step are not finite.
         ValueError: `step` lies before `state`, or the run ends before it.
     """
@@ -95,7 +101,7 @@ def inspection_at(
     g, lines = edge.to_weights(here.g), _lines(edge, estimate, here)
     slices = _slices(problem, now.w, seen, here, hessian, lines, points, on_progress)
     density = edge.spectrum(config.seed, seconds, on_progress) if with_spectrum else None
-    over_batches = tested = None
+    over_batches = tested = cycle = None
     if batches:
         report, size = partial(on_progress, "batches"), config.batch_size
         over_batches = batch_sharpness(
@@ -103,6 +109,9 @@ def inspection_at(
         )
     if test:
         tested = edge_test(config, problem, state, test, on_progress=partial(on_progress, "test"))
+    if portrait_steps:
+        report = partial(on_progress, "portrait")
+        cycle = portrait(config, problem, state, steps=portrait_steps, on_progress=report)
     along = edge.part_along(estimate.vectors[0], made.w - now.w)
     return Inspection(
         step=step,
@@ -119,6 +128,7 @@ def inspection_at(
         fit=_fit(problem, now.w, made.w, along),
         batch_sharpness=over_batches,
         edge_test=tested,
+        portrait=cycle,
     )
 
 

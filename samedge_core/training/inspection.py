@@ -15,6 +15,7 @@ from samedge_core.curvature.spectral_density import Spectrum
 from samedge_core.theory.rules import RULES, Hyperparameters
 from samedge_core.training.batch_sharpness import BatchSharpness
 from samedge_core.training.edge_test import EdgeTest
+from samedge_core.training.portrait import Portrait
 
 Array = NDArray[np.float64]
 Place = Literal["iterate", "perturbed", "next"]
@@ -152,7 +153,7 @@ class Inspection:
         inputs: of an image problem, else None.
         fit: of a network of one input and one output, else None.
         spectrum: unless the inspection was made without.
-        batch_sharpness, edge_test: where they were asked for.
+        batch_sharpness, edge_test, portrait: where they were asked for.
     """
 
     step: int
@@ -169,6 +170,7 @@ class Inspection:
     spectrum: Spectrum | None = None
     batch_sharpness: BatchSharpness | None = None
     edge_test: EdgeTest | None = None
+    portrait: Portrait | None = None
 
     @property
     def multipliers(self) -> Array:

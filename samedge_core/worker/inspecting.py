@@ -97,5 +97,6 @@ def _inspection(
         seconds=SECONDS,
         batches=task.batches,
         test=task.test,
+        portrait_steps=task.portrait_steps,
         on_progress=progress,
     )

@@ -105,6 +105,7 @@ class RunInspection:
         room: float = math.inf,
         batches: int = 0,
         test: ForkChange | None = None,
+        portrait_steps: int = 0,
     ) -> None:
         """Start measuring at a step, from a state before it (None: from step 0)."""
         if self.pending:
@@ -123,6 +124,7 @@ class RunInspection:
             room,
             batches,
             test,
+            portrait_steps,
         )
         self._progress, self._failure = None, ""
         self._inspector = WorkerProcess(self._on_report, self._on_lost)

@@ -72,8 +72,8 @@ class Pace:
 @dataclass(frozen=True)
 class InspectStep:
     """Inspect a step, from a packed TrainState before it (None: from step 0), without a session
-    around it; `replay` are interventions to repeat at their steps, `batches` and `test` as for
-    `inspection_at`."""
+    around it; `replay` are interventions to repeat at their steps; `batches`, `test` and
+    `portrait_steps` as for `inspection_at`."""
 
     config: RunConfig
     snapshot: bytes | None
@@ -85,6 +85,7 @@ class InspectStep:
     room: float = math.inf
     batches: int = 0
     test: ForkChange | None = None
+    portrait_steps: int = 0
 
 
 @dataclass(frozen=True)

@@ -375,12 +375,13 @@ class RunRegistry:
         with_spectrum: bool = True,
         batches: int = 0,
         test: ForkChange | None = None,
+        portrait_steps: int = 0,
     ) -> None:
         """Measure the inspection of a recorded step, in a process of its own that repeats the steps
         up to it; the result comes in the view's `inspection`. One at a time.
 
         Args:
-            batches, test: as for `inspection_at`.
+            batches, test, portrait_steps: as for `inspection_at`.
 
         Raises:
             ValueError: a step that is not recorded.
@@ -409,6 +410,7 @@ class RunRegistry:
                     with_spectrum=with_spectrum,
                     batches=batches,
                     test=test,
+                    portrait_steps=portrait_steps,
                     data_sha256=run.record.data_sha256,
                     room=self._room,
                 )

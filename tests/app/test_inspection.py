@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts import server
 from pages.parts.lab import inspection
-from pages.parts.views import classified_images
+from pages.parts.views import classified_images, self_stabilization
 from samedge_core.theory.noisy_curvature import mean_square_eta
 from samedge_core.training.batch_sharpness import MEANINGLESS
 from samedge_core.training.config import RunConfig
@@ -67,6 +67,7 @@ def buttons(app: AppTest) -> dict[str, str]:
     """Those of the row itself; the one in its menu has a test of its own."""
     found = {item.key: item.label for item in app.button if item.key}
     assert found.pop("inspect-test") == found["inspect"].replace("Inspect", "Test the edge at")
+    assert found.pop("inspect-portrait") == found["inspect"].replace("Inspect", "Portrait from")
     return found
 
 
@@ -147,6 +148,33 @@ def test_an_edge_test_that_can_not_be_made_says_why(page):
     wait(app, lambda v: not v.inspection.pending)
     app.run()
     assert "half a batch takes 2 examples at least, got 0" in texts(app)
+
+
+def test_a_portrait_says_what_was_seen_and_predicted(page):
+    app = page(RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, steps=1600), at=1500)
+    app.number_input(key="inspection-portrait").set_value(400).run()
+    press(app, "inspect-portrait")
+    wait(app, lambda v: not v.inspection.pending)
+    app.run()
+    (run_id,) = app.session_state["runs"]
+    made = server.registry().view(run_id).inspection.made
+    assert made is not None
+    seen = made.portrait
+    assert seen is not None
+    assert (seen.step, len(seen.x)) == (1500, 400)
+    text = texts(app)
+    assert "**Self-stabilisation** over 400 steps" in text
+    for said in self_stabilization.in_sentences(seen):
+        assert said in text
+    inspect(app)  # without it, it is gone
+    assert "Self-stabilisation" not in texts(app)
+
+
+def test_other_rules_have_no_portrait_and_the_page_says_why(page):
+    app = page(TOY.replace(rule="sam"))
+    assert app.button(key="inspect-portrait").disabled
+    assert "is a law of GD on all the data" in texts(app)
+    assert "this run's rule is sam." in texts(app)
 
 
 def test_a_function_of_one_number_is_told_with_what_the_step_changes(page):

@@ -57,6 +57,15 @@ def test_the_derivation_has_the_numbers_in_force_and_checks_them(page):
     assert r"| \|w*\| | 0.6 | 0.6 |" in table  # a bare "|" would start another cell
 
 
+@pytest.mark.parametrize(("part", "rows"), [("valley", 2), ("catapult", 2)])
+def test_predictions_stand_beside_the_simulation(page, part, rows):
+    page.query_params["part"] = part
+    page.run()
+    (table,) = [item.value for item in page.markdown if "| predicted | simulated |" in item.value]
+    assert table.count(":green[agrees]") == rows
+    assert not [item for item in page.button_group if part == "catapult" and item.key == "rules"]
+
+
 def test_a_bad_link_is_complained_about_and_the_page_draws(page):
     page.query_params["eta"] = "zero"
     page.query_params["part"] = "sphere"
@@ -64,7 +73,8 @@ def test_a_bad_link_is_complained_about_and_the_page_draws(page):
     assert not page.exception
     warned = "\n".join(item.value for item in page.warning).replace("\\", "")
     assert re.search(r"eta must be a number > 0 and <= 1000, got 'zero'", warned)
-    assert "part must be one of line, plane, valley, map, derivation, got 'sphere'" in warned
+    assert "part must be one of line, plane, valley, balanced, catapult, map, derivation" in warned
+    assert "got 'sphere'" in warned
     assert values(page)["eta"] == DEFAULTS["eta"]
 
 
@@ -105,6 +115,8 @@ def test_settings_are_kept_while_another_page_is_shown(page):
         ({"w0": "0"}, "w₀ = 0 is the minimum"),
         ({"part": "plane", "x0": "0", "y0": "0"}, "The start is the minimum"),
         ({"part": "valley", "a0": "0", "b0": "0"}, "(0, 0) is a saddle point"),
+        ({"part": "balanced", "eta_balanced": "1.1"}, "hops between two points for ever"),
+        ({"part": "catapult", "k0": "0.01"}, "No weights are there: K must be"),
         ({"part": "valley", "eta": "0.5", "a0": "3", "b0": "0.2"}, "GD diverges"),
     ],
 )

@@ -16,6 +16,8 @@ PARTS = {
     "line": (PARABOLA, BESIDE),
     "plane": ("Contours and trajectories", "Multipliers", "Gradient norm and edges"),
     "valley": ("Loss and sharpness", "Sharpness, edges, gradient norm"),
+    "balanced": ("Where GD ends, for every η", "Its hops, from a to a′", "Its hops over the steps"),
+    "catapult": ("Output f and curvature K", "Loss and curvature"),
     "map": ("Stability map", "SAM-edge over ‖g‖"),
     "derivation": ("Factor of a step over curvature",),
 }

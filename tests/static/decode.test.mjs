@@ -25,6 +25,12 @@ test("a matrix is a list of its rows", () => {
   assert.deepEqual(decode({ u1: "AQIDBAUG", columns: 3 }), [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5, 6)]);
 });
 
+test("a grid of booleans is a bit each, the last byte filled up", () => {
+  assert.deepEqual(decode({ bits: "oIA=", rows: 3, columns: 3 }), [
+    Uint8Array.of(1, 0, 1), Uint8Array.of(0, 0, 0), Uint8Array.of(0, 0, 1),
+  ]);
+});
+
 test("texts are passed through", () => {
   const colours = { "@sam": "#d9480f" };
   assert.deepEqual(decode({ line: { color: "@sam" }, name: "sam" }, (text) => colours[text] ?? text), {

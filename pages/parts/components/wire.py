@@ -15,9 +15,9 @@ def encode(value: Any) -> Any:
 
     An evenly spaced array of n numbers becomes {"from": first, "by": spacing, "rows": n}, any other
     the base64 of little-endian Float32 ("f4"), of Float64 where it leaves the range of Float32
-    ("f8"), or of bytes ("u1", also for booleans). With "from", the differences from that first
-    value are sent: what grows from 0 or above (steps, time) stays exact for integers over a span
-    of 2**24. An array of shape (rows, columns) has its "columns" too.
+    ("f8"), of bytes ("u1", also for booleans), or of a grid of booleans as "bits". With "from", the
+    differences from that first value are sent: what grows from 0 or above (steps, time) stays exact
+    for integers over a span of 2**24. An array of shape (rows, columns) has its "columns" too.
     A number on its own that is not finite becomes null.
 
     >>> encode({"x": np.array([1.0, 2.0, 2.5]), "y": np.ones(3)})
@@ -37,6 +37,9 @@ def encode(value: Any) -> Any:
 
 
 def _array(values: np.ndarray) -> dict[str, Any]:
+    if values.dtype == np.bool_ and values.ndim == 2:  # from the first on, the highest bit first
+        rows, columns = values.shape  # the last byte is filled up
+        return _packed("bits", np.packbits(values)) | {"rows": rows, "columns": columns}
     if values.dtype in (np.uint8, np.bool_):
         return _packed("u1", values)
     values = values.astype("<f8")

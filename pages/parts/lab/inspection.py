@@ -13,7 +13,14 @@ from pages.parts.frame import fragments
 from pages.parts.frame.parts import part
 from pages.parts.lab import session
 from pages.parts.markdown import plain
-from pages.parts.views import classified_images, drawing, mini_batches, slices, spectrum
+from pages.parts.views import (
+    classified_images,
+    drawing,
+    mini_batches,
+    self_stabilization,
+    slices,
+    spectrum,
+)
 from pages.parts.views.names import names
 from pages.parts.views.numerals import number, subscript
 from samedge_core.curvature.spectral_density import SpectrumAxis
@@ -22,6 +29,8 @@ from samedge_core.training.batch_sharpness import MEANINGLESS
 from samedge_core.training.config import MOST_BATCHES
 from samedge_core.training.edge_test import CATAPULT, CHANGES, STEPS
 from samedge_core.training.inspection import Inspection, SpectrumAtStep
+from samedge_core.training.portrait import MOST_STEPS, why_not
+from samedge_core.training.portrait import STEPS as PORTRAIT_STEPS
 from samedge_core.worker.messages import InspectionProgress
 from samedge_core.worker.view import Phase, RunView
 
@@ -35,7 +44,7 @@ HELP = (
     "number with what the step changes in it, or predictions for some images. A run that is going "
     "on is not disturbed. Drag the scrubber to choose a step. Key: x"
 )
-BATCHES, TEST = "inspection-batches", "inspection-test"
+BATCHES, TEST, PORTRAIT = "inspection-batches", "inspection-test", "inspection-portrait"
 FIRST_BATCHES = 64
 PHASES = {
     "replay": "taking the steps again: {done:,} of {total:,}",
@@ -43,6 +52,7 @@ PHASES = {
     "spectrum": "the spectrum: {done:,} of {total:,} products with its matrix",
     "batches": "the batch sharpness: {done:,} of {total:,} batches",
     "test": "the edge test: {done:,} of {total:,} steps",
+    "portrait": "the portrait: {done:,} of {total:,} steps",
 }
 
 
@@ -145,8 +155,9 @@ def _buttons(views: list[RunView], step: int | None) -> None:
             "800 products or 4 s. "
             "The last three stay in one chart, to compare.",
         )
-        with st.popover("Mini-batches, edge test", icon=":material/layers:"):
+        with st.popover("Mini-batches, edge test, portrait", icon=":material/layers:"):
             _batch_form(views, step, which, disabled=pending or bool(off))
+            _portrait_form(views, step, which, disabled=pending or bool(off))
         for view, name in zip(views, names(views), strict=True):
             if spectra := _spectra(view):
                 st.download_button(
@@ -199,6 +210,45 @@ def _batch_form(views: Sequence[RunView], step: int | None, which: str, *, disab
     )
 
 
+def _portrait_form(
+    views: Sequence[RunView], step: int | None, which: str, *, disabled: bool
+) -> None:
+    whys = [_no_portrait(view) for view in views]
+    none = bool(whys) and all(whys)
+    st.number_input(
+        "Steps of the portrait",
+        2,
+        MOST_STEPS,
+        PORTRAIT_STEPS,
+        key=PORTRAIT,
+        disabled=none,
+        persist_state="session",
+        help="From the inspected step on, as the run goes on with what is in force there. Each is "
+        "measured, and takes two gradients more. A cycle takes some hundred steps.",
+    )
+    st.button(
+        f"Portrait from {which}",
+        key="inspect-portrait",
+        icon=":material/cyclone:",
+        on_click=_inspect,
+        args=(step, False, True),
+        disabled=disabled or none,
+        help="How the hop along v₁ and the sharpness drive each other at GD's edge "
+        "(self-stabilisation), beside the amplitude and the period that theory predicts. Inspects "
+        "the step too; the run that is going on is not disturbed.",
+    )
+    if none:
+        st.caption(f"{whys[0]}.")
+
+
+def _no_portrait(view: RunView) -> str:
+    """Why a run has no portrait, in words, or empty."""
+    config = view.config
+    return why_not(
+        config.hyperparameters, batches=config.has_batches, constant=config.step_sizes.constant
+    )
+
+
 def _off(views: list[RunView], step: int | None) -> str:
     """Why nothing can be inspected, or empty."""
     if not views:
@@ -213,9 +263,10 @@ def _has(view: RunView, step: int | None) -> bool:
     return (0 if step is None else step) <= view.last_step
 
 
-def _inspect(step: int | None, tests: bool = False) -> None:
+def _inspect(step: int | None, tests: bool = False, portrait: bool = False) -> None:
     st.session_state[BOX] = True
     batches, test = st.session_state.get(BATCHES, FIRST_BATCHES), st.session_state.get(TEST)
+    steps = st.session_state.get(PORTRAIT, PORTRAIT_STEPS)
     for view in session.glances():
         if _has(view, step):
             server.registry().cancel_inspection(view.id)  # a look without the spectrum may go on
@@ -227,6 +278,7 @@ def _inspect(step: int | None, tests: bool = False) -> None:
                 with_spectrum=with_spectrum,
                 batches=batches if view.config.has_batches else 0,
                 test=test if tests else None,
+                portrait_steps=steps if portrait and not _no_portrait(view) else 0,
             )
 
 
@@ -271,9 +323,12 @@ def _show(view: RunView, made: Inspection, name: str, axis: SpectrumAxis | None)
         with part("The spectrum"):
             shown.append(spectrum.figure(spectra, axis, whose))
     shown.extend(mini_batches.figures_of(made, whose))
+    shown.extend(self_stabilization.figures_of(made.portrait, whose))
     figures(shown, scene="inspection", key=f"inspection-figures:{view.id}", on_click=lambda: None)
     for text in mini_batches.in_sentences(made):
         st.markdown(text)
+    if made.portrait:
+        st.markdown(" ".join(self_stabilization.in_sentences(made.portrait)))
     st.caption(" ".join([slices.about(view.config, made), *slices.in_words(made)]))
     if made.fit:
         st.caption(classified_images.about_fit(made.fit))

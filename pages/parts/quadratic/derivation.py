@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isclose
 from typing import Any
 
 import numpy as np
 
 from pages.parts.components.figures import Figure
 from pages.parts.quadratic import draw
+from pages.parts.quadratic.checks import Check
 from pages.parts.quadratic.draw import Descents
 from pages.parts.quadratic.settings import Values
 from pages.parts.views.drawing import axis, level
@@ -26,25 +26,6 @@ class Line:
     words: str
     symbols: str
     numbers: str
-
-
-@dataclass(frozen=True)
-class Check:
-    """A prediction beside the simulation; `slack` is the rounding error where terms cancel."""
-
-    what: str
-    predicted: float
-    simulated: float
-    slack: float = 0.0
-
-    @property
-    def agrees(self) -> bool:
-        """Whether they are equal to six digits."""
-        return isclose(self.predicted, self.simulated, rel_tol=1e-6, abs_tol=self.slack)
-
-    def text(self, value: float) -> str:
-        """Six digits; what is nothing but rounding is 0."""
-        return "0" if abs(value) <= self.slack else f"{value:.6g}"
 
 
 FACTOR = r"1-<eta>*<curvature>*\left(1+\frac{<rho>*<curvature>}{<grad_norm>}\right)"

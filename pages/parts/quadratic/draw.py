@@ -1,6 +1,6 @@
 """What the pictures of the quadratic page share: how each rule looks, and charts over steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ TRAIL = 60  # hops drawn behind the current one; more would be a blot
 GONE = 1e-12  # on a log scale what is smaller is rounding, not dynamics
 
 Descents = Mapping[str, Trajectory]
+Quantity = Callable[[Trajectory], np.ndarray]  # at each step, (n + 1,)
 Level = tuple[str, float, str, str]  # name, height, colour, dash
 
 
@@ -101,7 +102,7 @@ class Series:
     """A quantity of some runs; `colors` replaces a rule's own colour, `suffix` follows its name."""
 
     runs: Descents
-    quantity: str
+    quantity: str | Quantity
     colors: Mapping[str, str] = field(default_factory=dict)
     suffix: str = ""
 
@@ -110,13 +111,15 @@ class Series:
 class Panel:
     """One of the charts over steps that share an axis: what is drawn, and constant levels.
 
-    `top` is the upper end, or None to take it from what is drawn and does not escape.
+    `top` is the upper end, or None to take it from what is drawn and does not escape; `laws` are
+    lines of a prediction.
     """
 
     title: str
     series: Sequence[Series]
     levels: Sequence[Level] = ()
     top: float | None = None
+    laws: Sequence[Trace] = ()
 
 
 GAP = 0.07  # between panels, as a share of the height
@@ -169,7 +172,7 @@ def _lines(panel: Panel, log: bool, ceiling: float, most: int) -> list[Trace]:
             label = RULES[rule].edge_name if edge else RULE_NAMES[rule] + series.suffix
             color, dash = series.colors.get(rule, rule), EDGE_DASH if edge else DASHES[rule]
             traces += _over_steps(label, y, color, dash)
-    return traces
+    return [*traces, *panel.laws]
 
 
 def _over_steps(label: str, y: np.ndarray, color: str, dash: str) -> list[Trace]:
@@ -239,8 +242,10 @@ def arrow(text: str, rule: str, tail: tuple[int, int], **place: Any) -> Trace:
     return {"text": text, **line, **style, **place}
 
 
-def column(run: Trajectory, quantity: str) -> np.ndarray:
+def column(run: Trajectory, quantity: str | Quantity) -> np.ndarray:
     """A measured quantity of a run, shape (n + 1,); "distance" is |w|."""
+    if not isinstance(quantity, str):
+        return quantity(run)
     if quantity == "distance":
         return np.hypot.reduce(run.w, axis=1)
     return getattr(run, quantity)

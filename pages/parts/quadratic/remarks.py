@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pages.parts.quadratic import balanced, catapult, two_weights
 from pages.parts.quadratic.draw import Descents
 from pages.parts.quadratic.settings import AXES, FIELDS, RULE_NAMES, Values
 from pages.parts.quadratic.two_dimensions import steepest
@@ -14,10 +15,16 @@ def remarks(values: Values, runs: Descents) -> Iterator[str]:
     """Sentences on what is extreme in the settings; none where the picture speaks for itself."""
     if values["part"] in ("line", "plane", "derivation"):
         yield from _on_the_quadratic(values, runs)
-    if values["rho"] == 0:
+    if values["part"] == "balanced":
+        yield f"η = {values['eta_balanced']:g}: GD {balanced.fate(values)}."
+    elif values["part"] == "catapult":
+        yield catapult.fate(values)
+    elif values["rho"] == 0:
         yield "ρ = 0: SAM and USAM are GD, and the SAM-edge is 2/η."
     if values["part"] == "map":
         yield from _on_the_map(values)
+    if values["part"] == "valley" and two_weights.has_no_drift(runs):
+        yield "SAM's hops have no period of two here: the law of its drift doesn't describe them."
     yield from _start(values)
     for rule, run in runs.items():
         yield from _end(rule, run)

@@ -17,9 +17,12 @@ PARTS = {
     "line": "1 · One dimension",
     "plane": "2 · Two dimensions",
     "valley": "3 · Two weights",
-    "map": "4 · Stability map",
-    "derivation": "5 · Derivation",
+    "balanced": "4 · Beyond the edge",
+    "catapult": "5 · Catapult",
+    "map": "6 · Stability map",
+    "derivation": "7 · Derivation",
 }
+GD_ALONE = ("balanced", "catapult")  # parts whose laws are GD's
 AXES = {
     "eta": "step size η",
     "rho": "SAM radius ρ",
@@ -43,6 +46,17 @@ HELP = {
     "a0": "First weight at the start. A click on the map sets it too.",
     "b0": "Second weight at the start. A click on the map sets it too.",
     "walk": "How many updates are computed. SAM drifts along the valley slowly.",
+    "eta_balanced": "The minima a = 1 and a = −1 have sharpness 2, which is beyond GD's edge for η "
+    "above 1. A click on the left picture sets it too.",
+    "a_balanced": "Both weights at the start; they stay equal.",
+    "eta_catapult": "GD settles at once while K < 2/η, throws itself over from there to 4/η, and "
+    "diverges beyond.",
+    "f0": "Output of the network at the start; the loss is f²/2. A click on the left picture sets "
+    "it too.",
+    "k0": "Curvature of the loss where f = 0, (‖u‖² + ‖v‖²)/n, at the start. A click on the left "
+    "picture sets it too.",
+    "n": "Units of the hidden layer. A wider network is thrown farther: up to f of about √n/η.",
+    "hops": "How many updates are computed.",
     "grad_norm": "Norm of the gradient at the current iterate.",
     "map_rule": "The update rule whose multiplier is drawn.",
     "map_x": "Quantity on the x axis.",
@@ -65,9 +79,15 @@ def _positive(
     return Field(name, "float", default, label, HELP[name], **allowed)
 
 
-def _steps(name: str, default: int) -> Field:
-    allowed = {"low": 1, "high": 10_000, "suggested": (1, 10_000), "log": True}
-    return Field(name, "int", default, "Steps", HELP[name], **allowed)
+def _linear(name: str, label: str, default: float, span: Span, high: float) -> Field:
+    """A number above 0, to `high`, on a slider with even spacing."""
+    allowed = {"low": 0, "high": high, "open_low": True, "suggested": span}
+    return Field(name, "float", default, label, HELP[name], **allowed)
+
+
+def _steps(name: str, default: int, label: str = "Steps", high: int = 10_000) -> Field:
+    allowed = {"low": 1, "high": high, "suggested": (1, high), "log": True}
+    return Field(name, "int", default, label, HELP[name], **allowed)
 
 
 def _choice(name: str, label: str, default: str, titles: Mapping[str, str]) -> Field:
@@ -94,6 +114,13 @@ _FIELDS = (
     _real("a0", "Start a", 2.5, (-1, 4), 20),
     _real("b0", "Start b", 0.6, (-1, 4), 20),
     _steps("walk", 400),
+    _linear("eta_balanced", "Step size η", 1.27, (0.6, 2.1), 3),
+    _real("a_balanced", "Start a = b", 0.4, (-1.6, 1.6), 20),
+    _linear("eta_catapult", "Step size η", 1.0, (0.2, 2), 1e3),
+    _real("f0", "Start f", 0.5, (-5, 5), 1e6),
+    _linear("k0", "Start K", 3.0, (0.1, 6), 1e6),
+    _steps("n", 100, "Width n"),
+    _steps("hops", 40, high=500),
     _positive("grad_norm", "Gradient norm ‖g‖", 1.0, (1e-3, 100), 1e6),
     _choice("map_rule", "Rule of the map", "sam", RULE_NAMES),
     _choice("map_x", "Horizontal axis", "grad_norm", AXES),
@@ -108,6 +135,8 @@ SLIDERS = {
     "line": ("eta", "rho", "curvature", "w0", "steps"),
     "plane": ("eta", "rho", "curvature", "ratio", "angle", "x0", "y0", "steps"),
     "valley": ("eta", "rho", "a0", "b0", "walk"),
+    "balanced": ("eta_balanced", "a_balanced", "hops"),
+    "catapult": ("eta_catapult", "f0", "k0", "n", "hops"),
     "map": ("eta", "rho", "curvature", "grad_norm"),
     "derivation": ("eta", "rho", "curvature", "w0", "steps"),
 }
@@ -118,8 +147,13 @@ LOOK = {
     "Beside it: the distance, the gradient norm, and the SAM-edge on its way to λ.",
     "plane": "Along the flat direction v₂ everything dies out, along v₁ SAM keeps hopping. The "
     "gauge shows by what a step multiplies each direction; −1 is the edge.",
-    "valley": "Colour is sharpness; the minima are the line ab = 1. Where does GD stop, where does "
-    "SAM go? Click for another start.",
+    "valley": "Colour is sharpness; the minima are the line ab = 1. The dotted path is gradient "
+    "flow: it keeps c = a² − b². Where does GD stop, where does SAM go? Click for another start.",
+    "balanced": "Where GD ends from a = b, for every η: a minimum, then hops between two points, "
+    "four, and chaos, each beyond an edge. The line is your η; beside it are its hops.",
+    "catapult": "Above K = 2/η no minimum is stable, so the loss rises, and with it K falls, until "
+    "K is below 2/η. Above 4/η nothing holds it. The darker a start, the steeper the minimum "
+    "where it ends. Click for another one.",
     "map": "The thick line is the edge: on one side of it a step shrinks what it acts on, on the "
     "other it makes it grow. The dot is where you are.",
     "derivation": "An edge is where its line in the picture comes to −1; on its orbit SAM's does "
@@ -184,6 +218,18 @@ PRESETS: Mapping[str, Preset] = {
         "b, and hops there: sharpness / edge alternates, 0.88 and 1.17. Try ρ = 0.2: a hop of "
         "three.",
         {"part": "valley", "rho": 0.05, "walk": 2000},
+    ),
+    "chaos": Preset(
+        "GD in chaos, and still bounded",
+        "η = 1.68: no hop repeats, yet none leaves. From η = 1.598 on a hop may land in the other "
+        "valley, a = −1; from 2 on it may leave for good. At 1.7 is a window: a period of six.",
+        {"part": "balanced", "eta_balanced": 1.68, "hops": 300},
+    ),
+    "catapult": Preset(
+        "A catapult lands on flat ground",
+        "K starts at 3, between 2/η = 2 and 4/η = 4: f grows at each hop until K has fallen below "
+        "2, and then it settles. Try K = 4.1.",
+        {"part": "catapult"},
     ),
 }
 

@@ -7,8 +7,18 @@ import numpy as np
 
 from pages.parts.components.figures import Figure, Raster, Trace
 from pages.parts.quadratic import draw
+from pages.parts.quadratic.checks import Check
 from pages.parts.quadratic.settings import RULE_NAMES, Values
 from pages.parts.views.drawing import UNLISTED, axis, markers, rim
+from samedge_core.theory.descent import REACHES, Trajectory
+from samedge_core.theory.drift import (
+    alternating,
+    drift,
+    end_of_flow,
+    factor_of_a_step,
+    flow,
+    imbalance,
+)
 from samedge_core.theory.edges import gd_edge
 from samedge_core.theory.two_weight import (
     TwoWeightLandscape,
@@ -23,6 +33,7 @@ LOSS_LEVELS = (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 SHADES = 255  # of the sharpness: what an eye tells apart, a byte each
 BENDS = 13  # points of each branch of a level line; even in log a, they bend alike everywhere
 STOPS = ((0, "@grad/0.05"), (2, "@grad/0.22"), (6, "@loss/0.30"), (12, "@bad/0.45"))
+SETTLING = 10  # steps within which SAM's hops get their size, mostly
 FAR = 2.0  # an iterate this much further out than the start is outside of the picture
 LANDSCAPE = TwoWeightLandscape()
 
@@ -38,7 +49,7 @@ def moved_to(x: float, y: float) -> Mapping[str, float]:
 
 
 def figures(values: Values, shown: draw.Descents) -> list[Figure]:
-    """The landscape, and beside it the sharpness with its edges and ||g|| at each step."""
+    """The landscape, and beside it sharpness and edges, ||g|| and |a^2 - b^2| at each step."""
     levels = [
         ("2/η", float(gd_edge(values["eta"])), "gd/0.6", "dash"),
         ("flattest minimum: 2", 2.0, "text/0.6", "dot"),
@@ -48,9 +59,69 @@ def figures(values: Values, shown: draw.Descents) -> list[Figure]:
     panels = [
         draw.Panel("sharpness and edge", [sharpness, draw.moving_edges(shown)], levels),
         draw.Panel("‖g‖", [draw.Series(shown, "grad_norm", suffix=" ‖g‖")]),
+        _imbalances(values, shown),
     ]
     beside = draw.over_steps("Sharpness, edges, gradient norm", values, panels, height=528)
     return [_landscape(values, shown), beside]
+
+
+def _imbalances(values: Values, shown: draw.Descents) -> draw.Panel:
+    """How far from balanced the runs are, beside what gradient flow keeps and SAM's drift."""
+    kept = abs(float(imbalance([values["a0"], values["b0"]])))
+    laws = []
+    if hops := _hops(shown):
+        steps = np.arange(hops[0], hops[1], max(1, (hops[1] - hops[0]) // draw.MOST_POINTS))
+        c, _ = _drifts(shown["sam"], hops)
+        drawn = np.abs(drift(c, values["eta"], values["rho"], steps - hops[0]))
+        laws = [draw.line("SAM's drift, predicted", steps, drawn, "text", "dot", width=2.5)]
+    series = [draw.Series(shown, lambda run: np.abs(imbalance(list(run.w.T))), suffix=" |c|")]
+    levels = [("c of gradient flow", kept, "muted", "dot")]
+    return draw.Panel("|a² − b²|", series, levels, laws=laws)
+
+
+def _hops(shown: draw.Descents) -> tuple[int, int] | None:
+    """First and last step of SAM's hops in a period of two, once they have their size."""
+    run = shown.get("sam")
+    if run is None or run.rho == 0 or run.escaped:
+        return None
+    first, last = alternating(run.w[:, 0] * run.w[:, 1])
+    return (first + SETTLING, last) if last - first > 3 * SETTLING else None
+
+
+def has_no_drift(shown: draw.Descents) -> bool:
+    """Whether SAM hops on, but not in a period of two."""
+    run = shown.get("sam")
+    if run is None or run.rho == 0 or run.escaped or run.steps <= 3 * SETTLING:
+        return False
+    return run.grad_norm[-1] > 0 and not _hops(shown)
+
+
+def _drifts(run: Trajectory, hops: tuple[int, int]) -> tuple[float, float]:
+    """c between two iterates, where the hops cancel, at the beginning and at the end of `hops`."""
+    c = imbalance(list(run.w.T))
+    first, last = hops
+    return float(c[first] + c[first + 1]) / 2, float(c[last - 1] + c[last]) / 2
+
+
+def checks(values: Values, shown: draw.Descents) -> list[Check]:
+    """The exact laws of c, step after step, and the rate of SAM's drift."""
+    found = []
+    for rule, run in shown.items():
+        if run.escaped:
+            continue
+        w = list(run.w.T)
+        reach = REACHES[rule](run.rho, run.grad_norm)
+        c, factors = imbalance(w), factor_of_a_step(w, run.eta, reach)
+        law = "1 − η²r²" if rule == "gd" else "(1 − ηr̃k)² − (ηr̃)²"
+        what = f"{RULE_NAMES[rule]}: c = a² − b² at the end, c₀ times all {law}"
+        found.append(Check(what, float(c[0] * factors[:-1].prod()), float(c[-1]), slack=1e-12))
+    if hops := _hops(shown):
+        c, end = _drifts(shown["sam"], hops)
+        law = drift(c, values["eta"], values["rho"], [hops[1] - 1 - hops[0]])[0]
+        if c * law * end > 0:
+            what = f"SAM's drift, ln c from step {hops[0]:,} to {hops[1]:,}: 8ηρ²/(2 − ηλ)² a step"
+            found.append(Check(what, np.log(c / law), np.log(c / end), near=0.01))
+    return found
 
 
 def _window(values: Values, shown: draw.Descents) -> tuple[list[float], list[float]]:
@@ -72,6 +143,7 @@ def _landscape(values: Values, shown: draw.Descents) -> Figure:
     shades = np.clip(by * LANDSCAPE.sharpness(grid), 0, SHADES).astype(np.uint8)
     raster = Raster(shades, a_range, b_range, [(by * value, color) for value, color in STOPS])
     traces = [_color_bar(), *_levels(values, a_range, b_range), *_valley(values, a_range, b_range)]
+    traces += _flow(values)
     for rule, run in shown.items():
         a, b = run.w.T
         hops = draw.path(rule, run, a, b, far=100)
@@ -138,6 +210,21 @@ def _valley(values: Values, a_range: list[float], b_range: list[float]) -> list[
     about["hovertemplate"] = "minimum with sharpness 2/η"
     on_edge = markers("minima at 2/η", [x, y], [y, x], "gd", "x", 10, **about)
     return [valley, flattest, *([on_edge] if np.isfinite(x) else [])]
+
+
+def _flow(values: Values) -> list[Trace]:
+    """The path of gradient flow from the start, and its end."""
+    start = [values["a0"], values["b0"]]
+    a, b = end_of_flow(start)
+    if not np.isfinite(a):
+        return []
+    name, sharpness = "gradient flow keeps c", float(np.hypot(imbalance(start), 2))
+    about = f"gradient flow ends here: sharpness √(c² + 4) = {sharpness:.4g}"
+    hover, along = {"hovertemplate": about, "showlegend": False, "marker": rim(1.5)}, flow(start)
+    return [
+        draw.line(name, along[0], along[1], "text", "2px,4px", width=2.4, hoverinfo="skip"),
+        markers(name, [a], [b], "text", "square", 9, **hover),
+    ]
 
 
 def _leaving(shown: draw.Descents) -> list[Trace]:

@@ -145,3 +145,11 @@ def test_dataclasses_mappings_and_sequences_become_json():
         "z": {"u1": "AAAAAAAA", "columns": 3}, "x": [0, 1], "y": [0.5, 2], "stops": [[0.0, "@sam"]],
     }  # fmt: skip
     assert set(found["figure"]) == set(vars(figure))
+
+
+@given(arrays.arrays("bool", st.tuples(st.integers(1, 9), st.integers(1, 20))))
+def test_a_grid_of_booleans_comes_out_the_same(decoded, values):
+    kind, rows, found = decoded(values)
+    assert kind == "Uint8Array"
+    assert rows == len(values)
+    assert (found.reshape(values.shape) == values).all()

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from pages.parts.components.figures import Figure, encode
 from pages.parts.quadratic import (
+    balanced,
+    catapult,
     derivation,
     draw,
     one_dimension,
@@ -18,13 +20,19 @@ from pages.parts.quadratic import (
     two_weights,
 )
 from pages.parts.quadratic.remarks import remarks
-from pages.parts.quadratic.settings import AXES, DEFAULTS, FIELDS, PRESETS, Values
+from pages.parts.quadratic.settings import AXES, DEFAULTS, FIELDS, PARTS, PRESETS, Values
 from pages.parts.views import drawing
 from samedge_core.theory.descent import PLAIN_RULES, Trajectory
 from samedge_core.theory.edges import sam_edge
 from samedge_core.theory.quadratics import orbit_radius
 
-DESCENTS = {"line": one_dimension, "plane": two_dimensions, "valley": two_weights}
+DESCENTS = {
+    "line": one_dimension,
+    "plane": two_dimensions,
+    "valley": two_weights,
+    "balanced": balanced,
+    "catapult": catapult,
+}
 
 
 def figures(values: Values) -> list[Figure]:
@@ -100,7 +108,7 @@ NUMBERS = [name for name, field in FIELDS.items() if field.suggested or field.ki
 
 @settings(max_examples=60, deadline=None)
 @given(
-    part=st.sampled_from(["line", "plane", "valley", "map", "derivation"]),
+    part=st.sampled_from(list(PARTS)),
     changed=st.fixed_dictionaries({name: _any_value(name) for name in NUMBERS}),
 )
 def test_any_allowed_setting_draws_valid_figures(part, changed):
@@ -330,3 +338,104 @@ def test_level_lines_of_the_loss_lie_on_their_levels_and_in_the_picture(a0, b0):
         low, high = picture.layout[axis]["range"]
         assert (at[drawn] >= low - 1e-9).all()
         assert (at[drawn] <= high + 1e-9).all()
+
+
+def test_the_table_of_the_valley_holds_the_exact_laws_and_the_drift():
+    values = {**DEFAULTS, **PRESETS["valley"].values, "walk": 400, "usam": True}
+    runs = two_weights.runs(values)
+    *exact, drift = two_weights.checks(values, runs)
+    assert [check.what[:3] for check in exact] == ["GD:", "SAM", "USA"]
+    for check, run in zip(exact, runs.values(), strict=True):
+        a, b = run.w[-1]
+        assert check.simulated == pytest.approx(a * a - b * b, abs=1e-12)
+        assert check.predicted == pytest.approx(check.simulated, rel=1e-9)
+    assert drift.agrees
+    assert "off by 0." in drift.verdict
+    beside = two_weights.figures(values, runs)[1]
+    law = trace(beside, "SAM's drift, predicted")
+    c = np.abs(run_c(runs["sam"]))[np.asarray(law["x"], dtype=int)]
+    assert np.abs(law["y"] - c).max() < 0.1 * c[0]  # the iterates hop about the law
+
+
+def run_c(run: Trajectory) -> np.ndarray:
+    return run.w[:, 0] ** 2 - run.w[:, 1] ** 2
+
+
+def test_gradient_flow_is_drawn_to_its_end():
+    values = {**DEFAULTS, "part": "valley"}
+    picture = two_weights.figures(values, two_weights.runs(values))[0]
+    path, end = (item for item in picture.traces if item["name"] == "gradient flow keeps c")
+    a, b = np.asarray(path["x"]), np.asarray(path["y"])
+    np.testing.assert_allclose(a**2 - b**2, 2.5**2 - 0.6**2, rtol=1e-12)
+    assert end["x"][0] * end["y"][0] == pytest.approx(1, rel=1e-12)
+    assert "sharpness √(c² + 4) = 6.22" in end["hovertemplate"]
+
+
+def test_where_sam_hops_in_another_period_the_drift_is_not_claimed():
+    values = {**DEFAULTS, "part": "valley"}  # a hop of three
+    runs = two_weights.runs(values)
+    assert not any("drift" in check.what for check in two_weights.checks(values, runs))
+    assert "no period of two" in " ".join(remarks(values, runs))
+
+
+@pytest.mark.parametrize(
+    ("eta", "said"),
+    [
+        (0.9, "comes to rest in a minimum"),
+        (1.1, "between two points"),
+        (1.27, "between four points"),
+        (1.294, "in a period of 8"),
+        (1.5, "in chaos, in one valley"),
+        (1.68, "in chaos, in both valleys"),
+        (1.7, "in both valleys, in a period of 6"),
+        (2.05, "leaves for good"),
+    ],
+)
+def test_the_fate_of_a_balanced_start_is_that_of_the_run(eta, said):
+    values = {**DEFAULTS, "part": "balanced", "eta_balanced": eta, "hops": 500}
+    assert said in " ".join(remarks(values, balanced.runs(values)))
+    diagram, *_ = balanced.figures(values, balanced.runs(values))
+    (raster,) = diagram.rasters
+    at = round((eta - 0.6) / 1.5 * (balanced.COLUMNS - 1))
+    rows = np.flatnonzero(raster.z[:, at - 1 : at + 2].any(axis=1))
+    ends = balanced.runs(values)["gd"].w[-40:, 0]
+    heights = (rows / (balanced.ROWS - 1) - 0.5) * 2 * balanced.REACH
+    if eta < 1.3:  # in chaos no hop is met again
+        assert np.abs(ends[:, None] - heights).min(axis=1).max() < 0.03
+
+
+def test_a_drag_of_eta_draws_the_same_diagram():
+    """The very same array, so that nothing is computed anew."""
+    first, second = (
+        balanced.figures(values, balanced.runs(values))[0].rasters[0].z
+        for values in ({**DEFAULTS, "eta_balanced": eta} for eta in (1.1, 1.9))
+    )
+    assert first is second
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"k0": 1.5}, "not above 2: the loss falls at every step"),
+        ({}, "a catapult: K falls at every step"),
+        ({"k0": 4.1}, "above 4: K grows with the loss, and GD diverges"),
+        ({"f0": 0.0}, "f = 0 is a minimum"),
+        ({"k0": 0.05}, "No weights are there: K must be >= 2|f|/sqrt(n) = 0.1, got K = 0.05"),
+    ],
+)
+def test_the_fate_of_a_catapult_is_that_of_the_run(changed, said):
+    values = {**DEFAULTS, "part": "catapult", **changed}
+    runs = catapult.runs(values)
+    assert said in " ".join(remarks(values, runs))
+    if not runs:
+        assert catapult.checks(values, runs) == []
+        return
+    f, k = catapult._f_and_k(runs["gd"])
+    if "falls at every step" in said:
+        assert (np.diff(k) <= 1e-12).all()
+        assert k[-1] < 2
+        assert all(check.agrees for check in catapult.checks(values, runs))
+    if "the loss falls" in said:
+        assert (np.diff(np.abs(f)) <= 1e-12).all()
+    if "diverges" in said:
+        assert k[-1] > k[0]

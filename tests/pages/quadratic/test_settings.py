@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pages.parts.quadratic.derivation import Check, checks, figures, lines, runs
+from pages.parts.quadratic.checks import Check
+from pages.parts.quadratic.derivation import checks, figures, lines, runs
 from pages.parts.quadratic.remarks import remarks
 from pages.parts.quadratic.settings import (
     DEFAULTS,
