@@ -272,7 +272,7 @@ def report(out: Path) -> str:
             f"{_percent(hop.sharpness.median())} [{_percent(hop.sharpness_most.max())}]",
             f"{_percent(hop.loss.median())} [{_percent(hop.loss_most.max())}]",
             _percent(hop.level.abs().median()),
-            _percent(by_flow["hop 10"].sharpness.median()),
+            _percent(by_flow["hop 10"].sharpness.median()) if "hop 10" in by_flow else "",
             f"{hop.cosine.median():.2f}",
             f"{100 * hop.plain.max():.2g}",
             _percent(hop.mean_of_rows.median()),
