@@ -112,6 +112,13 @@ def _of_large_steps(config: RunConfig) -> Iterator[str]:
             "about η a step, whatever the gradient is: on the digits the network learnt little or "
             f"nothing. Try η = {GOOD_ETA:g}."
         )
+    if config.schedule == "linear-warmup" and config.warmup > config.steps:
+        share = config.steps / config.warmup
+        yield (
+            f"The warm-up of {config.warmup:,} steps is longer than the run of {config.steps:,}: η "
+            f"ends at {config.eta * share:.3g}, not at {config.eta:g}. Try a warm-up of "
+            f"{max(1, config.steps // 2):,}."
+        )
 
 
 def _on_measuring(config: RunConfig) -> Iterator[str]:

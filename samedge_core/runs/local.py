@@ -120,7 +120,7 @@ class LocalRun:
         """
         record, history = store.load(run)
         record = record.on(threads=threads) if threads else record
-        config = history.config if steps is None else history.config.replace(steps=steps)
+        config = history.config if steps is None else history.config.capped(steps)
         _check_resumable(history, config)
         until = history.last_step + 1
         history.config, history.stop = config, None

@@ -110,7 +110,7 @@ def _as_far(history: History) -> RunConfig:
     """What a run of the recorded steps starts with: one that something has ended before its own end
     is not trained beyond them."""
     done, by_itself = history.last_step + 1, history.stop_reason in BY_ITSELF
-    return history.config if by_itself or not done else history.config.replace(steps=done)
+    return history.config if by_itself or not done else history.config.capped(done)
 
 
 def _text(name: str) -> str:

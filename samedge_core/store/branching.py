@@ -69,15 +69,15 @@ def branch_off(
     check_step(history, step)
     config = history.config
     if steps is not None:
-        config = config.replace(steps=steps)
+        config = config.capped(steps)
         if config.steps <= step:
             message = f"steps must be more than {step:,}, where the fork begins, got {steps}"
             raise ConfigError("steps", message)
     elif step >= config.steps:
-        config = config.replace(steps=step + record.stretch)
+        config = config.capped(step + record.stretch)
     past = history.before(step)
     past.config = config
-    wanted = replace(history.in_force(step), **changes)
+    wanted = replace(history.entered(step), **changes)
     change = Intervention.effective(step, Changes(vars(wanted)), past.hyperparameters)
     made = RunRecord(
         Store.new_id(),

@@ -19,6 +19,7 @@ from samedge_core.problems.registry import OWN_PROBLEM
 from samedge_core.theory.rules import RULES
 from samedge_core.training import codec
 from samedge_core.training.config import FIELDS, RunConfig
+from samedge_core.training.schedule import LENGTHS
 
 SCHEMA = 1
 MOST_CELLS = 10_000  # cells times seeds
@@ -146,8 +147,7 @@ def field_of(base: RunConfig, name: str) -> Field:
 def axis_fields(base: RunConfig) -> dict[str, Field]:
     """The numeric settings and options, by name, that change something in a run of `base`."""
     spec, unused = base.spec, {*RULES[base.rule].unused, *_NO_AXES}
-    if base.schedule != "linear-warmup":
-        unused.add("warmup")
+    unused.update(name for name, kind in LENGTHS.items() if kind != base.schedule)
     if spec.data_size is None:
         unused.add("batch_size")
     fields = [*FIELDS.values(), *spec.options]

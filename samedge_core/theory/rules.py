@@ -226,7 +226,8 @@ class Rule:
         """Return the leading eigenvalue of a preconditioned rule's edge operator as LaTeX; with the
         value in a row of a History."""
         inner = r"H\,(I+\tfrac{\rho}{\|g\|}H)\," if self.uphill else "H"
-        symbols = rf"\lambda_1\big(P^{{-1/2}}{inner}P^{{-1/2}}\big)"
+        # in braces, so that no line ends in it
+        symbols = rf"{{\lambda_1\big(P^{{-1/2}}{inner}P^{{-1/2}}\big)}}"
         return rf"{symbols} = \mathbf{{{latex.number(row['edge_value'])}}}" if row else symbols
 
     def latex_with_numbers(self, row: Mapping[str, Any]) -> str:

@@ -35,8 +35,10 @@ _HELP = {
     "weight_decay": "Pulls the weights towards 0: adds this share of w to the gradient, as "
     "torch.optim.SGD does; for Adam apart from it, as AdamW. RMSProp is without.",
     "schedule": "How the step size moves: η_t = η s(t). Linear warm-up rises to η; cosine falls "
-    "from η to 0 at the last step. The edge moves with it.",
+    "from η to 0 at its end. The edge moves with it.",
     "warmup": "Steps until a linear warm-up has reached η.",
+    "period": "Steps until a cosine has fallen to 0; a longer run goes on with its last step size. "
+    "0 takes the number of steps.",
     "sharpness_every": "Of Adam and RMSProp, whose edge is not one of the sharpness: every so "
     "many steps the sharpness is measured beside it, for as many products again; 0 never.",
     "batch_size": "Examples in each step, drawn afresh; 0 uses all of them (full batch). With "
@@ -96,6 +98,7 @@ _FIELDS = (
     _number("weight_decay", 0.0, "Weight decay", 0, 1e3),
     _choice("schedule", "constant", "Schedule of η", SCHEDULES),
     _number("warmup", 500, "Warm-up", 1, 10_000_000, unit="steps"),
+    _number("period", 0, "Cosine over", 0, 10_000_000, unit="steps"),
     _number("sharpness_every", 0, "Sharpness too, every", 0, 100_000, unit="steps"),
     _number("batch_size", 0, "Batch size", 0, 1_000_000, unit="examples"),
     _number("seed", 0, "Seed", 0, 2**31 - 1),
@@ -143,6 +146,7 @@ class RunConfig:
     weight_decay: float = FIELDS["weight_decay"].default
     schedule: str = FIELDS["schedule"].default
     warmup: int = FIELDS["warmup"].default
+    period: int = FIELDS["period"].default
     sharpness_every: int = FIELDS["sharpness_every"].default
     batch_size: int = FIELDS["batch_size"].default
     seed: int = FIELDS["seed"].default
@@ -238,13 +242,19 @@ class RunConfig:
     @property
     def step_sizes(self) -> Schedule:
         """How eta moves from step to step."""
-        return Schedule(self.schedule, self.warmup, self.steps)
+        return Schedule(self.schedule, self.warmup, self.period or self.steps)
 
     def replace(self, **changes: Any) -> RunConfig:
         """A copy with some settings changed; another problem starts from its own options."""
         if changes.get("problem", self.problem) != self.problem:
             changes.setdefault("options", {})
         return replace(self, **changes)
+
+    def capped(self, steps: int) -> RunConfig:
+        """A copy with another number of steps, which keeps the step sizes of this one."""
+        if self.schedule != "cosine" or steps == self.steps:
+            return self.replace(steps=steps)
+        return self.replace(steps=steps, period=self.period or self.steps)
 
     def to_values(self) -> dict[str, Any]:
         """All settings as JSON holds them, with the schema number."""

@@ -53,7 +53,7 @@ def edge_test(
         raise ConfigError("change", f"an edge test is {allowed}, got {change!r} over {steps}")
     # nothing is measured in either: the loss is asked for, at every step
     bare = config.replace(cadence="every", measure_every=FIELDS["measure_every"].high)
-    bare = bare.replace(batch_sharpness_every=0, steps=state.step + steps)
+    bare = bare.replace(batch_sharpness_every=0).capped(state.step + steps)
     packed = state.pack()
     forked = TrainState.unpack(packed, bare, problem)
     if change == "eta":

@@ -309,9 +309,13 @@ class History:
         """What is in force now."""
         return self._segments()[-1][1]
 
+    def entered(self, step: int) -> Hyperparameters:
+        """What was entered for a step: what is in force there, but for the schedule of eta."""
+        return [hyper for start, hyper in self._segments() if start <= step][-1]
+
     def in_force(self, step: int) -> Hyperparameters:
         """What was in force at a step."""
-        hyper = [hyper for start, hyper in self._segments() if start <= step][-1]
+        hyper = self.entered(step)
         share = float(self.config.step_sizes.share(step))
         return hyper if share == 1 else replace(hyper, eta=hyper.eta * share)
 

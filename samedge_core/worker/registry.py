@@ -327,7 +327,7 @@ class RunRegistry:
                 raise ValueError(f"this run can't be resumed: {stop.message}")
             self._recorder.follow_again(run.record, run.history)
             if stop and stop.reason is StopReason.STEP_CAP:
-                run.history.config = run.config.replace(steps=stop.step + run.record.stretch)
+                run.history.config = run.config.capped(stop.step + run.record.stretch)
             run.paused, run.owed = False, 0
             if stop:
                 run.history.stop = None

@@ -55,6 +55,11 @@ def test_a_run_of_sam_on_adam_is_told_in_its_own_words():
     assert "nan" not in said.lower()
     (formula,) = (item.value for item in page.latex)
     assert r"P^{-1/2}H\,(I+" in formula
+    # on a phone its lines end between the two, and not within the operator
+    operator, threshold = formula.split(r"\allowbreak")
+    assert r"{\lambda_1" in operator
+    assert r"P^{-1/2}\big)} = " in operator
+    assert threshold.startswith(r"\text{against}")
     assert r"\mathbf{1.900 \cdot 10^{4}}" in formula
     columns = server.registry().view(run).columns
     assert (columns["sharpness"] > 0).sum() == 3

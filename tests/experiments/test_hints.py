@@ -17,6 +17,10 @@ WRONG = "wrong-dead-network"
 
 MISLEADING = {
     # setting: (what the hint must say, the changes)
+    "a warm-up without an end": (
+        "η ends at 0.26, not at 2.5. Try a warm-up of 52",
+        {"rule": "gd", "eta": 2.5, "schedule": "linear-warmup", "warmup": 1000, "steps": 104},
+    ),
     "gd, small step": ("2/η = 20 is out of reach", {"rule": "gd", "eta": 0.1}),
     "gd, relu stays below 2/eta": ("rose to at most about 0.95", {"rule": "gd", "eta": 2}),
     "gd, tanh": ("2/η = 2 is out of reach", {"rule": "gd", "eta": 1, "options": TANH}),

@@ -19,6 +19,7 @@ from samedge_core.sharing import replay_file
 from samedge_core.store import Origin, open_store
 from samedge_core.theory.rules import RULES
 from samedge_core.training.loop import measurements
+from samedge_core.training.schedule import SCHEDULES
 from samedge_core.training.state import TrainState
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.settings import Settings
@@ -125,6 +126,23 @@ def test_and_for_every_rule_full_and_mini_batch(runs, rule, cadence, batch_size,
     state = run.snapshot(FORKED)
     assert state.pack() == expected.pack()
     assert (state.step, state.hyper.eta) == (FORKED, 0.02)
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_forked_and_resumed_a_run_keeps_its_schedule(runs, kind):
+    config = small(schedule=kind, warmup=20, period=30, steps=STEPS)
+    run = runs.run(config, CHANGES)
+    fork = run.fork(FORKED, steps=30)
+    assert bits(fork.history) == bits(se.run(config.replace(steps=30), interventions=CHANGES[:1]))
+    assert fork.history.interventions == run.history.before(FORKED).interventions
+    change = {"rule": "gd", "eta": 0.03}
+    made = se.run(config, interventions=[*CHANGES[:1], se.Intervention(FORKED, change)])
+    assert bits(run.fork(FORKED, **change).history) == bits(made)
+    # a cosine over "all steps" is over those of the beginning
+    open_end = runs.run(config.replace(period=0, steps=12))
+    again = open_end.resume(steps=STEPS).history
+    assert bits(again) == bits(se.run(config.replace(period=12)))
+    assert again.columns()["eta"].tolist()[:12] == open_end.history.columns()["eta"].tolist()[:12]
 
 
 @pytest.mark.parametrize("step", range(0, STEPS + 1, 3))

@@ -41,6 +41,7 @@ DEFAULTS_OF_VERSION_1 = {
     "weight_decay": 0.0,
     "schedule": "constant",
     "warmup": 500,
+    "period": 0,
     "sharpness_every": 0,
     "batch_size": 0,
     "seed": 0,

@@ -29,8 +29,9 @@ def cells(content: bytes, kind: str = "code") -> list[str]:
 
 def stopped() -> se.History:
     """A run that somebody has stopped after 8 of 1,000 steps."""
-    history = se.run(SMALL.replace(steps=8, seed=1))
-    history.config = SMALL.replace(steps=1000, seed=1)
+    planned = SMALL.replace(steps=1000, seed=1, schedule="cosine")
+    history = se.run(planned.capped(8))
+    history.config = planned
     history.stop = se.Stop(se.StopReason.STOPPED, 8, "stopped by hand")
     return history
 

@@ -109,6 +109,7 @@ BAD = {
     "weight_decay": [-0.1, 1001, "x"],
     "schedule": ["step", None],
     "warmup": [0, 1.5],
+    "period": [-1, 1.5],
     "sharpness_every": [-1, 0.5],
     "batch_size": [-1, 1.5, 1_000_001],
     "seed": [-1, 2**31, 0.5],

@@ -38,6 +38,37 @@ def test_cosine_and_warmup_are_those_of_torch():
         linear.step()
 
 
+def test_a_cosine_keeps_its_last_step_size_from_its_end_on():
+    schedule = Schedule("cosine", 1, 10)
+    shares = schedule.share(np.arange(25))
+    assert (shares[9:] == shares[9]).all()
+    sums = np.concatenate([[0.0], np.cumsum(shares)])
+    np.testing.assert_allclose(schedule.total(np.arange(26)), sums, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_another_number_of_steps_keeps_the_step_sizes(kind):
+    config = se.RunConfig(schedule=kind, warmup=6, steps=20)
+    shares = config.step_sizes.share(np.arange(20))
+    for longer in (config.capped(30), config.capped(30).capped(50), config.capped(15)):
+        np.testing.assert_array_equal(longer.step_sizes.share(np.arange(20)), shares)
+    assert config.capped(20) == config
+
+
+@pytest.mark.parametrize("change", ["eta", "batch"])
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_an_edge_test_takes_the_step_sizes_of_the_run(kind, change):
+    config = se.RunConfig(
+        problem="chebyshev-mlp", rule="gd", eta=0.1, schedule=kind, warmup=30, steps=40
+    )
+    problem = se.build_problem(config)
+    state = se.TrainState.initial(config, problem)
+    losses = se.run(config).columns()["loss"]
+    unforked = se.edge_test(config, problem, state, change, steps=15).unforked
+    # the loss of a row is that of one pass with its gradient, in single precision
+    np.testing.assert_allclose(unforked, losses[:16], rtol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["linear-warmup", "cosine"])
 def test_a_run_takes_and_records_it_and_a_change_keeps_the_share(kind):
     config = se.RunConfig(

@@ -54,6 +54,7 @@ _COMPACT = """
     .stHorizontalBlock:has(> .st-key-primary) { flex-wrap: nowrap; overflow-x: auto; }
     .stHorizontalBlock:has(> .st-key-primary) > * { flex: none; }
     .stHorizontalBlock:has(> .st-key-welcome-close) { flex-wrap: nowrap; }
+    .stHorizontalBlock > .stElementContainer:has(.katex-display) { min-width: 100%; }
     .st-key-welcome-close { flex: none; }
     .st-key-runs-filters .stColumn + .stColumn { min-width: calc(50% - 1rem); }
     .st-key-sweeps-form .stColumn + .stColumn { min-width: calc(33% - 1rem); }

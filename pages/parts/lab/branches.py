@@ -127,7 +127,7 @@ def _fork_form(views: list[RunView], step: int) -> None:
 
 def _entered(view: RunView, step: int) -> Changes | None:
     """The fork's own settings as far as they differ; None while one of them can't be used."""
-    in_force = server.registry().history(view.id).in_force(step)
+    in_force = server.registry().history(view.id).entered(step)
     rule = st.selectbox(
         FIELDS["rule"].label,
         list(RULES),

@@ -27,11 +27,12 @@ from samedge_core.problems.uploads import UploadError
 from samedge_core.theory.rules import RULES, Rule
 from samedge_core.training.config import FIELDS, LIVE_FIELDS, RunConfig
 from samedge_core.training.history import SYMBOLS
+from samedge_core.training.schedule import LENGTHS
 
 PER_DECADE = 20
 MODEL, MEASUREMENT = "Model, data and seed", "Batches, schedule, measuring"
 BATCH = ("batch_size", "measure_on", "batch_sharpness_every", "batch_sharpness_batches")
-MORE = ("schedule", "warmup", "weight_decay", "beta2", "eps", *BATCH)
+MORE = ("schedule", *LENGTHS, "weight_decay", "beta2", "eps", *BATCH)
 MORE += ("hessian_share", "top_k", "sharpness_every", "steps", "dtype", "device")
 
 CADENCE, STRIDE = FIELDS["cadence"], FIELDS["measure_every"]
@@ -117,12 +118,14 @@ def draw(on_live_change: Callable[[], None], *, comparison: Comparison | None = 
         st.caption("Changes here need a Reset.")
         for name in MORE:
             if name not in rule.unused and (name != "sharpness_every" or rule.preconditioned):
-                _draw(FIELDS[name], disabled=name == "warmup" and not _warms_up())
+                _draw(FIELDS[name], disabled=not _scheduled(name))
 
 
-def _warms_up() -> bool:
+def _scheduled(name: str) -> bool:
+    """Whether a setting has an effect under the schedule that is entered."""
     field = FIELDS["schedule"]
-    return st.session_state.get(_key(field), field.default) == "linear-warmup"
+    chosen = st.session_state.get(_key(field), field.default)
+    return LENGTHS.get(name, chosen) == chosen
 
 
 def _offer_step_size(rule: Rule, on_live_change: Callable[[], None]) -> None:

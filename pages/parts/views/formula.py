@@ -47,7 +47,7 @@ def _show(rule: Rule, row: dict[str, Any]) -> None:
     """The formula of a rule, with the numbers of a row if it has some."""
     source = f"Source: {rule.source}." if rule.source else f"It is {OWN}, not published."
     if rule.preconditioned:
-        both = rf"{rule.operator_latex(row)}\quad\text{{against}}\quad {rule.latex(row)}"
+        both = rf"{rule.operator_latex(row)}\quad\allowbreak\text{{against}}\quad {rule.latex(row)}"
         st.latex(both, help=f"{OPERATOR} {source}")
     else:
         st.latex(rule.latex(row), help=source)
