@@ -257,8 +257,8 @@ class TestTheRecord:
         after = registry.fork(run_id, 70, branch="rewind", paused=True)
         assert registry.view(before).prediction.stretches == ()
         assert registry.view(after).prediction.stretches == (second,)
-        for run in (run_id, before, after):
-            registry.stop(run)
+        for each in (run_id, before, after):
+            registry.stop(each)
 
 
 def test_the_hyperparameters_are_those_of_the_step(registry):
