@@ -27,8 +27,10 @@ from samedge_core.theory.rules import Hyperparameters
 from samedge_core.training.observe import LossAndGrad
 from samedge_core.training.optimizers import Moments, update
 
-LONG = 2  # run steps in one of a flow: 3 cost less and get unstable nearer to the edge
+FIRST = 10  # plain steps at the start: w falls into its valley, and nothing is slow
+STEPS = ((3, 1.1), (2, 1.5))  # of the run in one of a flow, and the largest ratio for so many
 SMOOTH = 1.5  # operator ratio above which centre and hop leap: plain steps, as the run takes them
+LEAP = 4  # times the first change: the third is at most (2 ratio - 1)^2 times that if all is smooth
 SEED = 1e-3  # least hop along v1, in radii: what grows, grows from there within a few steps
 
 
@@ -81,25 +83,29 @@ class Flow(Protocol):
         """Make sure that the hop can grow along the leading eigenvector; had it died out?"""
         ...
 
-    def advance(self, eta: float, steps: int, ratio: float) -> None:
-        """Go on by as many steps of the run; `ratio` is that of the edge operator to its threshold,
-        so that the leading direction is multiplied by 1 - 2 ratio a step."""
+    def advance(self, eta: float, steps: int, ratio: float) -> int:
+        """Go on by as many steps of the run, or by fewer where they leap, and return how many;
+        0 stands for one step of the rule itself. `ratio` is that of the edge operator to its
+        threshold, so that the leading direction is multiplied by 1 - 2 ratio a step."""
         ...
 
 
-def advanced(change: Callable[[Tensor], Tensor], y: Tensor, steps: int) -> Tensor:
+def advanced(change: Callable[[Tensor], Tensor], y: Tensor, steps: int) -> Tensor | None:
     """The state y (any shape) after `steps` of y' = y + change(y), had every slow mode moved as
-    that recursion moves it and every fast one come to rest: three evaluations.
+    that recursion moves it and every fast one come to rest; None where it leaps.
 
-    A mode of multiplier 1 + z is multiplied by 1 + s z + s (s - 1)/2 z^2 + s^2 b z^3, as in s steps
-    up to the second order in z, and by 0 at z = -2, where the recursion would hop for ever. Stable
-    for -3.5 < z < 0 at s = 2.
+    A mode of multiplier 1 + z is multiplied, with s steps, by a cubic in z: by (1 + z)^s up to the
+    second order, and by 0 at z = -2, where the recursion would hop for ever. Stable for z > -2.8,
+    -3.5 and -2.3 with one, two and three steps. Three evaluations.
     """
     third = (1 - 4 * steps + 2 * steps**2) / (8 * steps)
     second = (steps - 1) / 2 - third
     first = change(y)
     after = change(y + first)
     beyond = change(y + after)
+    rounding = 10 * torch.finfo(y.dtype).eps * vector_norm(y)
+    if not vector_norm(beyond) <= LEAP * vector_norm(first) + rounding:
+        return None
     return y + steps * ((1 - second - third) * first + second * after + third * beyond)
 
 
@@ -110,7 +116,7 @@ class HopFlow:
     """
 
     def __init__(self, rule: Directions, w: Tensor, eta: float) -> None:
-        self._rule = rule
+        self._rule, self._begun = rule, 0
         self.hop = eta / 2 * rule.at(w).direction
         self.centre = w - self.hop
         self._known: tuple[End, End] | None = None
@@ -131,7 +137,7 @@ class HopFlow:
         self._known = None
         return True
 
-    def advance(self, eta: float, steps: int, ratio: float) -> None:
+    def advance(self, eta: float, steps: int, ratio: float) -> int:
         y = torch.stack([self.centre, self.hop])
         known = self.ends(eta)
 
@@ -141,8 +147,13 @@ class HopFlow:
             even, odd = plus.direction + minus.direction, plus.direction - minus.direction
             return torch.stack([-eta / 2 * even, eta / 2 * odd - 2 * hop])
 
-        y = y + change(y) if ratio > SMOOTH else advanced(change, y, steps)
-        self.centre, self.hop, self._known = y[0], y[1], None
+        smooth = self._begun >= FIRST and ratio <= SMOOTH
+        found = advanced(change, y, steps) if smooth else None
+        plain = found is None
+        self.centre, self.hop = y + change(y) if plain else found
+        self._known = None
+        self._begun += 1
+        return 0 if plain else steps
 
     def _at_ends(self, centre: Tensor, hop: Tensor) -> tuple[End, End]:
         return self._rule.at(centre + hop), self._rule.at(centre - hop)
@@ -162,7 +173,7 @@ class OdeFlow:
     def seed(self, estimate: EigenEstimate) -> bool:
         return False
 
-    def advance(self, eta: float, steps: int, ratio: float) -> None:
+    def advance(self, eta: float, steps: int, ratio: float) -> int:
         # Kutta's third order, stable down to -2.5
         parts = max(1, math.ceil(ratio * steps))
         h = eta * steps / parts
@@ -172,3 +183,4 @@ class OdeFlow:
             middle = self._rule.at(w - h / 2 * first).direction
             last = self._rule.at(w - h * (2 * middle - first)).direction
             self.centre = w - h / 6 * (first + 4 * middle + last)
+        return steps

@@ -9,39 +9,33 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from samedge_core.curvature import kernels
 from samedge_core.curvature.plain_tracker import PlainTracker
 from samedge_core.curvature.tracker import SharpnessTracker
-from samedge_core.fields import ConfigError, Field
-from samedge_core.prediction.flows import LONG, SMOOTH, Directions, End, Flow, HopFlow, OdeFlow
-from samedge_core.prediction.prediction import FLOWS, Assumption, Outcome, Point, Prediction
+from samedge_core.prediction.flows import FIRST, STEPS, Directions, End, Flow, HopFlow, OdeFlow
+from samedge_core.prediction.prediction import EVERY, Assumption, Outcome, Point, Prediction, check
+from samedge_core.problems.memory import memory
+from samedge_core.problems.own_data import contents_of
 from samedge_core.problems.problem import Problem
-from samedge_core.theory.rules import RULES, Hyperparameters
+from samedge_core.theory.rules import RULES
 from samedge_core.training import stop
 from samedge_core.training.config import RunConfig
+from samedge_core.training.fitting import check_fits
 from samedge_core.training.loop import CONVERGED_FACTOR, DIVERGED_FACTOR, build_problem
 from samedge_core.training.observe import observe
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop
 
-PREDICTED = ("gd", "sam")  # the rules of which it was measured how well a flow describes them
-FIRST = 10  # steps at the start taken one by one: the centre still falls into its valley
-LONGEST_EVERY = 1000
-
 _FLOWS = {"hop": HopFlow, "ode": OdeFlow}
 _ASSUMED = {"hop": ("domain", "centre", "seed"), "ode": ("hop",)}
 _SENTENCES = {
-    "domain": "Centre and hop change little from step to step. Where they leap, the steps of the "
-    "rule itself are taken, so that the line repeats the run instead of predicting it.",
+    "domain": "After the first ten steps, centre and hop change little from one to the next. "
+    "Where they leap, plain steps of the rule are taken: the line repeats the run there.",
     "centre": "The centre does not hop: no step of the flow turns back against the last one.",
     "seed": "The hop is larger than rounding errors. Where it has died out, only rounding decides "
     "when it comes back.",
     "hop": "The run does not hop: it is below its edge.",
     "batch": "Every step uses all the data. With mini-batches, the flow follows their mean.",
 }
-
-EVERY = Field("every", "int", 1, "Row every", "Steps between rows.", "steps", 1, LONGEST_EVERY)
-FLOW = Field("flow", "choice", "auto", "Flow", "What predicts.", choices=("auto", *FLOWS))
 
 
 def predict(
@@ -62,11 +56,12 @@ def predict(
             it, step 0 from the weights of `config`.
         problem: the one that `config` names, where it was built already.
 
-    Cost: some 6 gradients a step under SAM, 3 under GD, and half of the products that measuring
-    the run's sharpness takes.
+    Cost: some 4 to 5 gradients a step under SAM and USAM, half of that under GD, and half of the
+    Hessian-vector products that the run takes to measure its sharpness.
 
     Raises:
-        ConfigError: a rule that no flow describes, or a value outside its range.
+        ConfigError: a rule that no flow describes, a value outside its range, or this machine lacks
+            the device or the memory.
         DataError: as `samedge_core.run`.
 
     >>> prediction = predict(RunConfig(problem="two-weight", rule="sam", eta=0.1, steps=50))
@@ -75,7 +70,9 @@ def predict(
     """
     hyper = start.hyper if start else config.hyperparameters
     flow = check(hyper, flow)
-    problem = problem or build_problem(config, None if kernels.FOLDER else "plain")
+    if problem is None:
+        check_fits(config, contents_of(config.options), memory())
+        problem = build_problem(config)
     found = Prediction(config, flow, hyper, start.step if start else 0)
     rows = points(config, problem, flow=flow, every=every, start=start)
     while found.outcome is None:
@@ -84,22 +81,6 @@ def predict(
         except StopIteration as end:
             found.outcome = end.value
     return found
-
-
-def check(hyper: Hyperparameters, flow: str = "auto") -> str:
-    """Return the flow by its own name.
-
-    Raises:
-        ConfigError: an unknown flow, or settings that no flow describes.
-    """
-    flow = FLOW.check(flow)
-    if hyper.rule not in PREDICTED:
-        allowed = " and ".join(RULES[name].short for name in PREDICTED)
-        rule = RULES[hyper.rule]
-        why = "it keeps moments" if rule.moments else "it was not measured how well"
-        message = f"a prediction takes {allowed}, got {rule.short} ({hyper.rule}): {why}"
-        raise ConfigError("rule", f"{message}. Choose another rule, or run it.")
-    return next(iter(FLOWS)) if flow == "auto" else flow
 
 
 def points(
@@ -147,7 +128,7 @@ class _Driver:
         self._products, self._ratio = 0, math.nan
         self._first: Point | None = None
         self._last: Tensor | None = None  # step of the centre
-        self._cosine = math.nan
+        self._cosines: list[float] = []  # since the last row
         self._broken: dict[str, list[tuple[int, int]]] = {}
 
     def row(self) -> Point:
@@ -163,7 +144,8 @@ class _Driver:
         if self._ratio > 1 and flow.seed(estimate):
             self._note("seed", 1)
         amplitude = float(vector_norm(flow.hop))
-        point = Point(self.step, loss, norm, estimate.sharpness, here.loss, amplitude, self._cosine)
+        cosine = min(self._cosines, default=math.nan)
+        point = Point(self.step, loss, norm, estimate.sharpness, here.loss, amplitude, cosine)
         self._first = self._first or point
         return point
 
@@ -174,24 +156,28 @@ class _Driver:
         if target >= self._config.steps:
             self.step = target
             return
-        cosines = []
+        self._cosines = []
         while self.step < target:
-            steps = min(self._longest, target - self.step)
-            before = self._flow.centre
-            eta = self._eta(self.step + (steps - 1) / 2)
+            left = target - self.step
+            steps = math.ceil(left / math.ceil(left / self._longest))
+            before, eta = self._flow.centre, self._eta(self.step + (steps - 1) / 2)
+            taken = self._flow.advance(eta, steps, self._ratio)
             if self._name == "ode" and self._ratio > 1:
-                self._note("hop", steps)
-            elif self._ratio > SMOOTH:
-                self._note("domain", steps)
-            self._flow.advance(eta, steps, self._ratio)
-            moved = self._flow.centre - before
-            rounding = 10 * torch.finfo(moved.dtype).eps * float(vector_norm(before))
-            still = float(vector_norm(moved)) <= rounding
-            cosines.append(math.nan if still else _cosine(moved, self._last))
-            if cosines[-1] < 0:
+                self._note("hop", taken)
+            elif not taken and self.step >= self._begin + FIRST:
+                self._note("domain", 1)
+            self._watch(self._flow.centre - before, max(taken, 1))
+            self.step += max(taken, 1)
+
+    def _watch(self, moved: Tensor, steps: int) -> None:
+        """Whether the centre, moved by so much, goes on in the direction of its last step."""
+        size = float(vector_norm(self._flow.centre) + vector_norm(self._flow.hop))
+        if self._last is not None and vector_norm(moved) > 10 * torch.finfo(moved.dtype).eps * size:
+            cosine = moved @ self._last / (vector_norm(moved) * vector_norm(self._last))
+            self._cosines.append(float(cosine))
+            if cosine < 0 and self.step >= self._begin + FIRST:
                 self._note("centre", steps)
-            self._last, self.step = moved, self.step + steps
-        self._cosine = min((one for one in cosines if not math.isnan(one)), default=math.nan)
+        self._last = moved
 
     def ended(self, point: Point) -> Stop | None:
         """The Stop where the flow has left the finite range, grown too far or come to rest."""
@@ -217,7 +203,9 @@ class _Driver:
     @property
     def _longest(self) -> int:
         """The steps of the run in the next one of the flow, at most."""
-        return 1 if self.step < self._begin + FIRST or not self._ratio <= SMOOTH else LONG
+        if self.step < self._begin + FIRST:
+            return 1
+        return next((steps for steps, most in STEPS if self._ratio <= most), 1)
 
     def _eta(self, step: float) -> float:
         schedule = self._config.step_sizes
@@ -246,9 +234,3 @@ def _mean(ends: Sequence[End]) -> tuple[float, float]:
     """Loss and gradient norm, on average."""
     count = len(ends)
     return sum(end.loss for end in ends) / count, sum(end.norm for end in ends) / count
-
-
-def _cosine(a: Tensor, b: Tensor | None) -> float:
-    if b is None:
-        return math.nan
-    return float(a @ b / (vector_norm(a) * vector_norm(b)))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from samedge_core.theory.rules import Hyperparameters
+from samedge_core.fields import ConfigError, Field
+from samedge_core.theory.rules import RULES, Hyperparameters
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import edge_at
 from samedge_core.training.stop import Stop
@@ -22,8 +23,30 @@ if TYPE_CHECKING:
 FLOWS = {"hop": "centre and hop", "ode": "the rule's own ODE"}
 """The flows by name; "auto" is the first."""
 
+PREDICTED = ("gd", "sam", "usam")
+"""The rules of which it was measured how well a flow describes them."""
+
+LONGEST_EVERY = 1000
+FLOW = Field("flow", "choice", "auto", "Flow", "What predicts.", choices=("auto", *FLOWS))
+EVERY = Field("every", "int", 1, "Row every", "Steps between rows.", "steps", 1, LONGEST_EVERY)
+
 COLUMNS = ("step", "loss", "grad_norm", "sharpness", "edge", "ratio")
 """The columns that a Prediction and a History share; a Prediction has further ones of its own."""
+
+
+def check(hyper: Hyperparameters, flow: str = "auto") -> str:
+    """Return the flow by its own name.
+
+    Raises:
+        ConfigError: an unknown flow, or a rule that no flow describes.
+    """
+    flow = FLOW.check(flow)
+    if hyper.rule not in PREDICTED:
+        allowed = ", ".join(RULES[name].short for name in PREDICTED)
+        got = f"{RULES[hyper.rule].short} ({hyper.rule}), which keeps moments"
+        message = f"a prediction takes one of {allowed}, got {got}. Run it instead."
+        raise ConfigError("rule", message)
+    return next(iter(FLOWS)) if flow == "auto" else flow
 
 
 class Point(NamedTuple):

@@ -28,8 +28,8 @@ def test_equal_configurations_give_equal_bits():
 
 def test_rows_apart_are_those_of_the_same_flow():
     near, apart = se.predict(SMALL), se.predict(SMALL, every=4)
-    # the same steps of the flow, but for one at the start: 1e-4 is far below what either is off
-    assert apart.columns()["sharpness"] == pytest.approx(near.columns()["sharpness"][::4], rel=1e-4)
+    # steps of other lengths, and estimates of the sharpness within 4e-4 of it
+    assert apart.columns()["sharpness"] == pytest.approx(near.columns()["sharpness"][::4], rel=1e-3)
 
 
 def test_it_goes_on_from_the_state_of_a_run_with_what_is_in_force_there():
@@ -55,9 +55,9 @@ def test_it_goes_on_from_the_state_of_a_run_with_what_is_in_force_there():
     assert off.most < 0.02
 
 
-@pytest.mark.parametrize("rule", sorted(se.RULES.keys() - {"gd", "sam"}))
+@pytest.mark.parametrize("rule", sorted(se.RULES.keys() - {"gd", "sam", "usam"}))
 def test_a_rule_that_no_flow_describes_is_refused_by_name(rule):
-    with pytest.raises(se.ConfigError, match=rf"takes GD and SAM, got .*\({rule}\): "):
+    with pytest.raises(se.ConfigError, match=rf"of GD, SAM, USAM, got .*\({rule}\), which"):
         se.predict(CHEBYSHEV.replace(rule=rule))
 
 
