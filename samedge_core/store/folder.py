@@ -35,7 +35,7 @@ from samedge_core.training.history import History, row_dtype
 
 RECORD, LABELS, PREDICTIONS = "run.json", "labels.json", "predictions.json"
 LARGEST_RECORD, LARGEST_LABELS = 5_000_000, 200_000  # bytes; what is read grows to some 30 times
-LARGEST_PREDICTIONS = 10_000_000  # bytes, nearly all of them base64, which does not grow
+LARGEST_PREDICTIONS = 5_000_000
 PART, STATE = r"\d+-\d+\.parquet", r"\d+\.(safetensors|pt)"
 DIGITS = 10  # of a step in a file's name
 ZIP = b"PK"  # how states of early versions begin; torch, which reads them, ignores the checksums

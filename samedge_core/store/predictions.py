@@ -22,9 +22,10 @@ from samedge_core.training.config import LIVE_FIELDS, RunConfig
 from samedge_core.training.stop import Stop
 
 SCHEMA = 1
-MOST_STRETCHES = 8  # of a run, the newest: more dashed lines can't be told apart
+MOST_STRETCHES = 6  # of a run, the newest: more dashed lines can't be told apart
 MOST_POINTS = 10_000  # of one; of more steps, each so many-th has a row
 MOST_ASSUMPTIONS = 20
+MOST_SPANS = 1000  # in which one of them is broken, the first ones
 _WIDTH = 8 * len(Point._fields)  # bytes
 
 
@@ -82,7 +83,7 @@ def from_json(text: str, config: RunConfig) -> tuple[Prediction, ...]:
 def _stretch(made: Prediction) -> _Stretch:
     live = {name: getattr(made.hyper, name) for name in LIVE_FIELDS}
     end = made.outcome
-    assumed = [(a.key, a.sentence, list(a.broken)) for a in made.assumptions]
+    assumed = [(a.key, a.sentence, list(a.broken[:MOST_SPANS])) for a in made.assumptions]
     outcome = end and _Stop(end.stop, assumed, end.gradients, end.products)
     points = np.array(made.points, dtype="<f8").tobytes()
     return _Stretch(
@@ -120,15 +121,18 @@ def _points(found: _Stretch) -> list[Point]:
 
 
 def _outcome(found: _Stop) -> Outcome:
-    if len(found.assumptions) > MOST_ASSUMPTIONS:
-        got = f"{len(found.assumptions):,}"
-        raise ValueError(f"a prediction may have {MOST_ASSUMPTIONS} assumptions, got {got}")
-    texts = [found.stop.what, *(text for key, said, _ in found.assumptions for text in (key, said))]
-    for text in texts:
+    assumed = tuple(Assumption(key, said, tuple(at)) for key, said, at in found.assumptions)
+    spans = max((len(one.broken) for one in assumed), default=0)
+    for what, count, most in (
+        ("assumptions", len(assumed), MOST_ASSUMPTIONS),
+        ("spans in which an assumption is broken", spans, MOST_SPANS),
+    ):
+        if count > most:
+            raise ValueError(f"a prediction may have {most:,} {what}, got {count:,}")
+    for text in [found.stop.what, *(text for one in assumed for text in one[:2])]:
         if len(text) > LONGEST_TEXT or not is_unicode(text):
             raise ValueError(f"a text may have {LONGEST_TEXT:,} characters, got {abridged(text)}")
-    assumed = (Assumption(key, said, tuple(spans)) for key, said, spans in found.assumptions)
-    return Outcome(found.stop, tuple(assumed), found.gradients, found.products)
+    return Outcome(found.stop, assumed, found.gradients, found.products)
 
 
 def _checksum(values: Any) -> int:

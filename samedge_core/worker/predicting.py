@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from samedge_core.prediction.predict import check, points
-from samedge_core.prediction.prediction import Point, Prediction
+from samedge_core.prediction.predict import points
+from samedge_core.prediction.prediction import Point, Prediction, check
 from samedge_core.store.predictions import MOST_POINTS
 from samedge_core.training.progress import every
 from samedge_core.training.replay import replay_to

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from samedge_core.curvature import kernels
 from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.fields import ConfigError
-from samedge_core.prediction.prediction import Prediction
+from samedge_core.prediction.prediction import Prediction, check
 from samedge_core.problems.data import DataError
 from samedge_core.problems.own_data import Contents, check_unchanged, contents_of
 from samedge_core.sharing.replay_file import CHOOSE_FILE, lacks_file, with_file
@@ -434,13 +434,14 @@ class RunRegistry:
             wanted = run.to_predict()
             if wanted is None or not run.prediction.lacks(*wanted):
                 return
+        begin, hyper = wanted
         try:
+            check(hyper)
             self._check_data(run_id)
-        except DataError as error:
+        except (ConfigError, DataError) as error:
             with self._held(run_id) as run:
                 run.prediction.refuse(str(error), wanted)
             return
-        begin, _ = wanted
         kept = run.snapshot
         if begin == 0 or not kept or kept.step > begin:
             kept = self._recorder.state(run.record, begin) if begin else None

@@ -160,10 +160,10 @@ def test_a_lost_process_is_named_and_is_not_tried_again_by_itself(registry):
 
 
 def test_a_rule_that_no_flow_describes_is_refused_by_name(registry):
-    run_id = registry.start(CONFIG.replace(rule="usam"), paused=True)
+    run_id = registry.start(CONFIG.replace(rule="polyak"), paused=True)
     registry.predict(run_id)
     view = until(registry, run_id, lambda v: v.prediction.failure).prediction
-    assert "USAM" in view.failure
+    assert "polyak" in view.failure
     assert view.stretches == ()
     registry.change(run_id, Changes.of({"rule": "gd"}))
     (made,) = predicted(registry, run_id).stretches
