@@ -366,8 +366,9 @@ function predictedTrace(ctx, run, line, { from, to, holds }) {
   const cut = (/** @type {keyof Rims} */ name) => whole[name].slice(from, to + 1);
   const rims = { x: cut("x"), until: cut("until"), low: cut("low"), middle: cut("middle"), high: cut("high"), sizes: cut("sizes") };
   const color = between(lineColor(ctx, line), ctx.theme.text);
+  const name = suffixed(ctx, line.always ? PREDICTED : `${PREDICTED} ${line.name}`);
   const traces = enveloped(ctx, run, rims, {
-    type: "scatter", mode: rims.x.length > 1 ? "lines" : "markers", name: suffixed(ctx, PREDICTED), legendgroup: PREDICTED,
+    type: "scatter", mode: rims.x.length > 1 ? "lines" : "markers", name, legendgroup: PREDICTED,
     x: rims.x, y: rims.middle, yaxis: line.yaxis ?? "y", connectgaps: true, opacity: holds ? 1 : 0.4,
     line: { color, width: 2, dash: PREDICTED_DASH }, marker: { color, size: 5 },
     hovertemplate: "%{y:.5~g}", visible: visibility(ctx, PREDICTED),
