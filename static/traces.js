@@ -342,7 +342,7 @@ function predictedTraces(ctx, chart) {
     const lines = chart.lines.filter(({ column, topK }) => !topK && has([run], column));
     return lines.flatMap((line) => stretchesOf(run).flatMap((rows) => predictedTrace(ctx, run, line, rows)));
   });
-  return traces.map((trace, i) => ({ ...trace, showlegend: i === 0 && !ctx.place }));
+  return traces.map((trace, i) => ({ ...trace, showlegend: false, ...(i === 0 && !ctx.place && { name: PREDICTED, showlegend: true }) }));
 }
 
 /** Rows from one to another, both included, which hold or do not. @typedef {{ from: number, to: number, holds: boolean }} Stretch */

@@ -83,13 +83,17 @@ def sentences(view: RunView, off: Sequence[tuple[Prediction, Deviation]]) -> Ite
             yield f"{where}: {error.words}."
         elif made.points:
             yield f"{where}, to step {made.points[-1].step:,}."
+        if made.config.has_batches and not made.outcome:
+            yield "It is faint: the run takes mini-batches, and the flow follows their mean."
         yield from (_doubt(one) for one in made.assumptions if not one.held)
         if made.stop and made.stop.reason is not StopReason.STEP_CAP:
             yield f"The prediction ends: {plain(made.stop.what)}."
     if seen.failure:
         yield f":orange[No prediction: {plain(seen.failure)}]"
     elif seen.pending:
-        yield ":gray[Being computed.]"
+        come = [one.points[-1].step + 1 for one in seen.stretches if one.points and not one.outcome]
+        at = f": step {come[0]:,} of {view.config.steps:,}" if come else ""
+        yield f":gray[Being computed{at}.]"
 
 
 def deviations(view: RunView) -> list[tuple[Prediction, Deviation]]:
@@ -110,7 +114,9 @@ def off(made: Prediction, end: int | None, history: History) -> Deviation:
 def _doubt(assumption: Assumption) -> str:
     spans = [f"{a:,}" if a == b else f"{a:,} to {b:,}" for a, b in assumption.broken]
     more = f" and {len(spans) - 1:,} more times" if len(spans) > 1 else ""
-    return f"It is faint at steps {spans[0]}{more}, where this does not hold: {assumption.sentence}"
+    return (
+        f"At steps {spans[0]}{more} it is faint, as its assumption fails: “{assumption.sentence}”"
+    )
 
 
 def _lines(index: int, name: str, found: Sequence[tuple[Prediction, Deviation]]) -> Iterator[Trace]:
@@ -138,7 +144,7 @@ def _trace(
 def _figure(lines: Sequence[Trace]) -> Figure:
     layout = {
         "xaxis": drawing.axis("step"),
-        "yaxis": drawing.axis("predicted / measured − 1 (%)"),
+        "yaxis": drawing.axis("off by (%)"),
         "shapes": [drawing.level("y", 0, width=1)],
         "hovermode": "x unified",
     }

@@ -11,14 +11,11 @@ from numpy.typing import NDArray
 from pages.parts.components.live import RunUpdate
 from pages.parts.frame.parts import part
 from pages.parts.server import registry, seen
-from samedge_core.prediction.prediction import Prediction
-from samedge_core.prediction.recorded import PREDICTED, as_history, in_force
+from pages.parts.views.predictions import ROWS_AT_FIRST, predictions
 from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import RunView
 
 ROWS_AN_UPDATE = 180  # of all runs together, some 10 KB
-ROWS_AT_FIRST = 1200  # a reloaded page gets the whole run at once
-MOST_DOUBTS = 50  # spans of a prediction that are drawn faint, the first ones
 MOST_ABANDONED = 50  # branches drawn: parents from elsewhere may form a long chain, or a ring
 
 
@@ -58,7 +55,8 @@ def updates(
         found.extend(abandoned(views, charts))
     if predicted:
         with part("What is predicted of the runs"):
-            found.extend(u for view in views for u in predictions(view, charts))
+            most = ROWS_AN_UPDATE // (2 * max(1, len(views)))
+            found.extend(made for view in views for made in predictions(view, _sent(charts), most))
     return found
 
 
@@ -89,51 +87,6 @@ def abandoned(views: Sequence[RunView], charts: str) -> list[RunUpdate]:
             updates.append(replace(rows, abandoned=True, full=first))
             left = parent.origin
     return updates
-
-
-def predictions(view: RunView, charts: str) -> list[RunUpdate]:
-    """What is predicted of a run, from its start and from each change on."""
-    found, sent = [], _sent(charts)
-    for made, end in in_force(view.prediction.stretches):
-        hyper, rule = made.hyper, RULES[made.hyper.rule]
-        key = f"{view.id}~{made.begin}~{rule.name}~{hyper.eta!r}~{hyper.rho!r}~{hyper.beta!r}"
-        start, newest = sent.get(key, (made.begin - 1, made.begin - 1))
-        stop = made.points[-1].step if made.points else newest
-        full = key not in sent
-        sent[key] = newest, stop
-        changes = registry().history(view.id).interventions
-        rows = as_history(made, changes, after=start).drawn(
-            start, ROWS_AT_FIRST if full else ROWS_AN_UPDATE, stop=stop, ends=[newest]
-        )
-        names = {"step", "time", "evals", *PREDICTED} - {"edge"}
-        names |= {rule.column} if rule.follows_norm else set()  # else it is 2/eta, which is drawn
-        drawn = [
-            {n: column for n, column in of.items() if n in names}
-            for of in (rows.columns, rows.low, rows.high)
-        ]
-        found.append(
-            RunUpdate(
-                id=key,
-                label="",
-                rule=rule.name,
-                start=start,
-                stop=stop,
-                full=full,
-                columns=drawn[0],
-                low=drawn[1],
-                high=drawn[2],
-                predicts=view.id,
-                doubtful=doubtful(made, end),
-            )
-        )
-    return found
-
-
-def doubtful(made: Prediction, end: int | None) -> list[tuple[int, int]]:
-    """The steps, from and to, between which a prediction does not hold: an assumption is broken
-    there, or other settings are in force from the step `end` on."""
-    spans = [span for assumption in made.assumptions for span in assumption.broken]
-    return sorted(spans)[:MOST_DOUBTS] + ([(end, made.config.steps)] if end is not None else [])
 
 
 def forget_sent(charts: str) -> None:
