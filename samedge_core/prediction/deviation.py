@@ -72,11 +72,12 @@ def deviation(predicted: Columns, measured: Columns) -> Deviation:
     steps, of_run, of_flow = np.intersect1d(
         measured["step"][first], predicted["step"], return_indices=True
     )
-    found = {}
+    off = {}
     for name in ("sharpness", "loss"):
         values = measured[name].astype(np.float64)
         middle = (values[first] + values[first + 1])[of_run] / 2
         with np.errstate(divide="ignore", invalid="ignore"):
-            found[name] = predicted[name][of_flow] / middle - 1
-    known = np.isfinite(found["sharpness"])
-    return Deviation(steps[known], found["sharpness"][known], found["loss"][known])
+            off[name] = predicted[name][of_flow] / middle - 1
+        # what is no number is not near
+        off[name][np.isnan(off[name])] = np.inf
+    return Deviation(steps, off["sharpness"], off["loss"])

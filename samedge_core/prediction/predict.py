@@ -11,7 +11,18 @@ from torch.linalg import vector_norm
 
 from samedge_core.curvature.plain_tracker import PlainTracker
 from samedge_core.curvature.tracker import SharpnessTracker
-from samedge_core.prediction.flows import FIRST, STEPS, Directions, End, Flow, HopFlow, OdeFlow
+from samedge_core.prediction.flows import (
+    FIRST,
+    LARGE,
+    LONG,
+    SHORT,
+    SMOOTH,
+    Directions,
+    End,
+    Flow,
+    HopFlow,
+    OdeFlow,
+)
 from samedge_core.prediction.prediction import EVERY, Assumption, Outcome, Point, Prediction, check
 from samedge_core.problems.memory import memory
 from samedge_core.problems.own_data import contents_of
@@ -141,7 +152,7 @@ class _Driver:
         loss, norm = _mean(flow.ends(eta))
         value = RULES[self._hyper.rule].operator_value(self._hyper, estimate.value, norm)
         self._ratio = abs(float(value)) * eta / 2
-        if self._ratio > 1 and flow.seed(estimate):
+        if flow.see(estimate, self._ratio):
             self._note("seed", 1)
         amplitude = float(vector_norm(flow.hop))
         cosine = min(self._cosines, default=math.nan)
@@ -152,14 +163,16 @@ class _Driver:
     def advance(self, every: int) -> None:
         """Go on to the next row, in steps as long as may be."""
         left = self._config.steps - 1 - self.step
-        target = self.step + (every if every > 1 else max(1, min(self._longest, left)))
+        near = every == 1
+        target = self.step + (max(1, min(self._longest(SHORT), left)) if near else every)
         if target >= self._config.steps:
             self.step = target
             return
         self._cosines = []
         while self.step < target:
             left = target - self.step
-            steps = math.ceil(left / math.ceil(left / self._longest))
+            most = self._longest(SHORT if near else LONG)
+            steps = math.ceil(left / math.ceil(left / most))
             before, eta = self._flow.centre, self._eta(self.step + (steps - 1) / 2)
             taken = self._flow.advance(eta, steps, self._ratio)
             if self._name == "ode" and self._ratio > 1:
@@ -200,12 +213,11 @@ class _Driver:
         found = tuple(Assumption(key, _SENTENCES[key], broken[key]) for key in keys)
         return Outcome(end, found, self._rule.gradients, self._products)
 
-    @property
-    def _longest(self) -> int:
+    def _longest(self, most: int) -> int:
         """The steps of the run in the next one of the flow, at most."""
-        if self.step < self._begin + FIRST:
+        if self.step < self._begin + FIRST or not self._ratio <= SMOOTH:
             return 1
-        return next((steps for steps, most in STEPS if self._ratio <= most), 1)
+        return most if self._ratio <= LARGE else min(most, SHORT)
 
     def _eta(self, step: float) -> float:
         schedule = self._config.step_sizes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -140,12 +142,12 @@ class Prediction:
     @property
     def least_cosine(self) -> float:
         """The least cosine between successive steps of the centre; below 0 it turned back."""
-        return float(np.nanmin(self._known_cosines()))
+        return min(self._cosines(), default=math.nan)
 
     @property
     def median_cosine(self) -> float:
         """The median of these cosines; near 1 the centre moves smoothly."""
-        return float(np.nanmedian(self._known_cosines()))
+        return median(self._cosines() or [math.nan])
 
     def columns(self) -> dict[str, NDArray]:
         """Every column, (n,) each: `COLUMNS`, then centre_loss, amplitude and cosine."""
@@ -169,6 +171,5 @@ class Prediction:
 
         return deviation(self.columns(), history.columns())
 
-    def _known_cosines(self) -> NDArray[np.float64]:
-        known = np.array([point.cosine for point in self._points])
-        return known if np.isfinite(known).any() else np.array([np.nan])
+    def _cosines(self) -> list[float]:
+        return [point.cosine for point in self._points if not math.isnan(point.cosine)]
