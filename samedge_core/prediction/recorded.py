@@ -41,22 +41,26 @@ def as_history(
     return history
 
 
-def in_force(made: Sequence[Prediction]) -> list[tuple[Prediction, int | None]]:
-    """Each prediction of a run with the step at which the next one takes over; None at the last."""
-    ends = [one.begin for one in made[1:]]
-    return list(zip(made, [*ends, None], strict=True)) if made else []
+def in_force(
+    made: Sequence[Prediction], interventions: Iterable[Intervention]
+) -> list[tuple[Prediction, int | None]]:
+    """Each prediction of a run with the step at which other settings came into force, or will with
+    its next step; None where there is none."""
+    changes = {item.step for item in interventions if item.changes} | {one.begin for one in made}
+    return [(one, min((s for s in changes if s > one.begin), default=None)) for one in made]
 
 
 def predicted_columns(
-    made: Sequence[Prediction], steps: NDArray[np.int64]
+    made: Sequence[Prediction], history: History
 ) -> dict[str, NDArray[np.float64]]:
-    """Return `predicted_...` at the steps (n,) of a run, for each of PREDICTED and the amplitude,
-    from the prediction in force at each; NaN where there is no row. Empty without predictions.
+    """Return `predicted_...` at the rows (n,) of a run, for each of PREDICTED and the amplitude,
+    from the prediction in force at each; NaN where there is none. Empty without predictions.
 
     A row of a prediction is that of the centre of its step's iterate and the next one.
     """
+    steps = history.rows_after(-1)["step"]
     found = {f"predicted_{name}": np.full(len(steps), np.nan) for name in (*PREDICTED, "amplitude")}
-    for one, end in in_force(made):
+    for one, end in in_force(made, history.interventions):
         columns = one.columns()
         kept = columns["step"] < end if end is not None else slice(None)
         _, at, rows = np.intersect1d(steps, columns["step"][kept], return_indices=True)

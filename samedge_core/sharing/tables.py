@@ -98,5 +98,4 @@ def to_csv(history: History, predicted: Sequence[Prediction] = ()) -> bytes:
 
 
 def _columns(history: History, predicted: Sequence[Prediction]) -> dict[str, NDArray]:
-    columns = history.columns()
-    return columns | predicted_columns(predicted, columns["step"])
+    return history.columns() | predicted_columns(predicted, history)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from samedge_core.prediction.prediction import Prediction
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import state_before
+from samedge_core.store.entries import on_disk
 from samedge_core.store.folder import warm_up
 from samedge_core.store.store import BEAT_SECONDS, QUOTA_SECONDS
 from samedge_core.store.writer import FolderGoneError, RunWriter
@@ -248,8 +249,11 @@ class Recorder:
             waiting = list(self._predictions.items())
         for run, made in waiting:
             with self._writing:
-                if run in store:
-                    store.folder(run).write_predictions(made)
+                entry, folder = store.catalogue.entry(run), store.folder(run)
+                # not into the folder of a run that another server writes
+                if entry and run in store and entry.server in (None, store.server):
+                    folder.write_predictions(made)
+                    store.catalogue.put(run, on_disk(folder))
                 elif self.follows(run):
                     continue  # its first rows come
             with self._lock:

@@ -137,7 +137,7 @@ def test_a_link_that_carries_it_draws_it(ended):
 def test_exports_have_it_in_columns_of_its_own(ended):
     view = shown(ended)
     history, made = server.registry().history(view.id), view.prediction.stretches
-    columns = predicted_columns(made, history.columns()["step"])
+    columns = predicted_columns(made, history)
     for suffix, read in ((".csv", pd.read_csv), (".parquet", pd.read_parquet)):
         table = read(io.BytesIO(export.EXPORTS[suffix](history, {}, made)))
         for name, values in columns.items():

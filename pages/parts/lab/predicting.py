@@ -99,7 +99,8 @@ def sentences(view: RunView, off: Sequence[tuple[Prediction, Deviation]]) -> Ite
 def deviations(view: RunView) -> list[tuple[Prediction, Deviation]]:
     """Each prediction of a run with its error, as far as it was in force."""
     history = server.registry().history(view.id)
-    return [(one, off(one, end, history)) for one, end in in_force(view.prediction.stretches)]
+    made = in_force(view.prediction.stretches, history.interventions)
+    return [(one, off(one, end, history)) for one, end in made]
 
 
 def off(made: Prediction, end: int | None, history: History) -> Deviation:

@@ -42,7 +42,7 @@ def _errors(run: str, config: str, changed: tuple[float, int]) -> Found:
     store = source.opened()
     history = store.load(run)[1]
     made = store.folder(run).predictions(RunConfig.from_json(config))
-    errors = [off(one, end, history) for one, end in in_force(made)]
+    errors = [off(one, end, history) for one, end in in_force(made, history.interventions)]
     step, sharpness, loss = (
         np.concatenate([getattr(error, name) for error in errors])
         for name in ("step", "sharpness", "loss")

@@ -15,15 +15,14 @@ def predictions(view: RunView, sent: dict[str, tuple[int, int]], most: int) -> l
     """What is predicted of a run, from its start and from each change on; at first whole, then in
     `most` new rows. `sent` has, for each, the newest step at the poll before the last one, and at
     the last one."""
-    found = []
-    for made, end in in_force(view.prediction.stretches):
+    found, changes = [], registry().history(view.id).interventions
+    for made, end in in_force(view.prediction.stretches, changes):
         hyper, rule = made.hyper, RULES[made.hyper.rule]
         key = f"{view.id}~{made.begin}~{rule.name}~{hyper.eta!r}~{hyper.rho!r}~{hyper.beta!r}"
         start, newest = sent.get(key, (made.begin - 1, made.begin - 1))
         stop = made.points[-1].step if made.points else newest
         full = key not in sent
         sent[key] = newest, stop
-        changes = registry().history(view.id).interventions
         rows = as_history(made, changes, after=start).drawn(
             start, ROWS_AT_FIRST if full else most, stop=stop, ends=[newest]
         )
