@@ -135,7 +135,7 @@ def _compare(chosen: Sequence[Entry]) -> None:
     with st.container(), part("Predicted against measured"):
         if found := predicted.read(runs):
             st.markdown("##### Predicted against measured")
-            predicted.draw(found)
+            predicted.draw(runs, found)
     with part("What differs"):
         st.markdown("##### What differs")
         differences.draw(runs)

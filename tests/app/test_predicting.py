@@ -56,7 +56,8 @@ def charts(page: AppTest) -> list[dict]:
 def ended(page):
     """The page of a run that was predicted, and has taken all its steps."""
     switch(of_two_weights(page))
-    press(page, "primary")
+    wait(page, lambda v: v.phase is Phase.PAUSED)  # while it starts, the button says Pause
+    press(page.run(), "primary")
     wait(page, lambda v: v.phase is Phase.ENDED)
     done(page)
     return page.run()

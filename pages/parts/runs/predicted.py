@@ -1,5 +1,6 @@
 """Predicted against measured: of the selected runs that were predicted, how far each is off."""
 
+import html
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,7 +28,7 @@ Found = tuple[Deviation, NDArray[np.float64]]  # errors, and the predicted sharp
 
 def read(runs: Sequence[Compared]) -> list[tuple[Compared, Found]]:
     """Those of the runs that can be held against a prediction."""
-    found = []
+    found: list[tuple[Compared, Found]] = []
     for one in runs:
         file = source.opened().folder(one.entry.id).path / PREDICTIONS
         if file.exists():
@@ -54,20 +55,26 @@ def _errors(run: str, config: str, changed: tuple[float, int]) -> Found:
     return Deviation(step, sharpness, loss), np.concatenate(predicted)
 
 
-def draw(found: Sequence[tuple[Compared, Found]]) -> None:
-    """The errors in a table, and the sharpness in a picture."""
+def draw(runs: Sequence[Compared], found: Sequence[tuple[Compared, Found]]) -> None:
+    """The errors in a table, and the sharpness in a picture, of those `found` among the runs."""
     left, right = st.columns(2, vertical_alignment="top")
     with left:
         table = pd.DataFrame([row for one, (error, _) in found for row in _rows(one.name, error)])
-        form = st.column_config.NumberColumn(format="percent")
-        columns = {"Median error": form, "Largest error": form}
+        form = st.column_config.NumberColumn(format="percent", width=95)
+        columns = {
+            "Run": st.column_config.TextColumn(width=200),
+            "Quantity": st.column_config.TextColumn(width=80),
+            "Median error": form,
+            "Largest error": form,
+            "at step": st.column_config.NumberColumn(width=65),
+        }
         st.dataframe(table, hide_index=True, key="runs:errors", column_config=columns)
         st.caption(
             "Each row of a prediction is held against the mean of the run's two steps around it. "
             "Nothing of the run is in the prediction, but its weights at a change of settings."
         )
     with right:
-        figures([_picture(found)], scene="predicted", key=KEY, on_click=lambda: None)
+        figures([_picture(runs, found)], scene="predicted", key=KEY, on_click=lambda: None)
 
 
 def _rows(name: str, error: Deviation) -> list[dict[str, str | float | int | None]]:
@@ -87,16 +94,16 @@ def _rows(name: str, error: Deviation) -> list[dict[str, str | float | int | Non
     ]
 
 
-def _picture(found: Sequence[tuple[Compared, Found]]) -> Figure:
+def _picture(runs: Sequence[Compared], found: Sequence[tuple[Compared, Found]]) -> Figure:
     """The predicted sharpness over the measured one, and where they are equal."""
-    traces = [_points(i, one.name, *errors) for i, (one, errors) in enumerate(found)]
+    traces = [_points(runs.index(one), one.name, *errors) for one, errors in found]
     ends = np.concatenate([values for trace in traces for values in (trace["x"], trace["y"])])
     span = [float(ends.min()), float(ends.max())]
     equal = line("equal", span, span, "text", "dash", width=1, hoverinfo="skip")
     layout = {
         "xaxis": axis("measured sharpness"),
         "yaxis": axis("predicted sharpness"),
-        "showlegend": True,
+        "showlegend": False,  # colours are those of the charts above, and names are in the tooltips
         "hovermode": "closest",
     }
     return Figure("Predicted against measured", [equal, *traces], layout, columns=6, height=320)
@@ -106,5 +113,5 @@ def _points(index: int, name: str, error: Deviation, predicted: NDArray[np.float
     starts = buckets(len(predicted), POINTS)
     x, y = means(predicted / (1 + error.sharpness), starts), means(predicted, starts)
     look = {"hovertemplate": "measured %{x:.4~g}<br>predicted %{y:.4~g}", "opacity": 0.7}
-    symbol = SYMBOLS[index % len(SYMBOLS)]
-    return markers(name, x, y, COLOURS[index % len(COLOURS)], symbol, 6, **look)
+    symbol, colour = SYMBOLS[index % len(SYMBOLS)], COLOURS[index % len(COLOURS)]
+    return markers(html.escape(name, quote=False), x, y, colour, symbol, 6, **look)
