@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from plotly.subplots import make_subplots
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -75,6 +76,17 @@ STEPS_OF = {
     "hop": 1,
     "hop 10": 10,
 }  # between rows, of the flows that are told from one another by it
+OTHERS = ("one direction", "no hop", "ode")
+HEADER = (
+    *("preset", "run", "sharpness: median [most]", "loss: median [most]", "level at the end"),
+    *("rows every 10", "cosine", "plain steps", "mean of rows", "time / the run's", *OTHERS),
+)
+DRAWN = {"sam-chebyshev": 1000, "sam-digits-relu": 300, "sam-cnn": 200, "gd-chebyshev": 1500}
+LOOKS = (
+    {"color": "#8a8f98", "width": 4},
+    {"color": "#c9480a", "width": 2, "dash": "dash"},
+    {"color": "#1a4f9c", "width": 1.5, "dash": "dot"},
+)
 ABLATIONS = {"one direction": OneDirection, "no hop": NoHop}
 
 
@@ -243,6 +255,68 @@ def measure(found: Iterator[tuple[str, str, RunConfig]], out: Path, ablations: b
             sys.stdout.flush()
 
 
+def report(out: Path) -> str:
+    """The table of docs/prediction.md, in per cent; of several seeds the median and the most."""
+    table = pd.read_csv(out).fillna({"run": ""})
+    lines = [f"| {' | '.join(HEADER)} |", "|---|---|" + "---:|" * (len(HEADER) - 2)]
+    for preset, run in table[["preset", "run"]].drop_duplicates().itertuples(index=False):
+        rows = table[(table.preset == preset) & (table.run == run)]
+        by_flow = dict(iter(rows.groupby("flow")))
+        hop = by_flow["hop"]
+        others = [by_flow[name].sharpness.iloc[0] if name in by_flow else None for name in OTHERS]
+        cells = [
+            str(preset),
+            str(run),
+            f"{_percent(hop.sharpness.median())} [{_percent(hop.sharpness_most.max())}]",
+            f"{_percent(hop.loss.median())} [{_percent(hop.loss_most.max())}]",
+            _percent(hop.level.abs().median()),
+            _percent(by_flow["hop 10"].sharpness.median()),
+            f"{hop.cosine.median():.2f}",
+            f"{100 * hop.plain.max():.2g}",
+            _percent(hop.mean_of_rows.median()),
+            f"{(hop.seconds.sum() / hop.run_seconds.sum()):.1f}",
+            *("" if value is None else _percent(value) for value in others),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _percent(value: float) -> str:
+    """Two digits, and no more than thousandths."""
+    percent = 100 * float(value)
+    return f"{percent:.3f}" if percent < 0.01 else f"{percent:.2g}" if percent < 100 else ">100"
+
+
+def figure() -> go.Figure:
+    """Sharpness of four runs at midpoints, as predicted, and by the ODE."""
+    drawn = make_subplots(rows=2, cols=2, subplot_titles=[PRESETS[n].title for n in DRAWN])
+    for i, (name, steps) in enumerate(DRAWN.items()):
+        config = PRESETS[name].config.replace(steps=steps)
+        problem = build_problem(config)
+        done, every = measured(config, problem), max(EVERY, steps // 60)
+        found = {
+            "the run, at midpoints": (done.steps, done.midpoints),
+            "predicted": _curve(predict(config, problem=problem)),
+            "the ODE without a hop": _curve(
+                predict(config, flow="ode", every=every, problem=problem)
+            ),
+        }
+        for (label, (x, y)), look in zip(found.items(), LOOKS, strict=True):
+            where = {"row": i // 2 + 1, "col": i % 2 + 1}
+            drawn.add_scatter(x=x, y=y, name=label, line=look, showlegend=i == 0, **where)
+    drawn.update_traces(mode="lines")
+    drawn.update_xaxes(title_text="step", row=2)
+    drawn.update_yaxes(title_text="sharpness", rangemode="tozero", col=1)
+    legend = {"orientation": "h", "y": 1.12}
+    drawn.update_layout(template="plotly_white", width=1100, height=720, legend=legend)
+    return drawn
+
+
+def _curve(made: Prediction) -> tuple[np.ndarray, np.ndarray]:
+    columns = made.columns()
+    return columns["step"], columns["sharpness"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("presets", nargs="*", metavar="preset")
@@ -250,8 +324,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=MOST_STEPS, help="of digits and CNN at most")
     parser.add_argument("--ablations", action="store_true", help="the other flows, too")
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--report", action="store_true", help="print the table, draw the figure")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.report:
+        sys.stdout.write(report(arguments.out) + "\n" + save_png(figure(), PICTURE))
+        return
     own = [name for name, preset in PRESETS.items() if preset.config.rule in ("gd", "sam")]
     names = arguments.presets or ["chebyshev-mlp", *own]
     if "chebyshev-mlp" in names:

@@ -42,8 +42,8 @@ _SENTENCES = {
     "domain": "After the first ten steps, centre and hop change little from one to the next. "
     "Where they leap, plain steps of the rule are taken: the line repeats the run there.",
     "centre": "The centre does not hop: no step of the flow turns back against the last one.",
-    "seed": "The hop is larger than rounding errors. Where it has died out, only rounding decides "
-    "when it comes back.",
+    "seed": "The hop is larger than rounding errors. Where it has died out, it grows from their "
+    "usual size, so that the time at which it comes back is an estimate.",
     "hop": "The run does not hop: it is below its edge.",
     "batch": "Every step uses all the data. With mini-batches, the flow follows their mean.",
 }
@@ -136,7 +136,7 @@ class _Driver:
         self._flow: Flow = _FLOWS[self._name](self._rule, w, self._eta(self.step))
         plain = problem.arithmetic == "plain"
         self._tracker = (PlainTracker if plain else SharpnessTracker)(seed=config.seed + 2)
-        self._products, self._ratio = 0, math.nan
+        self._products, self._ratio, self._faint = 0, math.nan, False
         self._first: Point | None = None
         self._last: Tensor | None = None  # step of the centre
         self._cosines: list[float] = []  # since the last row
@@ -152,8 +152,7 @@ class _Driver:
         loss, norm = _mean(flow.ends(eta))
         value = RULES[self._hyper.rule].operator_value(self._hyper, estimate.value, norm)
         self._ratio = abs(float(value)) * eta / 2
-        if flow.see(estimate, self._ratio):
-            self._note("seed", 1)
+        self._faint = flow.see(estimate, self._ratio)
         amplitude = float(vector_norm(flow.hop))
         cosine = min(self._cosines, default=math.nan)
         point = Point(self.step, loss, norm, estimate.sharpness, here.loss, amplitude, cosine)
@@ -179,6 +178,8 @@ class _Driver:
                 self._note("hop", taken)
             elif not taken and self.step >= self._begin + FIRST:
                 self._note("domain", 1)
+            if self._faint:
+                self._note("seed", max(taken, 1))
             self._watch(self._flow.centre - before, max(taken, 1))
             self.step += max(taken, 1)
 
