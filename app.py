@@ -18,6 +18,7 @@ from pages.parts.lab import (
     following,
     inspection,
     notes,
+    predicting,
     presets,
     session,
     share,
@@ -60,6 +61,7 @@ def main() -> None:
     navigation.begin("Live lab")
     ticks.begin()
     gone = session.attach()
+    predicting.arrive()
     if presets.KEY not in st.session_state:
         with part("What the address names"):
             welcome.arrive()
@@ -183,7 +185,7 @@ def _head(config: RunConfig | None, views: list[RunView]) -> None:
         )
         with part("Runs side by side"):
             comparing.draw(config, views)
-    keys.bind(r="reset")
+    keys.bind(r="reset", d=predicting.KEY)
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,10 @@ class _Seen:
 
 def _live(rule: str, note: str, seen: _Seen) -> None:
     """The part that is drawn anew at every tick."""
+    predicted = predicting.on()
+    if predicted:
+        with part("The predictions"):
+            predicting.ask(session.glances())
     views = feed.poll(session.listed(), CHARTS)
     if len(views) < len(session.listed()):
         st.rerun()  # one has been deleted, and the page says so
@@ -224,7 +230,7 @@ def _live(rule: str, note: str, seen: _Seen) -> None:
         if following.on():
             with part("The picture of a step"):
                 following.draw(views, called, now.cursor)
-    updates = feed.updates(views, called, CHARTS, now.cursor)
+    updates = feed.updates(views, called, CHARTS, now.cursor, predicted=predicted)
     first = views[0].config.rule if views else rule
     charts, beside = _halves(views)
     with beside, part("What the network computes"):
@@ -238,6 +244,9 @@ def _live(rule: str, note: str, seen: _Seen) -> None:
             on_cursor=_moved,
             cursor=now.placed,
         )
+    with st.container(), part("How far the prediction is off"):
+        if predicted:
+            predicting.draw(views, called)
     with st.container(), part("What measuring costs"):
         if any(item.last_step > LONG for item in views):
             st.caption(BANDS)
@@ -270,6 +279,7 @@ def _bar(views: list[RunView], called: list[str], note: str) -> View:
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             with part("The ways back"):
                 branches.draw_ways_back(views)
+            predicting.toggle()
             following.toggle()
             with part("The choices for the charts"):
                 view = chart_options.draw()

@@ -16,6 +16,7 @@ from pages.parts.runs import (
     family,
     filters,
     overlay,
+    predicted,
     records,
     repeating,
     selection,
@@ -124,13 +125,17 @@ def _about(entry: Entry) -> None:
 
 
 def _compare(chosen: Sequence[Entry]) -> None:
-    """Charts, differences, and the family of the run that was selected last."""
+    """Charts, predictions, differences, and the family of the run that was selected last."""
     runs = records.compared(chosen)
     if not runs:
         st.info("There is nothing to draw: the rows of these runs were removed by the quota.")
         return
     with part("The charts"):
         overlay.draw(runs, len(chosen))
+    with st.container(), part("Predicted against measured"):
+        if found := predicted.read(runs):
+            st.markdown("##### Predicted against measured")
+            predicted.draw(runs, found)
     with part("What differs"):
         st.markdown("##### What differs")
         differences.draw(runs)

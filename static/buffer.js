@@ -1,6 +1,6 @@
 /** The rows of one run as the browser keeps them: appending, gathering in buckets, finding. */
 
-/** @import { Numbers, Part, Quantity, Rims, RunUpdate } from "./types.d.ts" */
+/** @import { Numbers, Part, Quantity, Range, Rims, RunUpdate } from "./types.d.ts" */
 
 /** @type {Part} */
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
@@ -22,6 +22,9 @@ export class RunBuffer {
   label = "";
   rule = "";
   note = "";
+  predicts = ""; // the id of a run: then these are no steps that were taken
+  /** @type {Range[]} from step to step: where the prediction does not hold */
+  doubtful = [];
   /** @type {Record<string, number>} */
   exact = {};
   /** @type {Map<string, number[]>} */
@@ -41,9 +44,9 @@ export class RunBuffer {
 
   /** Take in an update; returns "gap" (rows are missing), "new" or "same". */
   accept(/** @type {RunUpdate} */ update) {
-    const relabelled = this.label !== update.label;
-    const { label, rule, note, exact } = update;
-    Object.assign(this, { label, rule, note, exact });
+    const { label, rule, note, exact, predicts, doubtful } = update;
+    const relabelled = this.label !== label || JSON.stringify(this.doubtful) !== JSON.stringify(doubtful);
+    Object.assign(this, { label, rule, note, exact, predicts, doubtful });
     if (update.full) {
       const [columns, lows, highs] = [new Map(), new Map(), new Map()];
       Object.assign(this, { columns, lows, highs, rows: 0, covered: -1, interventions: new Map() });

@@ -336,7 +336,7 @@ const STYLE = `
 ${SCRUBBER_STYLE}`;
 
 const takeOver = memory([
-  "edges", "runs", "branches", "ghost", "view", "zoom", "hidden", "dragmode", "cursor", "cursorCount",
+  "edges", "runs", "branches", "predictions", "ghost", "view", "zoom", "hidden", "dragmode", "cursor", "cursorCount",
 ]);
 
 export const { update, release } = lifecycle(mount, receive, (state) => {
@@ -366,7 +366,7 @@ function mount({ parentElement, data, setStateValue }) {
   const state = {
     set, invitation, dense, charts, follow: followButton, send: setStateValue, ...readLook(parentElement),
     abort: new AbortController(), observer: null, plotly: null, scrubber: null,
-    edges: {}, runs: new Map(), branches: new Map(), ghost: null, replaced: false, lacking: false, asking: 0,
+    edges: {}, runs: new Map(), branches: new Map(), predictions: new Map(), ghost: null, replaced: false, lacking: false, asking: 0,
     view: data.view, zoom: { x: null, y: new Map() }, hidden: new Set(), dragmode: "zoom", hover: null, dragging: false,
     frame: 0, queue: [], dirty: false, revision: 0, span: null,
     cursor: null, cursorCount: 0, reported: null, click: null, cursorFrame: 0,

@@ -6,6 +6,9 @@
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 const { count, shownNumber } = await part("page.js");
 
+/** Group of the legend: one entry switches the predictions of all runs in all charts. */
+export const PREDICTED = "predicted";
+
 /**
  * Say in words where the lines of a chart have come to, or what is `given`.
  * @type {(plot: Plot, traces: Trace[], layout: Options, given?: string) => void}
@@ -23,7 +26,8 @@ export function describe(plot, traces, layout, given) {
  */
 export function summaryOf(traces, layout) {
   const said = traces.flatMap((trace) => {
-    const at = trace.hoverinfo === "skip" || trace.visible === "legendonly" || trace.fill ? -1 : lastFinite(trace.y);
+    // a prediction ends where the run has yet to come: the page says in words how far it is off
+    const at = trace.hoverinfo === "skip" || trace.legendgroup === PREDICTED || trace.visible === "legendonly" || trace.fill ? -1 : lastFinite(trace.y);
     return at < 0 ? [] : [{ name: plainText(trace.name), x: xOf(trace, at), y: trace.y[at], axis: trace.yaxis ?? "y" }];
   });
   if (!said.length) return "";

@@ -87,6 +87,12 @@ export function translucent(/** @type {string} */ color, /** @type {number} */ a
   return `rgba(${channels(color).slice(0, 3).join(",")},${alpha})`;
 }
 
+/** Half of each colour. */
+export function between(/** @type {string} */ color, /** @type {string} */ other) {
+  const [one, two] = [channels(color), channels(other)];
+  return `rgb(${[0, 1, 2].map((i) => Math.round((one[i] + two[i]) / 2)).join(",")})`;
+}
+
 /** From 0, black, to 1, white. */
 function luminance(/** @type {string} */ color) {
   const [r, g, b] = channels(color);

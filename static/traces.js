@@ -6,7 +6,8 @@
 
 /** @type {Part} */
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
-const { escapeHtml, translucent } = await part("theme.js");
+const { between, escapeHtml, translucent } = await part("theme.js");
+const { PREDICTED } = await part("summary.js");
 const { bandTrace, envelope, hoverTexts, middleLine } = await part("envelope.js");
 const { count } = await part("page.js");
 
@@ -167,6 +168,9 @@ const STROKES = {
   heldOutAccuracy: { width: 2, dash: "dot" },
 };
 
+/** Of no other line. */
+const PREDICTED_DASH = "7px,3px,2px,3px";
+
 /** @type {Record<string, Shade>} */
 const FAMILY_SHADES = {
   topk: "mid", batch: "mid", accuracy: "mid", heldOutAccuracy: "mid", gradK: "mid", samGradient: "deep", samK: "deep",
@@ -262,6 +266,7 @@ export function chartTraces(state, plan) {
   runs.forEach((run, index) => {
     if (run.rows) traces.push(...runTraces({ ...state, ...place, run, place: pair ? index : null }, shown));
   });
+  traces.push(...runs.flatMap((run, index) => predictedTraces({ ...state, ...place, run, place: pair ? index : null }, shown)));
   if (pair && edges.size === 1) mergeGdEdges(state, traces);
   if (runs.length > (state.dense ? 1 : 2) && !chart.wide) shortenLegend(traces, chart, runs);
   if (chart.unitLine && state.span) traces.unshift(unitLine(state));
@@ -326,6 +331,51 @@ function runTraces(ctx, chart) {
     ...smoothed.map((line) => smoothTrace(ctx, line)),
     ...(chart.measured && chart.band ? notConverged(ctx, chart.band) : []),
   ];
+}
+
+/**
+ * What was predicted of a run, over all that was measured: dashes in the colour of each line, half way to that of
+ * the texts so that they show on it, and faint where the prediction does not hold.
+ * @type {(ctx: Context, chart: Chart) => Trace[]}
+ */
+function predictedTraces(ctx, chart) {
+  const made = [...ctx.predictions.values()].filter(({ predicts, rows }) => rows && predicts === ctx.run.id);
+  const traces = made.flatMap((run) => {
+    const lines = chart.lines.filter(({ column, topK }) => !topK && has([run], column));
+    return lines.flatMap((line) => stretchesOf(run).flatMap((rows) => predictedTrace(ctx, run, line, rows)));
+  });
+  return traces.map((trace, i) => ({ ...trace, showlegend: false, ...(i === 0 && !ctx.place && { name: PREDICTED, showlegend: true }) }));
+}
+
+/** Rows from one to another, both included, which hold or do not. @typedef {{ from: number, to: number, holds: boolean }} Stretch */
+
+/** A prediction cut where it begins, or ceases, to hold. @type {(run: RunBuffer) => Stretch[]} */
+function stretchesOf(run) {
+  /** @type {Stretch[]} */
+  const found = [];
+  run.column("step").forEach((step, i) => {
+    const holds = !run.doubtful.some(([first, last]) => first <= step && step <= last);
+    const last = found.at(-1);
+    if (last?.holds === holds) last.to = i;
+    else found.push({ from: Math.max(0, i - 1), to: i, holds }); // without a gap
+  });
+  return found;
+}
+
+/** @type {(ctx: Context, run: RunBuffer, line: Line, stretch: Stretch) => Trace[]} */
+function predictedTrace(ctx, run, line, { from, to, holds }) {
+  const whole = run.rims(line.column, ctx.view.x);
+  const cut = (/** @type {keyof Rims} */ name) => whole[name].slice(from, to + 1);
+  const rims = { x: cut("x"), until: cut("until"), low: cut("low"), middle: cut("middle"), high: cut("high"), sizes: cut("sizes") };
+  const color = between(lineColor(ctx, line), ctx.theme.text);
+  const name = suffixed(ctx, line.always ? PREDICTED : `${PREDICTED} ${line.name}`);
+  const traces = enveloped(ctx, run, rims, {
+    type: "scatter", mode: rims.x.length > 1 ? "lines" : "markers", name, legendgroup: PREDICTED,
+    x: rims.x, y: rims.middle, yaxis: line.yaxis ?? "y", connectgaps: true, opacity: holds ? 1 : 0.4,
+    line: { color, width: 2, dash: PREDICTED_DASH }, marker: { color, size: 5 },
+    hovertemplate: "%{y:.5~g}", visible: visibility(ctx, PREDICTED),
+  });
+  return traces.filter(({ fill }) => !fill); // it has no hop
 }
 
 /** @type {(line: Line, ctx: Context) => boolean} */
@@ -628,9 +678,9 @@ export function xSpan(runs, quantity) {
 }
 
 /**
- * First and last x of all that is drawn, the ghost and abandoned branches included.
+ * First and last x of all that is drawn, the ghost, abandoned branches and predictions included.
  * @type {(state: Shown) => Range | null}
  */
 export function fullSpan(state) {
-  return xSpan([...state.runs.values(), ...state.branches.values(), ...ghostOf(state)], state.view.x);
+  return xSpan([...state.runs.values(), ...state.branches.values(), ...state.predictions.values(), ...ghostOf(state)], state.view.x);
 }

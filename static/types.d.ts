@@ -110,6 +110,8 @@ export interface RunUpdate {
   stop: number;
   full: boolean;
   abandoned: boolean;
+  predicts: string;
+  doubtful: Range[];
   rows: number;
   columns: Record<string, number | Numbers>;
   low?: Record<string, number | Numbers>;
@@ -232,6 +234,7 @@ export interface Shown extends Look {
   edges: Record<string, Edge>;
   runs: Map<string, RunBuffer>;
   branches: Map<string, RunBuffer>;
+  predictions: Map<string, RunBuffer>;
   ghost: RunBuffer | null;
   view: View;
   hidden: Set<string>;

@@ -6,23 +6,33 @@
 const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}`, import.meta.url).href);
 const { RunBuffer } = await part("buffer.js");
 
-/** @typedef {Pick<LiveState, "runs" | "branches" | "ghost" | "replaced">} Known */
+/** @typedef {Pick<LiveState, "runs" | "branches" | "predictions" | "ghost" | "replaced">} Known */
 
 /**
- * Take over the runs of a message, its abandoned branches and their new rows: all that are not in it are no
+ * Take over the runs of a message, its abandoned branches and predictions, and their new rows: all that are not in it are no
  * longer shown. Returns whether there is anything new to draw, and whether rows are missing.
  * @type {(state: Known, updates: RunUpdate[]) => { changed: boolean, gap: boolean }}
  */
 export function applyUpdates(state, updates) {
-  const [branches, runs] = [true, false].map((wanted) => updates.filter(({ abandoned }) => abandoned === wanted));
+  const predictions = updates.filter(({ predicts }) => predicts);
+  const [branches, runs] = [true, false].map((wanted) => updates.filter(({ abandoned, predicts }) => !predicts && abandoned === wanted));
+  const predictionsChanged = showPredictions(state, predictions.map(({ id }) => id));
   const branchesChanged = showBranches(state, branches.map(({ id }) => id));
   const runsChanged = showRuns(state, runs.map(({ id }) => id));
   const outcomes = [
+    ...predictions.map((update) => state.predictions.get(update.id)?.accept(update)),
     ...branches.map((update) => state.branches.get(update.id)?.accept(update)),
     ...runs.map((update) => state.runs.get(update.id)?.accept(update)),
   ];
-  const changed = branchesChanged || runsChanged || outcomes.includes("new");
+  const changed = predictionsChanged || branchesChanged || runsChanged || outcomes.includes("new");
   return { changed, gap: outcomes.includes("gap") };
+}
+
+/** Make the predictions those of the message; returns whether others were shown. */
+function showPredictions(/** @type {Known} */ state, /** @type {string[]} */ ids) {
+  const same = ids.length === state.predictions.size && ids.every((id) => state.predictions.has(id));
+  state.predictions = new Map(ids.map((id) => [id, state.predictions.get(id) ?? new RunBuffer(id)]));
+  return !same;
 }
 
 /** Make the abandoned branches those of the message; each has a buffer apart from the run's own. */

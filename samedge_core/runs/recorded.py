@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from samedge_core.prediction.prediction import Prediction
 from samedge_core.sharing import export, files, several
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import Entry, Origin, Query, RunRecord, Store, open_store, selected
@@ -282,6 +283,17 @@ class StoredRun:
         return tuple(self.history.interventions)
 
     @property
+    def predictions(self) -> tuple[Prediction, ...]:
+        """What a flow predicts of the run, where that was recorded: from step 0, and from each
+        change of settings; raises as `history` does."""
+        return self._store.folder(self.there().id).predictions(self.config)
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The last of them, or None."""
+        return next(reversed(self.predictions), None)
+
+    @property
     def origin(self) -> Origin | None:
         """Which run this one left, and at which step; None for one that began by itself."""
         return self.entry.origin
@@ -407,7 +419,7 @@ class StoredRun:
             file.parent.mkdir(parents=True, exist_ok=True)
             files.replace(file, take_out(self._store.folder(self.there().id)))
         else:
-            export.export(self.history, file, self.about())
+            export.export(self.history, file, self.about(), self.predictions)
 
     def about(self) -> dict[str, Any]:
         """Id, title, note, versions and machine, for readers of exported files."""

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from samedge_core.analysis.compare import what
 from samedge_core.analysis.summary import summarise
+from samedge_core.prediction.prediction import Prediction
 from samedge_core.sharing import replay_file
 from samedge_core.sharing.files import reading, replace
 from samedge_core.sharing.notebook import SUFFIX, notebook
@@ -33,16 +34,20 @@ RUN = "run.txt"
 RESULTS = ("report.html", "summary.json", "history.csv", "history.parquet", "replay.json", RUN)
 SCHEMA = 1  # of the summary
 
+About = Mapping[str, Any]
+Predicted = Sequence[Prediction]
+
 
 class ResumeError(ValueError):
     """A recorded run that can't be resumed with these settings; the message says why."""
 
 
-def export(history: History, file: Path, about: Mapping[str, Any]) -> None:
+def export(history: History, file: Path, about: About, predicted: Predicted = ()) -> None:
     """Write a run, finished or not, to `file`, in the format that its suffix says (EXPORTS).
 
     Args:
         about: for people only, such as the id and the title; what has room for it takes it.
+        predicted: what flows predict of it, for columns in tables and a cell in notebooks.
 
     Raises:
         ValueError: another suffix.
@@ -54,7 +59,7 @@ def export(history: History, file: Path, about: Mapping[str, Any]) -> None:
     if make is None:
         got = repr(file.suffix) if file.suffix else f"none in {file.name!r}"
         raise ValueError(f"a run is exported as one of {', '.join(EXPORTS)}, got {got}")
-    content = make(history, about)
+    content = make(history, about, predicted)
     file.parent.mkdir(parents=True, exist_ok=True)
     replace(file, content)
 
@@ -106,31 +111,35 @@ def run_of(folder: Path) -> str | None:
     return run
 
 
-def _csv(history: History, about: Mapping[str, Any]) -> bytes:
-    return to_csv(history)
+class _Make(Protocol):
+    def __call__(self, history: History, about: About, predicted: Predicted = ()) -> bytes: ...
 
 
-def _replay_json(history: History, about: Mapping[str, Any]) -> bytes:
+def _csv(history: History, about: About, predicted: Predicted = ()) -> bytes:
+    return to_csv(history, predicted)
+
+
+def _replay_json(history: History, about: About, predicted: Predicted = ()) -> bytes:
     return replay_file.to_json(
         history.config, history.interventions, arithmetic=history.arithmetic, about=about
     ).encode()
 
 
-def _report(history: History, about: Mapping[str, Any]) -> bytes:
+def _report(history: History, about: About, predicted: Predicted = ()) -> bytes:
     return report_html(history).encode()
 
 
-def _notebook(history: History, about: Mapping[str, Any]) -> bytes:
+def _notebook(history: History, about: About, predicted: Predicted = ()) -> bytes:
     name = str(about.get("title") or what(history.config, history.interventions))
-    return notebook([(name, str(about.get("id", "")), history)])
+    return notebook([(name, str(about.get("id", "")), history)], predicted=bool(predicted))
 
 
-def _script(history: History, about: Mapping[str, Any]) -> bytes:
+def _script(history: History, about: About, predicted: Predicted = ()) -> bytes:
     title = str(about.get("title") or "")
     return script(history.config, history.interventions, title, history.arithmetic).encode()
 
 
-EXPORTS: Mapping[str, Callable[[History, Mapping[str, Any]], bytes]] = {
+EXPORTS: Mapping[str, _Make] = {
     ".csv": _csv,
     ".parquet": to_parquet,
     ".json": _replay_json,

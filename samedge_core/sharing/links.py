@@ -33,7 +33,7 @@ MOST_INTERVENTIONS = 200
 MOST_COMPLAINTS = 20
 MOST_NUMBERS = 200  # as `Field` allows in a list
 # of the page, not of a setting
-PAGE_PARAMETERS = ("run", "preset", "large", "embed", "embed_options")
+PAGE_PARAMETERS = ("run", "preset", "predict", "large", "embed", "embed_options")
 _VERSION, _AT = "v", "at"
 _WITHIN, _BETWEEN = "_", "__"
 _EXAMPLE = "STEP_NAME_VALUE, as in 120_eta_0.5_rho_0.1"

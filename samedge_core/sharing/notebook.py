@@ -66,12 +66,23 @@ _FILE = """
 Where `your-file` stands, put the file of your own that the run was trained on.
 """
 
+_PREDICTED = """\
+## Predict
+
+What a flow says of a run, from the same initial weights and without a step of it, until its first
+change of a setting; and how far the run is off.
+"""
+_PREDICT = """\
+predicted = se.predict(runs[{name}].config)
+predicted.to_frame().plot("step", "sharpness", title=predicted.against(runs[{name}]).words)"""
+
 _EQUAL = """
 print("equal to the last bit:", again.to_frame().equals(runs[{name}].to_frame()))"""
 
 
-def notebook(runs: Sequence[tuple[str, str, History]]) -> bytes:
-    """Return a notebook of runs, each given by a name of its own, its id and its rows.
+def notebook(runs: Sequence[tuple[str, str, History]], *, predicted: bool = False) -> bytes:
+    """Return a notebook of runs, each given by a name of its own, its id and its rows; where they
+    were `predicted`, with cells that do so again.
 
     Raises:
         ExchangeError: they have more than MOST_ROWS rows, or one is of a problem of one's own.
@@ -93,6 +104,9 @@ def notebook(runs: Sequence[tuple[str, str, History]]) -> bytes:
     own_file = any(replay_file.has_own_file(history.config) for _, _, history in runs)
     cells.append(markdown(f"## Repeat\n\n{_REPEAT}{_FILE if own_file else ''}"))
     cells += [code(_again(name, history)) for name, _, history in runs]
+    if predicted:
+        cells.append(markdown(_PREDICTED))
+        cells += [code(_PREDICT.format(name=_text(name))) for name, _, _ in runs]
     return notebook_file(cells)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from samedge_core.prediction.prediction import Prediction
+from samedge_core.prediction.recorded import predicted_columns
 from samedge_core.sharing import replay_file
 from samedge_core.theory.rules import RULES
 from samedge_core.training import codec
@@ -27,8 +30,11 @@ METADATA = b"samedge"
 SCHEMA = 1
 
 
-def to_parquet(history: History, about: Mapping[str, Any]) -> bytes:
-    """Return every row and column of a run, its settings, interventions and stop in the metadata.
+def to_parquet(
+    history: History, about: Mapping[str, Any], predicted: Sequence[Prediction] = ()
+) -> bytes:
+    """Return every row and column of a run and of its predictions (`predicted_columns`), its
+    settings, interventions and stop in the metadata.
 
     A file of one's own (`path`) is not named: it lies on this machine alone.
     """
@@ -45,7 +51,8 @@ def to_parquet(history: History, about: Mapping[str, Any]) -> bytes:
         "about": dict(about),
     }
     # pa.array, not a data frame: that would turn each NaN into a null and lose its bits
-    table = pa.table({name: pa.array(column) for name, column in history.columns().items()})
+    columns = _columns(history, predicted).items()
+    table = pa.table({name: pa.array(column) for name, column in columns})
     buffer = io.BytesIO()
     metadata = {METADATA: json.dumps(record)}
     pq.write_table(table.replace_schema_metadata(metadata), buffer, write_page_checksum=True)
@@ -80,10 +87,15 @@ def from_parquet(content: bytes) -> History:
     return history
 
 
-def to_csv(history: History) -> bytes:
-    """Return numbers with every digit needed to read them back exactly; empty for NaN."""
-    columns = history.columns().items()
+def to_csv(history: History, predicted: Sequence[Prediction] = ()) -> bytes:
+    """Return the columns of `to_parquet` with every digit needed to read them back exactly; empty
+    for NaN."""
+    columns = _columns(history, predicted).items()
     table = pa.table({name: pa.array(column, from_pandas=True) for name, column in columns})
     buffer = io.BytesIO()
     pc.write_csv(table, buffer, pc.WriteOptions(quoting_header="none", quoting_style="none"))
     return buffer.getvalue()
+
+
+def _columns(history: History, predicted: Sequence[Prediction]) -> dict[str, NDArray]:
+    return history.columns() | predicted_columns(predicted, history)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core.sharing import files
 from samedge_core.store.adoption import check
-from samedge_core.store.folder import LABELS, RECORD, RunFolder
+from samedge_core.store.folder import LABELS, PREDICTIONS, RECORD, RunFolder
 from samedge_core.store.imports import NoRoomError, enter
 from samedge_core.store.labels import Labels
 from samedge_core.store.record import RunRecord
@@ -32,8 +32,8 @@ MOST_ROWS = 250_000  # with some 100 bytes each, read three times over
 
 _ONE_AT_A_TIME = threading.Lock()  # each may take 200 MB and 2 s of the server
 _KNOWN = re.compile(
-    rf"{re.escape(RECORD)}|{re.escape(LABELS)}|rows/[0-9]{{1,10}}-[0-9]{{1,10}}\.parquet|"
-    r"snapshots/[0-9]{1,10}\.safetensors"
+    rf"{'|'.join(map(re.escape, (RECORD, LABELS, PREDICTIONS)))}|"
+    r"rows/[0-9]{1,10}-[0-9]{1,10}\.parquet|snapshots/[0-9]{1,10}\.safetensors"
 )
 _WHAT = f"a run has {RECORD}, rows/A-B.parquet and snapshots/S.safetensors"
 
@@ -95,6 +95,7 @@ def _checked(folder: RunFolder) -> tuple[RunRecord, History, Labels]:
             )
         history = folder.history(record)
         check(folder, history)
+        folder.predictions(record.config)
         for step in folder.snapshots():
             if step > rows:
                 raise files.SavedError(

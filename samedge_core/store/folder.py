@@ -2,6 +2,7 @@
 
     run.json              the RunRecord, written anew whenever it changes
     labels.json           what people say about it (Labels); absent while they say nothing
+    predictions.json      what flows have predicted (store/predictions.py); absent without any
     rows/A-B.parquet      rows of the steps A to B; parts are merged as they grow in number
     snapshots/S.safetensors   the packed TrainState after S steps; S.pt, a zip, in early versions
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,15 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samedge_core.fields import abridged
+from samedge_core.prediction.prediction import Prediction
 from samedge_core.sharing import files
+from samedge_core.store import predictions
 from samedge_core.store import rows as stored
 from samedge_core.store.labels import Labels
 from samedge_core.store.record import RunRecord
 from samedge_core.training import packing
+from samedge_core.training.config import RunConfig
 from samedge_core.training.history import History, row_dtype
 
-RECORD, LABELS = "run.json", "labels.json"
+RECORD, LABELS, PREDICTIONS = "run.json", "labels.json", "predictions.json"
 LARGEST_RECORD, LARGEST_LABELS = 5_000_000, 200_000  # bytes; what is read grows to some 30 times
+LARGEST_PREDICTIONS = 5_000_000
 PART, STATE = r"\d+-\d+\.parquet", r"\d+\.(safetensors|pt)"
 DIGITS = 10  # of a step in a file's name
 ZIP = b"PK"  # how states of early versions begin; torch, which reads them, ignores the checksums
@@ -101,6 +106,10 @@ class RunFolder:
         """Replace what people say about the run."""
         files.replace(self.path / LABELS, labels.to_json().encode())
 
+    def write_predictions(self, made: Sequence[Prediction]) -> None:
+        """Replace the predictions of the run."""
+        files.replace(self.path / PREDICTIONS, predictions.to_json(made).encode())
+
     def write_snapshot(self, step: int, packed: bytes) -> None:
         """Keep the state after `step` steps."""
         files.replace(self._states / f"{step:0{DIGITS}}.safetensors", packed)
@@ -150,6 +159,19 @@ class RunFolder:
             return Labels()
         with files.reading(file):
             return Labels.from_json(files.text(file, LARGEST_LABELS))
+
+    def predictions(self, config: RunConfig) -> tuple[Prediction, ...]:
+        """The predictions of the run, which has these settings: one from each step at which some
+        came into force.
+
+        Raises:
+            SavedError: the file is damaged.
+        """
+        file = self.path / PREDICTIONS
+        if not file.exists():
+            return ()
+        with files.reading(file):
+            return predictions.from_json(files.text(file, LARGEST_PREDICTIONS), config)
 
     def history(self, record: RunRecord) -> History:
         """The rows bit for bit, with the interventions and the stop of `record`.
@@ -245,8 +267,9 @@ class RunFolder:
         return before[-1] if before else None
 
     def sizes(self) -> tuple[int, int]:
-        """Bytes of the rows and of the snapshots."""
-        rows = (file.stat().st_size for file in _files(self._rows, PART))
+        """Bytes of the rows and predictions, and of the snapshots."""
+        found = [*_files(self._rows, PART), *_files(self.path, re.escape(PREDICTIONS))]
+        rows = (file.stat().st_size for file in found)
         return sum(rows), sum(self._state_sizes().values())
 
     def _all_rows(self, dtype: np.dtype) -> list[NDArray[np.void]]:

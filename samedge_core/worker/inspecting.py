@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from samedge_core.problems.own_data import check_unchanged
 from samedge_core.problems.problem import Problem
@@ -18,7 +18,15 @@ from samedge_core.training.progress import every
 from samedge_core.training.state import TrainState
 from samedge_core.worker.channel import Channel
 from samedge_core.worker.limit import Limit, reserved
-from samedge_core.worker.messages import InspectionDone, InspectionProgress, InspectStep
+from samedge_core.worker.messages import (
+    InspectionDone,
+    InspectionProgress,
+    InspectStep,
+    Predict,
+    Report,
+)
+
+T = TypeVar("T")
 
 SECONDS = 4.0  # that a spectrum may take, about
 REPORT_SECONDS = 0.2
@@ -32,17 +40,25 @@ def inspect(channel: Channel, task: InspectStep, limit: Limit) -> None:
         if due():
             channel.send(InspectionProgress(what, done, total))
 
+    answer(channel, limit, lambda: _inspection(task, limit, progress), InspectionDone)
+
+
+def answer(
+    channel: Channel, limit: Limit, make: Callable[[], T], done: Callable[[T | None, str], Report]
+) -> None:
+    """Report what is made as `done`: the result and "", or None and why it failed, in words."""
+
     def over(what: str) -> None:
-        channel.send(InspectionDone(None, what))
+        channel.send(done(None, what))
         os._exit(1)
 
     try:
         with limit.holds(over):
-            inspection = _inspection(task, limit, progress)
+            made = make()
     except Exception as error:  # noqa: BLE001 - the server waits for an answer
-        channel.send(InspectionDone(None, in_words(error, limit)))
+        channel.send(done(None, in_words(error, limit)))
         return
-    channel.send(InspectionDone(inspection))
+    channel.send(done(made, ""))
 
 
 def in_words(error: Exception, limit: Limit) -> str:
@@ -79,14 +95,7 @@ def look_ahead(
 def _inspection(
     task: InspectStep, limit: Limit, progress: Callable[[str, int, int], None]
 ) -> Inspection:
-    problem = build_problem(task.config, task.arithmetic)
-    check_unchanged(task.config.options, problem.data_sha256, task.data_sha256)
-    limit.reserve(reserved(problem, task.config.top_k))
-    state = (
-        TrainState.unpack(task.snapshot, task.config, problem)
-        if task.snapshot
-        else TrainState.initial(task.config, problem)
-    )
+    problem, state = starting(task, limit)
     return inspection_at(
         task.config,
         problem,
@@ -100,3 +109,17 @@ def _inspection(
         portrait_steps=task.portrait_steps,
         on_progress=progress,
     )
+
+
+def starting(task: InspectStep | Predict, limit: Limit) -> tuple[Problem, TrainState]:
+    """The problem of a task, and the state that it begins with.
+
+    Raises:
+        DataError: the examples are not those of the run.
+    """
+    problem = build_problem(task.config, task.arithmetic)
+    check_unchanged(task.config.options, problem.data_sha256, task.data_sha256)
+    limit.reserve(reserved(problem, task.config.top_k))
+    if task.snapshot:
+        return problem, TrainState.unpack(task.snapshot, task.config, problem)
+    return problem, TrainState.initial(task.config, problem)

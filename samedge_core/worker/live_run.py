@@ -16,6 +16,7 @@ from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import BY_ITSELF, Stop, StopReason
 from samedge_core.worker.inspections import RunInspection
 from samedge_core.worker.messages import Begin, Snapshot, Status
+from samedge_core.worker.predictions import RunPrediction
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.view import Phase, RunView, Unfinished
 
@@ -37,6 +38,7 @@ class LiveRun:
     record: RunRecord
     history: History
     inspection: RunInspection
+    prediction: RunPrediction
     wanted: Hyperparameters
     seen_at: float = field(default_factory=time.monotonic)
     known_at: float = field(default_factory=time.monotonic)
@@ -96,6 +98,16 @@ class LiveRun:
             room=room,
         )
 
+    def to_predict(self) -> tuple[int, Hyperparameters] | None:
+        """The step from which a prediction begins, and the settings in force from there: the last
+        change, or the one that comes with the next step of a paused run. None for a moment, until
+        a running one has made a change."""
+        history = self.history
+        if self.phase is Phase.ENDED or self.wanted == history.hyperparameters:
+            changed = [item.step for item in history.interventions if item.changes]
+            return (changed[-1] if changed else 0), history.hyperparameters
+        return (history.last_step + 1, self.wanted) if self.phase is Phase.PAUSED else None
+
     def intervened(self, intervention: Intervention) -> None:
         """Record a change that a worker reports, unless a replay repeats a recorded one."""
         if intervention.what in [item.what for item in self.history.interventions]:
@@ -150,6 +162,7 @@ class LiveRun:
             last_step=history.last_step,
             kept=self.snapshot.step if self.snapshot else None,
             inspection=self.inspection.view(),
+            prediction=self.prediction.view(),
             origin=self.record.origin,
             unrecorded=failure,
             arithmetic=self.arithmetic,

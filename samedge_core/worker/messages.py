@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samedge_core.curvature.kernels import Arithmetic
+from samedge_core.prediction.prediction import Prediction
 from samedge_core.training.computed import Computed, Examples
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.costs import Cost
@@ -86,6 +87,19 @@ class InspectStep:
     batches: int = 0
     test: ForkChange | None = None
     portrait_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Predict the steps from `step` on, without a session around it; the rest as in InspectStep."""
+
+    config: RunConfig
+    snapshot: bytes | None
+    replay: tuple[Intervention, ...]
+    step: int
+    arithmetic: Arithmetic
+    data_sha256: str | None = None
+    room: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -187,6 +201,21 @@ class InspectionDone:
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """The next rows of the prediction that the last Predict asked for; its outcome is None until
+    these are the last ones."""
+
+    prediction: Prediction
+
+
+@dataclass(frozen=True)
+class PredictionDone:
+    """The prediction has ended; where it failed, why, in words."""
+
+    failure: str = ""
+
+
+@dataclass(frozen=True)
 class Ahead:
     """The inspection that the last LookAhead asked for, or None and why it failed, in words."""
 
@@ -203,7 +232,7 @@ class Ended:
     stop: Stop
 
 
-Command = Begin | Advance | Change | Pace | InspectStep | LookAhead | End
+Command = Begin | Advance | Change | Pace | InspectStep | Predict | LookAhead | End
 Report = (
     Ready
     | Rows
@@ -213,6 +242,8 @@ Report = (
     | Drawn
     | InspectionProgress
     | InspectionDone
+    | Predicted
+    | PredictionDone
     | Ahead
     | Ended
 )

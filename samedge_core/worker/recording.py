@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from samedge_core.prediction.prediction import Prediction
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import state_before
+from samedge_core.store.entries import on_disk
 from samedge_core.store.folder import warm_up
 from samedge_core.store.store import BEAT_SECONDS, QUOTA_SECONDS
 from samedge_core.store.writer import FolderGoneError, RunWriter
@@ -44,6 +46,7 @@ class Recorder:
         self._store: Store | None = None
         self._lock = lock
         self._followed: dict[str, _Followed] = {}
+        self._predictions: dict[str, Sequence[Prediction]] = {}  # to be written
         self._closed = threading.Event()
         self._writing = threading.Lock()  # one thread writes at a time
         self._missing = "there is no store"
@@ -102,6 +105,12 @@ class Recorder:
             if run in self._followed:
                 self._followed[run].snapshot = snapshot
 
+    def keep_predictions(self, run: str, made: Sequence[Prediction]) -> None:
+        """Write the predictions of a run, as soon as it is in the store."""
+        if self._store:
+            with self._lock:
+                self._predictions[run] = made
+
     def follows(self, run: str) -> bool:
         """Whether it is being recorded."""
         followed = self._followed.get(run)
@@ -144,6 +153,7 @@ class Recorder:
             self._thread.join()
             for run in list(self._followed):
                 self.write(run)
+            self._write_predictions(self._store)
             self._store.close()
 
     # --- reading
@@ -169,6 +179,17 @@ class Recorder:
         kept = state_before(self._store, record, step) if self._store else None
         return Snapshot(0, kept.step, kept.packed) if kept else None
 
+    def predictions(self, record: RunRecord) -> tuple[Prediction, ...]:
+        """Those of a recorded run, the latest ones.
+
+        Raises:
+            SavedError: their file is damaged.
+        """
+        with self._lock:
+            if (made := self._predictions.get(record.id)) is not None:
+                return tuple(made)
+        return self._store.folder(record.id).predictions(record.config) if self._store else ()
+
     def deleted(self, run: str) -> bool:
         """Whether a run that the server knows has been deleted; the catalogue still has an entry
         for one that the quota removed."""
@@ -183,7 +204,7 @@ class Recorder:
         warm_up()
         now = time.monotonic()
         beat_due, quota_due = every(BEAT_SECONDS), every(QUOTA_SECONDS)
-        beating = keeping = ""
+        beating = keeping = predicted = ""
         # from start to start: the duration of a write must not be added
         while not self._closed.wait(max(0.0, now + WRITE_SECONDS - time.monotonic())):
             now = time.monotonic()
@@ -195,6 +216,7 @@ class Recorder:
                     self._write(one)
                 if leaving and (one.over or not one.failure):
                     self._drop(run, one)
+            predicted = self._try(lambda: self._write_predictions(store), predicted)
             if beat_due():
                 beating = self._try(store.beat, beating)
             if quota_due():
@@ -221,6 +243,22 @@ class Recorder:
             news = followed.writer.take(followed.history, state, apart)
         if news:
             followed.writer.save(news)
+
+    def _write_predictions(self, store: Store) -> None:
+        with self._lock:
+            waiting = list(self._predictions.items())
+        for run, made in waiting:
+            with self._writing:
+                entry, folder = store.catalogue.entry(run), store.folder(run)
+                # not into the folder of a run that another server writes
+                if entry and run in store and entry.server in (None, store.server):
+                    folder.write_predictions(made)
+                    store.catalogue.put(run, on_disk(folder))
+                elif self.follows(run):
+                    continue  # its first rows come
+            with self._lock:
+                if self._predictions.get(run) is made:
+                    del self._predictions[run]
 
     @staticmethod
     def _try(act: Callable[[], object], before: str) -> str:

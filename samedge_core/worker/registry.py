@@ -10,11 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 from samedge_core.curvature import kernels
 from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.fields import ConfigError
+from samedge_core.prediction.prediction import Prediction, check
 from samedge_core.problems.data import DataError
 from samedge_core.problems.own_data import Contents, check_unchanged, contents_of
 from samedge_core.sharing.replay_file import CHOOSE_FILE, lacks_file, with_file
@@ -34,6 +36,7 @@ from samedge_core.worker.limit import VARIABLE
 from samedge_core.worker.live_run import LiveRun
 from samedge_core.worker.memory import together
 from samedge_core.worker.pool import WorkerPool
+from samedge_core.worker.predictions import RunPrediction
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.recording import Recorder
 from samedge_core.worker.settings import Settings
@@ -44,6 +47,8 @@ RELOAD_SECONDS = 2.0  # between two readings of a run that another server goes o
 THREADS = 1  # of torch in a worker; the last bits of a run depend on it
 EVERY_WORKER_BUSY = "every worker is busy; try again when another run has ended"
 LOST_WORKER = (StopReason.WORKER_LOST, StopReason.UNWATCHED, StopReason.INTERRUPTED)
+
+Beside = Literal["inspection", "prediction"]
 
 _log = logging.getLogger(__name__)
 
@@ -188,17 +193,21 @@ class RunRegistry:
             source = self._runs[run_id]
             new = branch_off(source.record, source.history, step, branch=branch, changes=changes)
             kept = source.snapshot
+            predicted = [one for one in source.prediction.stretches if one.begin < step]
         if not kept or kept.step > step:
             kept = self._recorder.state(source.record, step)
         run = self._live(
             new.record.on(threads=THREADS),
             new.past,
             new.wanted,
+            predicted,
             paused=paused,
             pace=pace,
             snapshot=kept,
             need=need,
         )
+        if predicted:
+            self._recorder.keep_predictions(run.id, predicted)
         return self._add(run)
 
     def open(self, run_id: str) -> bool:
@@ -224,6 +233,7 @@ class RunRegistry:
             record,
             history,
             history.hyperparameters,
+            self._recorder.predictions(record),
             phase=Phase.ENDED,
             snapshot=self._recorder.state(record, history.last_step + 1),
         )
@@ -402,7 +412,7 @@ class RunRegistry:
         if not kept or kept.step > step:
             kept = self._recorder.state(run.record, step)
         with self._lock:
-            if self._has_room():
+            if self._has_room(beside="inspection"):
                 run.inspection.ask(
                     run.history,
                     kept,
@@ -416,6 +426,40 @@ class RunRegistry:
                 )
             else:
                 run.inspection.refuse(EVERY_WORKER_BUSY)
+
+    def predict(self, run_id: str) -> None:
+        """Have it predicted, in a process of its own, what the run does from the last change of its
+        settings on; of a paused run, from one that comes with its next step. It comes in the view's
+        `prediction`, where those from earlier changes stay. Nothing is done twice: call it as often
+        as a page is drawn."""
+        with self._held(run_id) as run:
+            wanted = run.to_predict()
+            if wanted is None or not run.prediction.lacks(*wanted):
+                return
+        begin, hyper = wanted
+        try:
+            check(hyper)
+            self._check_data(run_id)
+        except (ConfigError, DataError) as error:
+            with self._held(run_id) as run:
+                run.prediction.refuse(str(error), wanted)
+            return
+        kept = run.snapshot
+        if begin == 0 or not kept or kept.step > begin:
+            kept = self._recorder.state(run.record, begin) if begin else None
+        with self._lock:
+            if not run.prediction.lacks(*wanted):
+                return
+            if self._has_room(beside="prediction"):
+                room, data = self._room, run.record.data_sha256
+                run.prediction.ask(run.history, kept, *wanted, data_sha256=data, room=room)
+            else:
+                run.prediction.refuse(EVERY_WORKER_BUSY)
+
+    def cancel_prediction(self, run_id: str) -> None:
+        """Cancel the pending prediction; what there is of it stays."""
+        with self._held(run_id) as run:
+            run.prediction.cancel()
 
     def look_ahead(self, run_id: str, timeout: float = 0.0) -> None:
         """Have a run inspect the step that it takes next, in its own worker, while it is paused or
@@ -441,6 +485,7 @@ class RunRegistry:
     def stop(self, run_id: str) -> None:
         """End the run; its record and last snapshot stay."""
         with self._held(run_id) as run:
+            run.prediction.cancel()
             if run.worker:
                 run.worker.send(messages.End())
             elif run.phase is not Phase.ENDED:
@@ -455,10 +500,11 @@ class RunRegistry:
             return {run.config.options.get("path", "") for run in running}
 
     def live_workers(self) -> int:
-        """The number of processes that runs and inspections hold."""
+        """The number of processes that runs, inspections and predictions hold."""
         with self._lock:
             return sum(
-                (run.worker is not None) + run.inspection.pending for run in self._runs.values()
+                (run.worker is not None) + run.inspection.pending + run.prediction.pending
+                for run in self._runs.values()
             )
 
     def close(self) -> None:
@@ -470,6 +516,7 @@ class RunRegistry:
                 if run.worker:
                     run.worker.close()
                 run.inspection.clear()
+                run.prediction.cancel()
         self._recorder.close()
 
     # --- workers and the queue
@@ -552,11 +599,12 @@ class RunRegistry:
                 "may: end some of them on the page Runs, or set SAMEDGE_MAX_UNATTENDED"
             )
 
-    def _has_room(self, run: LiveRun | None = None) -> bool:
-        """Whether this run may have a worker, or (None) one more step be inspected; takes workers
-        from runs that nobody watches. One inspector stands beside the workers, so that where there
-        is a single one, the run that holds it can be inspected."""
-        while not self._is_free(run):
+    def _has_room(self, run: LiveRun | None = None, *, beside: Beside | None = None) -> bool:
+        """Whether this run may have a worker, or (None) one more step be inspected or run be
+        predicted; takes workers from runs that nobody watches. One process of either kind stands
+        `beside` the workers, so that where there is a single one, the run that holds it can be
+        inspected and predicted."""
+        while not self._is_free(run, beside):
             held = [r for r in self._runs.values() if r.worker and r.attended]
             unseen = [r for r in held if self._unseen(r)]
             if not unseen or not self._may_fit(run):
@@ -567,12 +615,13 @@ class RunRegistry:
             longest.end(StopReason.UNWATCHED, "nobody watched, and another run needed the worker")
         return True
 
-    def _is_free(self, run: LiveRun | None) -> bool:
-        """Whether there is a worker for this run (None: for an inspection), and memory for it
+    def _is_free(self, run: LiveRun | None, beside: Beside | None) -> bool:
+        """Whether there is a worker for this run (None: for what stands beside), and memory for it
         beside the others."""
         runs = self._runs.values()
-        beside = run is None or any(other.inspection.pending for other in runs)
-        if self.live_workers() >= self.settings.max_workers + beside:
+        inspects = beside == "inspection" or any(other.inspection.pending for other in runs)
+        predicts = beside == "prediction" or any(other.prediction.pending for other in runs)
+        if self.live_workers() >= self.settings.max_workers + inspects + predicts:
             return False
         return run is None or self._fits_beside(runs, run)
 
@@ -619,9 +668,16 @@ class RunRegistry:
             return run.id
 
     def _live(
-        self, record: RunRecord, history: History, wanted: Hyperparameters, **others: Any
+        self,
+        record: RunRecord,
+        history: History,
+        wanted: Hyperparameters,
+        predicted: Iterable[Prediction] = (),
+        **others: Any,
     ) -> LiveRun:
-        return LiveRun(record, history, RunInspection(self._lock), wanted, **others)
+        keep = partial(self._recorder.keep_predictions, record.id)
+        prediction = RunPrediction(self._lock, predicted, keep)
+        return LiveRun(record, history, RunInspection(self._lock), prediction, wanted, **others)
 
     # --- what workers report, on their listening threads
 
@@ -680,6 +736,8 @@ class RunRegistry:
                 now = time.monotonic()
                 for run in list(self._runs.values()):
                     self._check_lease(run, now - run.seen_at)
+                    if run.prediction.pending and self._unseen(run):
+                        run.prediction.cancel()
                 self._drop_oldest()
                 if kernels.compiled_in_background():
                     self._pool.renew()
@@ -721,6 +779,7 @@ class RunRegistry:
         """Drop the run from memory; `open` loads it from the store again."""
         del self._runs[run.id]
         run.inspection.clear()
+        run.prediction.cancel()
         self._recorder.forget(run.id)
 
 

@@ -1,4 +1,5 @@
-"""A worker once torch is loaded: runs sessions and inspections, one at a time. Needs torch."""
+"""A worker once torch is loaded: runs sessions, inspections and predictions, one at a time. Needs
+torch."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from samedge_core.training.warmup import compile_all
 from samedge_core.worker.channel import Channel
 from samedge_core.worker.inspecting import inspect
 from samedge_core.worker.limit import Limit
-from samedge_core.worker.messages import Begin, Command, Ended, InspectStep
+from samedge_core.worker.messages import Begin, Command, Ended, InspectStep, Predict
+from samedge_core.worker.predicting import predict
 from samedge_core.worker.session import Session
 
 TIMED = 10  # gradients, some milliseconds each
@@ -53,12 +55,14 @@ def serve(channel: Channel, commands: queue.SimpleQueue[Command]) -> None:
                 begin = _session(channel, commands, command)
             elif isinstance(command, InspectStep):
                 inspect(channel, command, _limit(command))
+            elif isinstance(command, Predict):
+                predict(channel, command, _limit(command))
             # any other command belongs to a session that has just ended
         except OSError:
             return
 
 
-def _limit(task: Begin | InspectStep) -> Limit:
+def _limit(task: Begin | InspectStep | Predict) -> Limit:
     """The limit of a task; none on a GPU."""
     device = task.config.device
     on_cpu = device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())

@@ -15,6 +15,7 @@ from samedge_core.training.config import LIVE_FIELDS, RunConfig
 from samedge_core.training.stop import Stop
 from samedge_core.worker.inspections import InspectionView
 from samedge_core.worker.messages import Status
+from samedge_core.worker.predictions import PredictionView
 
 
 class Phase(Enum):
@@ -71,6 +72,7 @@ class RunView:
         start, last_step: the step before the requested rows, and that of the newest row.
         kept: steps taken at the last snapshot; None before there is one.
         inspection: the step inspections.
+        prediction: what flows predict of it.
         origin: the run that it left, and where; None for one from step 0.
         arithmetic: in words, empty for compiled kernels that are ready.
         examples, computed: what the network computes at a late step, the newest one in a pause and
@@ -97,6 +99,7 @@ class RunView:
     last_step: int
     kept: int | None
     inspection: InspectionView
+    prediction: PredictionView
     origin: Origin | None
     unrecorded: str
     arithmetic: str = ""

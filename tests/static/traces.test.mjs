@@ -110,6 +110,35 @@ test("the previous run and abandoned branches are grey lines of their own", () =
   assert.deepEqual(names(chartTraces(without, chart("Loss"))), ["abandoned", "loss"]);
 });
 
+test("a prediction is dashed over its run, ahead of it, in each chart that has its lines", () => {
+  const now = run("now", { sharpness: 1, sam_edge: 2, loss: 1 }, { rule: "sam" });
+  const made = run("now~0", { sharpness: [1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7], sam_edge: 2 }, { rows: 8, predicts: "now", doubtful: [[5, 7]] });
+  const state = shown([now], { predictions: new Map([[made.id, made]]) });
+  assert.deepEqual(state.span, [0, 7]);
+  const found = chartTraces(state, SHARPNESS).filter(({ legendgroup }) => legendgroup === "predicted");
+  assert.deepEqual(found.map(({ x, opacity, showlegend }) => [x, opacity, showlegend]), [
+    [[0, 1, 2, 3, 4], 1, true], [[4, 5, 6, 7], 0.4, false], // the sharpness, from step 5 on in doubt
+    [[0, 1, 2, 3, 4], 1, false], [[4, 5, 6, 7], 0.4, false],
+  ]);
+  const drawn = chartTraces(state, SHARPNESS).filter(({ fill }) => !fill);
+  assert.deepEqual(drawn.slice(-found.length).map(({ y }) => y), found.map(({ y }) => y)); // on top
+  const measured = drawn.find(({ name }) => name === "sharpness");
+  assert.notEqual(found[0].line.dash, measured.line.dash);
+  assert.deepEqual(names(chartTraces(state, chart("Loss"))), ["loss"]); // it has no such column
+  const off = chartTraces({ ...state, hidden: new Set(["predicted"]) }, SHARPNESS);
+  assert.deepEqual(off.filter(({ visible }) => visible === "legendonly").length, 4);
+});
+
+test("of a long prediction there is a mean of a few steps for each pixel, and no alias", () => {
+  const rows = 5000;
+  const sharpness = Array.from({ length: rows }, (_, i) => 1 + (i % 2)); // as no flow does
+  const made = run("now~0", { sharpness }, { rows, predicts: "now" });
+  const state = shown([run("now", { sharpness: 1 })], { predictions: new Map([[made.id, made]]) });
+  const [found] = chartTraces(state, SHARPNESS).filter(({ legendgroup }) => legendgroup === "predicted");
+  assert.ok(found.x.length < 1100);
+  assert.ok(found.y.every((value) => Math.abs(value - 1.5) < 1e-9));
+});
+
 test("small charts of many runs name the runs, and what users write stays text", () => {
   const runs = ["a", "<b>", "c"].map((label) => run(label, { loss: 1, accuracy: 0.5 }));
   const entries = chartTraces(shown(runs), chart("Loss")).filter(({ showlegend }) => showlegend !== false);

@@ -13,7 +13,7 @@ function update(id, { rows = 3, start = -1, ...rest } = {}) {
 }
 
 function started(...updates) {
-  const state = { runs: new Map(), branches: new Map(), ghost: null, replaced: false };
+  const state = { runs: new Map(), branches: new Map(), predictions: new Map(), ghost: null, replaced: false };
   applyUpdates(state, updates);
   return state;
 }
@@ -60,6 +60,17 @@ test("a run that was rewound is a branch with rows of its own, not a ghost", () 
   assert.deepEqual([state.ghost, state.branches.get("a").rows], [null, 1]);
   applyUpdates(state, [update("b")]);
   assert.equal(state.branches.size, 0);
+});
+
+test("a prediction is kept apart from the run, whose id it names, and goes with the message", () => {
+  const predicted = (rest) => update("a~0", { predicts: "a", doubtful: [], ...rest });
+  const state = started(update("a"), predicted({ rows: 9 }));
+  assert.deepEqual([[...state.runs.keys()], state.predictions.get("a~0").rows], [["a"], 9]);
+  assert.equal(applyUpdates(state, [update("a", { start: 2, rows: 0 }), predicted({ start: 8, rows: 0 })]).changed, false);
+  const doubted = predicted({ start: 8, rows: 0, doubtful: [[3, 8]] });
+  assert.equal(applyUpdates(state, [update("a", { start: 2, rows: 0 }), doubted]).changed, true);
+  assert.equal(applyUpdates(state, [update("a", { start: 2, rows: 0 })]).changed, true);
+  assert.deepEqual([state.predictions.size, state.ghost], [0, null]);
 });
 
 test("missing rows are reported, also of a run that the browser has never seen", () => {

@@ -49,6 +49,8 @@ class RunUpdate:
     `abandoned` marks a branch that was left by rewinding: its rows from there on, drawn in grey and
     not counted as a run. It keeps the `id` that the run had while it was shown, so that it is not
     drawn as the previous run too; its first update is a full one.
+    `predicts` is the id of the run whose prediction these rows are; `doubtful` are the steps, from
+    and to, between which it does not hold.
     With `weight_decay`, what is called 2/η is less by that.
     `exact` is the row at the cursor, by column: of a long run the browser may not have it.
     """
@@ -64,6 +66,8 @@ class RunUpdate:
     note: str = ""
     weight_decay: float = 0.0
     abandoned: bool = False
+    predicts: str = ""
+    doubtful: Sequence[tuple[int, int]] = ()
     exact: Mapping[str, float] = field(default_factory=dict)
     low: Mapping[str, np.ndarray] = field(default_factory=dict)
     high: Mapping[str, np.ndarray] = field(default_factory=dict)

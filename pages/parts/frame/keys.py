@@ -1,5 +1,5 @@
-"""A key for a button that Streamlit's own `shortcut` can't give: it keeps R and C for itself, and
-hears none after a click on a radio button."""
+"""A key for a button or switch that Streamlit's own `shortcut` can't give: it keeps R and C for
+itself, hears none after a click on a radio button, and gives switches none."""
 
 from streamlit.components.v2 import component
 
@@ -14,7 +14,8 @@ function pressed(event, keys) {
   const name = keys[event.key.toLowerCase()];
   if (!name) return;
   event.stopImmediatePropagation();  // else Streamlit reruns the page on R
-  document.querySelector(`.st-key-${name} button`)?.click();
+  const pressed = `.st-key-${name} :is(input[type=checkbox], button)`;
+  document.querySelector(pressed)?.click();
 }
 
 // as Streamlit shows its own, where there is a keyboard; without a part in the button's name
@@ -45,5 +46,5 @@ _mount = component("samedge_keys", js=_LISTEN)
 
 
 def bind(**buttons: str) -> None:
-    """`bind(r="reset")`: the key r presses the button whose key is "reset"."""
+    """`bind(r="reset")`: the key r presses the button or switch whose key is "reset"."""
     _mount(key="keys", data=buttons, height=1)

@@ -25,12 +25,12 @@ def begin() -> None:
 
 def seconds(views: Sequence[RunView]) -> float:
     """The seconds until the next tick."""
-    now = [(view.id, view.phase, view.last_step) for view in views]
+    now = [(view.id, view.phase, view.last_step, view.prediction) for view in views]
     before, since = st.session_state.get(_MOVED, (None, 0.0))
     if now != before:
         before, since = now, clock()
         st.session_state[_MOVED] = before, since
-    running = any(view.phase.active for view in views)
+    running = any(view.phase.active or view.prediction.pending for view in views)
     return BRISK if running or clock() - since < STILL_AFTER else SLOW
 
 

@@ -21,7 +21,7 @@ Primary = Literal["Start", "Pause", "Resume"]
 MOST = 6  # more runs in one chart can't be told apart
 COMPARISON = "comparison"  # in the session: name of what runs side by side, or None
 PLANNED = "planned"  # in the session: the Replay that new runs repeat
-KEPT = ("preset", "embed")  # parameters of the page's link that outlive a change of runs
+KEPT = ("preset", "embed", "predict")  # parameters of the page's link that outlive a change of runs
 
 
 def listed() -> list[str]:

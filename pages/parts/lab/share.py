@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.parts import server
-from pages.parts.lab import controls, session
+from pages.parts.lab import controls, predicting, session
 from pages.parts.markdown import brief, plain
 from pages.parts.views.names import names
 from samedge_core.curvature import kernels
@@ -22,7 +22,12 @@ from samedge_core.training.plan import Replay
 from samedge_core.worker.view import RunView
 
 FILES = (
-    ("CSV", ".csv", "text/csv", "Every recorded step, all columns, as text."),
+    (
+        "CSV",
+        ".csv",
+        "text/csv",
+        "Every recorded step, all columns, as text; with those of a prediction as `predicted_…`.",
+    ),
     (
         "Parquet",
         ".parquet",
@@ -151,7 +156,7 @@ def _share_run(view: RunView, history: History) -> None:
     _links(history.config, changes, view.id)
     st.markdown("**Files of this run**")
     name = f"samedge-{history.config.problem}-{history.config.rule}-{view.id[:6]}"
-    about = {"id": view.id}
+    about, predicted = {"id": view.id}, view.prediction.stretches
     with st.container(horizontal=True):
         for label, suffix, kind, help_ in FILES:
             make = export.EXPORTS[suffix]
@@ -159,7 +164,12 @@ def _share_run(view: RunView, history: History) -> None:
             if suffix == notebook.SUFFIX and len(history) > notebook.MOST_ROWS:
                 off = f"A notebook may have {notebook.MOST_ROWS:,} rows, got {len(history):,}."
             _file(
-                label, lambda make=make: make(history, about), f"{name}{suffix}", kind, help_, off
+                label,
+                lambda make=make: make(history, about, predicted),
+                f"{name}{suffix}",
+                kind,
+                help_,
+                off,
             )
         if (store := server.registry().store) and view.id in store:
             _file(
@@ -196,6 +206,7 @@ def _file(
 
 def _links(config: RunConfig, changes: tuple[Intervention, ...], run_id: str | None) -> None:
     own = replay_file.has_own_file(config)
+    named = {"run": run_id} | ({predicting.KEY: "true"} if predicting.on() else {})
     base = (st.context.url or "").partition("?")[0].rstrip("/") + "/"
     try:
         setting = links.to_url(base, config, changes)
@@ -206,11 +217,12 @@ def _links(config: RunConfig, changes: tuple[Intervention, ...], run_id: str | N
         what = "with its changes on the way" if changes else "of the run" if run_id else "entered"
         first = "chooses a file, which a link can't contain, and " if own else ""
         st.markdown(f"**Link to the setting** {what}; whoever opens it {first}presses Start")
+        setting += "&predict=true" if predicting.on() else ""
         st.code(setting, language=None, wrap_lines=True)
     if run_id:
         st.markdown("**Link to this run** with all its rows, while this server keeps it")
-        st.code(f"{base}?{urlencode({'run': run_id})}", language=None, wrap_lines=True)
-    shown = f"{base}?{urlencode({'run': run_id})}" if run_id else None if own else setting
+        st.code(f"{base}?{urlencode(named)}", language=None, wrap_lines=True)
+    shown = f"{base}?{urlencode(named)}" if run_id else None if own else setting
     if shown:
         st.markdown("**For slides and course pages**: only the charts and the buttons")
         source = escape(f"{shown}&embed=true")

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pages.parts.components.live import RunUpdate
 from pages.parts.frame.parts import part
 from pages.parts.server import registry, seen
+from pages.parts.views.predictions import ROWS_AT_FIRST, predictions
 from samedge_core.theory.rules import RULES
 from samedge_core.worker.view import RunView
 
 ROWS_AN_UPDATE = 180  # of all runs together, some 10 KB
-ROWS_AT_FIRST = 1200  # a reloaded page gets the whole run at once
 MOST_ABANDONED = 50  # branches drawn: parents from elsewhere may form a long chain, or a ring
 
 
@@ -38,15 +38,25 @@ def poll(run_ids: Sequence[str], charts: str) -> list[RunView]:
 
 
 def updates(
-    views: Sequence[RunView], called: Sequence[str], charts: str, cursor: int | None = None
+    views: Sequence[RunView],
+    called: Sequence[str],
+    charts: str,
+    cursor: int | None = None,
+    *,
+    predicted: bool = False,
 ) -> list[RunUpdate]:
-    """What these charts have to draw: each run that can be drawn, called so, and what it left."""
+    """What these charts have to draw: each run that can be drawn, called so, what it left, and
+    where that is asked for, what is `predicted` of it."""
     found: list[RunUpdate] = []
     for view, name in zip(views, called, strict=True):
         with part(f"The curves of {name or 'this run'}"):
             found.append(update(view, name, cursor))
     with part("What the runs have left by rewinding"):
         found.extend(abandoned(views, charts))
+    if predicted:
+        with part("What is predicted of the runs"):
+            most = ROWS_AN_UPDATE // (2 * max(1, len(views)))
+            found.extend(made for view in views for made in predictions(view, _sent(charts), most))
     return found
 
 
