@@ -19,12 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.curvature.figure import save_png
 from samedge_core.curvature import EigenEstimate, SharpnessTracker
 from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.presets import PRESETS
