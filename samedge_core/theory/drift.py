@@ -61,7 +61,7 @@ def end_of_flow(w: Sequence[float]) -> tuple[float, float]:
     return pair if c >= 0 else (pair[1], pair[0])
 
 
-def flow(w: Sequence[float], points: int = 60) -> Array:
+def flow(w: Sequence[float], points: int = 16) -> Array:
     """The path of gradient flow from these weights to its end, shape (2, points): a piece of the
     hyperbola a^2 - b^2 = c. NaN from a = -b."""
     c, end = imbalance(w), end_of_flow(w)

@@ -219,7 +219,7 @@ def _flow(values: Values) -> list[Trace]:
     if not np.isfinite(a):
         return []
     name, sharpness = "gradient flow keeps c", float(np.hypot(imbalance(start), 2))
-    about = f"gradient flow ends here: sharpness √(c² + 4) = {sharpness:.4g}"
+    about = f"its end: sharpness √(c² + 4) = {sharpness:.4g}"
     hover, along = {"hovertemplate": about, "showlegend": False, "marker": rim(1.5)}, flow(start)
     return [
         draw.line(name, along[0], along[1], "text", "2px,4px", width=2.4, hoverinfo="skip"),
