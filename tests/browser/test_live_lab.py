@@ -407,7 +407,9 @@ def test_csv_holds_every_step_that_the_chart_shows(open_lab):
     slow_down(lab)
     lab.press("Start")
     lab.page.get_by_text(re.compile("All .* steps are taken")).wait_for(timeout=60_000)
+    lab.page.get_by_role("button", name="Resume").wait_for()  # the page has followed its charts
     lab.page.get_by_text("Numbers", exact=True).click()
+    lab.page.wait_for_timeout(1000)  # a page that is drawn anew cancels a download
     with lab.page.expect_download() as waiting:
         lab.page.get_by_role("button", name="Download CSV").click()
     content = waiting.value.path().read_text()
