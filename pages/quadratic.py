@@ -9,19 +9,10 @@ from pages.parts.components.sliders import sliders
 from pages.parts.frame import fragments, navigation
 from pages.parts.frame.parts import part
 from pages.parts.markdown import plain
-from pages.parts.quadratic import (
-    balanced,
-    catapult,
-    derivation,
-    draw,
-    one_dimension,
-    stability_map,
-    state,
-    two_dimensions,
-    two_weights,
-)
+from pages.parts.quadratic import derivation, draw, stability_map, state
 from pages.parts.quadratic.checks import table
 from pages.parts.quadratic.remarks import remarks
+from pages.parts.quadratic.scenes import CHECKED, DESCENTS, SIMULATED
 from pages.parts.quadratic.settings import (
     FIELDS,
     GD_ALONE,
@@ -35,15 +26,6 @@ from pages.parts.quadratic.settings import (
 )
 
 FIGURES_KEY = "quadratic-figures"
-DESCENTS = {
-    "line": one_dimension,
-    "plane": two_dimensions,
-    "valley": two_weights,
-    "balanced": balanced,
-    "catapult": catapult,
-}
-CHECKED = {"valley": two_weights, "catapult": catapult, "derivation": derivation}
-SIMULATED = {**DESCENTS, "derivation": derivation}
 # on a phone the choices would push the map out of sight of its sliders
 STYLE = """
 <style>

@@ -20,8 +20,9 @@ from samedge_core.curvature.tracker import SharpnessTracker
 from samedge_core.problems.batches import Batch
 from samedge_core.problems.pictures import pictures
 from samedge_core.problems.problem import ModuleProblem, Problem
+from samedge_core.training.batch_sharpness import BatchSharpness
 from samedge_core.training.config import RunConfig
-from samedge_core.training.edge_test import ForkChange
+from samedge_core.training.edge_test import EdgeTest, ForkChange
 from samedge_core.training.fork_test import edge_test
 from samedge_core.training.history import Intervention
 from samedge_core.training.inspection import Along, Fit, Input, Inputs, Inspection, Place, Slice
@@ -29,6 +30,7 @@ from samedge_core.training.loop import edge_operator
 from samedge_core.training.observe import LossAndGrad, Operator, observe
 from samedge_core.training.optimizers import Step, update
 from samedge_core.training.over_batches import batch_sharpness
+from samedge_core.training.portrait import Portrait
 from samedge_core.training.replay import replay_to
 from samedge_core.training.self_stabilization import portrait
 from samedge_core.training.slices import POINTS, loss_along
@@ -101,17 +103,7 @@ def inspection_at(
     g, lines = edge.to_weights(here.g), _lines(edge, estimate, here)
     slices = _slices(problem, now.w, seen, here, hessian, lines, points, on_progress)
     density = edge.spectrum(config.seed, seconds, on_progress) if with_spectrum else None
-    over_batches = tested = cycle = None
-    if batches:
-        report, size = partial(on_progress, "batches"), config.batch_size
-        over_batches = batch_sharpness(
-            problem, state.w, size, batches=batches, seed=step, on_progress=report
-        )
-    if test:
-        tested = edge_test(config, problem, state, test, on_progress=partial(on_progress, "test"))
-    if portrait_steps:
-        report = partial(on_progress, "portrait")
-        cycle = portrait(config, problem, state, steps=portrait_steps, on_progress=report)
+    beside = _Beside.of(config, problem, state, batches, test, portrait_steps, on_progress)
     along = edge.part_along(estimate.vectors[0], made.w - now.w)
     return Inspection(
         step=step,
@@ -126,10 +118,40 @@ def inspection_at(
         inputs=_inputs(config, problem, now.w),
         spectrum=density,
         fit=_fit(problem, now.w, made.w, along),
-        batch_sharpness=over_batches,
-        edge_test=tested,
-        portrait=cycle,
+        **vars(beside),
     )
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What is measured on demand, from the state at the step; None where it was not asked for."""
+
+    batch_sharpness: BatchSharpness | None
+    edge_test: EdgeTest | None
+    portrait: Portrait | None
+
+    @classmethod
+    def of(
+        cls,
+        config: RunConfig,
+        problem: Problem,
+        state: TrainState,
+        batches: int,
+        test: ForkChange | None,
+        portrait_steps: int,
+        on_progress: Progress,
+    ) -> _Beside:
+        over, forked, cycle = (partial(on_progress, it) for it in ("batches", "test", "portrait"))
+        w, size, seed = state.w, config.batch_size, state.step
+        return cls(
+            batch_sharpness(problem, w, size, batches=batches, seed=seed, on_progress=over)
+            if batches
+            else None,
+            edge_test(config, problem, state, test, on_progress=forked) if test else None,
+            portrait(config, problem, state, steps=portrait_steps, on_progress=cycle)
+            if portrait_steps
+            else None,
+        )
 
 
 @dataclass(frozen=True)

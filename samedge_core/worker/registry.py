@@ -192,10 +192,7 @@ class RunRegistry:
         with self._lock:
             source = self._runs[run_id]
             new = branch_off(source.record, source.history, step, branch=branch, changes=changes)
-            kept = source.snapshot
             predicted = [one for one in source.prediction.stretches if one.begin < step]
-        if not kept or kept.step > step:
-            kept = self._recorder.state(source.record, step)
         run = self._live(
             new.record.on(threads=THREADS),
             new.past,
@@ -203,7 +200,7 @@ class RunRegistry:
             predicted,
             paused=paused,
             pace=pace,
-            snapshot=kept,
+            snapshot=self._state_before(source, step),
             need=need,
         )
         if predicted:
@@ -408,9 +405,7 @@ class RunRegistry:
                 raise ValueError(f"step must be {allowed}, the recorded ones, got {step:,}")
             if run.inspection.pending:
                 return
-            kept = run.snapshot
-        if not kept or kept.step > step:
-            kept = self._recorder.state(run.record, step)
+        kept = self._state_before(run, step)
         with self._lock:
             if self._has_room(beside="inspection"):
                 run.inspection.ask(
@@ -444,9 +439,7 @@ class RunRegistry:
             with self._held(run_id) as run:
                 run.prediction.refuse(str(error), wanted)
             return
-        kept = run.snapshot
-        if begin == 0 or not kept or kept.step > begin:
-            kept = self._recorder.state(run.record, begin) if begin else None
+        kept = self._state_before(run, begin)
         with self._lock:
             if not run.prediction.lacks(*wanted):
                 return
@@ -553,6 +546,13 @@ class RunRegistry:
         """The run, while nothing else changes it."""
         with self._lock:
             yield self._runs[run_id]
+
+    def _state_before(self, run: LiveRun, step: int) -> messages.Snapshot | None:
+        """The newest kept state of at most so many steps; None: it begins with step 0."""
+        kept = run.snapshot
+        if step == 0 or (kept and kept.step <= step):
+            return kept if step else None
+        return self._recorder.state(run.record, step)
 
     def _enqueue(self, run: LiveRun) -> None:
         run.phase = Phase.WAITING

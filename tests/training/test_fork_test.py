@@ -9,18 +9,7 @@ from samedge_core.training.edge_test import CATAPULT, EdgeTest
 from samedge_core.training.fork_test import edge_test
 from samedge_core.training.loop import measurements
 from samedge_core.training.state import TrainState
-
-CHEBYSHEV = se.RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, steps=10_000)
-BARE = {"measure_every": 10_000}
-
-
-def taken(config: se.RunConfig, steps: int):
-    problem = se.build_problem(config)
-    state = TrainState.initial(config, problem)
-    loop = measurements(config, problem, state)
-    while state.step < steps:
-        next(loop)
-    return problem, state
+from tests.training.at_step import BARE, CHEBYSHEV, taken
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -10,18 +10,7 @@ from samedge_core.training.loop import measurements
 from samedge_core.training.portrait import Portrait, why_not
 from samedge_core.training.self_stabilization import portrait
 from samedge_core.training.state import TrainState
-
-CHEBYSHEV = se.RunConfig(problem="chebyshev-mlp", rule="gd", eta=0.2, steps=10_000)
-BARE = {"measure_every": 10_000}
-
-
-def taken(config: se.RunConfig, steps: int):
-    problem = se.build_problem(config)
-    state = TrainState.initial(config, problem)
-    loop = measurements(config, problem, state)
-    while state.step < steps:
-        next(loop)
-    return problem, state
+from tests.training.at_step import BARE, CHEBYSHEV, taken
 
 
 def on_x_and_y(x: float, y: float, push: float, cubic: float):

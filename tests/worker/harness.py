@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import psutil
 
+from samedge_core.store import Store
+from samedge_core.store.settings import StoreSettings
 from samedge_core.worker.registry import RunRegistry
+from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import RunView
 
 PATIENCE = 180.0  # seconds; loading torch takes 5 here and far longer on a busy machine
@@ -23,6 +27,12 @@ def sooner_or_later(found: Callable[[], T], last: Callable[[], object] = lambda:
         assert time.monotonic() < end, f"never came true; last seen: {last() or it}"
         time.sleep(0.01)
     return it
+
+
+def recording(home: Path, workers: int) -> RunRegistry:
+    """A registry that records in this folder."""
+    store = Store(StoreSettings.at(home))
+    return RunRegistry(Settings(max_workers=workers, spares=1), store)
 
 
 def until(registry: RunRegistry, run_id: str, holds: Callable[[RunView], object]) -> RunView:

@@ -1,14 +1,13 @@
 """Inspections on demand from real processes: the right ones, beside runs that do not notice."""
 
 import time
+from contextlib import closing
 
 import numpy as np
 import psutil
 import pytest
 
 from samedge_core.curvature import spectrum
-from samedge_core.store import Store
-from samedge_core.store.settings import StoreSettings
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.inspect_step import inspection_at
 from samedge_core.training.inspection import Inspection
@@ -19,7 +18,7 @@ from samedge_core.worker.inspections import SPECTRA
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import Phase, RunView
-from tests.worker.harness import PATIENCE, same_history, sooner_or_later, until
+from tests.worker.harness import PATIENCE, recording, same_history, sooner_or_later, until
 
 ENDLESS = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=1_000_000)
 # its steps are hardly measured: a replay of them takes nearly as long as they did
@@ -32,10 +31,8 @@ LARGE = RunConfig(problem="digits-mlp", options={"n": 500, "width": 100}, steps=
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory):
-    store = Store(StoreSettings.at(tmp_path_factory.mktemp("home")))
-    registry = RunRegistry(Settings(max_workers=6, spares=1), store)
-    yield registry
-    registry.close()
+    with closing(recording(tmp_path_factory.mktemp("home"), 6)) as registry:
+        yield registry
 
 
 def ended(registry: RunRegistry, config: RunConfig) -> str:

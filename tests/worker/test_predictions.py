@@ -1,5 +1,6 @@
 """Predictions from real processes: the library's own to the bit, beside runs that do not notice."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import psutil
@@ -19,7 +20,7 @@ from samedge_core.worker.predictions import PredictionView
 from samedge_core.worker.registry import RunRegistry
 from samedge_core.worker.settings import Settings
 from samedge_core.worker.view import Phase
-from tests.worker.harness import same_history, sooner_or_later, still_running, until
+from tests.worker.harness import recording, same_history, sooner_or_later, still_running, until
 
 CONFIG = RunConfig(problem="two-weight", rule="sam", eta=0.1, rho=0.05, steps=150)
 # a flow goes on for minutes in it, with a row every hundred steps
@@ -28,10 +29,15 @@ LONG = CONFIG.replace(steps=1_000_000)
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory):
-    store = Store(StoreSettings.at(tmp_path_factory.mktemp("home")))
-    registry = RunRegistry(Settings(max_workers=6, spares=1), store)
-    yield registry
-    registry.close()
+    with closing(recording(tmp_path_factory.mktemp("home"), 6)) as registry:
+        yield registry
+
+
+def paused_after(registry: RunRegistry, steps: int) -> str:
+    run_id = registry.start(CONFIG, paused=True)
+    registry.advance(run_id, steps)
+    until(registry, run_id, lambda v: v.last_step == steps - 1)
+    return run_id
 
 
 def predicted(registry: RunRegistry, run_id: str, stretches: int = 1) -> PredictionView:
@@ -74,9 +80,7 @@ def test_it_is_the_library_s_to_the_bit_and_the_run_does_not_notice(registry):
 
 
 def test_a_change_on_the_way_is_predicted_from_its_step_and_both_stay(registry):
-    run_id = registry.start(CONFIG, paused=True)
-    registry.advance(run_id, 60)
-    until(registry, run_id, lambda v: v.last_step == 59)
+    run_id = paused_after(registry, 60)
     (first,) = predicted(registry, run_id).stretches
     registry.change(run_id, Changes.of({"eta": 0.08}))
     one, other = predicted(registry, run_id, 2).stretches  # in force with the next step only
@@ -90,9 +94,7 @@ def test_a_change_on_the_way_is_predicted_from_its_step_and_both_stay(registry):
 
 
 def test_a_change_that_is_taken_back_leaves_the_first_prediction(registry):
-    run_id = registry.start(CONFIG, paused=True)
-    registry.advance(run_id, 10)
-    until(registry, run_id, lambda v: v.last_step == 9)
+    run_id = paused_after(registry, 10)
     (first,) = predicted(registry, run_id).stretches
     registry.change(run_id, Changes.of({"rho": 0.1}))
     predicted(registry, run_id, 2)

@@ -20,19 +20,12 @@ from pages.parts.quadratic import (
     two_weights,
 )
 from pages.parts.quadratic.remarks import remarks
+from pages.parts.quadratic.scenes import DESCENTS
 from pages.parts.quadratic.settings import AXES, DEFAULTS, FIELDS, PARTS, PRESETS, Values
 from pages.parts.views import drawing
 from samedge_core.theory.descent import PLAIN_RULES, Trajectory
 from samedge_core.theory.edges import sam_edge
 from samedge_core.theory.quadratics import orbit_radius
-
-DESCENTS = {
-    "line": one_dimension,
-    "plane": two_dimensions,
-    "valley": two_weights,
-    "balanced": balanced,
-    "catapult": catapult,
-}
 
 
 def figures(values: Values) -> list[Figure]:
