@@ -1,1 +1,1 @@
-"""Prediction: what a flow says a run will do. Only `flows` and `predict` need torch."""
+"""Prediction: what a flow says a run will do. Only `flows`, `central` and `predict` need torch."""
