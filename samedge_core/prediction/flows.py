@@ -8,7 +8,8 @@ Let the rule be w' = w - eta G(w), c the midpoint of the iterates t and t + 1 (t
 
 for the iterates are c + e and c - e in turn. What is fast in w, the change of sides, has no part in
 c and e: they move slowly, and a smooth curve through them is found with steps of several iterates,
-without eigenvectors, third derivatives or a constraint. This project's own: docs/prediction.md.
+without eigenvectors, third derivatives or a constraint. For GD that is the rod flow (arXiv
+2602.01480); SAM's hop and the long steps are this project's own: docs/prediction.md.
 """
 
 from __future__ import annotations
