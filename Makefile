@@ -69,7 +69,7 @@ node_modules/.package-lock.json: $(VENV)/test-ready package.json package-lock.js
 # Before the first run, which would wait for it. The environment is ready by now: of the three
 # stamps before, the goal has asked for one.
 $(VENV)/compiled: $(KERNELS) requirements.txt
-	@echo "Compiling; this takes two or three minutes, once."
+	@echo "Compiling; this takes some five minutes, once."
 	$(BIN)/python -m samedge_core.training.warmup
 	$(BIN)/python -m samedge_core.sweeps.fate_program --compile
 	touch $@
