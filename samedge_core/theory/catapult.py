@@ -22,7 +22,7 @@ class Catapult:
     same f and K has the same f and K at every step.
 
     >>> Catapult(4).sharpness([2.0, 2.0])
-    4.0
+    3.0
     """
 
     dimension = 2

@@ -408,9 +408,10 @@ class History:
         """What is drawn of the rows with start < step <= stop, in about `most` numbers a column.
 
         At most `most` rows are themselves; of more, buckets of rows have their least, mean and most
-        (see `training.thinning`). One begins with each change of eta, rho, beta or rule, the newest
-        of these if there are many, and none lasts over one of the steps `ends`. With `magnitudes`,
-        the further eigenvalues and the edge values have no sign.
+        (see `training.thinning`). The first step of the run is itself. A bucket begins with each
+        change of eta, rho, beta or rule, the newest of these if there are many, and none lasts over
+        one of the steps `ends`. With `magnitudes`, the further eigenvalues and the edge values have
+        no sign.
         """
         steps = self._rows["step"][: self._used]
         stop = self.last_step if stop is None else stop
@@ -448,7 +449,7 @@ class History:
         gap = self.config.longest_gap
         # where buckets hold several measured rows, they hold as many as the mean of a hop needs
         smallest = SMALLEST * (gap if (end - begin) // most >= gap else 1)
-        breaks = np.concatenate([at, after]) - begin
+        breaks = np.concatenate([[1], at, after]) - begin
         return begin + buckets(end - begin, most, breaks, smallest=smallest)
 
     def sparkline(self, most: int = 64) -> NDArray[np.float32]:

@@ -74,11 +74,12 @@ def test_thinning_keeps_the_extremes_of_a_run():
         assert line.high is not None
         assert len(line.at) <= 200
         assert (line.low.min(), line.high.max()) == (values.min(), values.max())
-        starts, ends = line.at[::2].astype(int), line.at[1::2].astype(int)
+        starts = np.append(0, line.at[1::2].astype(int))  # the first step is a point of its own
+        ends = np.append(0, line.at[2::2].astype(int))
         inside = [values[start : end + 1] for start, end in zip(starts, ends, strict=True)]
         assert sum(map(len, inside)) == 5000
-        np.testing.assert_array_equal(line.low[::2], [part.min() for part in inside])
-        np.testing.assert_array_equal(line.high[1::2], [part.max() for part in inside])
+        np.testing.assert_array_equal(line.low[1::2], [part.min() for part in inside[1:]])
+        np.testing.assert_array_equal(line.high[::2], [part.max() for part in inside])
 
 
 def test_the_step_at_which_eta_changes_is_in_the_lines_of_a_long_run():

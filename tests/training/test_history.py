@@ -398,7 +398,7 @@ def test_further_eigenvalues_are_drawn_signed_or_as_magnitudes():
     history = History(config)
     for step in range(400):
         history.append(Measurement(step, 1.0, 1.0, lambda_max=9.0, others=(5.0 * (-1) ** step,)))
-    assert history.drawn(most=60).low["lambda_2"].tolist() == [-5.0] * 20
+    assert history.drawn(most=60).low["lambda_2"].tolist() == [5.0] + [-5.0] * 19
     magnitudes = history.drawn(most=60, magnitudes=True)
     assert magnitudes.columns["lambda_2"].tolist() == [5.0] * 20
     assert "lambda_2" not in magnitudes.low
@@ -410,7 +410,8 @@ def test_buckets_of_a_run_that_is_measured_seldom_hold_enough_measured_rows():
     for step in range(3000):
         value = 2 + (-1.0) ** (step // 3) if step % 3 == 0 else math.nan
         history.append(Measurement(step, 1.0, 1.0, lambda_max=value))
-    middle = history.drawn(most=900).columns["sharpness"]
+    first, *middle = history.drawn(most=900).columns["sharpness"]
+    assert first == 3.0  # the first step is itself
     np.testing.assert_allclose(middle, 2.0, atol=1e-12)
 
 

@@ -167,6 +167,7 @@ def test_a_rule_that_no_flow_describes_is_refused_by_name(registry):
     view = until(registry, run_id, lambda v: v.prediction.failure).prediction
     assert "polyak" in view.failure
     assert view.stretches == ()
+    until(registry, run_id, lambda v: v.phase is Phase.PAUSED)  # there, a change counts at once
     registry.change(run_id, Changes.of({"rule": "gd"}))
     (made,) = predicted(registry, run_id).stretches
     assert made.hyper.rule == "gd"
