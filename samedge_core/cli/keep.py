@@ -1,4 +1,4 @@
-"""Commands for recorded runs: export, import, log, delete."""
+"""Commands for recorded runs: export, import, log, delete, restore."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from samedge_core.store.texts import is_id
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """export, import, log and delete."""
+    """export, import, log, delete and restore."""
     export = add_command(
         commands,
         "export",
@@ -75,12 +75,20 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     delete = add_command(
         commands,
         "delete",
-        "delete recorded runs for good, pinned ones apart",
+        "delete recorded runs, pinned ones apart; restore brings them back within a day",
         examples="delete 3f2a91c0\ndelete 3f2a91c0 81d0e7aa --yes",
     )
     delete.add_argument("ids", metavar="ID", nargs="+", help=RUN_ID)
     delete.add_argument("--yes", action="store_true", help="don't ask")
     delete.set_defaults(command=_delete)
+    restore = add_command(
+        commands,
+        "restore",
+        "bring back runs that were deleted within a day",
+        examples="restore 3f2a91c0",
+    )
+    restore.add_argument("ids", metavar="ID", nargs="+", help=RUN_ID)
+    restore.set_defaults(command=_restore)
 
 
 def _export(options: argparse.Namespace) -> Exit:
@@ -133,9 +141,16 @@ def _delete(options: argparse.Namespace) -> Exit:
     return Exit.FINISHED
 
 
+def _restore(options: argparse.Namespace) -> Exit:
+    with opened() as runs:
+        for given in options.ids:
+            say(f"restored {runs.restore(given).id}")
+    return Exit.FINISHED
+
+
 def _confirmed(count: int) -> bool:
     if not sys.stdin.isatty():
         raise UsageError("delete asks first: add --yes where nobody can answer")
     what = "this run" if count == 1 else f"these {count} runs"
-    print(f"Delete {what} for good? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"Delete {what}? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

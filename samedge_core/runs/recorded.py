@@ -215,6 +215,20 @@ class Runs:
         file.parent.mkdir(parents=True, exist_ok=True)
         files.replace(file, content)
 
+    def restore(self, run: str) -> StoredRun:
+        """Bring back a run that was deleted within a day, by its id or the beginning of it.
+
+        Raises:
+            RunKeyError: no such run was deleted within a day, or several begin like this.
+        """
+        ids = [one for one in self.store.deleted.ids() if run and one.startswith(run)]
+        if len(ids) != 1:
+            lacking = f"no run {run!r:.80} was deleted within a day"
+            raise RunKeyError(self._which(run, ids) if ids else lacking)
+        if not self.store.restore(ids):
+            raise RunKeyError(f"the run {run} can't be brought back: one of this id is there")
+        return self[ids[0]]
+
     def bring_in(self, file: Path | str) -> StoredRun:
         """Take in the .zip of another store, under a new id where its own is taken here.
 
@@ -444,7 +458,7 @@ class StoredRun:
             raise DeleteError(f"the run {self.id} is being recorded: stop it first")
 
     def delete(self) -> None:
-        """Delete the run for good.
+        """Delete the run; within a day, `Runs.restore` brings it back.
 
         Raises:
             DeleteError: it is pinned, or being recorded.

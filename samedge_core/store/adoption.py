@@ -88,7 +88,7 @@ def with_known_file(record: RunRecord, entry: Entry | None) -> RunRecord:
 def _try(store: Store, path: Path, *, new: bool) -> None:
     """Take a folder in, or say why it can't be: one must not keep the others from the page."""
     try:
-        _enter(store, path, new=new)
+        enter(store, path, new=new)
     except OperationalError:  # the catalogue's fault, not the folder's
         raise
     except Exception as error:  # noqa: BLE001 - it is named, on the page and in the log
@@ -97,7 +97,12 @@ def _try(store: Store, path: Path, *, new: bool) -> None:
         _log.warning("skipped: %s%s", error, moved)
 
 
-def _enter(store: Store, path: Path, *, new: bool) -> None:
+def enter(store: Store, path: Path, *, new: bool) -> None:
+    """Take a folder into the catalogue, and to its place.
+
+    Raises:
+        SavedError: it can't be.
+    """
     if not is_id(path.name):
         raise SavedError(f"{path} is no run: its name must be letters and digits")
     folder, place = RunFolder(path), store.folder(path.name).path

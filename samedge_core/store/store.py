@@ -17,9 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from samedge_core.fields import ConfigError, abridged
 from samedge_core.sharing import files
-from samedge_core.sharing.replay_file import lacks_file, with_file
-from samedge_core.store.adoption import adopt, read, with_known_file
+from samedge_core.sharing.replay_file import PATH, lacks_file, with_file
+from samedge_core.store.adoption import adopt, enter, read, with_known_file
 from samedge_core.store.catalogue import Catalogue, CatalogueError, Entry, Listing, Query
+from samedge_core.store.deleted import Deleted
 from samedge_core.store.entries import about, on_disk
 from samedge_core.store.folder import LABELS, RunFolder
 from samedge_core.store.imports import brought, size
@@ -48,6 +49,7 @@ class Store:
     Attributes:
         server: id under which this process records runs.
         damaged: folder name -> what is wrong with it, for those that could not be taken in.
+        deleted: runs that were deleted within a day.
     """
 
     def __init__(self, settings: StoreSettings) -> None:
@@ -62,6 +64,7 @@ class Store:
         self.catalogue = Catalogue(settings.database)
         self.server = secrets.token_hex(8)
         self.damaged: dict[str, str] = {}
+        self.deleted = Deleted(settings.home / "deleted")
         self._closed = False
         self._presence = Presence(settings.home, self.server)
         try:
@@ -186,28 +189,65 @@ class Store:
         return config
 
     def delete(self, runs: Iterable[str]) -> list[str]:
-        """Delete runs, except pinned ones and those being recorded; returns the deleted ids."""
+        """Delete runs, except pinned ones and those being recorded; returns the deleted ids. Within
+        a day, `restore` brings them back."""
         gone = []
         for run in runs:
             entry = self.catalogue.entry(run)
             if entry and (entry.pinned or entry.status == "recording"):
                 continue
-            if self._clear(run):
+            if run in self.damaged or not self.folder(run).begun:
+                cleared = self._clear(run)
+            else:
+                cleared = self._put_aside(run, entry)
+            if cleared:
                 if self.damaged.pop(run, None):
                     shutil.rmtree(self.aside / run, ignore_errors=True)
                 gone.append(run)
         self.catalogue.delete(gone)
         return gone
 
+    def _put_aside(self, run: str, entry: Entry | None) -> bool:
+        options = RunConfig.from_json(entry.config).options if entry else {}
+        try:
+            self.deleted.put(self.folder(run).path, str(options.get(PATH, "")))
+        except OSError as error:
+            _log.error("the folder of the run %s can't be put aside: %s", run, error)
+            return False
+        return True
+
+    def restore(self, runs: Iterable[str]) -> list[str]:
+        """Bring back runs that were deleted within a day, with what people said about them; returns
+        the ids of those that are here again."""
+        back = []
+        for run in runs:
+            place = self.folder(run).path
+            if run not in self.deleted.ids() or place.exists():
+                continue
+            trained_on = self.deleted.take(run, place)
+            enter(self, place, new=True)
+            if trained_on:
+                self._choose_again(run, trained_on)
+            back.append(run)
+        return back
+
+    def _choose_again(self, run: str, path: str) -> None:
+        try:
+            self.choose_file(run, path)
+        except ConfigError as error:  # the run is there without it, as one from elsewhere is
+            _log.warning("%s", error)
+
     def keep_quota(self) -> list[Entry]:
         """Delete the rows of the oldest runs until the rest fits into the quota; returns them.
 
-        Their entries stay, as removed. Pinned, starred and recording runs are never deleted, and
-        those that visitors have brought have a quota of their own.
+        What was deleted by hand goes first, and after a day in any case. Entries of others stay, as
+        removed. Pinned, starred and recording runs are never deleted, and those that visitors have
+        brought have a quota of their own.
         """
         theirs = brought(self)
         left_out = {entry.id for entry in theirs}
         excess = sum(self.catalogue.bytes_used()) - size(theirs) - self.settings.quota
+        excess = self._remove_deleted(excess)
         oldest = Query(pinned=False, starred=False, sort="updated", descending=False, limit=PIECE)
         removed: list[Entry] = []
         kept = 0
@@ -226,6 +266,18 @@ class Store:
                 removed.append(entry)
                 _log.warning("run %s removed: over the quota of %s", entry.id, self.settings.quota)
         return removed
+
+    def _remove_deleted(self, excess: int) -> int:
+        """Delete for good what must go, so many bytes at least; returns by how many the store is
+        still over its quota."""
+        self.deleted.remove_old()
+        sizes = self.deleted.sizes()
+        excess += sum(sizes.values())
+        for run, taken in sizes.items():
+            if excess > 0:
+                self.deleted.remove(run)
+                excess -= taken
+        return excess
 
     def _clear(self, run: str) -> bool:
         """Delete a run's folder; whether it is gone."""

@@ -146,6 +146,13 @@ class Recorder:
                     followed.leaving = followed.over = True
         return gone
 
+    def restore(self, runs: Iterable[str]) -> Sequence[str]:
+        """Bring back runs that were deleted within a day, as `Store.restore` does."""
+        if not self._store:
+            return []
+        with self._writing:
+            return self._store.restore(runs)
+
     def close(self) -> None:
         """Write what is left, and close the store."""
         if self._store:

@@ -240,11 +240,15 @@ class RunRegistry:
         return True
 
     def delete(self, run_ids: Iterable[str]) -> Sequence[str]:
-        """Delete runs for good, here and in the store; returns those that are gone. As
-        `Store.delete`, it leaves pinned ones and those that are being recorded."""
+        """Delete runs, here and in the store; returns those that are gone. As `Store.delete`, it
+        leaves pinned ones and those that are being recorded."""
         gone = self._recorder.delete(run_ids)
         self._drop(gone)
         return gone
+
+    def restore(self, run_ids: Iterable[str]) -> Sequence[str]:
+        """Bring back runs that were deleted within a day; returns those that are here again."""
+        return self._recorder.restore(run_ids)
 
     def __contains__(self, run_id: str) -> bool:
         with self._lock:

@@ -228,6 +228,10 @@ def test_deleting_asks_and_refuses_what_is_pinned_or_going_on(home):
     assert kept in home
     assert "1 run deleted." in texts(app)
     assert app.session_state[selection.IDS] == [kept, going]
+    press(app, "runs:undo")
+    assert gone in home
+    assert "1 run brought back." in texts(app)
+    assert not [one for one in app.button if one.key == "runs:undo"]
 
 
 def test_editing_says_what_cannot_be_saved_and_saves_the_rest(home):

@@ -136,10 +136,13 @@ def test_deleting_asks_first(visit, store):
     page.get_by_text("Delete 1 run (").wait_for(state="detached")
     assert run in store
     page.get_by_role("button", name="Delete …").click()
-    page.get_by_role("button", name="Delete 1 run for good").click()
+    page.get_by_role("button", name="Delete 1 run", exact=True).click()
     page.get_by_text("1 run deleted.").wait_for()
     expect(box(page, "Soon gone")).to_have_count(0)
     assert run not in store
+    page.get_by_role("button", name="Undo").click()
+    expect(box(page, "Soon gone")).to_have_count(1)
+    assert run in store
 
 
 def test_shift_ticks_all_in_between(visit):

@@ -548,10 +548,15 @@ def test_deleting_asks_first(some, capsys, monkeypatch):
         monkeypatch.setattr(sys.stdin, "readline", lambda answer=answer: answer)
         assert main(["delete", fork.id, gd.id[:8], gd.id]) == 0
         said = capsys.readouterr()
-        assert "Delete these 2 runs for good? [y/N]" in said.err
+        assert "Delete these 2 runs? [y/N]" in said.err
         assert fork.id[:8] in said.err
         assert len(some) == left
     assert said.out == f"deleted {fork.id}\ndeleted {gd.id}\n"
+    assert main(["restore", gd.id[:8]]) == 0
+    assert capsys.readouterr().out == f"restored {gd.id}\n"
+    assert len(some) == 2
+    assert main(["restore", gd.id]) == 2
+    assert f"no run '{gd.id}' was deleted within a day" in capsys.readouterr().err
 
 
 def test_pinned_runs_are_not_deleted_nor_are_those_beside_them(some, capsys):

@@ -470,6 +470,21 @@ def test_deleting(runs):
         run.delete()
 
 
+def test_what_is_deleted_comes_back_within_a_day(runs):
+    run = runs.run(small(steps=3))
+    run.label(title="Mine", tags=["a"], note="of today", starred=True)
+    rows = bits(run.history)
+    run.delete()
+    back = runs.restore(run.id[:10])
+    assert back.id == run.id
+    assert bits(back.history) == rows
+    entry = back.entry
+    assert (entry.title, entry.note, entry.starred) == ("Mine", "of today", True)
+    assert back.resume(steps=5).history.last_step == 4
+    with pytest.raises(RunKeyError, match="was deleted within a day"):
+        runs.restore(run.id)
+
+
 def test_what_is_being_recorded_is_not_deleted(runs, tmp_path):
     def delete(row: se.Measurement) -> None:
         if row.step == 2:

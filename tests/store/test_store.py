@@ -1,6 +1,7 @@
 """Store: whatever is in the home is listed, and only what may go is deleted."""
 
 import logging
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from samedge_core.sharing.files import SavedError
 from samedge_core.store import Query, Store, open_store
 from samedge_core.store.catalogue import ALIVE_SECONDS
+from samedge_core.store.deleted import KEPT_SECONDS
 from samedge_core.store.settings import StoreSettings
 from samedge_core.store.writer import RunWriter
 from samedge_core.training.config import RunConfig
@@ -191,6 +193,42 @@ def test_pinned_and_recorded_runs_are_not_deleted(store):
     assert store.catalogue.known_tags() == []
 
 
+def test_a_day_after_it_was_deleted_a_run_is_gone(store):
+    for run in "ab":
+        recorded(store, run)
+        store.delete([run])
+        time.sleep(0.01)  # the clock of files may stand still for some milliseconds
+    assert store.deleted.ids() == ["b", "a"]
+    long_ago = time.time() - KEPT_SECONDS - 1
+    os.utime(store.settings.home / "deleted" / "a", (long_ago, long_ago))
+    assert store.restore(["a", "b", "nothing"]) == ["b"]
+    assert listed(store) == {"b": "ended"}
+    store.keep_quota()
+    assert list((store.settings.home / "deleted").iterdir()) == []
+
+
+def test_a_run_of_the_same_id_that_is_there_stays(store):
+    recorded(store, "a")
+    store.delete(["a"])
+    recorded(store, "a")
+    assert store.restore(["a"]) == []
+    assert store.deleted.ids() == ["a"]
+
+
+def test_a_run_that_comes_back_knows_its_file(store, tmp_path):
+    file = tmp_path / "data.npz"
+    file.touch()
+    options = {"path": str(file)}
+    recorded(store, "a", config=RunConfig(problem="own-images", options=options, rule="gd"))
+    store.delete(["a"])
+    assert store.restore(["a"]) == ["a"]
+    assert store.load("a")[0].config.options["path"] == str(file)
+    store.delete(["a"])
+    file.unlink()
+    assert store.restore(["a"]) == ["a"]
+    assert store.load("a")[0].config.options["path"] == ""
+
+
 @pytest.fixture
 def small(tmp_path) -> Iterator[Store]:
     """Room for two of its runs."""
@@ -253,3 +291,13 @@ def test_a_home_that_can_not_be_made_is_an_os_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match="file"):
         open_store(Path(tmp_path / "file" / "home"))
+
+
+def test_beyond_the_quota_what_was_deleted_goes_first(small):
+    for run in "ab":
+        recorded(small, run)
+    small.delete(["a"])
+    recorded(small, "c")
+    assert small.keep_quota() == []
+    assert small.deleted.ids() == []
+    assert listed(small) == {"b": "ended", "c": "ended"}

@@ -1,4 +1,4 @@
-"""Deleting runs: asks first, and says what was refused."""
+"""Deleting runs: asks first, says what was refused, and takes it back."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from pages.parts.server import registry
 from samedge_core.store import Entry, Query
 
 ASKED = "runs:deleting"
-DONE = "runs:deleted"
+DONE = "runs:deleted"  # ids of what was deleted last, and what is said of it
 
 
 def ask(ids: Sequence[str]) -> None:
@@ -20,9 +20,8 @@ def ask(ids: Sequence[str]) -> None:
 
 
 def draw() -> None:
-    """The question, while it is open; else what the last deletion did."""
-    if done := st.session_state.pop(DONE, None):
-        st.info(done, icon=":material/delete:")
+    """The question, while it is open; else what the last deletion did, and its way back."""
+    _draw_done()
     if not (asked := st.session_state.get(ASKED)):
         return
     entries = source.opened().find(Query(ids=asked, removed=True, limit=None)).entries
@@ -33,10 +32,7 @@ def draw() -> None:
             st.warning(_why_kept(kept))
         if going:
             size = megabytes(sum(entry.row_bytes + entry.snapshot_bytes for entry in going))
-            st.markdown(
-                f"**Delete {_count(len(going))} ({size})?** Rows, snapshots, notes and tags go for "
-                "good."
-            )
+            st.markdown(f"**Delete {_count(len(going))} ({size})?** For a day, this can be undone.")
         with st.container(horizontal=True):
             _answers(going)
 
@@ -44,13 +40,13 @@ def draw() -> None:
 def _answers(going: Sequence[Entry]) -> None:
     if going:
         st.button(
-            f"Delete {_count(len(going))} for good",
+            f"Delete {_count(len(going))}",
             key="runs:delete-now",
             type="primary",
-            icon=":material/delete_forever:",
+            icon=":material/delete:",
             on_click=_delete,
             args=([entry.id for entry in going],),
-            help="There is no way back.",
+            help="Rows, snapshots, notes and tags. For a day, this can be undone.",
         )
     st.button(
         "Keep them" if going else "Close",
@@ -83,8 +79,32 @@ def _delete(ids: Sequence[str]) -> None:
     selection.drop(gone)
     left = len(ids) - len(gone)
     refused = f"; {_count(left)} could not be deleted: pinned or being recorded" if left else ""
-    st.session_state[DONE] = f"{_count(len(gone))} deleted{refused}."
+    st.session_state[DONE] = list(gone), f"{_count(len(gone))} deleted{refused}."
     _forget()
+
+
+def _draw_done() -> None:
+    if not (done := st.session_state.get(DONE)):
+        return
+    gone, text = done
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f":material/delete: {text}", width="content")
+        if set(gone) & set(source.opened().deleted.ids()):
+            st.button(
+                "Undo",
+                key="runs:undo",
+                on_click=take_back,
+                args=(gone,),
+                help="Brings them back with their notes and tags.",
+            )
+
+
+def take_back(ids: Sequence[str]) -> None:
+    """Bring back what was deleted."""
+    back = registry().restore(ids)
+    left = len(ids) - len(back)
+    lost = f"; {_count(left)} can't be: deleted more than a day ago" if left else ""
+    st.session_state[DONE] = [], f"{_count(len(back))} brought back{lost}."
 
 
 def _forget() -> None:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.parts.markdown import plain
-from pages.parts.runs import source
+from pages.parts.runs import deleting, source
 from pages.parts.runs.columns import megabytes
 from samedge_core.store import Query, imports
 
@@ -58,6 +58,19 @@ def _details() -> None:
         f"set `SAMEDGE_QUOTA_MB`.\n\n**Imported runs** may take {megabytes(imports.room(store))} "
         "beside it; the oldest of them go when another one needs the room."
     )
+    if gone := store.deleted.ids():
+        size = megabytes(sum(store.deleted.sizes().values()))
+        st.markdown(
+            f"**Deleted** within a day: {len(gone):,} ({size}). They go first beyond the quota."
+        )
+        st.button(
+            "Bring them back",
+            key="runs:take-back",
+            icon=":material/restore_from_trash:",
+            on_click=deleting.take_back,
+            args=(gone,),
+            help="All of them, with their notes and tags.",
+        )
 
 
 def removed() -> int:
