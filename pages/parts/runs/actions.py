@@ -30,7 +30,7 @@ def draw(entries: Sequence[Entry]) -> None:
             icon=":material/delete:",
             on_click=deleting.ask,
             args=([entry.id for entry in entries],),
-            help="Delete the selected runs for good; asks first.",
+            help="Delete the selected runs: asks first, and can be undone for a day.",
         )
         st.button(
             "Select repeats",
