@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from samedge_core.theory.rules import RULES, Rule
-from samedge_core.training.history import Drawn, History
+from samedge_core.training.drawn import Drawn
+from samedge_core.training.history import History
 from samedge_core.training.thinning import Envelope
 
 MOST_POINTS = 1200  # of a line: about the pixels of a wide figure; of more rows, the envelope

@@ -65,7 +65,7 @@ class RunView:
         worker_pid: of the process that it runs in; None without one, and until that is ready.
         marks: (step, label) of every intervention.
         columns: `History.columns` of the requested rows (thinned), all after `start`; or, with
-            `low` and `high`, what is drawn of them (`history.Drawn`).
+            `low` and `high`, what is drawn of them (`training.drawn.Drawn`).
         latest: the columns of the newest row at which the sharpness was measured; empty before.
         diagnoses: faults of the run, in words.
         stable: after a divergence, the step to go back to.

@@ -43,7 +43,7 @@ class RunUpdate:
     `id` is unique per run and epoch (a rewind makes a new id). A run that starts at step 0 begins
     with start = -1. `full=True` replaces what the browser holds. `columns` maps a name to an array
     of shape (rows,), NaN where a quantity was not measured; only `step` is required, and it grows.
-    `low` and `high` have the least and most of buckets, as `training.history.Drawn` has them.
+    `low` and `high` have the least and most of buckets, as `training.drawn.Drawn` has them.
     `interventions` are (step, text) pairs; sending old ones again does no harm.
     `note` says what was measured, where that is not the whole of a step's batch.
     `abandoned` marks a branch that was left by rewinding: its rows from there on, drawn in grey and
