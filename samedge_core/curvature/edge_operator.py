@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from samedge_core.curvature.estimate import EigenEstimate
+from samedge_core.curvature.hessian_model import Vectors
 from samedge_core.curvature.operator import LinearOperator
 
 
@@ -23,6 +26,7 @@ class EdgeOperator:
         size, dtype, device: of H.
         products_each: Hessian-vector products that go into one of A.
         reach, scale: as they were given.
+        root: P^-1/2, None for the identity.
 
     >>> import torch
     >>> from samedge_core.curvature.operator import HessianOperator
@@ -49,7 +53,9 @@ class EdgeOperator:
         self.size, self.dtype, self.device = hessian.size, hessian.dtype, hessian.device
         self.products_each = 2 if reach else 1
         self._hessian, self.reach, self._shift, self.scale = hessian, reach, shift, scale
-        self._root = None if preconditioner is None else preconditioner.detach().rsqrt()
+        self.root = None if preconditioner is None else preconditioner.detach().rsqrt()
+        if hasattr(hessian, "multiply"):
+            self.multiply = self._multiply
 
     def unscaled(self, estimate: EigenEstimate) -> EigenEstimate:
         """A tracker's estimate of this operator, as one of the operator that is not scaled."""
@@ -59,7 +65,7 @@ class EdgeOperator:
     def to_weights(self, x: Tensor) -> Tensor:
         """P^-1/2 x for vectors (..., P) in the coordinates of A: directions in the weights; of a
         gradient, what it is in those coordinates."""
-        return x if self._root is None else x * self._root
+        return x if self.root is None else x * self.root
 
     def plain(self, x: Tensor) -> float:
         """x^T P^-1/2 H P^-1/2 x for a unit vector x (P,): one product of H."""
@@ -74,3 +80,18 @@ class EdgeOperator:
         product = self.to_weights(hv)
         product = product + self._shift * x if self._shift else product
         return product / self.scale if self.scale != 1 else product
+
+    def _multiply(self, v: Vectors, out: Vectors) -> None:
+        """`matvec` in main memory, without what torch takes for each call."""
+        root = None if self.root is None else self.root.numpy()
+        # torch aligns memory as MKL must have it to repeat a product to the bit
+        x, hv = (torch.empty(self.size, dtype=self.dtype).numpy() for _ in range(2))
+        np.multiply(v, 1 if root is None else root, out=x)
+        self._hessian.multiply(x, hv)
+        if self.reach:
+            self._hessian.multiply(hv, x)
+            x *= self.reach
+            hv += x
+        np.multiply(hv, (1 if root is None else root) / out.dtype.type(self.scale), out=out)
+        if self._shift:
+            out += v * (self._shift / self.scale)

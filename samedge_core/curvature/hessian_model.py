@@ -178,6 +178,25 @@ def as_vector(tensor: Tensor) -> Vectors:
 
 
 @compiled
+def change_metric(m, ratio):
+    """Multiply the basis by `ratio` (P,), component by component, and make it orthonormal again: x
+    = P^1/2 d is what a direction d in the weights is in the coordinates of an edge operator, and
+    d^T H d, by which T and its drift are known, does not depend on P.
+
+    Returns the lower triangular matrix that makes them orthonormal; of shape (0, 0), and T is no
+    longer right, where they have become dependent.
+    """
+    size = m.counts[0].dimension
+    inverse = vectors.stretch_basis(m.basis, size, ratio)
+    if len(inverse):
+        for matrix in (m.projected, m.drift):
+            known = matrix[:size, :size].copy()
+            matrix[:size, :size] = inverse @ (known @ inverse.T.copy())
+    m.counts[0].solved = False
+    return inverse
+
+
+@compiled
 def predict(m, lasting):
     """Extrapolate to the next measurement: T += D, D shrinks to the share `lasting`, all ages."""
     size = m.counts[0].dimension

@@ -17,7 +17,8 @@ class LinearOperator(Protocol):
     """What the tracker and the spectrum need of H: a symmetric linear map on vectors (size,) of
     this dtype and on this device.
 
-    One in main memory may have `multiply(v, out)` too, with vectors (P,) of NumPy.
+    One in main memory may have `multiply(v, out)` too, with vectors (P,) of NumPy. One of the form
+    R F R may have `root`, the diagonal R (P,): where R alone changes, a tracker knows what follows.
     """
 
     size: int

@@ -87,6 +87,21 @@ class Found(NamedTuple):
 
 
 @compiled
+def change_metric(m, carried, ratio):
+    """Go over to other coordinates, multiplied by `ratio` (P,), in all that is carried; the model
+    is invalid where they leave no basis."""
+    state = carried.state[0]
+    vectors.stretch(carried.probe, ratio)
+    vectors.stretch(carried.hint, ratio)
+    inverse, size = hm.change_metric(m, ratio), state.leader_size
+    state.invalid = len(inverse) == 0
+    state.leader_size = 0 if state.invalid else size
+    if state.leader_size > 0:
+        leader = np.linalg.solve(inverse[:size, :size].T.copy(), carried.leader[:size].copy())
+        carried.leader[:size] = leader / np.sqrt(np.dot(leader, leader))
+
+
+@compiled
 def begin(m, carried, constants):
     """Begin a measurement; the vector that should lead is ready."""
     settings = constants[0]
@@ -131,14 +146,19 @@ def _learn_outside(m, state, settings):
 
 
 @compiled
-def take_hints(m, carried, constants, values, found, new_leader):
-    """Keep the first of `Found` that is unknown here as the hint, if there is one."""
+def take_hints(m, carried, constants, values, found, new_leader, ratio):
+    """Keep the first of `Found` that is unknown here as the hint, if there is one; `ratio` is by
+    what they are multiplied in the coordinates here, (P,), or (0,) for nothing."""
     settings = constants[0]
     carried.state[0].has_hint = False
     hm.solve(m)
     top = abs(m.values[0])
     for i in range(len(values)):
-        c = vectors.project(m.basis, m.counts[0].dimension, found[i])
+        vector = m.scratch[0]
+        vector[:] = found[i]
+        if len(ratio):
+            vectors.stretch(vector, ratio)
+        c = vectors.project(m.basis, m.counts[0].dimension, vector)
         inside = np.dot(c, c)
         if 1 - inside > settings.new:
             unknown = new_leader and values[i] == 1.0
@@ -147,7 +167,7 @@ def take_hints(m, carried, constants, values, found, new_leader):
             low = here < (values[i] - settings.hint_margin) * inside * top
             unknown = low and bounds.form(m.age, c) > settings.hint_age * inside
         if unknown:
-            carried.hint[:] = found[i]
+            carried.hint[:] = vector
             carried.state[0].has_hint = True
             return
 
@@ -236,9 +256,11 @@ class Parity:
         model: the basis and the projected Hessian.
         carried: all else.
         operator: of this measurement.
+        root: the `root` (P,) of the last measured operator, None without one.
     """
 
     operator: LinearOperator
+    root: Vectors | None = None
 
     def __init__(self, model: HessianModel, settings: TrackerSettings = MEASURED) -> None:
         self.model, self.settings, self.constants = model, settings, packed(settings)
@@ -264,7 +286,11 @@ class Parity:
         if not self.carried.state["has_probe"][0]:
             self.carried.probe[:] = as_vector(noise(operator))
             self.carried.state[0].has_probe = True
-        self.operator = operator
+        root = root_of(operator)
+        ratio = _ratio(self.root, root)
+        if ratio is not None:
+            change_metric(self.model, self.carried, ratio)
+        self.operator, self.root = operator, root
         begin(self.model, self.carried, self.constants)
 
     def starts(self) -> list[Tensor]:
@@ -277,9 +303,13 @@ class Parity:
         leading, rest = pairs[:first].astype(kind), pairs[first:].sum(0).astype(kind)
         return [*(torch.from_numpy(leading) @ basis), torch.from_numpy(rest) @ basis]
 
-    def take_hints(self, found: Found) -> None:
-        """Keep what the other parity found, where it is unknown here, for the next measurement."""
-        take_hints(self.model, self.carried, self.constants, *found)
+    def take_hints(self, found: Found, root: Vectors | None = None) -> None:
+        """Keep what the other parity found, where it is unknown here, for the next measurement;
+        `root` is that of the operator there."""
+        ratio = _ratio(root, self.root)
+        if ratio is None:
+            ratio = self.model.basis[0, :0]
+        take_hints(self.model, self.carried, self.constants, *found, ratio)
 
     def end(self, noise: Noise, kept: int, wanted: int = 1) -> tuple[Pairs, Found]:
         """Make ready for the next measurement; returns the leading pairs, and the hints."""
@@ -306,6 +336,7 @@ class Parity:
             "others_off": float(state.others_error),
             "beyond": float(state.rayleigh_outside),
             "unlooked": int(state.unrefreshed),
+            **({} if self.root is None else {"root": _copy(self.root)}),
         }
 
     @classmethod
@@ -327,7 +358,22 @@ class Parity:
                 part[: len(stored[name])] = stored[name].numpy()
         state.has_hint, state.has_probe = stored["news"] is not None, stored["scout"] is not None
         state.leader_size = 0 if stored["leader"] is None else len(stored["leader"])
+        parity.root = stored["root"].numpy().copy() if "root" in stored else None
         return parity
+
+
+def root_of(operator: LinearOperator) -> Vectors | None:
+    """The `root` of an operator, in main memory."""
+    root = getattr(operator, "root", None)
+    return None if root is None else as_vector(root)
+
+
+def _ratio(old: Vectors | None, new: Vectors | None) -> Vectors | None:
+    """By what vectors in the coordinates of one root are multiplied in those of another; None where
+    these are the same."""
+    if old is None:
+        return None if new is None else 1 / new
+    return old.copy() if new is None else old / new
 
 
 def _copy(part: NDArray[np.floating]) -> Tensor:

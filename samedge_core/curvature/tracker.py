@@ -35,10 +35,10 @@ from samedge_core.curvature.estimate import EigenEstimate
 from samedge_core.curvature.expansion import next_direction
 from samedge_core.curvature.hessian_model import HessianModel, as_vector
 from samedge_core.curvature.operator import HessianOperator, LinearOperator
-from samedge_core.curvature.parity import Parity, absorb
+from samedge_core.curvature.parity import Parity, absorb, root_of
 from samedge_core.curvature.settings import MEASURED, TrackerSettings
 
-VERSION = 5  # of `state`
+VERSION = 6  # of `state`
 
 MORE, DONE, STOPPED = range(3)  # of `go_on`
 
@@ -118,7 +118,7 @@ class SharpnessTracker:
             known = Parity.restore(known.state(), self._room, self._settings)
         self._parities[parity] = known
         if other := self._parities.get(1 - parity):
-            other.take_hints(found)
+            other.take_hints(found, known.root)
         vectors = pairs.vectors.to(operator.device)
         seconds = time.perf_counter() - began
         return EigenEstimate(*pairs[:2], vectors, converged, products, seconds)
@@ -147,7 +147,7 @@ class SharpnessTracker:
     def _follow(self, operator: LinearOperator, known: Parity) -> bool:
         """Multiply what the model asks for; has it converged?"""
         known.begin(operator, self._noise)
-        asked = MORE
+        asked = STOPPED if known.invalid else MORE
         while asked == MORE:
             hm.apply(known.model, operator)
             asked = go_on(known.model, known.carried, known.constants, self._top_k, self._cap)
@@ -170,16 +170,22 @@ class SharpnessTracker:
             hm.absorb(m, settings.learned, settings.lasting)
         unfinished = self._unfinished(m) if m.counts[0].finite else 0
         converged = unfinished is None or unfinished >= min(self._top_k, operator.size)
-        return Parity(m, settings), converged
+        known = Parity(m, settings)
+        known.root = root_of(operator)
+        return known, converged
 
     def _unfinished(self, m: HessianModel) -> int | None:
         """The first pair whose residual is above its tolerance."""
         settings, room = self._settings, len(m.basis)
         wanted = min(self._top_k, room)
+        outside = bounds.residual_bounds(m)  # all of the basis is multiplied: nothing is inside
         for i in range(min(max(wanted, settings.search_pairs), room)):
             share = settings.search_residual if i < wanted else settings.search_residual_further
             if i >= m.counts[0].products:
                 return i
+            # no pass over P; rounding hides a third of this share from it in single precision
+            if i >= wanted and outside[i] < 0.5 * share * abs(m.ritz[0]):
+                continue
             bounds.residual(m, i)
             if m.residual_norms[i] > share * abs(m.ritz[0]):
                 return i
@@ -189,12 +195,13 @@ class SharpnessTracker:
         """The vector by which a search goes on: the residual of this pair or, when all are
         finished, of that which may rise highest."""
         products = m.counts[0].products
-        for i in range(products):
-            bounds.residual(m, i)
         if pair is None:
+            for i in range(products):
+                bounds.residual(m, i)
             pair = int(np.argmax(np.abs(m.ritz[:products]) + m.residual_norms[:products]))
         # all of the basis is multiplied, so that residuals lie outside of it
         pair = min(pair, products - 1)
+        bounds.residual(m, pair)
         found = m.residuals[pair]
         return np.zeros_like(found) if m.residual_outside[pair] == 0 else found
 

@@ -172,6 +172,39 @@ def rotate(pairs, basis, scratch):
         combine(triangle[a, : a + 1], kept, basis[a])
 
 
+@summing
+def stretch(x, ratio):
+    """Multiply x by `ratio` (P,), component by component, and make it a unit vector; returns the
+    length that it had then."""
+    x *= ratio
+    norm = np.sqrt(_square(x))
+    if norm > 0:
+        x *= x.dtype.type(1 / norm)
+    return norm
+
+
+@summing
+def stretch_basis(basis, size, ratio):
+    """Multiply the first `size` rows by `ratio` (P,), component by component, and make them
+    orthonormal again.
+
+    Returns the lower triangular matrix (size, size) that makes the products so; of shape (0, 0)
+    where they have become dependent but for rounding, and are left as unit vectors.
+    """
+    norms = np.empty(size)
+    for i in range(size):
+        norms[i] = stretch(basis[i], ratio)
+    gram = _gram(basis[:size])
+    least = ROUNDING * size * np.finfo(basis.dtype.type).eps
+    if not np.isfinite(gram).all() or np.linalg.eigvalsh(gram)[0] < least:
+        return np.empty((0, 0))
+    triangle = cholesky_qr(gram)
+    for a in range(size - 1, -1, -1):  # as in `correct`
+        basis[a] *= basis.dtype.type(triangle[a, a])
+        _add(triangle[a, :a], basis, basis[a])
+    return triangle / norms
+
+
 @compiled
 def cholesky_qr(gram):
     """L^-1 of a Gram matrix L L^T: it makes the rows of that orthonormal (CholeskyQR)."""

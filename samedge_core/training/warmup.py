@@ -15,6 +15,7 @@ import torch
 from numba.core.registry import CPUDispatcher
 
 from samedge_core.curvature import HessianOperator, SharpnessTracker, kernels
+from samedge_core.curvature.edge_operator import EdgeOperator
 from samedge_core.problems.registry import build
 from samedge_core.training.config import RunConfig
 from samedge_core.training.loop import run
@@ -38,12 +39,14 @@ def _run(problem: str, options: dict[str, object], dtype: str) -> None:
 
 
 def _track(top_k: int, dtype: torch.dtype) -> None:
-    """Measure eigenvalues that cross, and at last are others altogether."""
+    """Measure eigenvalues that cross, also by other coordinates, and at last are others
+    altogether."""
     tracker, w = SharpnessTracker(top_k=top_k), torch.ones(40, dtype=dtype)
     speeds = torch.linspace(-1, 1, 40, dtype=dtype)
     for t in (*range(20), 10**6):
         entries = 10 - speeds.abs() + 0.02 * t * speeds
-        tracker.measure(HessianOperator(lambda w, h=entries: 0.5 * (h * w * w).sum(), w))
+        hessian = HessianOperator(lambda w, h=entries: 0.5 * (h * w * w).sum(), w)
+        tracker.measure(hessian if t % 4 < 2 else EdgeOperator(hessian, 1 + 0.01 * t * w))
 
 
 def dispatchers() -> dict[tuple[str, str], CPUDispatcher]:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from samedge_core.curvature import hessian_model as hm
 from samedge_core.curvature.hessian_model import KNOWN, NEVER, Array
 from samedge_core.curvature.settings import MEASURED
 from tests.curvature.matrices import Matrix, rotation, with_spectrum
@@ -1034,3 +1035,30 @@ def test_an_overflow_of_single_precision_is_told(entry, finite):
     else:
         assert np.isnan(surprise[:2]).all()
         assert torch.equal(space.state()["matrices"], before["matrices"])
+
+
+# --- other coordinates ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_in_other_coordinates_the_model_has_the_same_form_of_the_same_directions(seed):
+    generator = np.random.default_rng(seed)
+    size, count = 30, 6
+    f = generator.normal(size=(size, size))
+    f, root, ratio = f + f.T, generator.uniform(0.5, 2, size), generator.uniform(0.2, 5, size)
+    basis = np.linalg.qr(generator.normal(size=(size, count)))[0].T
+    projected = basis * root @ f @ (basis * root).T
+    matrices = torch.from_numpy(np.stack([projected, *np.zeros((4, count, count))]))
+    m = hm.from_state({"basis": torch.from_numpy(basis.copy()), "matrices": matrices}, count)
+    triangle = hm.change_metric(m, ratio)
+    np.testing.assert_allclose(m.basis, triangle @ (basis * ratio), atol=1e-12)
+    np.testing.assert_allclose(m.basis @ m.basis.T, np.eye(count), atol=1e-12)
+    there = m.basis * (root / ratio)
+    np.testing.assert_allclose(m.projected, there @ f @ there.T, atol=1e-11)
+
+
+def test_coordinates_in_which_the_basis_is_one_vector_leave_none():
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(9, 3)))[0].T
+    matrices = torch.zeros(5, 3, 3, dtype=torch.float64)
+    m = hm.from_state({"basis": torch.from_numpy(basis.copy()), "matrices": matrices}, 3)
+    assert hm.change_metric(m, np.array([1e20, *np.ones(8)])).shape == (0, 0)

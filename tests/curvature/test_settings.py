@@ -6,6 +6,7 @@ from typing import get_type_hints
 
 import pytest
 
+from samedge_core.curvature import SharpnessTracker
 from samedge_core.curvature.settings import MEASURED, TrackerSettings
 from tests.curvature import spectra
 from tests.curvature.spectra import Outcome, Spectrum, follow
@@ -78,6 +79,17 @@ def test_a_setting_that_is_moved_far_costs_accuracy_or_products(name, value, sce
     moved = follow(SCENES[scene], MEASURED._replace(**{name: value}), seeds=2)
     factor = MORE if cost == "products" else 1
     assert getattr(moved, cost) > factor * getattr(usual(scene), cost)
+
+
+def test_a_least_gap_that_is_moved_far_leaves_the_second_eigenvalue_low():
+    worst = {}
+    for least_gap in (MEASURED.least_gap, MEASURED.gap):
+        settings = MEASURED._replace(least_gap=least_gap)
+        tracker, low = SharpnessTracker(top_k=2, settings=settings), []
+        for operator, sharpness in SCENES["a cluster that turns"]():
+            low.append(CLUSTER[1] - tracker.measure(operator).values[1] / sharpness)
+        worst[least_gap] = max(low)
+    assert worst[MEASURED.gap] > 3 * worst[MEASURED.least_gap]
 
 
 def test_settings_are_numbers_of_the_kinds_that_are_compiled_for():

@@ -308,15 +308,17 @@ def test_the_middle_line_of_a_long_hop_is_level_and_the_hover_says_what_it_is(pe
         )
     figure = history.plot()
     for name, level in (("sharpness |λ₁|", 4), ("‖g‖", 2), ("training loss", 2), ("2/η", 4)):
-        np.testing.assert_allclose(trace(figure, name).y, level, atol=1e-9)
+        first, *rest = trace(figure, name).y
+        assert first == level + (name != "2/η")  # the first step is itself
+        np.testing.assert_allclose(rest, level, atol=1e-9)
     low, high = rims(figure, "sharpness |λ₁|")
-    assert {round(v, 9) for v in low.y} == {round(4 + hop.min(), 9)}
+    assert {round(v, 9) for v in low.y[1:]} == {round(4 + hop.min(), 9)}
     assert {round(v, 9) for v in high.y} == {5.0}
     at = names(figure).index("sharpness |λ₁|, least")
     assert names(figure)[at + 1] == "sharpness |λ₁|, most"  # filled down to the trace before it
     assert high.fillcolor == "rgba(61, 127, 224, 0.25)"
     said = trace(figure, "‖g‖").hovertemplate[1]
-    assert said.startswith("%{y:.5~g} (mean of steps 0 to 6: least ")
+    assert said.startswith("%{y:.5~g} (mean of steps 1 to 7: least ")
     assert "± %{customdata" in trace(figure, "sharpness |λ₁|").hovertemplate[1]
 
 
