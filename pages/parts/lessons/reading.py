@@ -177,9 +177,8 @@ def _shown(lesson: Lesson, watched: Watched) -> None:
             box, heading = st.success, f"As you guessed, {of}: "
         else:
             heading = f"You guessed “{lesson.answers[guess].rstrip('.')}”. The run shows, {of}: "
-    if lesson.canvas:
-        st.success(_unbroken(sketching.verdict(lesson, watched)))
-    box(_unbroken(f"{heading}{shown}{found.words}"))
+    drawn = f"{sketching.verdict(lesson, watched)}\n\n" if lesson.canvas else ""
+    box(_unbroken(f"{drawn}{heading}{shown}{found.words}"))
 
 
 def _knob(lesson: Lesson, watched: Watched) -> None:

@@ -19,6 +19,7 @@ from samedge_core.theory.rules import RULES
 from samedge_core.training.thinning import envelope
 from samedge_core.worker.view import RunView
 
+CHART = "Sharpness over the steps"
 POINTS, EARLY = 300, 20  # of a line; steps at first, in which it moves fast, with a point each
 
 
@@ -35,7 +36,7 @@ def draw(lesson: Lesson, value: float, views: Sequence[RunView]) -> None:
 
     with st.container(key="lessons-picture"):
         sketch(
-            "Sharpness over the steps",
+            CHART,
             lesson.canvas,
             runs.sketch(lesson, value),
             steps=lesson.replays(value)[0].config.steps,
