@@ -92,6 +92,9 @@ def test_sams_curve_is_another_one_with_its_own_edge():
     assert chart(app)["text"] == ""
     foreseen(press(app, "lessons:primary"))
     assert [line["name"] for line in chart(app)["lines"]] == ["2/η", "SAM-edge", "flow"]
+    press(app, "lessons:anew")  # with a change of mind
+    assert (chart(app)["lines"], chart(app)["locked"]) == ([], False)
+    foreseen(press(app, "lessons:primary"))
     ran(app)
     chart(app)  # with its whole run it is small, too
     assert "You have drawn no curve. The flow, which" in texts(app)

@@ -99,7 +99,7 @@ def test_keys_move_points_that_are_sliders_with_their_values(open_page):
 
 
 def test_a_finger_draws_without_scrolling_and_scrolls_beside_the_chart(open_phone):
-    page = open_phone(PATH)
+    page = open_phone(f"{PATH}&large=true")  # then it is longer than the screen
     box = pad_of(page)
     start = page.evaluate(SCROLLED)
     y = box["y"] + box["height"] / 2

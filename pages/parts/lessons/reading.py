@@ -119,6 +119,16 @@ def _buttons(lesson: Lesson, watched: Watched) -> None:
             on_click=act[0],
             args=act[1],
         )
+        if lesson.canvas and watched.views and not watched.finished:
+            st.button(
+                "Draw anew",
+                key="lessons:anew",
+                type="tertiary",
+                icon=":material/draw:",
+                on_click=runs.clear,
+                args=(lesson, value),
+                help="Ends this run, and gives your curve back to be changed.",
+            )
         if watched.views:
             st.button(
                 "Open in the live lab",

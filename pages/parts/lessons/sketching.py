@@ -58,7 +58,10 @@ def to_come(view: RunView) -> bool:
 def say(lesson: Lesson, watched: Watched) -> None:
     """What to do before the run."""
     if not watched.views:
-        st.caption("Draw first: what the run shows stays with you longer.")
+        value = lesson.knob.default if watched.value is None else watched.value
+        drawn_already = "The address of this page keeps your curve."
+        to_draw = "Draw first: what the run shows stays with you longer."
+        st.caption(drawn_already if runs.sketch(lesson, value) else to_draw)
         return
     (seen,) = [view.prediction for view in watched.views]
     if seen.failure:
