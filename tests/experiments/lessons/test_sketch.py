@@ -103,7 +103,7 @@ def test_its_error_is_that_of_numpy_over_the_drawn_steps():
         (flat(7.0), 3.9, GD, "above its edge, 4, each hop is larger"),
         (flat(2.0), 3.9, GD, "at 3.9: sharpening goes on until an edge ends it."),
         (flat(3.9, 30), 2.0, GD, "at 2: it has not sharpened so far."),
-        (flat(4.0), 1.0, SAM, "near 2/η, which is the edge of GD. SAM's edge is"),
+        (flat(4.0), 3.0, SAM, "near 2/η, which is the edge of GD. SAM's edge is"),
     ],
 )
 def test_a_verdict_speaks_of_what_was_drawn(curve, run, config, said):
