@@ -6,7 +6,7 @@ from pages.parts.components.live import View, live_charts
 from pages.parts.frame import fragments, navigation, ticks
 from pages.parts.frame.parts import part
 from pages.parts.lab import session
-from pages.parts.lessons import pictures, reading, runs
+from pages.parts.lessons import pictures, reading, runs, sketching
 from pages.parts.lessons.runs import Watched
 from pages.parts.markdown import plain
 from pages.parts.views import feed, formula, progress
@@ -60,8 +60,9 @@ def main() -> None:
         with part("The lesson"):
             reading.draw(lesson, watched)
     with right:
-        moving = watched.active or pictures.to_come(lesson, watched.views)
-        every = ticks.seconds(watched.views) if moving else None
+        every = (
+            ticks.seconds(watched.views) if watched.active or _to_come(lesson, watched) else None
+        )
         fragments.draw(_watch, lesson, _state(lesson, watched), every=every, name="What is watched")
 
 
@@ -73,7 +74,18 @@ def _choice() -> None:
 def _state(lesson: Lesson, watched: Watched) -> list[tuple[object, ...]]:
     """What the text beside the charts, and the ticks, were drawn for."""
     runs_now = [(view.id, view.phase, view.pausing) for view in watched.views]
-    return [*runs_now, (not watched.active and pictures.to_come(lesson, watched.views),)]
+    value = lesson.knob.default if watched.value is None else watched.value
+    return [
+        *runs_now,
+        (not watched.active and _to_come(lesson, watched), runs.sketch(lesson, value)),
+    ]
+
+
+def _to_come(lesson: Lesson, watched: Watched) -> bool:
+    """Whether the picture of runs that stand still is still to change."""
+    if lesson.canvas:
+        return any(map(sketching.to_come, watched.views))
+    return pictures.to_come(lesson, watched.views)
 
 
 def _watch(lesson: Lesson, drawn_for: list[tuple[object, ...]]) -> None:
@@ -93,11 +105,13 @@ def _watch(lesson: Lesson, drawn_for: list[tuple[object, ...]]) -> None:
                     st.warning(plain(what[:1].upper() + what[1:]))
     value = lesson.knob.default if watched.value is None else watched.value
     with part("The picture"):
-        pictures.draw(lesson, value, views)
+        (sketching if lesson.canvas else pictures).draw(lesson, value, views)
     # the formula is an answer: it stands there from the first run on
     with st.container(key="lessons-formula"), part("The formula"):
         if views:
             formula.show(views[-1:], views[-1].config.rule)
+    if lesson.canvas:  # it has all that is asked for
+        return
     updates = feed.updates(views, called, charts)
     operator = any(RULES[one.config.rule].preconditioned for one in lesson.replays(value))
     with part("The charts"):

@@ -67,6 +67,14 @@ export function element(/** @type {Tag} */ tag, className = "", text = "") {
   return Object.assign(document.createElement(tag), { className, textContent: text });
 }
 
+/** A new part of an SVG. @type {(tag: string, attributes: Record<string, string | number>, text?: string) => SVGElement} */
+export function shape(tag, attributes, text = "") {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  made.textContent = text;
+  return made;
+}
+
 /** Five digits, and a dash where there is no number. */
 export function shownNumber(/** @type {number | undefined} */ value) {
   if (value === undefined || !Number.isFinite(value)) return "–";

@@ -392,6 +392,60 @@ export interface ValleyState extends Look, PlayerState {
   scene: string | null;
 }
 
+/* ---------------------------------------------------------------- the chart to draw on */
+
+/** By column, a share of the chart's height; null where nothing is drawn. */
+export type Curve = (number | null)[];
+export type Place = [x: number, y: number];
+
+/** Line of components/sketch.py, decoded; the reader's own has the marker "ring". */
+export interface SketchLine {
+  name: string;
+  role: string;
+  dash: string;
+  width: number;
+  marker: string;
+  x: Numbers;
+  y: Numbers;
+}
+
+export interface SketchData {
+  key: string;
+  name: string;
+  scene: string;
+  text: string;
+  heard: number;
+  locked: boolean;
+  steps: number;
+  start: number;
+  top: number;
+  columns: number;
+  levels: number;
+  lines: SketchLine[];
+}
+
+export interface SketchState extends Look {
+  root: HTMLElement;
+  svg: SVGSVGElement;
+  observer: ResizeObserver;
+  legend: HTMLElement;
+  tools: HTMLElement;
+  pad: HTMLElement;
+  note: HTMLElement;
+  summary: HTMLElement;
+  undoButton: HTMLButtonElement;
+  clearButton: HTMLButtonElement;
+  handles: HTMLInputElement[];
+  data: SketchData | null;
+  scene: string | null;
+  curve: Curve;
+  undo: Curve[];
+  stroke: { id: number; at: Place; before: Curve } | null;
+  count: number;
+  timer: ReturnType<typeof setTimeout> | 0;
+  set: Send;
+}
+
 /* ---------------------------------------------------------------- sliders */
 
 /** A field of components/sliders.py. */

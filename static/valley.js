@@ -11,7 +11,7 @@ const PARTS = /** @type {const} */ (["theme.js", "decode.js", "page.js", "player
 PARTS.forEach(part); // all at once: below, each waits for the one before
 const { readLook } = await part("theme.js");
 const { decode } = await part("decode.js");
-const { addStyle, element, fill, lifecycle, memory } = await part("page.js");
+const { addStyle, element, fill, lifecycle, memory, shape } = await part("page.js");
 const { PLAYER_STYLE, autoplay, drawPlayer, makePlayer, stopPlaying } = await part("player.js");
 
 const HEIGHT = 200; // pixels, as the numbers below; more with large text
@@ -22,14 +22,6 @@ const TRAIL = 8; // hops drawn behind the current one
 /** @typedef {(w: number, loss: number) => [x: number, y: number]} Place pixels of a point */
 
 /* ---------------------------------------------------------------- drawing */
-
-/** @type {(tag: string, attributes: Record<string, string | number>, text?: string) => SVGElement} */
-function shape(tag, attributes, text = "") {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
-  made.textContent = text;
-  return made;
-}
 
 function draw(/** @type {ValleyState} */ state) {
   const { data, svg, theme: { scale } } = state;

@@ -56,7 +56,10 @@ class Deviation:
         """
         if not len(self):
             return "not comparable: no two consecutive steps of the run were measured"
-        median, most = (f"{100 * value:.2g} %" for value in (self.median, self.most))
+        median, most = (
+            f"{100 * value:,.0f} %" if value >= 1 else f"{100 * value:.2g} %"
+            for value in (self.median, self.most)
+        )
         return f"off by {median} at the median, {most} at most, at step {self.at:,}"
 
 

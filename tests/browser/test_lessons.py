@@ -66,7 +66,7 @@ def test_a_phone_shows_the_hops_before_the_reason_and_a_reload_keeps_what_is_don
     assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
     page.wait_for_url("**/lessons?lesson=step-size&guess=1&run=*&done=1")
     page.reload()
-    page.get_by_text("1 of 15 lessons answered: 1").wait_for()
+    page.get_by_text("1 of 16 lessons answered: 1").wait_for()
 
 
 def test_rounding_alone_does_not_fill_a_chart(open_page):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import samedge_core as se
-from samedge_core.prediction.deviation import deviation
+from samedge_core.prediction.deviation import Deviation, deviation
 
 NAN = np.nan
 
@@ -54,3 +54,8 @@ def test_it_follows_the_record_of_a_run():
     assert off.step.tolist() == list(range(39))
     assert off.median < 1e-3  # mean of two rows: .03 % from their midpoint
     assert np.median(np.abs(off.loss)) < 1e-4
+
+
+def test_errors_beyond_one_are_said_without_an_exponent():
+    off = Deviation(np.array([3, 4]), np.array([1.4, -13.0]), np.zeros(2))
+    assert off.words == "off by 720 % at the median, 1,300 % at most, at step 4"

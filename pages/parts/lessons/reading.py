@@ -5,7 +5,7 @@ import re
 import streamlit as st
 
 from pages.parts.frame import keys
-from pages.parts.lessons import pictures, runs
+from pages.parts.lessons import pictures, runs, sketching
 from pages.parts.lessons.runs import SUMMARY, Watched
 from samedge_core.experiments.lessons import LEARNT, LESSONS, Lesson
 
@@ -55,16 +55,17 @@ def draw(lesson: Lesson, watched: Watched) -> None:
     """The text, the question and the buttons; once the runs have ended, what they have shown."""
     st.markdown(f"##### {_title(lesson.name)}\n\n{_unbroken(lesson.lead)}")
     st.markdown(f"**{_unbroken(lesson.question)}**")
-    st.radio(
-        "Your guess, before you look",
-        range(len(lesson.answers)),
-        index=None,
-        key=runs.guess_key(lesson),
-        format_func=lesson.answers.__getitem__,
-        persist_state="session",
-        disabled=runs.done(lesson.name),
-        label_visibility="collapsed",
-    )
+    if not lesson.canvas:
+        st.radio(
+            "Your guess, before you look",
+            range(len(lesson.answers)),
+            index=None,
+            key=runs.guess_key(lesson),
+            format_func=lesson.answers.__getitem__,
+            persist_state="session",
+            disabled=runs.done(lesson.name),
+            label_visibility="collapsed",
+        )
     _buttons(lesson, watched)
     with st.container(key="lessons-answer"):  # as high as it may get: what follows stays in place
         _answer(lesson, watched)
@@ -96,25 +97,37 @@ def _unbroken(text: str) -> str:
 
 
 def _buttons(lesson: Lesson, watched: Watched) -> None:
+    value = lesson.knob.default if watched.value is None else watched.value
+    drawing = lesson.canvas is not None
+    act, given = (runs.start, (lesson, value)), "play_arrow"
+    if not watched.views:
+        label = "See what the theory says" if drawing else "Start"
+        given = "line_style" if drawing else given
+    elif watched.finished:
+        label, given = ("Draw anew", "draw") if drawing else ("Run again", given)
+        act = (runs.clear, (lesson, value)) if drawing else act
+    else:
+        go_on = "Run" if drawing and watched.foretold else "Resume"
+        label, given = ("Pause", "pause") if watched.active else (go_on, given)
+        act = runs.pause_or_go_on, (lesson,)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if not watched.views or watched.finished:
-            value = lesson.knob.default if watched.value is None else watched.value
+        st.button(
+            label,
+            key="lessons:primary",
+            type="primary",
+            icon=f":material/{given}:",
+            on_click=act[0],
+            args=act[1],
+        )
+        if lesson.canvas and watched.views and not watched.finished:
             st.button(
-                "Run again" if watched.views else "Start",
-                key="lessons:primary",
-                type="primary",
-                icon=":material/play_arrow:",
-                on_click=runs.start,
+                "Draw anew",
+                key="lessons:anew",
+                type="tertiary",
+                icon=":material/draw:",
+                on_click=runs.clear,
                 args=(lesson, value),
-            )
-        else:
-            st.button(
-                "Pause" if watched.active else "Resume",
-                key="lessons:primary",
-                type="primary",
-                icon=f":material/{'pause' if watched.active else 'play_arrow'}:",
-                on_click=runs.pause_or_go_on,
-                args=(lesson,),
+                help="Ends this run, and gives your curve back to be changed.",
             )
         if watched.views:
             st.button(
@@ -151,6 +164,8 @@ def _answer(lesson: Lesson, watched: Watched) -> None:
     """What the runs have shown; before that, what to do."""
     if watched.finished:
         _shown(lesson, watched)
+    elif lesson.canvas and watched.foretold and not watched.active:
+        sketching.say(lesson, watched)
     elif watched.active:
         st.info("The answer is read off the run as soon as it has ended.")
     elif watched.views:
@@ -161,17 +176,19 @@ def _answer(lesson: Lesson, watched: Watched) -> None:
 
 def _shown(lesson: Lesson, watched: Watched) -> None:
     """What the runs show, beside what was guessed of the runs that the question is about."""
-    found, guess = runs.outcome(lesson), st.session_state[runs.guess_key(lesson)]
+    found = runs.outcome(lesson)
+    guess = None if lesson.canvas else st.session_state[runs.guess_key(lesson)]
     asked = watched.value == lesson.knob.default
     of = lesson.knob.said(lesson.knob.default if watched.value is None else watched.value)
     shown = "" if found.answer is None else f"**{lesson.answers[found.answer]}** "
     box, heading = st.info, f"{of[:1].upper()}{of[1:]}: "
-    if asked and None not in (guess, found.answer):
+    if asked and guess is not None and found.answer is not None:
         if guess == found.answer:
             box, heading = st.success, f"As you guessed, {of}: "
         else:
             heading = f"You guessed “{lesson.answers[guess].rstrip('.')}”. The run shows, {of}: "
-    box(_unbroken(f"{heading}{shown}{found.words}"))
+    drawn = f"{sketching.verdict(lesson, watched)}\n\n" if lesson.canvas else ""
+    box(_unbroken(f"{drawn}{heading}{shown}{found.words}"))
 
 
 def _knob(lesson: Lesson, watched: Watched) -> None:
@@ -185,9 +202,12 @@ def _knob(lesson: Lesson, watched: Watched) -> None:
         format_func=lambda value: f"{value:g}",
         on_change=_turned,
         args=(lesson,),
-        help="Starts at once, from the same weights; the run before stays as a faint line.",
+        help="An empty chart for another curve, from the same weights."
+        if lesson.canvas
+        else "Starts at once, from the same weights; the run before stays as a faint line.",
     )
 
 
 def _turned(lesson: Lesson) -> None:
-    runs.start(lesson, st.session_state[runs.KNOB])
+    turn = runs.clear if lesson.canvas else runs.start
+    turn(lesson, st.session_state[runs.KNOB])

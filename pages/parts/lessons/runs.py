@@ -7,9 +7,10 @@ import streamlit as st
 
 from pages.parts.frame import navigation
 from pages.parts.lab import session
-from pages.parts.markdown import brief
+from pages.parts.markdown import brief, plain
 from pages.parts.server import begin, registry, seen, steers
 from samedge_core.experiments.lessons import LESSONS, Lesson, Outcome, lesson_of
+from samedge_core.fields import ConfigError
 from samedge_core.training.plan import Replay
 from samedge_core.training.stop import BY_ITSELF
 from samedge_core.worker.view import Phase, RunView
@@ -23,7 +24,7 @@ _DONE = "lessons:done"  # in the session: names of the lessons that have had the
 
 @dataclass(frozen=True)
 class _Begun:
-    """The ids of a lesson's runs, and the knob's value that they were made at."""
+    """The ids of a lesson's runs, none while a curve is drawn, and the knob's value for them."""
 
     ids: tuple[str, ...]
     value: float
@@ -34,11 +35,16 @@ class Watched:
     """The runs of a lesson as they stand, without their rows.
 
     Attributes:
-        value: of the knob, that they were made at; None without any.
+        value: of the knob, that they were made at; None where it has not been turned either.
     """
 
     views: tuple[RunView, ...]
     value: float | None
+
+    @property
+    def foretold(self) -> bool:
+        """Whether no run has taken a step: there is what is predicted of it, at most."""
+        return all(view.last_step < 0 for view in self.views)
 
     @property
     def active(self) -> bool:
@@ -86,14 +92,17 @@ def _take_up_done(text: str) -> None:
 
 
 def _take_up_runs(lesson: Lesson) -> None:
-    """The guess, and the runs, that the link has of this lesson."""
-    guesses = [str(number) for number in range(len(lesson.answers))]
+    """The guess or curve, and the runs, that the link has of this lesson."""
+    value = st.query_params.get("value", "")
+    values = [one for one in lesson.knob.values if f"{one:g}" == value] or [lesson.knob.default]
+    if lesson.canvas:
+        _all()[lesson.name] = _Begun((), values[0])
+        keep_sketch(lesson, values[0], st.query_params.get("sketch", ""))
+    guesses = [] if lesson.canvas else [str(number) for number in range(len(lesson.answers))]
     if (guess := st.query_params.get("guess", "")) in guesses:
         st.session_state[guess_key(lesson)] = int(guess)
     if linked := tuple(session.linked_runs()):
-        value = st.query_params.get("value", "")
-        values = [one for one in lesson.knob.values if f"{one:g}" == value]
-        _all()[lesson.name] = _Begun(linked, values[0] if values else lesson.knob.default)
+        _all()[lesson.name] = _Begun(linked, values[0])
 
 
 def guess_key(lesson: Lesson) -> str:
@@ -101,12 +110,32 @@ def guess_key(lesson: Lesson) -> str:
     return f"lessons:guess:{lesson.name}"
 
 
+def keep_sketch(lesson: Lesson, value: float, text: str) -> None:
+    """Keep the curve drawn for this value of the knob, or say why it can't be used."""
+    assert lesson.canvas, f"{lesson.name} has no chart to draw on"
+    try:
+        lesson.canvas.read(text)
+    except ConfigError as error:
+        st.session_state["notice"] = f"This curve can't be shown: {plain(str(error))}"
+    else:
+        st.session_state[_sketch_key(lesson, value)] = text
+
+
+def sketch(lesson: Lesson, value: float) -> str:
+    """The curve that was drawn for this value of the knob, as a link has it; empty without one."""
+    return st.session_state.get(_sketch_key(lesson, value), "")
+
+
+def _sketch_key(lesson: Lesson, value: float) -> str:
+    return f"lessons:sketch:{lesson.name}:{value:g}"
+
+
 def look(lesson: Lesson) -> Watched:
     """The runs of a lesson as of now; looking keeps them going. One that has been deleted, or that
     was changed in the live lab, belongs to it no more: that is said once."""
     begun = _all().get(lesson.name)
-    if begun is None:
-        return Watched((), None)
+    if begun is None or not begun.ids:
+        return Watched((), begun.value if begun else None)
     views = tuple(view for run in begun.ids if (view := seen(run)))
     here = len(views) == len(begun.ids)
     if not (here and _fits(lesson, begun)):
@@ -130,10 +159,12 @@ def link(lesson: Lesson | None) -> None:
     named = {"lesson": lesson.name if lesson else SUMMARY}
     if lesson and (guess := st.session_state.get(guess_key(lesson))) is not None:
         named["guess"] = str(guess)
-    if lesson and (begun := _all().get(lesson.name)):
-        named["run"] = ",".join(begun.ids)
-        if begun.value != lesson.knob.default:
-            named["value"] = f"{begun.value:g}"
+    if lesson:
+        begun = _all().get(lesson.name, _Begun((), lesson.knob.default))
+        value = "" if begun.value == lesson.knob.default else f"{begun.value:g}"
+        drawn = sketch(lesson, begun.value)
+        texts = {"run": ",".join(begun.ids), "value": value, "sketch": drawn}
+        named |= {name: text for name, text in texts.items() if text}
     if numbers := [str(k) for k, name in enumerate(LESSONS, start=1) if done(name)]:
         named["done"] = ",".join(numbers)
     navigation.put_address(named)
@@ -161,12 +192,21 @@ def _done() -> set[str]:
 
 def start(lesson: Lesson, value: float) -> None:
     """Replace the runs of a lesson by new ones; the old ones end, their records stay."""
+    clear(lesson, value)
+    # with a curve, the prediction comes first
+    how = {"paused": True, "pace": lesson.canvas.pace} if lesson.canvas else {}
+    begun = tuple(begin(r.config, planned=r.interventions, **how) for r in lesson.replays(value))
+    _all()[lesson.name] = _Begun(begun, value)
+    if not lesson.canvas:
+        # a warm worker has its first rows within moments: the first picture then shows them
+        registry().wait_for_rows(begun[0], timeout=0.3)
+
+
+def clear(lesson: Lesson, value: float) -> None:
+    """End the runs of a lesson, their records stay, and have none at this value of the knob yet."""
     for run in filter(steers, ids(lesson)):
         registry().stop(run)
-    begun = tuple(begin(r.config, planned=r.interventions) for r in lesson.replays(value))
-    _all()[lesson.name] = _Begun(begun, value)
-    # a warm worker has its first rows within moments: the first picture then shows them
-    registry().wait_for_rows(begun[0], timeout=0.3)
+    _all()[lesson.name] = _Begun((), value)
 
 
 def pause_or_go_on(lesson: Lesson) -> None:

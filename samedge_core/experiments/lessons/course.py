@@ -8,6 +8,7 @@ from __future__ import annotations
 from samedge_core.experiments.comparisons import COMPARISONS
 from samedge_core.experiments.lessons import observations
 from samedge_core.experiments.lessons.lesson import Knob, Lesson
+from samedge_core.experiments.lessons.sketch import Canvas
 from samedge_core.experiments.presets import PRESETS, settings
 from samedge_core.training.config import RunConfig
 from samedge_core.training.history import Intervention
@@ -26,6 +27,7 @@ _STEPPED = settings("chebyshev-mlp", "gd", eta=0.4, seed=15, steps=1500)
 _LOSS = settings("digits-mlp", "sam", eta=1.0, rho=0.05, steps=300)
 _VALLEY = PRESETS["sam-two-weights"].config.replace(dtype="float64")
 _ADAM = settings("chebyshev-mlp", "adam", eta=0.002, beta=0.9, beta2=0.99, seed=1, steps=900)
+_DRAWN = settings("chebyshev-mlp", "gd", eta=0.2, seed=5, steps=1000)
 _THROWN = settings(
     "two-weight", "polyak", eta=1.238, beta=0.5, steps=300, a=1.4, b=0.3, dtype="float64"
 )
@@ -494,6 +496,35 @@ _LESSONS = (
         "own finding, not yet published: the ratio stays within some per cent of 1 here, and "
         "falls below it once the loss is tiny; try the preset that shows where.",
     ),
+    Lesson(
+        "draw-first",
+        "Draw the curve first",
+        "A tiny tanh network fits a polynomial with η = 0.2, so that 2/η = 10. The first run is "
+        "GD's (ρ = 0). You have seen what drives the sharpness, and what answers. Does that say "
+        "what a run will do, step by step? A theory has to, before the run.",
+        "It begins at 6.5. How does the sharpness go on in 1,000 steps? Draw it.",
+        (
+            "It passes its edge, and is pushed back.",
+            "It comes to its edge, and stays by it.",
+            "It does not come to its edge.",
+        ),
+        Knob(
+            "SAM radius ρ",
+            (0.0, 0.01, 0.02, 0.05),
+            0.0,
+            "Draw SAM's curve, from the same weights. What does its own edge change?",
+            "at ρ = {}",
+        ),
+        lambda rho: _one(_DRAWN.replace(rule="sam", rho=rho) if rho else _DRAWN),
+        observations.meets_edge,
+        "Progressive sharpening comes first: it raises the sharpness towards the edge. GD has no "
+        "hop yet when it gets there; one grows from rounding alone, and by the time that it is "
+        "large enough to push back, the sharpness is well above. SAM looks uphill and hops from "
+        "its first steps on, so that its edge holds it all along. The *flow* knows nothing of the "
+        "run: it follows the middle between two steps, which moves smoothly, and the hop around "
+        "it. It is least exact where a hop grows from rounding.",
+        canvas=Canvas(start=6.47, top=20.0, pace=100.0),
+    ),
 )
 
 LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in _LESSONS}
@@ -567,6 +598,11 @@ LEARNT: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Adam and RMSProp have their edge on the Hessian divided by P, and SAM multiplies that by "
         "its factor, too: one operator, of which GD's and SAM's edges are cases.",
         ("adam", "sam-on-adam"),
+    ),
+    (
+        "The middle between two steps moves smoothly though the steps hop: a flow of that middle "
+        "and of the hop draws the curve before the run.",
+        ("draw-first",),
     ),
 )
 """What the course adds up to: sentences, and the lessons that show each of them."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from samedge_core.experiments.lessons.observations import Outcome
+from samedge_core.experiments.lessons.sketch import Canvas
 from samedge_core.training.history import History
 from samedge_core.training.plan import Replay
 
@@ -44,6 +45,7 @@ class Lesson:
         observe: by their histories, when they have ended.
         why: the explanation, true at every value of the knob.
         log_y: draw the charts with logarithmic axes.
+        canvas: where the reader draws a curve instead of choosing an answer; of a single run.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Lesson:
     observe: Callable[[Sequence[History]], Outcome]
     why: str
     log_y: bool = False
+    canvas: Canvas | None = None
 
     def made_at(self, value: float, made: Sequence[Replay]) -> bool:
         """Whether these are its runs at this value of the knob, without changes by hand. They may

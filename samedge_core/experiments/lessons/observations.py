@@ -157,6 +157,27 @@ def progressive_sharpening(histories: Sequence[History]) -> Outcome:
     return Outcome(1 if moved <= 1 + AT_EDGE else None, words)
 
 
+def meets_edge(histories: Sequence[History]) -> Outcome:
+    """0: the sharpness passes its edge and comes back, 1: it comes to the edge and stays by it, 2:
+    it does not come to it."""
+    (history,) = histories
+    end, measured = _ends(history), _measured(history)
+    (there,) = np.nonzero(measured["ratio"] >= 1 - STILL)
+    words = f"At the end the sharpness is about {end.sharpness:.3g} and its edge {end.edge:.3g}."
+    if not len(there):
+        return Outcome(2, words)
+    most = there[0] + int(np.argmax(measured["ratio"][there[0] :]))
+    words = (
+        f"It came to its edge at step {measured['step'][there[0]]:,}, and was highest above it at "
+        f"step {measured['step'][most]:,}: {measured['ratio'][most]:.3g} times the edge. {words}"
+    )
+    if end.diverged or end.ratio > 1 + AT_EDGE:
+        return Outcome(None, words)
+    if measured["ratio"][most] > 1 + AT_EDGE:
+        return Outcome(0, words)
+    return Outcome(1 if _hovers(history) else None, words)
+
+
 def _hovers(history: History) -> bool:
     """Whether the sharpness has been about its edge since it first came there, and for long."""
     ratio = _measured(history)["ratio"]

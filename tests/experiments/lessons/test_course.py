@@ -10,7 +10,8 @@ from samedge_core.experiments.lessons import LEARNT, LESSONS, Lesson, Outcome, l
 
 # 2/eta and the SAM-edge of the paper, progressive sharpening (Cohen et al.), the conserved
 # a^2 - b^2 and the valley of two weights, SAM's orbit that attracts (docs/mathematics.md), the
-# Hessian of half the loss, the dead network of the preset wrong-dead-network, and the map of fates
+# Hessian of half the loss, the dead network of the preset wrong-dead-network, the map of fates, and
+# self-stabilisation (Damian et al.)
 KNOWN = {
     "step-size": "It grows and grows.",
     "way-down": "It rises, up to the minimum.",
@@ -27,6 +28,7 @@ KNOWN = {
     "what-can-happen": "One is thrown out, and at a larger η the run stays again.",
     "adam": "Beyond 2/η, and then it stays.",
     "sam-on-adam": "Far smaller: less than a fifth of the threshold.",
+    "draw-first": "It passes its edge, and is pushed back.",
 }
 CURVATURE, STEP = 5.0, 0.3  # of the bowl, and eta where SAM runs in it
 
@@ -88,8 +90,8 @@ def test_neither_title_nor_name_gives_the_answer(name):
     assert not [word for word in told if word in shown]
 
 
-def test_twelve_sentences_say_what_every_lesson_has_shown():
-    assert len(LEARNT) == 12
+def test_thirteen_sentences_say_what_every_lesson_has_shown():
+    assert len(LEARNT) == 13
     assert list(dict.fromkeys(name for _, names in LEARNT for name in names)) == list(LESSONS)
 
 
@@ -97,6 +99,27 @@ def test_twelve_sentences_say_what_every_lesson_has_shown():
 def test_the_runs_that_the_question_is_about_give_the_known_answer(name):
     lesson = LESSONS[name]
     assert answer(lesson, observed(lesson, lesson.knob.default, measure_every=10)) == KNOWN[name]
+
+
+@pytest.mark.parametrize("rho", [0.01, 0.02, 0.05])
+def test_sam_of_the_lesson_with_a_curve_stays_by_its_own_edge(rho):
+    found = observed(LESSONS["draw-first"], rho)
+    assert found.answer == 1
+    assert int(re.findall(r"edge at step (\d+)", found.words)[0]) < 10
+
+
+def test_a_chart_to_draw_on_begins_where_its_runs_begin_and_has_room_for_them():
+    drawn = [lesson for lesson in LESSONS.values() if lesson.canvas]
+    assert [lesson.name for lesson in drawn] == ["draw-first"]
+    for lesson in drawn:
+        assert lesson.canvas
+        for value in lesson.knob.values:
+            (replay,) = lesson.replays(value)
+            columns = se.run(replay.config).columns()
+            # written in three digits
+            assert columns["sharpness"][0] == pytest.approx(lesson.canvas.start, rel=1e-3)
+            assert columns["sharpness"].max() < 0.7 * lesson.canvas.top
+            assert replay.config.steps / lesson.canvas.pace <= 20  # seconds
 
 
 @pytest.mark.parametrize("eta", LESSONS["step-size"].knob.values)

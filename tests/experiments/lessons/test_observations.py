@@ -43,6 +43,23 @@ def test_growth(last, stop, answer):
 
 
 @pytest.mark.parametrize(
+    ("sharpness", "stop", "answer"),
+    [
+        ([1, 3, 4.1, 4.6, 3.7, 3.8], None, 0),
+        ([1, 4.1, 4.0, 4.1, 3.95, 4.0], None, 1),
+        ([1, 2, 3, 3.5, 3.6, 3.7], None, 2),
+        ([1, 3, 4.1, 4.6, 4.8, 5.0], None, None),  # on its way
+        ([1, 3, 4.1, 4.6, 4.8, 3.9], DIVERGED, None),
+        ([1, 4.0, 2.0, 2.0, 2.0, 2.0], None, None),  # it left the edge, downwards
+    ],
+)
+def test_meets_edge(sharpness, stop, answer):
+    found = observations.meets_edge([record(sharpness, stop=stop)])
+    assert found.answer == answer
+    assert ("came to its edge" in found.words) == (answer != 2)
+
+
+@pytest.mark.parametrize(
     ("later", "stop", "answer"),
     [
         ([0.8] * 9, None, 0),
