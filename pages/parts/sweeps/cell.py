@@ -100,8 +100,9 @@ def _predicted(board: Board, place: int) -> str:
     own, ratio = board.over_seeds(picture.FIRST)[0][place], board.over_seeds(RATIO)[0][place]
     ratios = f"{named}: {own:.4g}, predicted: {ratio:.4g}." if np.isfinite(own + ratio) else ""
     cells = range(place * board.seeds, (place + 1) * board.seeds)
-    doubts = list(dict.fromkeys(board.doubts[i] for i in cells if i in board.doubts))
-    doubt = f" Of the flow: {'; '.join(doubts)}." if doubts else ""
+    first = next((board.doubts[i] for i in cells if i in board.doubts), "")
+    of = " for the first such seed" if board.seeds > 1 else ""
+    doubt = f" Of the flow{of}: {first}." if first else ""
     return plain(f", predicted: {fate}{seeds}. {ratios}{doubt}")
 
 

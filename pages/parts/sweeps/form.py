@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from pages.parts.frame.parts import action
@@ -299,7 +298,8 @@ def expected(sweep: Sweep, *, predict: bool = False) -> str:
     except SweepError as error:
         return f":red[{plain(str(error))}]"
     seconds = rate * sweep.count * sweep.base.steps / workers
-    return f"about {in_words(seconds)} on this machine once its workers have started"
+    ready = "" if predict else " once its workers have started"
+    return f"about {in_words(seconds)} on this machine{ready}"
 
 
 @st.cache_data(ttl=30, show_spinner=False)
@@ -313,11 +313,9 @@ def _seconds_a_step(problem: str, of: str) -> float | None:
             rows = recorded.rows(of)
         except SavedError:
             continue
-        rates = [
-            row.seconds / row.steps for row in rows if row.steps and math.isfinite(row.seconds)
-        ]
-        if rates:
-            return float(np.mean(rates))
+        steps = sum(row.steps for row in rows if math.isfinite(row.seconds))
+        if steps:
+            return sum(row.seconds for row in rows if math.isfinite(row.seconds)) / steps
     return None
 
 

@@ -3,6 +3,7 @@ has it computed."""
 
 import streamlit as st
 
+from pages.parts.frame import navigation
 from pages.parts.frame.parts import action
 from pages.parts.markdown import plain
 from pages.parts.sweeps import form, source
@@ -55,7 +56,7 @@ def draw(board: Board) -> None:
     if recorded.sweep.base.has_batches:
         said.append("It follows the mean of the mini-batches.")
     st.caption(" ".join(said))
-    if not recorded.predicts:
+    if not recorded.predicts and not navigation.embedded():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 "Predict these runs",
