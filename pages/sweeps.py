@@ -183,7 +183,9 @@ def _body(sweep_id: str, busy: bool) -> None:
             titles = [names[one.id] for one in (recorded, other)]
             comparing.draw(board, board_of(other), quantity, titles)
     with st.container(), part("The prediction"):
-        predicted.draw(board)
+        both = (recorded,) if other is None else (recorded, other)
+        for one in both:
+            predicted.draw(board_of(one), names[one.id] if len(both) > 1 else "")
     with st.container(), part("The chosen cell"):
         cell.draw(board, quantity)
 

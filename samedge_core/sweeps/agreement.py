@@ -63,7 +63,8 @@ class Agreement(NamedTuple):
         of = f"{self.right:,} of " if self.wrong else "all "
         wrong = ", ".join(f"{n:,} {fate} (predicted: {other})" for (fate, other), n in self.wrong)
         named = f"The flow names the fate of {of}{self.compared:,} runs"
-        doubt = f" In {self.doubted:,} right ones it leaps or hops itself, and may repeat the run."
+        ones = "one" if self.doubted == 1 else "ones"
+        doubt = f" In {self.doubted:,} right {ones} it leaps or hops, and may repeat the run."
         return f"{named}{'; wrong: ' if wrong else ''}{wrong}.{doubt if self.doubted else ''}"
 
 

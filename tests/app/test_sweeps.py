@@ -513,6 +513,13 @@ def test_a_rule_that_no_flow_describes_is_named_where_the_switch_is(sweeps):
     assert not [one for one in app.button if one.key == "sweeps:predict"]
 
 
+def test_of_two_sweeps_each_is_told_how_often_the_flow_is_right(sweeps):
+    one, other = predict(fill(sweeps, grid())), fill(sweeps, grid(etas=(0.1, 0.2, 0.5)))
+    said = texts(visit(sweep=one.id, predicted="true", **{"with": other.id}))
+    assert "names the fate of 4 of 6 runs" in said
+    assert "Nothing is predicted yet." in said
+
+
 def test_catapults_are_named_where_gradient_descent_is_predicted(sweeps):
     base = PRESETS["gd-chebyshev"].config
     predict(fill(sweeps, Sweep(base, {"eta": (0.1, 0.2, 0.4)})))

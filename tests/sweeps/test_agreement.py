@@ -18,7 +18,7 @@ def test_runs_are_counted_by_what_they_are_and_what_was_said():
     assert found.wrong == (((EDGE, BELOW), 2), ((EDGE, ABOVE), 1))
     assert found.words == (
         "The flow names the fate of 3 of 6 runs; wrong: 2 at its edge (predicted: below its edge), "
-        "1 at its edge (predicted: above its edge). In 1 right ones it leaps or hops itself, and "
+        "1 at its edge (predicted: above its edge). In 1 right one it leaps or hops, and "
         "may repeat the run."
     )
 

@@ -45,8 +45,9 @@ def toggle(sweep: Sweep) -> None:
     )
 
 
-def draw(board: Board) -> None:
-    """How often the flow is right, where it is not to be trusted, and what is not computed yet."""
+def draw(board: Board, name: str = "") -> None:
+    """How often the flow is right of a sweep, which is named where there are two, where it is not
+    to be trusted, and of a single sweep what is not computed yet."""
     recorded = board.recorded
     if not on(recorded.sweep):
         return
@@ -55,8 +56,10 @@ def draw(board: Board) -> None:
     said += [_CATAPULTS.format(RULES[rule].short)] if rule != "sam" else []
     if recorded.sweep.base.has_batches:
         said.append("It follows the mean of the mini-batches.")
-    st.caption(" ".join(said))
-    if not recorded.predicts and not navigation.embedded():
+    if not recorded.predicts and name:
+        said.insert(0, "Nothing is predicted yet.")
+    st.caption(" ".join([*([f"**{plain(name)}**"] if name else []), *said]))
+    if not recorded.predicts and not name and not navigation.embedded():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 "Predict these runs",
