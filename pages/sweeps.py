@@ -15,6 +15,7 @@ from pages.parts.sweeps import (
     example,
     form,
     picture,
+    predicted,
     reading,
     source,
 )
@@ -172,6 +173,7 @@ def _body(sweep_id: str, busy: bool) -> None:
             actions.draw(recorded, board, quantity)
             _compare(recorded, names)
             reading.draw()
+            predicted.toggle(recorded.sweep)
     with st.container(), part("The progress"):
         actions.progress(board)
     with st.container(), part("The diagram"):
@@ -180,6 +182,10 @@ def _body(sweep_id: str, busy: bool) -> None:
         else:
             titles = [names[one.id] for one in (recorded, other)]
             comparing.draw(board, board_of(other), quantity, titles)
+    with st.container(), part("The prediction"):
+        both = (recorded,) if other is None else (recorded, other)
+        for one in both:
+            predicted.draw(board_of(one), names[one.id] if len(both) > 1 else "")
     with st.container(), part("The chosen cell"):
         cell.draw(board, quantity)
 

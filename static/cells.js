@@ -9,6 +9,7 @@ const { shownNumber } = await part("page.js");
 
 export const EMPTY = 255; // the fate of a cell that is not computed
 const MARK = { room: 7, most: 8, share: 0.28 }; // pixels that one needs; half of it, also as a share of its cell
+const RING = { least: 3, most: 13, share: 0.4 }; // its radius in pixels, and as a share of its cell
 const DIGITS = 3;
 
 /* ---------------------------------------------------------------- colours */
@@ -137,10 +138,7 @@ const MARKS = {
     path.moveTo(x + 0.5 * r, y);
     path.arc(x, y, 0.5 * r, 0, 7);
   },
-  "another fate"(path, x, y, r) {
-    path.moveTo(x + r, y);
-    path.arc(x, y, r, 0, 7);
-  },
+  "another fate": ring,
   failed(path, x, y, r) {
     path.moveTo(x, y - r);
     path.lineTo(x, y + r);
@@ -228,8 +226,8 @@ export function drawAxes(context, { box, size, xAt, yAt }, x, y, { theme }) {
   context.restore();
 }
 
-/** Draw what theory says over the cells, with a rim that sets it apart from any colour. @type {(context: CanvasRenderingContext2D, place: DiagramPlace, view: DiagramView, look: Look) => void} */
-export function drawLines(context, { box, xAt, yAt }, view, { theme }) {
+/** Draw what theory says over the cells. @type {(context: CanvasRenderingContext2D, place: DiagramPlace, view: DiagramView, look: Look) => void} */
+export function drawLines(context, { box, xAt, yAt }, view, look) {
   context.save();
   context.beginPath();
   context.rect(box.left, box.top, box.right - box.left, box.bottom - box.top);
@@ -237,12 +235,47 @@ export function drawLines(context, { box, xAt, yAt }, view, { theme }) {
   for (const { x, y, dash } of view.lines) {
     const path = new Path2D();
     Array.from(x).forEach((value, i) => { path.lineTo(xAt(value), yAt(y[i])); });
-    context.setLineDash([]);
-    Object.assign(context, { lineWidth: 5, strokeStyle: translucent(theme.background, 0.85) });
-    context.stroke(path);
-    context.setLineDash(dash);
-    Object.assign(context, { lineWidth: 2.2, strokeStyle: theme.text });
-    context.stroke(path);
+    overlay(context, path, look, dash);
   }
   context.restore();
+}
+
+/** Draw a line over the cells, with a rim that sets it apart from any colour. @type {(context: CanvasRenderingContext2D, path: Path2D, look: Look, dash?: number[]) => void} */
+export function overlay(context, path, { theme }, dash = []) {
+  context.setLineDash([]);
+  Object.assign(context, { lineWidth: 5, strokeStyle: translucent(theme.background, 0.85) });
+  context.stroke(path);
+  context.setLineDash(dash);
+  Object.assign(context, { lineWidth: 2.2, strokeStyle: theme.text });
+  context.stroke(path);
+  context.setLineDash([]);
+}
+
+/** A ring around a mark. @type {(path: Path2D, x: number, y: number, r: number) => void} */
+export function ring(path, x, y, r) {
+  path.moveTo(x + r, y);
+  path.arc(x, y, r, 0, 7);
+}
+
+/** Draw what a flow says: the borders between unlike fates, and a ring in each cell that has ended otherwise. @type {(context: CanvasRenderingContext2D, place: DiagramPlace, table: DiagramTable, look: Look) => void} */
+export function drawPredicted(context, { xs, ys }, { predicted, wrong }, look) {
+  const [borders, rings] = [new Path2D(), new Path2D()];
+  const nx = xs.length - 1;
+  /** @type {(i: number, j: number) => boolean} */
+  const unlike = (i, j) => j < predicted.length && predicted[j] !== EMPTY && predicted[i] !== predicted[j];
+  predicted.forEach((fate, i) => {
+    if (fate === EMPTY) return;
+    const [ix, iy] = [i % nx, Math.floor(i / nx)];
+    const [left, right, bottom, top] = [xs[ix], xs[ix + 1], ys[iy], ys[iy + 1]];
+    if (ix < nx - 1 && unlike(i, i + 1)) {
+      borders.moveTo(right, bottom);
+      borders.lineTo(right, top);
+    }
+    if (unlike(i, i + nx)) {
+      borders.moveTo(left, top);
+      borders.lineTo(right, top);
+    }
+    if (wrong[i]) ring(rings, (left + right) / 2, (bottom + top) / 2, Math.min(RING.most, Math.max(RING.least, RING.share * Math.min(right - left, bottom - top))));
+  });
+  for (const path of [borders, rings]) overlay(context, path, look);
 }

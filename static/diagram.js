@@ -11,7 +11,7 @@ const part = (name) => import(new URL(`${name}${new URL(import.meta.url).search}
 const { readLook } = await part("theme.js");
 const { decode } = await part("decode.js");
 const { addStyle, element, fill, lifecycle, memory, shownNumber } = await part("page.js");
-const { EMPTY, cellAt, colourRange, drawAxes, drawCells, drawLines, mark, placeIn, shades } = await part("cells.js");
+const { EMPTY, cellAt, colourRange, drawAxes, drawCells, drawLines, drawPredicted, mark, overlay, ring, placeIn, shades } = await part("cells.js");
 
 const FONT = 13;
 const DRAG = 5; // pixels that a hand may move while it clicks
@@ -24,10 +24,12 @@ export function accept(/** @type {DiagramState} */ state, /** @type {DiagramData
   if (state.id !== diagram.id) Object.assign(state, { id: diagram.id, version: -1, at: null, from: null });
   if (version <= state.version) return true; // a change of theme brings the last message again
   const n = diagram.x.values.length * (diagram.y?.values.length ?? 1);
-  if (base < 0) state.table = { fate: new Uint8Array(n).fill(EMPTY), columns: {}, lows: {}, highs: {} };
+  if (base < 0) state.table = { ...noCells(n), columns: {}, lows: {}, highs: {} };
   else if (base > state.version) return false;
   const { table } = state;
-  message.cells.forEach((cell, i) => { table.fate[cell] = message.fate[i]; });
+  for (const part of /** @type {const} */ (["fate", "predicted", "wrong"])) {
+    message.cells.forEach((cell, i) => { table[part][cell] = message[part]?.[i] ?? table[part][cell]; });
+  }
   for (const part of /** @type {const} */ (["columns", "lows", "highs"])) {
     for (const [name, values] of Object.entries(message[part])) {
       table[part][name] ??= new Float32Array(n).fill(Number.NaN);
@@ -37,6 +39,9 @@ export function accept(/** @type {DiagramState} */ state, /** @type {DiagramData
   state.version = version;
   return true;
 }
+
+/** The fates of n cells of which nothing is known yet. */
+const noCells = (/** @type {number} */ n) => ({ fate: new Uint8Array(n).fill(EMPTY), predicted: new Uint8Array(n).fill(EMPTY), wrong: new Uint8Array(n) });
 
 /** @type {(state: DiagramState, component: Component<any>) => void} */
 function receive(state, { parentElement, data, setTriggerValue }) {
@@ -70,6 +75,7 @@ function draw(/** @type {DiagramState} */ state) {
   state.board.style.height = `${height}px`;
   drawCells(context, state.place, table, data.view, state);
   drawLines(context, state.place, data.view, state);
+  if (data.view.predicted) drawPredicted(context, state.place, table, state);
   drawAxes(context, state.place, x, y, state);
   drawOver(state);
   drawLegend(state);
@@ -107,6 +113,7 @@ function drawLegend(/** @type {DiagramState} */ state) {
   const entries = view.fates.flatMap((fate, i) => (counts[i] ? [entry(state, fate, `${fate}: ${counts[i].toLocaleString("en")}`)] : []));
   if (running.length) entries.push(entry(state, "", `being computed: ${running.length}`, true));
   for (const line of view.lines) entries.push(lineEntry(state, line));
+  if (view.predicted) entries.push(...predictedEntries(state));
   const done = counts.reduce((sum, count) => sum + count, 0);
   state.legend.replaceChildren(...scaleBar(state), ...entries);
   const text = `${done.toLocaleString("en")} of ${total.toLocaleString("en")} cells`;
@@ -145,6 +152,19 @@ function lineEntry({ theme }, { name, dash }) {
   Object.assign(context, { strokeStyle: theme.text, lineWidth: 2.2 }).setLineDash(dash);
   context.strokeRect(-1, 8, 40, 20);
   return labelled(canvas, name);
+}
+
+/** The borders of the predicted fates, and the ring where these are wrong. @type {(state: DiagramState) => HTMLElement[]} */
+function predictedEntries(state) {
+  const { predicted, wrong } = state.table;
+  const [known, others] = [predicted.filter((fate) => fate !== EMPTY), wrong.filter(Boolean)];
+  if (!known.length) return [];
+  const canvas = element("canvas");
+  const path = new Path2D();
+  ring(path, 9, 9, 6);
+  overlay(sized(canvas, 18, 18), path, state);
+  const of = known.length < state.data.total ? ` of ${known.length.toLocaleString("en")}` : "";
+  return [lineEntry(state, { name: "border of predicted fates", x: [], y: [], dash: [] }), labelled(canvas, `predicted otherwise: ${others.length.toLocaleString("en")}${of}`)];
 }
 
 /** A button that saves the picture, as it is seen. */
@@ -186,7 +206,9 @@ export function told({ at, data, table }) {
     const spread = low < high ? ` (${[low, high].map(digits).join(" to ")})` : "";
     return [/** @type {[string, string]} */ ([label, digits(value) + spread])];
   });
-  return [[place, fate], ...numbers];
+  const said = view.predicted ? view.fates[table.predicted[cell]] : undefined;
+  const wrong = table.wrong[cell] > 1 ? ` (otherwise for ${table.wrong[cell]} seeds)` : "";
+  return [[place, fate], ...(said ? [/** @type {[string, string]} */ (["Predicted fate", said + wrong])] : []), ...numbers];
 }
 
 const digits = (/** @type {number} */ value) => shownNumber(Number(value.toPrecision(4)));
@@ -324,7 +346,7 @@ function mount({ parentElement, data, setTriggerValue }) {
   /** @type {DiagramState} */
   const state = {
     root, board, canvas, over, card, legend, summary, observer, send: setTriggerValue, ...readLook(parentElement),
-    id: "", version: -1, table: { fate: new Uint8Array(), columns: {}, lows: {}, highs: {} },
+    id: "", version: -1, table: { ...noCells(0), columns: {}, lows: {}, highs: {} },
     data: /** @type {any} */ (null), place: null, at: null, from: null,
   };
   legend.after(saveButton(state));

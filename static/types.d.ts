@@ -510,11 +510,14 @@ export interface DiagramView {
   fates: string[];
   blank: number[]; // fates whose numbers mean nothing: those cells have no colour
   lines: { name: string; x: Numbers; y: Numbers; dash: number[] }[];
+  predicted: boolean; // whether what a flow says is drawn over the cells
 }
 
 /** The numbers of all cells, by quantity: the median over the seeds, the least and the largest. */
 export interface DiagramTable {
   fate: Uint8Array;
+  predicted: Uint8Array; // the fate that a flow says
+  wrong: Uint8Array; // for how many seeds it is another one
   columns: Record<string, Float32Array>;
   lows: Record<string, Float32Array>;
   highs: Record<string, Float32Array>;
@@ -529,6 +532,8 @@ export interface DiagramData {
   version: number;
   cells: number[] | Float64Array;
   fate: Uint8Array;
+  predicted: Uint8Array | null; // null where nothing is predicted
+  wrong: Uint8Array | null;
   columns: Record<string, Numbers>;
   lows: Record<string, Numbers>;
   highs: Record<string, Numbers>;

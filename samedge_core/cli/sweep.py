@@ -83,6 +83,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help=f"steps of a run at which its sharpness is measured (default {SAMPLES.default})",
     )
+    add(
+        "--predict",
+        action="store_true",
+        help="also compute what a flow says of each run: takes as long as the runs one by one",
+    )
     add("--continue", metavar="ID", dest="id", help="go on with a stored sweep (see --list)")
     add("--list", action="store_true", help="list the stored sweeps, and do nothing else")
     add(
@@ -129,7 +134,12 @@ def _sweep(options: argparse.Namespace) -> Exit:
 
     if options.id is None:  # of a stored one, the driver writes what is wrong into its folder
         checked_address(options.scheduler, insecure=options.insecure_scheduler)
-    recorded = sweeps.create(given, options.title) if isinstance(given, Sweep) else given
+    if isinstance(given, Sweep):
+        recorded = sweeps.create(given, options.title, predict=options.predict)
+    else:
+        recorded = given
+        if options.predict:
+            recorded.want_predictions()
     if not options.quiet:
         note(f"sweep {recorded.id} in {recorded.folder}")
     with interruptions() as interrupted, _progress(recorded, quiet=options.quiet) as on_row:
@@ -180,6 +190,7 @@ def _list(sweeps: Sweeps) -> Exit:
         axes = " x ".join(f"{axis.name} ({len(axis.values)})" for axis in sweep.axes)
         created = f"{datetime.fromtimestamp(one.created):%Y-%m-%d %H:%M}"
         cells = f"{total - one.missing:,}/{total:,}"
+        cells += f", predicted {total - one.unpredicted:,}" if one.predicts else ""
         rows.append((one.id, created, one.state, cells, sweep.base.problem, axes, one.title))
     say(aligned(rows) if len(rows) > 1 else "no sweeps yet")
     for name, what in sweeps.damaged.items():
@@ -189,8 +200,8 @@ def _list(sweeps: Sweeps) -> Exit:
 
 @contextmanager
 def _progress(recorded: RecordedSweep, *, quiet: bool) -> Iterator[Callable[[Row], None]]:
-    total = recorded.sweep.count
-    done = total - recorded.missing
+    total = recorded.sweep.count * (2 if recorded.predicts else 1)
+    done = total - recorded.missing - recorded.unpredicted
     if quiet:
         yield lambda row: None
     elif sys.stderr.isatty():
@@ -203,10 +214,10 @@ def _progress(recorded: RecordedSweep, *, quiet: bool) -> Iterator[Callable[[Row
 
             yield on_row
     else:
-        yield _in_lines(done, total)
+        yield _in_lines(done, total, "runs and predictions" if recorded.predicts else "cells")
 
 
-def _in_lines(done: int, total: int) -> Callable[[Row], None]:
+def _in_lines(done: int, total: int, what: str = "cells") -> Callable[[Row], None]:
     due, first = every(LINE_SECONDS), (0.0, 0)
 
     def on_row(row: Row) -> None:
@@ -217,15 +228,17 @@ def _in_lines(done: int, total: int) -> Callable[[Row], None]:
             due()
         elif due():
             left = (time.monotonic() - first[0]) / (done - first[1]) * (total - done)
-            note(f"{done:,} of {total:,} cells, about {left / 60:.1f} minutes left")
+            note(f"{done:,} of {total:,} {what}, about {left / 60:.1f} minutes left")
 
     return on_row
 
 
 def _end(options: argparse.Namespace, recorded: RecordedSweep, *, interrupted: bool) -> Exit:
-    result = SweepResult(recorded.sweep, recorded.rows())
+    result = recorded.result()
     parts = [_picture(result), _counts(result)]
-    if len(result.rows) < recorded.sweep.count:
+    if recorded.predicts:
+        parts.append(result.agreement().words)
+    if recorded.missing or recorded.unpredicted:
         out = "" if options.out is None else f" --out {quoted(options.out)}"
         parts.append(f"Go on with: {PROGRAM} sweep --continue {recorded.id}{out}")
     if options.out is not None:

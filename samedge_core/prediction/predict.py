@@ -109,33 +109,31 @@ def points(
 
     Rows that are nearer than a step of the flow are means of those around them.
     """
-    made = _Driver(config, problem, flow, start)
-    every, before = EVERY.check(every), None
-    while made.step < config.steps:
-        point = made.row()
-        if before and every == 1:
-            yield from _between(before, point)
-        yield point
-        if end := made.ended(point):
-            return made.outcome(end)
-        made.advance(every)
-        before = point
-    return made.outcome(stop.step_cap(config.steps))
+    return (yield from Predicting(config, problem, flow, start).rows(every))
 
 
-class _Driver:
-    """A flow, its tracker, and what has to be said of them at the end."""
+class Predicting:
+    """A prediction that goes on: a flow, its tracker, and what has to be said of them at the end.
+
+    Attributes:
+        name: of the flow, a key of FLOWS.
+        step: of the last row.
+    """
 
     def __init__(
-        self, config: RunConfig, problem: Problem, flow: str, start: TrainState | None
+        self,
+        config: RunConfig,
+        problem: Problem,
+        flow: str = "auto",
+        start: TrainState | None = None,
     ) -> None:
         self._config, self._problem = config, problem
         self._hyper = start.hyper if start else config.hyperparameters
         self._begin = self.step = start.step if start else 0
         self._rule = Directions(problem, self._hyper)
         w = start.w if start else problem.init(seed=config.seed)
-        self._name = check(self._hyper, flow)
-        self._flow: Flow = _FLOWS[self._name](self._rule, w, self._eta(self.step))
+        self.name = check(self._hyper, flow)
+        self._flow: Flow = _FLOWS[self.name](self._rule, w, self._eta(self.step))
         plain = problem.arithmetic == "plain"
         self._tracker = (PlainTracker if plain else SharpnessTracker)(seed=config.seed + 2)
         self._products, self._ratio, self._faint = 0, math.nan, False
@@ -144,7 +142,28 @@ class _Driver:
         self._cosines: list[float] = []  # since the last row
         self._broken: dict[str, list[tuple[int, int]]] = {}
 
-    def row(self) -> Point:
+    def rows(self, every: int) -> Generator[Point, None, Outcome]:
+        """Yield rows so many steps apart, and return the Outcome; see `points`."""
+        every, before = EVERY.check(every), None
+        while self.step < self._config.steps:
+            point = self._row()
+            if before and every == 1:
+                yield from _between(before, point)
+            yield point
+            if end := self._ended(point):
+                return self._outcome(end)
+            self._advance(every)
+            before = point
+        return self._outcome(stop.step_cap(self._config.steps))
+
+    @property
+    def iterates(self) -> tuple[Tensor, Tensor]:
+        """Where the flow says that the run is at the last row's step and at the next, (P,) each."""
+        flow = self._flow
+        hop = -flow.hop if self.step % 2 else flow.hop
+        return flow.centre + hop, flow.centre - hop
+
+    def _row(self) -> Point:
         """Measure at the centre and at the ends of the hop."""
         flow, eta = self._flow, self._eta(self.step)
         here, operator = observe(self._problem, flow.centre, self._problem.full_batch(), 1.0)
@@ -161,7 +180,7 @@ class _Driver:
         self._first = self._first or point
         return point
 
-    def advance(self, every: int) -> None:
+    def _advance(self, every: int) -> None:
         """Go on to the next row, in steps as long as may be."""
         left = self._config.steps - 1 - self.step
         near = every == 1
@@ -176,7 +195,7 @@ class _Driver:
             steps = math.ceil(left / math.ceil(left / most))
             before, eta = self._flow.centre, self._eta(self.step + (steps - 1) / 2)
             taken = self._flow.advance(eta, steps, self._ratio)
-            if self._name == "ode" and self._ratio > 1:
+            if self.name == "ode" and self._ratio > 1:
                 self._note("hop", taken)
             elif not taken and self.step >= self._begin + FIRST:
                 self._note("domain", 1)
@@ -195,7 +214,7 @@ class _Driver:
                 self._note("centre", steps)
         self._last = moved
 
-    def ended(self, point: Point) -> Stop | None:
+    def _ended(self, point: Point) -> Stop | None:
         """The Stop where the flow has left the finite range, grown too far or come to rest."""
         first = self._first or point
         if not (math.isfinite(point.loss) and math.isfinite(point.grad_norm)):
@@ -207,11 +226,11 @@ class _Driver:
             return stop.converged(point.step, point.grad_norm)
         return None
 
-    def outcome(self, end: Stop) -> Outcome:
+    def _outcome(self, end: Stop) -> Outcome:
         """What the generator returns."""
         if self._config.has_batches:
             self._broken["batch"] = [(self._begin, end.step)]
-        keys = (*_ASSUMED[self._name], "batch")
+        keys = (*_ASSUMED[self.name], "batch")
         broken = {key: tuple(self._broken.get(key, ())) for key in keys}
         found = tuple(Assumption(key, _SENTENCES[key], broken[key]) for key in keys)
         return Outcome(end, found, self._rule.gradients, self._products)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from samedge_core.training.config import RunConfig
 from samedge_core.training.fitting import check_fits
 from samedge_core.training.history import Measurement
 from samedge_core.training.loop import build_problem, measurements
-from samedge_core.training.observe import observe
+from samedge_core.training.observe import LossAndGrad, observe
 from samedge_core.training.state import TrainState
 from samedge_core.training.stop import Stop, StopReason
 
@@ -122,18 +122,24 @@ class _Record:
         return bool(self._rows) and self._rows[-1].step == step
 
     def samples(self) -> Samples:
-        def column(name: str) -> np.ndarray:
-            return np.array([getattr(row, name) for row in self._rows])
+        return samples_of(self._rows, self._flipped)
 
-        return Samples(
-            step=column("step").astype(np.int64),
-            leading=column("leading"),
-            converged=column("converged").astype(bool),
-            grad_norm=column("grad_norm"),
-            accuracy=column("accuracy"),
-            held_out_loss=column("held_out_loss"),
-            flipped=np.array(self._flipped),
-        )
+
+def samples_of(rows: Sequence[Measurement], flipped: Sequence[float]) -> Samples:
+    """Return the Samples that rows are, and whether the gradient flips after each."""
+
+    def column(name: str) -> np.ndarray:
+        return np.array([getattr(row, name) for row in rows])
+
+    return Samples(
+        step=column("step").astype(np.int64),
+        leading=column("leading"),
+        converged=column("converged").astype(bool),
+        grad_norm=column("grad_norm"),
+        accuracy=column("accuracy"),
+        held_out_loss=column("held_out_loss"),
+        flipped=np.array(flipped),
+    )
 
 
 def _at_rest(config: RunConfig, problem: Problem, state: TrainState, step: int) -> Measurement:
@@ -141,8 +147,15 @@ def _at_rest(config: RunConfig, problem: Problem, state: TrainState, step: int) 
     batch = state.fixed or problem.full_batch()
     here, operator = observe(problem, state.w, batch, config.hessian_share)
     estimate = state.tracker.measure(operator, step=state.step)
+    return sample(problem, state.w, step, here, estimate)
+
+
+def sample(
+    problem: Problem, w: Tensor, step: int, here: LossAndGrad, estimate: EigenEstimate
+) -> Measurement:
+    """Return a row of what is known `here`, at w (P,), with its accuracy and held-out loss."""
     row = Measurement(step, here.loss, here.norm, converged=estimate.converged)
     row.lambda_max = estimate.value
-    row.accuracy = problem.evaluate(state.w).accuracy
-    row.held_out_loss = problem.evaluate_held_out(state.w).loss
+    row.accuracy = problem.evaluate(w).accuracy
+    row.held_out_loss = problem.evaluate_held_out(w).loss
     return row

@@ -24,7 +24,7 @@ from samedge_core.sweeps.ensembles.grouping import groups
 from samedge_core.sweeps.order import COARSE, Order
 from samedge_core.sweeps.rows import Row
 from samedge_core.sweeps.schedulers import LOST, Replacing, checked_address, connected
-from samedge_core.sweeps.store import RecordedSweep, SweepError
+from samedge_core.sweeps.store import PREDICTED, ROWS, RecordedSweep, SweepError
 from samedge_core.sweeps.sweep import Sweep
 from samedge_core.training.progress import every
 
@@ -50,19 +50,21 @@ def drive(
     stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda text: None,
     compute: Compute = tasks.compute,
+    predict: Compute = tasks.predict,
 ) -> None:
     """Compute the cells of a sweep that have no row yet, until there are none, a `budget` of cells
-    has its rows, or somebody asks to stop.
+    has its rows, or somebody asks to stop; then, where that is wanted, the predictions of those
+    that have a row.
 
     Args:
         scheduler: the address of Dask's scheduler; by default SAMEDGE_SCHEDULER, or else workers
             are started here.
         insecure: whether the address may be one of another machine without TLS.
         workers: started here, one thread each; by default `local_workers`.
-        on_row: called with each row once it is stored.
+        on_row: called with each row, of a run or of a prediction, once it is stored.
         stop: asked about twice a second.
         say: called with what a person who waits would like to know.
-        compute: what workers call with configurations and the number of samples.
+        compute, predict: what workers call with configurations and the number of samples.
 
     Raises:
         SweepError: an address that is not allowed or does not answer, a scheduler that is lost, a
@@ -79,6 +81,9 @@ def drive(
                 return
             with connected(scheduler, insecure=insecure, workers=workers) as client:
                 _Driver(recorded, client, compute, budget, on_row, stopped, say).run()
+                if recorded.predicts:
+                    say("predicts what it has computed")
+                    _Driver(recorded, client, predict, None, on_row, stopped, say, PREDICTED).run()
 
 
 @contextmanager
@@ -100,7 +105,7 @@ def _turn(
 
 @dataclass
 class _Driver:
-    """One drive of a sweep, from its first task to its last."""
+    """One drive of a sweep's runs or of its predictions, from its first task to its last."""
 
     recorded: RecordedSweep
     client: Client
@@ -109,6 +114,7 @@ class _Driver:
     on_row: Callable[[Row], None]
     stopped: Callable[[], bool]
     say: Callable[[str], None]
+    of: str = ROWS  # or PREDICTED
     flying: dict[Future, list[int]] = field(default_factory=dict)
     pieces: deque[list[int]] = field(default_factory=deque)  # of tasks that went wrong
     suspects: deque[list[int]] = field(default_factory=deque)  # computed alone
@@ -122,9 +128,10 @@ class _Driver:
 
     def run(self) -> None:
         """Submit and take in until nothing is left, or it is stopped."""
-        rows = self.recorded.rows()
-        self.order, self.done = Order(self.recorded.sweep, rows), len(rows)
-        self.size = self.least = _least_size(self.recorded.sweep)
+        sweep, rows = self.recorded.sweep, self.recorded.rows(self.of)
+        runs = [row.cell for row in self.recorded.rows()] if self.of == PREDICTED else None
+        self.order, self.done = Order(sweep, rows, among=runs), len(rows)
+        self.size = self.least = _least_size(sweep) if self.of == ROWS else 1
         look, told, replacing = every(LOOK_SECONDS), False, Replacing(self.client)
         while True:
             if look():
@@ -182,7 +189,8 @@ class _Driver:
         # sent anew has another, or late news of the task that is gone would pass for its own
         tries = max(self.tries[i] for i in cells)
         self.tries.update(cells)
-        key = f"samedge-{hashlib.sha256(work.encode()).hexdigest()[:24]}-{tries}"
+        of = hashlib.sha256(f"{self.of}{work}".encode()).hexdigest()[:24]
+        key = f"samedge-{of}-{tries}"
         future = self.client.submit(tasks.answer, self.compute, work, key=key, pure=False)
         self.flying[future] = cells
         future.add_done_callback(self.landed.put)
@@ -233,7 +241,7 @@ class _Driver:
             self.size = max(1, round(fitting))
 
     def _store(self, rows: list[Row]) -> None:
-        self.recorded.append(rows)
+        self.recorded.append(rows, self.of)
         self.order.saw(rows)
         self.done += len(rows)
         for row in rows:

@@ -36,7 +36,8 @@ from samedge_core.sweeps.rows import Row
 # the sweep and its {count:,} rows, as JSON in base64
 stored = json.loads(base64.b64decode("{content}"))
 sweep = se.Sweep.from_values(stored["sweep"])
-result = se.SweepResult(sweep, [Row.from_values(row) for row in stored["rows"]])"""
+of = {{name: [Row.from_values(row) for row in stored[name]] for name in ("rows", "predicted")}}
+result = se.SweepResult(sweep, **of)"""
 _DRAW = """\
 import plotly.express as px
 
@@ -118,6 +119,8 @@ def _html(result: SweepResult, quantity: str) -> bytes:
     settings[SAMPLES.label] = str(sweep.samples)
     names = dict.fromkeys((quantity, "ratio", "deviation", "loss"))
     fates = [(fate, f"{counts[fate]:,}") for fate in FATES if counts[fate]]
+    if result.predicted:
+        fates.append(("Predicted", result.agreement().words))
     page = page_html(
         title_of(sweep),
         f"{len(result.rows):,} of {len(sweep.cells):,} runs are computed.",
@@ -128,12 +131,13 @@ def _html(result: SweepResult, quantity: str) -> bytes:
 
 
 def _notebook(result: SweepResult, quantity: str) -> bytes:
-    rows = [row.to_values() for row in result.rows]
-    stored = json.dumps({"sweep": result.sweep.to_values(), "rows": rows}).encode()
+    rows = {"rows": result.rows, "predicted": result.predicted}
+    of = {name: [row.to_values() for row in some] for name, some in rows.items()}
+    stored = json.dumps({"sweep": result.sweep.to_values(), **of}).encode()
     content = base64.b64encode(stored).decode()
     cells = [
         markdown(f"# {title_of(result.sweep)}\n\n{_ABOUT}"),
-        code(_ROWS.format(count=len(rows), content=content), folded=True),
+        code(_ROWS.format(count=len(result.rows), content=content), folded=True),
         code("result.to_frame()"),
         code(_DRAW.format(quantity=quantity)),
         markdown("## Again\n\nWhat is stored on this machine is not computed again."),

@@ -6,7 +6,7 @@ Importable without torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
 import numpy as np
@@ -28,10 +28,12 @@ _EDGE = (
     np.array([*np.linspace(0, 1, 5) / 1.5, 0.8, 1]),
     np.array([*_VIRIDIS, (243, 114, 44), (157, 2, 8)]),
 )
+_Marks = Sequence[tuple[str, NDArray]]  # (ny, nx): the cells that have it
 _Scale = tuple[NDArray, NDArray]  # places from 0 to 1, and the colours there
 _BLANK, _INK, _PAPER = "#9a9a9a", "#1b1f24", "#ffffff"
 _NO_COLOUR = ("diverged", "failed")  # what their numbers end with means nothing
 # within a square of side 2
+OTHERWISE = "predicted otherwise"  # beside the fate's own mark
 _MARKS = {
     "below its edge": "M-1 1L1 -1",
     "above its edge": "M-1 -1L1 1",
@@ -39,17 +41,21 @@ _MARKS = {
     "dead": "M-.4 0a.4 .4 0 1 0 .8 0a.4 .4 0 1 0 -.8 0",
     "converged": "M-1 0L1 0",
     "failed": "M0 -1L0 1",
+    OTHERWISE: "M-1.6 0a1.6 1.6 0 1 0 3.2 0a1.6 1.6 0 1 0 -3.2 0",
 }
 
 
 def figure(result: SweepResult, quantity: str = "ratio") -> str:
-    """The diagram of one of QUANTITIES, medians over the seeds; marks tell the fates.
+    """The diagram of one of QUANTITIES, medians over the seeds; marks tell the fates, and rings
+    where a flow predicts another one.
 
     Raises:
         ConfigError: no quantity is called so.
     """
     grid, fates = result.grid(quantity), result.fates()
     grid = np.where(np.isin(fates, _NO_COLOUR), np.nan, grid)
+    marks = [(fate, fates == fate) for fate in FATES if fate in _MARKS]
+    marks.append((OTHERWISE, result.misnamed() > 0))
     about, scale = QUANTITIES[quantity], _EDGE if quantity == "ratio" else _SEQUENCE
     low, high, shares = _shares(grid, about)
     base, (x, *y) = result.sweep.base, result.sweep.axes
@@ -60,11 +66,11 @@ def figure(result: SweepResult, quantity: str = "ratio") -> str:
         'font-family="system-ui, sans-serif" font-size="13">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{_PAPER}"/>',
         _text(_LEFT, 24, title, "start"),
-        *_cells(fates, shares, scale, _LEFT + _SIDE * xs, _TOP + _UNDER * (1 - ys)),
+        *_cells(fates, shares, scale, _LEFT + _SIDE * xs, _TOP + _UNDER * (1 - ys), marks),
         *_labels(result.sweep.field(x).label, x),
         *(line for axis in y for line in _labels_up(result.sweep.field(axis).label, axis)),
         *_bar(low, high, scale),
-        *_legend(fates),
+        *_legend(marks),
         "</svg>\n",
     ]
     return "\n".join(parts)
@@ -94,7 +100,7 @@ def _cuts(axis: Axis) -> NDArray:
 
 
 def _cells(
-    fates: NDArray, shares: NDArray, scale: _Scale, xs: NDArray, ys: NDArray
+    fates: NDArray, shares: NDArray, scale: _Scale, xs: NDArray, ys: NDArray, marks: _Marks
 ) -> Iterator[str]:
     for iy, row in enumerate(fates):
         for ix, fate in enumerate(row):
@@ -103,12 +109,12 @@ def _cells(
             x, y, width, height = xs[ix], ys[iy + 1], xs[ix + 1] - xs[ix], ys[iy] - ys[iy + 1]
             at = f'x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}"'
             yield f'<rect {at} fill="{_colour(shares[iy, ix], scale)}"/>'
-            yield _mark(fate, x + width / 2, y + height / 2, 0.25 * min(width, height))
+            for mark, where in marks:
+                if where[iy, ix]:
+                    yield _mark(mark, x + width / 2, y + height / 2, 0.25 * min(width, height))
 
 
 def _mark(fate: str, x: float, y: float, size: float) -> str:
-    if fate not in _MARKS:
-        return ""
     place = f"translate({x:.2f} {y:.2f}) scale({min(size, 7):.2f})"
     path = f'<path d="{_MARKS[fate]}" fill="none" vector-effect="non-scaling-stroke" '
     # a light line below a dark one is seen on every colour
@@ -160,10 +166,10 @@ def _bar(low: float, high: float, scale: _Scale) -> Iterator[str]:
     yield _text(x, _TOP + _UNDER + 18, f"{low:.3g}", "start")
 
 
-def _legend(fates: NDArray) -> Iterator[str]:
+def _legend(marks: _Marks) -> Iterator[str]:
     x = float(_LEFT)
-    for fate in FATES:
-        if fate in _MARKS and (fates == fate).any():
+    for fate, where in marks:
+        if where.any():
             yield _mark(fate, x, HEIGHT - 10, 5)
             yield _text(x + 10, HEIGHT - 6, fate, "start")
             x += 26 + 7 * len(fate)

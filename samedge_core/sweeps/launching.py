@@ -74,6 +74,7 @@ def run_sweep(
     on_row: Callable[[Row], object] = lambda row: None,
     workers: int | None = None,
     budget: int | None = None,
+    predict: bool = False,
     insecure: bool = False,
     title: str = "",
 ) -> SweepResult:
@@ -85,19 +86,21 @@ def run_sweep(
     Args:
         scheduler: the address of a Dask scheduler, tcp://HOST:PORT on this machine or
             tls://HOST:PORT; by default SAMEDGE_SCHEDULER, or else the cores of this machine.
-        on_row: called with each new row once it is stored.
+        on_row: called with each new row of a run once it is stored.
         workers: how many cores; by default all.
         budget: how many cells at most have a row in the end, chosen where fates change.
+        predict: whether what a flow says of each run is computed, too (`se.predict`); it takes
+            about as long as the runs one by one.
         insecure: whether the scheduler may be on another machine without TLS.
 
     Raises:
-        ConfigError: so many workers or cells are not allowed.
+        ConfigError: so many workers or cells are not allowed, or no flow describes the rule.
         SweepError: it can't be computed; the message says why.
     """
     for name, value, most in (("workers", workers, MOST_WORKERS), ("budget", budget, MOST_CELLS)):
         if value is not None:
             Field(name, "int", 1, "", "", low=1, high=most).check(value)
-    recorded = open_sweeps().create(sweep, title)
+    recorded = open_sweeps().create(sweep, title, predict=predict)
     position = recorded.rows_after(0)[1]
     options = {"--scheduler": scheduler, "--workers": workers, "--budget": budget}
     arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
@@ -116,7 +119,7 @@ def run_sweep(
         process.wait()
     if process.returncode:
         raise SweepError(recorded.error or recorded.log)
-    return SweepResult(sweep, recorded.rows())
+    return recorded.result()
 
 
 def _program(recorded: RecordedSweep, *arguments: str) -> subprocess.Popen[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -23,9 +23,14 @@ class Order:
 
     A place of level k lies between up to four corners of lower levels. Where these agree and it has
     no row itself, it counts as having their fate; so finer places within are not handed out early.
+
+    Args:
+        among: the cells that may be handed out, by default all.
     """
 
-    def __init__(self, sweep: Sweep, rows: Iterable[Row] = ()) -> None:
+    def __init__(
+        self, sweep: Sweep, rows: Iterable[Row] = (), *, among: Sequence[int] | None = None
+    ) -> None:
         (nx, ny), self._seeds = sweep.shape, len(sweep.seeds)
         (x, *x_ends), (y, *y_ends) = _lattice(nx), _lattice(ny)
         level = np.maximum.outer(y, x)  # (ny, nx)
@@ -39,7 +44,8 @@ class Order:
         self._corners = np.stack(corners, -1).reshape(-1, 4)
         self._levels = [np.flatnonzero(self._level == k) for k in range(level.max() + 1)]
         self._fate = np.full(sweep.count, _UNKNOWN)  # of each cell
-        self._left = np.ones(sweep.count, bool)  # neither computed nor handed out
+        self._left = np.full(sweep.count, among is None)  # neither computed nor handed out
+        self._left[[] if among is None else [*among]] = True
         self._ready = np.empty(0, np.intp)  # places between unlike fates
         self._unread = 0  # rows since these were looked for
         self.saw(rows)

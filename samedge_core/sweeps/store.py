@@ -3,6 +3,7 @@
     sweeps/ID/sweep.json    what is computed, its title and when it was created
     sweeps/ID/rows.jsonl    a line a row, on disk as soon as a cell is finished; a torn last line is
                             no row
+    sweeps/ID/predicted.jsonl   the same of what a flow says of each run; there where it is wanted
     sweeps/ID/running.json  the cells that are being computed now
     sweeps/ID/error.txt     why the last driver has failed
     sweeps/ID/driver.log    what a driver that a page has started says
@@ -29,9 +30,11 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from samedge_core.fields import ConfigError, abridged
+from samedge_core.prediction.prediction import check
 from samedge_core.sharing import files
 from samedge_core.store.settings import StoreSettings
 from samedge_core.store.texts import checked_title, is_id
+from samedge_core.sweeps.results import SweepResult
 from samedge_core.sweeps.rows import Row
 from samedge_core.sweeps.sweep import Sweep
 from samedge_core.training import codec
@@ -39,6 +42,7 @@ from samedge_core.training import codec
 State = Literal["waiting", "computing", "finished", "stopped", "failed"]
 
 SWEEP, ROWS, RUNNING = "sweep.json", "rows.jsonl", "running.json"
+PREDICTED = "predicted.jsonl"  # as ROWS has the runs
 ERROR, LOG, STOP, ASKED = "error.txt", "driver.log", "stop", "asked"
 LARGEST_SWEEP, LARGEST_ROWS, LARGEST_ERROR = 2_000_000, 20_000_000, 20_000  # bytes
 LATEST = 1e11  # seconds since 1970: the year 5138; beyond, no calendar tells a date
@@ -67,21 +71,22 @@ class RecordedSweep:
 
     # --- reading
 
-    def rows(self) -> list[Row]:
-        """All rows, in the order in which their cells were finished.
+    def rows(self, of: str = ROWS) -> list[Row]:
+        """All rows of the runs, or of the predictions (`of` is PREDICTED), in the order in which
+        they were finished.
 
         Raises:
             SavedError: the file is damaged.
         """
-        return self.rows_after(0)[0]
+        return self.rows_after(0, of)[0]
 
-    def rows_after(self, position: int) -> tuple[list[Row], int]:
+    def rows_after(self, position: int, of: str = ROWS) -> tuple[list[Row], int]:
         """The rows since `position`, 0 at first, and the position to ask from the next time.
 
         Raises:
             SavedError: the file is damaged.
         """
-        file = self.folder / ROWS
+        file = self.folder / of
         if not file.exists() or file.stat().st_size <= position:
             return [], position
         with files.reading(file), file.open("rb") as stream:
@@ -92,6 +97,14 @@ class RecordedSweep:
                 if not 0 <= row.cell < self.sweep.count:
                     raise ValueError(f"there are {self.sweep.count} cells, got {row.cell}")
         return rows, position + len(whole) + bool(whole)
+
+    def result(self) -> SweepResult:
+        """All rows that there are, of runs and predictions.
+
+        Raises:
+            SavedError: a file is damaged.
+        """
+        return SweepResult(self.sweep, self.rows(), self.rows(PREDICTED))
 
     def running(self) -> set[int]:
         """The indices of the cells that are being computed now."""
@@ -116,7 +129,7 @@ class RecordedSweep:
             return "computing" if (self.folder / RUNNING).exists() else "waiting"
         if self._is_recent(ASKED):
             return "waiting"
-        if self.missing == 0:
+        if not self.missing and not self.unpredicted:
             return "finished"
         return "failed" if self.error else "stopped"
 
@@ -127,7 +140,20 @@ class RecordedSweep:
     @property
     def missing(self) -> int:
         """How many cells have no row yet."""
-        file = self.folder / ROWS
+        return self._missing(ROWS)
+
+    @property
+    def predicts(self) -> bool:
+        """Whether what a flow says of each run is wanted, too."""
+        return (self.folder / PREDICTED).exists()
+
+    @property
+    def unpredicted(self) -> int:
+        """How many predictions are missing; 0 where they are not wanted."""
+        return self._missing(PREDICTED) if self.predicts else 0
+
+    def _missing(self, of: str) -> int:
+        file = self.folder / of
         lines = file.read_bytes().count(b"\n") if file.is_file() else 0
         return max(0, self.sweep.count - lines)
 
@@ -162,6 +188,17 @@ class RecordedSweep:
         self.title = checked_title(title)
         self._write()
 
+    def want_predictions(self) -> None:
+        """Have its driver also compute what a flow says of each run, after the runs.
+
+        Raises:
+            ConfigError: no flow describes its rule.
+            SweepError: it has been deleted.
+        """
+        check(self.sweep.base.hyperparameters)
+        self._check_is_there()
+        (self.folder / PREDICTED).touch()
+
     def ask_to_stop(self) -> None:
         """Ask its driver to end; what is computed is kept, and the sweep can be gone on with.
 
@@ -195,7 +232,8 @@ class RecordedSweep:
                 (self.folder / name).unlink(missing_ok=True)
             if not self._is_recent(STOP):  # of a driver that was killed, not of this one
                 (self.folder / STOP).unlink(missing_ok=True)
-            self._drop_torn_line()
+            for name in (ROWS, PREDICTED):
+                self._drop_torn_line(name)
             yield
         except Exception as error:
             what = str(error) or type(error).__name__
@@ -219,10 +257,10 @@ class RecordedSweep:
             return None
         return turn
 
-    def append(self, rows: Iterable[Row]) -> None:
+    def append(self, rows: Iterable[Row], of: str = ROWS) -> None:
         """Add rows, which are on the disk when this returns."""
         lines = [json.dumps(row.to_values(), separators=(",", ":")) + "\n" for row in rows]
-        with (self.folder / ROWS).open("ab") as stream:
+        with (self.folder / of).open("ab") as stream:
             stream.write("".join(lines).encode())
             stream.flush()
             os.fsync(stream.fileno())
@@ -234,8 +272,8 @@ class RecordedSweep:
         new.write_text(content, encoding="utf-8")
         new.replace(self.folder / RUNNING)
 
-    def _drop_torn_line(self) -> None:
-        file = self.folder / ROWS
+    def _drop_torn_line(self, of: str) -> None:
+        file = self.folder / of
         if file.exists():
             content = file.read_bytes()
             with file.open("r+b") as stream:
@@ -261,12 +299,24 @@ class Sweeps:
         self._deleted = self.folder / "deleted"
         self.damaged: dict[str, str] = {}
 
-    def create(self, sweep: Sweep, title: str = "") -> RecordedSweep:
+    def create(self, sweep: Sweep, title: str = "", *, predict: bool = False) -> RecordedSweep:
         """The stored sweep; the one that is there already where it is the same.
 
+        Args:
+            predict: as `RecordedSweep.want_predictions`.
+
         Raises:
+            ConfigError: predictions are wanted, and no flow describes the rule.
             ValueError: the title is too long, or can't be stored.
         """
+        if predict:
+            check(sweep.base.hyperparameters)
+        recorded = self._found_or_made(sweep, title)
+        if predict:
+            recorded.want_predictions()
+        return recorded
+
+    def _found_or_made(self, sweep: Sweep, title: str) -> RecordedSweep:
         if sweep.key in self:
             recorded = self[sweep.key]
             if title and title != recorded.title:

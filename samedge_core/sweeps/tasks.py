@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from samedge_core.fields import ConfigError
@@ -27,16 +28,12 @@ def compute(values: Values, samples: int) -> Values:
     Raises:
         SweepError: this machine lacks what they need: a device, memory, data, a compiler.
     """
-    import torch
-
-    from samedge_core.curvature.kernels import KernelsError
     from samedge_core.sweeps.cell import run_cell
     from samedge_core.sweeps.ensembles import groups, run_ensemble, together
 
-    torch.set_num_threads(1)
     configs = [RunConfig.from_values(one) for one in values]
     rows: dict[int, dict[str, Any]] = {}
-    try:
+    with _on_this_machine():
         for group in groups(configs):
             cells = [configs[i] for i in group]
             if together(cells[0]):  # also a single one: its row is then the same to the bit
@@ -44,9 +41,33 @@ def compute(values: Values, samples: int) -> Values:
             else:
                 found = [run_cell(cells[0], samples)]
             rows.update((i, row.to_values()) for i, row in zip(group, found, strict=True))
+    return [rows[i] for i in range(len(configs))]
+
+
+def predict(values: Values, samples: int) -> Values:
+    """The same of what a flow says of these runs.
+
+    Raises:
+        SweepError: as `compute`, or no flow describes their rule.
+    """
+    from samedge_core.sweeps.predicted import predict_cell
+
+    with _on_this_machine():
+        return [predict_cell(RunConfig.from_values(one), samples).to_values() for one in values]
+
+
+@contextmanager
+def _on_this_machine() -> Iterator[None]:
+    """One thread, and what this machine lacks as a SweepError."""
+    import torch
+
+    from samedge_core.curvature.kernels import KernelsError
+
+    torch.set_num_threads(1)
+    try:
+        yield
     except (ConfigError, DataError, KernelsError, ImportError) as error:
         raise SweepError(str(error)) from error
-    return [rows[i] for i in range(len(configs))]
 
 
 def answer(compute: Compute, work: str) -> str:

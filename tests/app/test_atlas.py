@@ -54,6 +54,12 @@ def test_the_map_is_a_part_of_the_page_and_its_link_opens_it():
     assert "the SAM-edge" in texts(again)
 
 
+def test_the_map_says_why_nothing_is_predicted_there():
+    (switch,) = [one for one in visit(part="map").toggle if one.label == "Predicted fate"]
+    assert switch.disabled
+    assert "each pixel follows the rule exactly" in switch.help
+
+
 def test_a_preview_is_sent_first_and_a_fine_picture_fits_into_a_message():
     app = visit(part="map")
     sent = drawn(app)

@@ -16,7 +16,7 @@ from samedge_core.experiments.presets import PRESETS
 from samedge_core.sharing import links
 from samedge_core.sweeps import launching
 from samedge_core.sweeps.rows import FATES, QUANTITIES, Row
-from samedge_core.sweeps.store import Sweeps
+from samedge_core.sweeps.store import PREDICTED, Sweeps
 from samedge_core.sweeps.sweep import Axis, Sweep
 from samedge_core.theory.edges import sam_edge
 from tests.app import harness
@@ -432,3 +432,97 @@ def test_the_part_of_the_page_stands_in_its_link(sweeps, monkeypatch):
     assert "part" not in app.query_params
     app.segmented_control(key="sweeps:part").set_value("map").run()
     assert drawn == ["map", "map"]
+
+
+# --- what a flow says of the cells
+
+
+def predict(recorded, fates=("at its edge", "diverged", "diverged"), what: str = "all steps"):
+    recorded.want_predictions()
+    recorded.append(
+        (
+            replace(START, cell=one.index, fate=fates[one.ix], ratio=0.75, what=what)
+            for one in recorded.sweep.cells
+        ),
+        PREDICTED,
+    )
+    return recorded
+
+
+def test_the_switch_lays_what_was_predicted_over_the_picture_and_stands_in_the_link(sweeps):
+    sweep = grid()
+    predict(fill(sweeps, sweep), what="all steps; its centre hops at steps 1 to 2, as a run does")
+    app = visit()
+    assert not data(app)["view"]["predicted"]
+    assert "names the fate" not in texts(app)
+    app.toggle(key="sweeps:predicted").set_value(True).run()
+    assert app.query_params["predicted"] == "true"
+    sent = data(app)["view"]
+    assert sent["predicted"]
+    assert [one["label"] for one in sent["quantities"]][:2] == [
+        "Sharpness / edge, median",
+        "The same, predicted",
+    ]
+    said = (
+        "names the fate of 4 of 6 runs; wrong: 2 below its edge (predicted: diverged). In 4 right"
+    )
+    assert said in texts(app)
+    app.session_state[picture.CHOSEN] = {sweep.key: (1, 1)}
+    app.run()
+    panel = texts(app).replace("*", "").replace("\\", "")
+    assert "SAM radius ρ 0.3: below its edge, predicted: diverged. Sharpness / edge" in panel
+    assert "median: 2, predicted: 0.75. Of the flow: its centre hops at steps 1 to 2" in panel
+    app.toggle(key="sweeps:predicted").set_value(False).run()
+    assert "predicted" not in app.query_params
+
+
+def test_predictions_can_be_added_to_a_sweep_that_has_none(sweeps):
+    recorded = fill(sweeps, grid())
+    app = visit(predicted="true")
+    assert "6 predictions, which take about as long as the runs one by one" in texts(app)
+    press(app, "sweeps:predict")
+    assert sweeps.__dict__["launched"] == [(sweeps.folder.parent, recorded.id)]
+    assert recorded.unpredicted == 6
+    app.run()
+    assert "No run is predicted yet." in texts(app)
+    assert "Stopped after 0 of 6 predictions" in texts(app)
+    assert button(app, "sweeps:play_arrow").help == "Computes the 6 predictions that are missing."
+    predict(recorded)
+    app.run()
+    assert "names the fate of 4 of 6 runs" in texts(app)
+
+
+def test_a_new_sweep_can_be_predicted_too(sweeps):
+    app = visit()
+    entry(app, "predict", kind="toggle").set_value(True).run()
+    assert "; their predictions, which take about as long" in texts(app)
+    press(app, "sweeps:start")
+    (recorded,) = sweeps.find()
+    assert recorded.predicts
+    assert app.query_params["predicted"] == "true"
+
+
+def test_a_rule_that_no_flow_describes_is_named_where_the_switch_is(sweeps):
+    base = PRESETS["gd-chebyshev"].config.replace(rule="polyak")
+    fill(sweeps, Sweep(base, {"eta": (0.1, 0.2, 0.4)}))
+    app = visit(predicted="true")
+    switch = app.toggle(key="sweeps:predicted")
+    assert switch.disabled
+    assert "got Polyak (polyak), which keeps moments" in switch.help.replace("\\", "")
+    assert not data(app)["view"]["predicted"]
+    assert not [one for one in app.button if one.key == "sweeps:predict"]
+
+
+def test_of_two_sweeps_each_is_told_how_often_the_flow_is_right(sweeps):
+    one, other = predict(fill(sweeps, grid())), fill(sweeps, grid(etas=(0.1, 0.2, 0.5)))
+    said = texts(visit(sweep=one.id, predicted="true", **{"with": other.id}))
+    assert "names the fate of 4 of 6 runs" in said
+    assert "Nothing is predicted yet." in said
+
+
+def test_catapults_are_named_where_gradient_descent_is_predicted(sweeps):
+    base = PRESETS["gd-chebyshev"].config
+    predict(fill(sweeps, Sweep(base, {"eta": (0.1, 0.2, 0.4)})))
+    assert "Under GD the hop dies out below the edge" in texts(visit(predicted="true"))
+    predict(fill(sweeps, grid()))
+    assert "dies out" not in texts(visit(predicted="true"))

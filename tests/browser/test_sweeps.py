@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from samedge_core.experiments.presets import PRESETS
 from samedge_core.sweeps.rows import Row
-from samedge_core.sweeps.store import Sweeps
+from samedge_core.sweeps.store import PREDICTED, Sweeps
 from samedge_core.sweeps.sweep import Axis, Sweep
 from tests.browser.reading import until
 from tests.browser.test_accessibility import violations
@@ -161,3 +161,29 @@ def test_ten_thousand_cells_are_drawn_and_updated_without_a_pause(sweeps, open_p
       return performance.now() - before;
     }""")
     assert took < 1000
+
+
+def test_what_a_flow_says_is_laid_over_the_cells(sweeps, open_page):
+    recorded = sweeps.create(grid(), predict=True)
+    runs = rows(recorded.sweep, range(16))
+    recorded.append(runs)
+    said = [replace(one, fate="at its edge", ratio=0.25) for one in runs]
+    recorded.append(said, PREDICTED)
+    page = open_page(f"sweeps?sweep={recorded.id}")
+    until(page, lambda: "dead: 4" in legend(page), "all rows")
+    x, y = place(page, 1, 0)  # below its edge: its mark alone
+    around = [x - 14, y - 14, 28, 28]
+    before = len(page.evaluate(PIXELS, around))
+    page.get_by_text("Predicted fate", exact=True).click()
+    until(page, lambda: "predicted otherwise: 12" in legend(page), "the rings")
+    assert len(page.evaluate(PIXELS, around)) > before
+    page.get_by_text("names the fate of 4 of 16 runs").wait_for()
+    page.locator(BOARD).focus()
+    for key in ("ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    spoken = page.locator(".samedge-diagram-summary")
+    until(page, lambda: "Predicted fate: at its edge" in spoken.inner_text(), "the words")
+    assert "The same, predicted: 0.25" in spoken.inner_text()
+    assert "predicted=true" in page.url
+    found = violations(page)
+    assert not found, "\n".join(found)

@@ -14,7 +14,7 @@ from samedge_core.cli import main
 from samedge_core.cli import sweep as command
 from samedge_core.sweeps import driver
 from samedge_core.sweeps.rows import Row
-from samedge_core.sweeps.store import Sweeps, open_sweeps
+from samedge_core.sweeps.store import PREDICTED, Sweeps, open_sweeps
 from tests.sweeps import sleeping
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,8 @@ class Computed:
                 row = Row(cell.index, fate, 3, loss=cell.config.eta, seconds=0.1)
                 recorded.append([row])
                 on_row(row)
+            if recorded.predicts:
+                recorded.append((Row(i, "dead", 3) for i in range(5)), PREDICTED)
         say("said")
 
 
@@ -93,6 +95,25 @@ def test_the_same_command_and_continue_go_on(computed, sweeps, capsys):
     assert line.split()[0] == recorded.id
     assert "finished  6/6" in line
     assert "eta (3) x a (2)" in line
+
+
+def test_predictions_are_wanted_by_an_option_also_later(computed, sweeps, capsys):
+    assert main([*SWEEP, *AXES]) == 0
+    assert "flow" not in capsys.readouterr().out
+    (recorded,) = sweeps.find()
+    assert main(["sweep", "--continue", recorded.id, "--predict"]) == 0
+    said = capsys.readouterr().out
+    assert "names the fate of 4 of 5 runs; wrong: 1 diverged (predicted: dead)" in said
+    assert f"Go on with: {command.PROGRAM} sweep --continue {recorded.id}" in said
+    assert main(["sweep", "--list"]) == 0
+    assert "stopped  6/6, predicted 5" in capsys.readouterr().out
+
+
+def test_a_rule_that_no_flow_describes_is_refused_before_anything_is_stored(sweeps, capsys):
+    adam = ["sweep", "--set", "problem=two-weight", "--set", "rule=adam", "--axis", "eta=0.1,0.2"]
+    assert main([*adam, "--predict"]) == 2
+    assert "a prediction takes one of GD, SAM, USAM, got Adam (adam)" in capsys.readouterr().err
+    assert sweeps.find() == []
 
 
 def test_results_are_written(computed, tmp_path, capsys):

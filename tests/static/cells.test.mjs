@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { THEME } from "./canvas.mjs";
-import { EMPTY, borders, cellAt, colourRange, placeIn, shadeOf, shades, ticks } from "../../static/cells.js";
+import { EMPTY, borders, cellAt, colourRange, drawPredicted, placeIn, shadeOf, shades, ticks } from "../../static/cells.js";
 import { LIGHT } from "../../static/theme.js";
 import { accept, told } from "../../static/diagram.js";
 
@@ -91,4 +91,34 @@ test("a cell tells its place, its fate, and the numbers that there are, with the
   assert.deepEqual(told({ ...state, data, at: [2, 1] }), [["x 4, η 0.1", "being computed"]]);
   assert.deepEqual(told({ ...state, data, at: [0, 0] }), [["x 1, η 0.01", "not computed yet"]]);
   assert.deepEqual(told({ ...state, data, at: null }), []);
+});
+
+test("what a flow says comes with its cells, and is told where it is switched on", () => {
+  const state = fresh();
+  accept(state, message(-1, 1, [4, 5], [7, 8]));
+  assert.deepEqual([...state.table.predicted], Array(9).fill(EMPTY)); // nothing is predicted yet
+  const data = { ...message(1, 2, [4], [7]), predicted: Uint8Array.of(1), wrong: Uint8Array.of(2) };
+  accept(state, data);
+  assert.deepEqual([state.table.predicted[4], state.table.wrong[4], state.table.predicted[5]], [1, 2, EMPTY]);
+  assert.deepEqual(told({ ...state, data, at: [1, 1] }), [["x 2, η 0.1", "at its edge"], ["Loss", "7"]]);
+  const on = { ...data, view: { ...VIEW, predicted: true } };
+  assert.deepEqual(told({ ...state, data: on, at: [1, 1] })[1], ["Predicted fate", "diverged (otherwise for 2 seeds)"]);
+  assert.equal(told({ ...state, data: on, at: [2, 1] }).length, 2);
+});
+
+test("borders lie between unlike predicted fates, and a ring in each cell that has ended otherwise", () => {
+  const drawn = [];
+  globalThis.Path2D = class {
+    lines = [];
+    moveTo(...at) { this.lines.push(at); }
+    lineTo(...at) { this.lines.push(at); }
+    arc(...circle) { this.lines.push(circle); }
+  };
+  const context = { setLineDash() {}, stroke: (path) => drawn.push(path.lines) };
+  const predicted = Uint8Array.of(0, 0, 1, 0, EMPTY, 1); // three columns, two rows
+  const wrong = Uint8Array.of(0, 1, 0, 0, 0, 0);
+  drawPredicted(context, { xs: [0, 10, 20, 30], ys: [20, 10, 0] }, { predicted, wrong }, { theme: THEME, palette: LIGHT });
+  const [borders, , rings] = drawn; // each with its rim
+  assert.deepEqual(borders, [[20, 20], [20, 10]]); // neither beside the cell that is not predicted nor between rows
+  assert.deepEqual(rings[1].slice(0, 3), [15, 15, 4]);
 });

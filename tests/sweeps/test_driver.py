@@ -15,7 +15,7 @@ from samedge_core.sweeps import driver
 from samedge_core.sweeps.driver import drive
 from samedge_core.sweeps.rows import Row
 from samedge_core.sweeps.schedulers import SCHEDULER, Replacing, checked_address
-from samedge_core.sweeps.store import RecordedSweep, SweepError, Sweeps
+from samedge_core.sweeps.store import PREDICTED, RecordedSweep, SweepError, Sweeps
 from tests.sweeps import sleeping
 
 ROOT = Path(__file__).parents[2]
@@ -222,6 +222,30 @@ def program(home: Path, id: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_predictions_come_after_the_runs_and_go_on_after_a_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "TASK_SECONDS", 0.0)  # a cell a task
+    monkeypatch.setattr(driver, "LOOK_SECONDS", 0.02)
+    sweep = sleeping.sweep()
+    recorded = Sweeps(tmp_path).create(sweep, predict=True)
+
+    def go_on(budget: int | None = None, stop=lambda: False) -> None:
+        same = sleeping.compute
+        drive(recorded, workers=1, budget=budget, stop=stop, compute=same, predict=same)
+
+    go_on(budget=12, stop=lambda: len(recorded.rows(PREDICTED)) >= 3)
+    runs, before = recorded.rows(), recorded.rows(PREDICTED)
+    assert len(runs) == 12
+    assert 3 <= len(before) < 12
+    assert {row.cell for row in before} < {row.cell for row in runs}
+    assert recorded.state == "stopped"
+    go_on()
+    assert same(recorded.rows(PREDICTED)[: len(before)], before)
+    assert recorded.state == "finished"
+    predicted = sorted(recorded.rows(PREDICTED), key=lambda row: row.cell)
+    assert same(predicted, sleeping.rows_of(sweep))
+    assert same(rows(recorded), sleeping.rows_of(sweep))
+
+
 def test_a_driver_that_was_killed_goes_on_with_what_is_missing(tmp_path):
     sweep = sleeping.sweep(0.3)
     recorded = Sweeps(tmp_path).create(sweep)

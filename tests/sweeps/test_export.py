@@ -37,6 +37,18 @@ def test_rows_come_back_from_parquet_and_csv():
     assert se.Sweep.from_values(json.loads(export(RESULT, ".json"))) == SWEEP
 
 
+def test_predictions_are_in_every_file():
+    said = [Row(i, KNOWN[max(i, 1)], 100, ratio=0.5) for i in range(3)]
+    result = se.SweepResult(SWEEP, RESULT.rows, said)
+    frame = result.to_frame()
+    parquet = pd.read_parquet(io.BytesIO(export(result, ".parquet")))
+    pd.testing.assert_frame_equal(parquet, frame)
+    assert b"predicted_fate" in export(result, ".csv")
+    assert "names the fate of 2 of 3 runs" in export(result, ".html").decode()
+    assert "predicted otherwise" in figure(result)
+    assert "predicted otherwise" not in figure(RESULT)
+
+
 def rectangles(text: str) -> list[dict[str, str]]:
     return [one.attrib for one in ElementTree.fromstring(text).iter(f"{SVG}rect")]
 

@@ -99,3 +99,14 @@ def test_an_order_that_starts_again_asks_for_the_rest_alone():
     while cells := order.next(10):
         found += cells
     assert sorted(found) == [i for i in range(72) if i % 3]
+
+
+def test_among_some_cells_only_those_are_handed_out():
+    grid = sweep(8, 8)
+    some = [5, 6, 21, 40, 63]
+    order, found = Order(grid, [row(grid, 6)], among=some), []
+    assert order.left == 4
+    while cells := order.next(2):
+        found += cells
+        order.saw(row(grid, i) for i in cells)
+    assert sorted(found) == [5, 21, 40, 63]

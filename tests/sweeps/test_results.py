@@ -55,6 +55,30 @@ def test_fates_are_the_commonest_of_the_seeds():
     assert fates.tolist() == [["converged", "", "dead"], ["", "", ""]]
 
 
+def test_predictions_are_further_columns_and_are_held_against_the_runs():
+    said = [
+        row(1, "converged", ratio=0.5, what="all; the flow leaps at steps 3 to 4, and takes"),
+        row(0, "converged"),
+        row(11, "diverged", reached_edge_at=4),
+        row(9, "dead"),  # of a cell whose run is not computed
+    ]
+    result = se.SweepResult(SWEEP, RESULT.rows, said)
+    frame = result.to_frame()
+    assert frame["predicted_fate"].fillna("").tolist() == [
+        *("converged", "converged"),
+        *("", "", "diverged"),
+    ]
+    assert frame["predicted_steps"].dropna().tolist() == [10, 10, 10]
+    assert frame["predicted_ratio"].tolist()[1] == 0.5
+    assert frame["predicted_reached_edge_at"].dtype == "Int64"
+    assert result.predicted_fates().tolist() == [["converged", "", ""], ["", "dead", "diverged"]]
+    assert result.misnamed().tolist() == [[1, 0, 0], [0, 0, 0]]
+    assert result.agreement().words == (
+        "The flow names the fate of 2 of 3 runs; wrong: 1 diverged (predicted: converged)."
+    )
+    assert not [name for name in RESULT.to_frame() if name.startswith("predicted")]
+
+
 def test_a_slice_is_a_row_or_a_column_of_the_diagram():
     np.testing.assert_equal(RESULT.slice("loss", row=0), [2.0, 0.5, math.nan])
     np.testing.assert_equal(RESULT.slice("loss", column=1), [0.5, math.nan])

@@ -8,7 +8,7 @@ import pytest
 from samedge_core.sharing.files import SavedError
 from samedge_core.sweeps import store
 from samedge_core.sweeps.rows import Row
-from samedge_core.sweeps.store import SweepError, Sweeps, open_sweeps
+from samedge_core.sweeps.store import PREDICTED, SweepError, Sweeps, open_sweeps
 from tests.sweeps import sleeping
 
 ROWS = [Row(0, "converged", 5, loss=0.5), Row(3, "diverged", 2)]
@@ -85,6 +85,23 @@ def test_what_a_driver_does_is_its_state(sweeps):
         assert not recorded.is_asked_to_stop()
         recorded.append(Row(i, "converged", 1) for i in range(24))
     assert other.state == "finished"
+
+
+def test_predictions_are_wanted_and_are_a_file_of_their_own(sweeps):
+    recorded = sweeps.create(sleeping.sweep())
+    every = [Row(i, "diverged", 3) for i in range(recorded.sweep.count)]
+    recorded.append(every)
+    assert (recorded.state, recorded.predicts, recorded.unpredicted) == ("finished", False, 0)
+    assert sweeps.create(sleeping.sweep(), predict=True).id == recorded.id  # the same sweep
+    assert (recorded.state, recorded.unpredicted) == ("stopped", recorded.sweep.count)
+    recorded.append(every, PREDICTED)
+    assert recorded.state == "finished"
+    assert len(recorded.result().predicted) == len(recorded.result().rows) == len(every)
+    with (recorded.folder / PREDICTED).open("ab") as file:
+        file.write(b'{"cell":')
+    with recorded.driving():  # drops the torn line
+        pass
+    assert len(recorded.rows(PREDICTED)) == len(every)
 
 
 def test_looking_at_a_state_does_not_keep_a_driver_out(sweeps):

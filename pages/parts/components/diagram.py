@@ -36,6 +36,8 @@ class Cells:
         fate: places in the view's `fates`, uint8, shape (n,).
         columns, lows, highs: by quantity the median over the seeds, the least and the largest,
             shape (n,) each; no lows and highs of a single seed.
+        predicted: the fates that a flow says, as `fate`, 255 where it has said none, shape (n,);
+            wrong: for how many seeds it has said another one, uint8, shape (n,). None without any.
     """
 
     id: str
@@ -46,6 +48,8 @@ class Cells:
     columns: Numbers
     lows: Numbers
     highs: Numbers
+    predicted: np.ndarray | None = None
+    wrong: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class Shown:
         range: the values at the ends of the colours; from the cells where it is None.
         log: colours go by the logarithm.
         fates: their names; those in `blank` are places of fates whose numbers mean nothing.
+        predicted: whether the borders of the predicted fates are drawn, and rings where those are
+            wrong.
     """
 
     quantity: str
@@ -79,6 +85,7 @@ class Shown:
     fates: Sequence[str]
     blank: Sequence[int]
     lines: Sequence[Line] = ()
+    predicted: bool = False
 
 
 def diagram(
@@ -110,6 +117,7 @@ def diagram(
             "fates": shown.fates,
             "blank": shown.blank,
             "lines": shown.lines,
+            "predicted": shown.predicted,
         },
         **{name: value for name, value in vars(cells).items() if name != "id"},
         "running": sorted(running),

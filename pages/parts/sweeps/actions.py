@@ -12,7 +12,6 @@ from samedge_core.sharing.files import SavedError
 from samedge_core.sharing.notebook import SUFFIX
 from samedge_core.store.texts import LONGEST_TITLE
 from samedge_core.sweeps import export, launching
-from samedge_core.sweeps.results import SweepResult
 from samedge_core.sweeps.store import RecordedSweep, SweepError
 
 DELETED = "sweeps:deleted"  # in the session: id and title of the last one, for the way back
@@ -32,12 +31,15 @@ def progress(board: Board) -> None:
     """One line on what the sweep is doing, with the time that is left."""
     recorded = board.recorded
     state, total, missing = recorded.state, recorded.sweep.count, recorded.missing
-    done = f"{total - missing:,} of {total:,} runs"
+    done, doing = f"{total - missing:,} of {total:,} runs", "Computing"
+    if not missing and recorded.unpredicted:
+        missing, doing = recorded.unpredicted, "Predicting"
+        done = f"{total - missing:,} of {total:,} predictions"
     if state == "computing":
         left = board.seconds_left(missing)
         more = f", about {form.in_words(left)} left" if left is not None else ""
         more = ", stopping" if recorded.is_asked_to_stop() else more
-        st.progress((total - missing) / total, f"Computing: {done}{more}.")
+        st.progress((total - missing) / total, f"{doing}: {done}{more}.")
     elif state == "waiting":
         st.info(
             "It is being started, or waits for its turn: one sweep is computed at a time.",
@@ -54,14 +56,11 @@ def draw(recorded: RecordedSweep, board: Board, quantity: str) -> None:
     busy = recorded.state in ("waiting", "computing")
     if busy:
         _stop_button(recorded)
-    elif recorded.missing:
-        _button(
-            "Go on",
-            "play_arrow",
-            _go_on,
-            recorded,
-            f"Computes the {recorded.missing:,} runs that are missing.",
-        )
+    elif recorded.missing or recorded.unpredicted:
+        missing = {"runs": recorded.missing, "predictions": recorded.unpredicted}
+        what = " and ".join(f"{count:,} {name}" for name, count in missing.items() if count)
+        about = f"Computes the {what} that are missing."
+        _button("Go on", "play_arrow", _go_on, recorded, about)
     _new_button(recorded)
     with st.popover(
         "Export",
@@ -125,8 +124,7 @@ def _button(
 
 
 def _files(recorded: RecordedSweep, board: Board, quantity: str) -> None:
-    rows = recorded.rows()
-    result = SweepResult(recorded.sweep, rows)
+    result = recorded.result()
     for suffix, (label, about) in FILES.items():
         st.download_button(
             label,
@@ -136,7 +134,7 @@ def _files(recorded: RecordedSweep, board: Board, quantity: str) -> None:
             on_click="ignore",
             icon=":material/download:",
             help=about,
-            disabled=not rows,
+            disabled=not result.rows,
             width="stretch",
         )
     st.caption("As PNG: the button below the picture.")

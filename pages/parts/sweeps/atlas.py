@@ -11,7 +11,7 @@ from pages.parts.components.sliders import forget, sliders
 from pages.parts.frame import fragments, navigation
 from pages.parts.frame.parts import part
 from pages.parts.markdown import plain
-from pages.parts.sweeps import cell, zooming
+from pages.parts.sweeps import cell, predicted, zooming
 from pages.parts.sweeps.atlas_settings import (
     DEFAULTS,
     FIELDS,
@@ -41,6 +41,10 @@ MAP_KEY, SLIDERS_KEY = "atlas-map", "atlas-sliders"
 LEAD = (
     "Where a run settles, where it hops for ever, where it is thrown out: **every pixel is a run** "
     "on a loss so small that all of them are computed while you look. Zoom in anywhere."
+)
+_UNPREDICTED = (
+    "Not on a map of fates: each pixel follows the rule exactly, in less time than one step of a "
+    "flow takes. On a sweep of two weights (Sweeps of runs) it can be switched on."
 )
 _VALUES, _LINK, _ASKED = "atlas:values", "atlas:link", "atlas:asked"
 
@@ -146,6 +150,7 @@ def _choices(values: Values) -> None:
     st.session_state["atlas:log"] = values["log"]
     log = FIELDS["log"]
     st.toggle(log.label, key="atlas:log", help=log.help, on_change=_chosen, args=("log",))
+    st.toggle(predicted.LABEL, key="atlas:predicted", disabled=True, help=_UNPREDICTED)
 
 
 def _select(column: Any, name: str, values: Values, options: Sequence[str]) -> None:

@@ -10,8 +10,8 @@ from pages.parts.components.figures import Figure, Trace, figures
 from pages.parts.frame import navigation
 from pages.parts.lab import session
 from pages.parts.markdown import plain
-from pages.parts.sweeps import form, picture
-from pages.parts.sweeps.board import EMPTY, Board
+from pages.parts.sweeps import form, picture, predicted
+from pages.parts.sweeps.board import EMPTY, RATIO, Board
 from pages.parts.views.drawing import axis, envelope, level, line, log_ticks, markers
 from samedge_core.sharing import links
 from samedge_core.sweeps.rows import FATES, QUANTITIES
@@ -79,13 +79,31 @@ def _cell(board: Board, at: tuple[int, int]) -> None:
     where = ", ".join(_where(sweep, one, i) for one, i in zip(sweep.axes, at, strict=False))
     said = "not computed yet" if fate == EMPTY else FATES[fate]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{plain(where)}:** {said}", width="content")
+        st.markdown(f"**{plain(where)}:** {said}{_predicted(board, place)}", width="content")
         _run_button(cell.config, board.seeds)
         if not navigation.embedded():
             around = [
                 (max(i - 1, 0), min(i + 1, n - 1)) for i, n in zip(at, sweep.shape, strict=True)
             ]
             _finer("Compute around it finer", sweep, *around)
+
+
+def _predicted(board: Board, place: int) -> str:
+    """What a flow says of a cell, and which of its assumptions failed there."""
+    said = board.predicted[place]
+    if not predicted.on(board.recorded.sweep) or (said == EMPTY).all():
+        return ""
+    fate = FATES[board.commonest(said[None])[0]]
+    right = int((said == board.fates[place]).sum())
+    seeds = f" ({right} of {board.seeds} seeds end as predicted)" if board.seeds > 1 else ""
+    named = QUANTITIES[picture.FIRST].label_under(board.recorded.sweep.base.rule)
+    own, ratio = board.over_seeds(picture.FIRST)[0][place], board.over_seeds(RATIO)[0][place]
+    ratios = f"{named}: {own:.4g}, predicted: {ratio:.4g}." if np.isfinite(own + ratio) else ""
+    cells = range(place * board.seeds, (place + 1) * board.seeds)
+    first = next((board.doubts[i] for i in cells if i in board.doubts), "")
+    of = " for the first such seed" if board.seeds > 1 else ""
+    doubt = f" Of the flow{of}: {first}." if first else ""
+    return plain(f", predicted: {fate}{seeds}. {ratios}{doubt}")
 
 
 def _run_button(config: RunConfig, seeds: int) -> None:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from pages.parts.frame.parts import action
@@ -13,9 +12,10 @@ from pages.parts.markdown import plain
 from pages.parts.sweeps import source
 from samedge_core.experiments.presets import PRESETS
 from samedge_core.fields import ConfigError, Field
+from samedge_core.prediction.prediction import check
 from samedge_core.sharing.files import SavedError
 from samedge_core.sweeps import launching
-from samedge_core.sweeps.store import SweepError
+from samedge_core.sweeps.store import PREDICTED, ROWS, SweepError
 from samedge_core.sweeps.sweep import DIGITS, MOST_CELLS, SAMPLES, Axis, Sweep, axis_fields
 from samedge_core.training.config import FIELDS, RunConfig
 
@@ -24,6 +24,11 @@ LAB, SAME, NONE = "lab", "same", ""
 FIRST = "sam-chebyshev"  # small: its cells advance together
 COUNT = 16  # of cells along an axis, to begin with
 SPAN = {"eta": 4, "rho": 10}  # around the settings' own value
+_PREDICT = (
+    "Computes also what a flow says of each run, from the same initial weights and without a look "
+    "at it. It takes about as long as the runs one by one: ten times as long as small ones, which "
+    "advance together. Of a finished sweep it can be added."
+)
 _FROM = "sweeps:from"  # in the session: settings of the sweep that is computed finer
 
 
@@ -35,7 +40,7 @@ def draw() -> None:
         return
     fields = axis_fields(base)
     axes = [_axis(k, base, fields) for k in (0, 1)]
-    left, middle, right = st.columns(3)
+    left, middle, right, last = st.columns(4, vertical_alignment="bottom")
     steps = FIELDS["steps"]
     steps = _number(left, "Steps of each run", 100, f"{steps.help} {_allowed(steps)}", "steps")
     about = "Runs of each cell, from different initial weights: 1 or more. It shows their medians."
@@ -45,7 +50,30 @@ def draw() -> None:
         sweep = None  # the message stands beside its axis
     else:
         sweep = _checked(base, [one for one in axes if one], steps, seeds, samples)
-    _start(sweep)
+    _start(sweep, _predict(last, base))
+
+
+def _predict(place: Any, base: RunConfig) -> bool:
+    """Whether each run is predicted, too."""
+    why = refusal(base)
+    about = f"Not here: {plain(why)}" if why else _PREDICT
+    wanted = place.toggle(
+        "Predicted fate",
+        key=_key("predict"),
+        persist_state="session",
+        disabled=bool(why),
+        help=about,
+    )
+    return wanted and not why
+
+
+def refusal(base: RunConfig) -> str:
+    """Why no flow predicts runs of these settings; empty where one does."""
+    try:
+        check(base.hyperparameters)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def _number(place: Any, label: str, step: int, about: str, *of: Any) -> int:
@@ -183,7 +211,7 @@ def _checked(
         return None
 
 
-def _start(sweep: Sweep | None) -> None:
+def _start(sweep: Sweep | None, predict: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Start",
@@ -192,23 +220,24 @@ def _start(sweep: Sweep | None) -> None:
             key="sweeps:start",
             disabled=sweep is None,
             on_click=start,
-            args=(sweep,),
+            args=(sweep, predict),
             help="It is computed by a process of its own, also while no page shows it.",
         )
         if st.session_state.get(OPEN):
             st.button("Close", key="sweeps:close", on_click=close, help="Nothing is started.")
         if sweep is not None:
             cells = f"{sweep.count:,} runs of {sweep.base.steps:,} steps"
-            st.markdown(f"{cells}, {expected(sweep)}", width="content")
+            more = f"; their predictions, {expected(sweep, predict=True)}" if predict else ""
+            st.markdown(f"{cells}, {expected(sweep)}{more}", width="content")
 
 
-def start(sweep: Sweep) -> None:
+def start(sweep: Sweep, predict: bool = False) -> None:
     """Store the sweep, have it computed, and show it."""
     with action("The start of the sweep"):
-        recorded = source.sweeps().create(sweep)
+        recorded = source.sweeps().create(sweep, predict=predict)
         if recorded.state in ("stopped", "failed"):
             launching.launch(source.sweeps().folder.parent, recorded.id)
-        source.show(sweep=recorded.id, **{"with": None})
+        source.show(sweep=recorded.id, predicted="true" if predict else None, **{"with": None})
         close()
 
 
@@ -256,9 +285,12 @@ def _briefly(low: float, high: float) -> tuple[float, float]:
 # --- how long it takes ----------------------------------------------------------------------
 
 
-def expected(sweep: Sweep) -> str:
-    """How long the sweep will take, from the sweeps of its model that this machine has computed."""
-    rate = _seconds_a_step(sweep.base.problem)
+def expected(sweep: Sweep, *, predict: bool = False) -> str:
+    """How long the runs of the sweep will take, or their predictions, from the sweeps of its model
+    that this machine has computed."""
+    rate = _seconds_a_step(sweep.base.problem, PREDICTED if predict else ROWS)
+    if rate is None and predict:
+        return "which take about as long as the runs one by one"
     if rate is None:
         return "for the first time with this model: its first cells will tell how long it takes"
     try:
@@ -266,24 +298,24 @@ def expected(sweep: Sweep) -> str:
     except SweepError as error:
         return f":red[{plain(str(error))}]"
     seconds = rate * sweep.count * sweep.base.steps / workers
-    return f"about {in_words(seconds)} on this machine once its workers have started"
+    ready = "" if predict else " once its workers have started"
+    return f"about {in_words(seconds)} on this machine{ready}"
 
 
 @st.cache_data(ttl=30, show_spinner=False)
-def _seconds_a_step(problem: str) -> float | None:
-    """Computing time of a step in the newest finished cells of this problem; None without any."""
+def _seconds_a_step(problem: str, of: str) -> float | None:
+    """Computing time of a step in the newest finished cells of this problem, or in their newest
+    predictions; None without any."""
     for recorded in source.sweeps().find():
         if recorded.sweep.base.problem != problem:
             continue
         try:
-            rows = recorded.rows()
+            rows = recorded.rows(of)
         except SavedError:
             continue
-        rates = [
-            row.seconds / row.steps for row in rows if row.steps and math.isfinite(row.seconds)
-        ]
-        if rates:
-            return float(np.mean(rates))
+        steps = sum(row.steps for row in rows if math.isfinite(row.seconds))
+        if steps:
+            return sum(row.seconds for row in rows if math.isfinite(row.seconds)) / steps
     return None
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import streamlit as st
 
 from pages.parts.components.diagram import DiagramAxis, Line, Shown, diagram
-from pages.parts.sweeps.board import Board
+from pages.parts.sweeps import predicted
+from pages.parts.sweeps.board import RATIO, Board
 from samedge_core.sweeps.rows import FATES, QUANTITIES
 from samedge_core.sweeps.store import RecordedSweep
 from samedge_core.sweeps.sweep import Axis, Sweep
@@ -23,7 +24,9 @@ def draw(board: Board, quantity: str, *, key: str, name: str) -> None:
     """Draw the diagram of `quantity`, with the cells at work and the chosen one."""
     recorded, sweep = board.recorded, board.recorded.sweep
     places = {cell // board.seeds for cell in recorded.running()}
-    shown = shown_as(quantity, lines(sweep, *board.start()), sweep.base.rule)
+    shown = shown_as(
+        quantity, lines(sweep, *board.start()), sweep.base.rule, predicted=predicted.on(sweep)
+    )
 
     def heard() -> None:
         event = st.session_state[key]
@@ -48,17 +51,22 @@ def draw(board: Board, quantity: str, *, key: str, name: str) -> None:
     )
 
 
-def shown_as(quantity: str, lines: Sequence[Line], rule: str) -> Shown:
-    """How the cells of any sweep of `rule` are drawn when `quantity` colours them."""
+def shown_as(quantity: str, lines: Sequence[Line], rule: str, *, predicted: bool = False) -> Shown:
+    """How the cells of any sweep of `rule` are drawn when `quantity` colours them, with what is
+    predicted of them where that is wanted."""
+    labels = {FIRST: label_of(FIRST, rule)}
+    if predicted:
+        labels[RATIO] = "The same, predicted"
     return Shown(
         quantity,
-        {name: label_of(name, rule) for name in QUANTITIES},
+        labels | {name: label_of(name, rule) for name in QUANTITIES},
         "edge" if quantity == "ratio" else "sequence",
         QUANTITIES[quantity].range,
         QUANTITIES[quantity].log,
         FATES,
         BLANK,
         lines,
+        predicted,
     )
 
 

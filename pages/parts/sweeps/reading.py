@@ -25,6 +25,10 @@ _LINES = (
     "on the edge of the rule itself. Training then moves the sharpness, so that runs on both sides "
     "of a line can end at their edge."
 )
+_PREDICTED = (
+    "**Predicted fate** draws solid lines between the fates that a flow says, and a ◯ around the "
+    "mark of a run that has ended otherwise."
+)
 _DOING = (
     "**A cell**: click it, tap it, or go there with the arrow keys and press Enter. **A part**: "
     "drag over it, or hold Shift with the arrow keys."
@@ -44,4 +48,5 @@ def draw() -> None:
             "\n".join(f"- {mark} **{name}**: {when}" for name, (mark, when) in FATES.items())
         )
         st.markdown(_LINES)
+        st.markdown(_PREDICTED)
         st.markdown(_DOING)

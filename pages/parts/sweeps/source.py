@@ -15,7 +15,7 @@ from samedge_core.theory.rules import RULES
 from samedge_core.training.history import SYMBOLS
 
 SHOWN = "sweeps:shown"  # in the session: what the link says
-NAMES = ("sweep", "with", "quantity")
+NAMES = ("sweep", "with", "quantity", "predicted")
 
 
 def sweeps() -> Sweeps:
@@ -36,8 +36,8 @@ def load() -> None:
 
 
 def shown() -> Mapping[str, str]:
-    """The parameters of the page's link: the sweep, the one that it is compared `with`, and the
-    quantity."""
+    """The parameters of the page's link: the sweep, the one that it is compared `with`, the
+    quantity, and whether what is `predicted` is drawn."""
     return st.session_state.get(SHOWN, {})
 
 

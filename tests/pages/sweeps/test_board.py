@@ -1,13 +1,14 @@
 """What a diagram is sent of a sweep's rows."""
 
 import math
+import time
 
 import numpy as np
 import pytest
 
-from pages.parts.sweeps.board import EMPTY, Board
+from pages.parts.sweeps.board import EMPTY, RATIO, Board
 from samedge_core.sweeps.rows import FATES, Row
-from samedge_core.sweeps.store import Sweeps
+from samedge_core.sweeps.store import PREDICTED, Sweeps
 from samedge_core.sweeps.sweep import Axis, Sweep
 from samedge_core.training.config import RunConfig
 
@@ -72,3 +73,38 @@ def test_what_is_not_finite_is_not_known(recorded):
     board = Board(recorded)
     board.read()
     assert "loss" not in board.known()
+
+
+def test_predictions_reach_the_diagram_after_the_runs(recorded):
+    recorded.append([row(0, 1.0), row(1, 1.0), row(2, 1.0, "diverged"), row(3, 1.0, "failed")])
+    board = Board(recorded)
+    board.read()
+    before = board.news("a")
+    assert before.predicted is None
+    assert RATIO not in before.columns
+    recorded.want_predictions()
+    said = [row(0, 1.0, ratio=0.5), row(2, 1.0, "dead", ratio=1.5), row(3, 1.0)]
+    recorded.append([*said, row(1, 1.0, what="all; its centre hops at steps 1 to 2")], PREDICTED)
+    board.read()
+    news = board.news("a")
+    assert news.cells.tolist() == [0, 1]
+    assert news.predicted is not None
+    assert news.wrong is not None
+    assert news.predicted.tolist() == [FATES.index("converged")] * 2
+    assert news.wrong.tolist() == [1, 0]  # a run that failed has no fate
+    assert news.columns[RATIO].tolist()[0] == 1.0
+    assert news.highs[RATIO].tolist()[0] == 1.5
+    found = board.agreement()
+    assert (found.right, found.compared, found.doubted) == (2, 3, 1)
+
+
+def test_the_time_that_is_left_is_told_anew_when_predictions_begin(recorded, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    board = Board(recorded)
+    assert board.seconds_left(20) is None
+    now[0] = 10.0
+    assert board.seconds_left(10) == pytest.approx(10.0)
+    assert board.seconds_left(18) is None  # the first predictions are missing
+    now[0] = 20.0
+    assert board.seconds_left(9) == pytest.approx(10.0)
