@@ -103,6 +103,44 @@ def test_a_change_that_is_taken_back_leaves_the_first_prediction(registry):
     registry.stop(run_id)
 
 
+def test_with_more_steps_it_goes_on_to_the_new_cap_and_shows_the_old_one_until_then(registry):
+    run_id = registry.start(CONFIG)
+    until(registry, run_id, lambda v: v.phase is Phase.ENDED)
+    predicted(registry, run_id)
+    registry.resume(run_id)
+    registry.predict(run_id)
+    seen = []
+
+    def ended(view) -> bool:
+        seen.append(view.prediction.stretches[0].last_step)
+        return not view.prediction.pending
+
+    view = until(registry, run_id, ended)
+    (made,) = view.prediction.stretches
+    assert same(made, predict(CONFIG.replace(steps=2 * CONFIG.steps)))
+    assert min(seen) >= CONFIG.steps - 1
+    registry.predict(run_id)  # there already
+    assert not registry.view(run_id).prediction.pending
+    registry.stop(run_id)
+
+
+def test_another_flow_replaces_it_and_one_that_does_not_fit_is_named(registry):
+    run_id = registry.start(CONFIG, paused=True)
+    predicted(registry, run_id)
+    registry.predict(run_id, "ode")
+    (made,) = until(registry, run_id, lambda v: not v.prediction.pending).prediction.stretches
+    assert same(made, predict(CONFIG, flow="ode"))
+    registry.predict(run_id, "ode")  # there already
+    assert not registry.view(run_id).prediction.pending
+    until(registry, run_id, lambda v: v.phase is Phase.PAUSED)
+    registry.change(run_id, Changes.of({"rule": "gd"}))
+    registry.predict(run_id, "central")
+    assert "central flow takes SAM, got GD" in registry.view(run_id).prediction.failure
+    (made,) = predicted(registry, run_id).stretches  # the failure of one flow is not another's
+    assert made.flow == "hop"
+    registry.stop(run_id)
+
+
 def test_at_step_0_new_settings_replace_the_prediction(registry):
     run_id = registry.start(CONFIG, paused=True)
     predicted(registry, run_id)
