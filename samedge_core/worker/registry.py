@@ -212,7 +212,7 @@ class RunRegistry:
         deleted, here or by another server, is forgotten.
 
         Raises:
-            SavedError: it is damaged.
+            SavedError: it is damaged. Where only its predictions are, it is loaded without them.
         """
         with self._lock:
             known = self._runs.get(run_id)
@@ -226,14 +226,17 @@ class RunRegistry:
         if found is None:
             return known is not None
         record, history = found
+        predicted, damage = self._recorder.predictions(record)
         run = self._live(
             record,
             history,
             history.hyperparameters,
-            self._recorder.predictions(record),
+            predicted,
             phase=Phase.ENDED,
             snapshot=self._recorder.state(record, history.last_step + 1),
         )
+        if damage:  # shown until it is predicted anew
+            run.prediction.refuse(damage)
         with self._lock:
             if self._runs.get(run_id) is known:
                 self._runs[run_id] = run

@@ -10,6 +10,7 @@ from samedge_core.prediction.predict import predict
 from samedge_core.prediction.prediction import Prediction
 from samedge_core.problems.data import DataError
 from samedge_core.store import Store
+from samedge_core.store.folder import PREDICTIONS
 from samedge_core.store.settings import StoreSettings
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.history import Intervention
@@ -284,6 +285,23 @@ class TestTheRecord:
         (found,) = store.folder(run_id).predictions(CONFIG)
         assert same(found, made)
         second.close()
+
+    def test_a_damaged_file_of_predictions_is_named_and_made_anew_and_the_run_stands(
+        self, tmp_path
+    ):
+        store = Store(StoreSettings.at(tmp_path))
+        with closing(RunRegistry(Settings(spares=0), store)) as first:
+            run_id = first.start(CONFIG)
+            until(first, run_id, lambda v: v.phase is Phase.ENDED)
+        (store.folder(run_id).path / PREDICTIONS).write_text("{")
+        with closing(RunRegistry(Settings(spares=0), Store(StoreSettings.at(tmp_path)))) as second:
+            second.open(run_id)
+            view = second.view(run_id)
+            assert view.last_step == CONFIG.steps - 1
+            assert "predictions.json is damaged" in view.prediction.failure
+            (made,) = predicted(second, run_id).stretches
+        (found,) = store.folder(run_id).predictions(CONFIG)
+        assert same(found, made)
 
     def test_a_fork_keeps_what_was_predicted_before_it(self, registry):
         run_id = registry.start(CONFIG, paused=True)
