@@ -48,11 +48,13 @@ class PredictionView:
             step cap stays until the one to the cap in force has come as far.
         pending: whether the last one is being computed.
         failure: why there is none from the last change on, in words, or empty.
+        waits: whether it begins as soon as there is room for its process.
     """
 
     stretches: Stretches = ()
     pending: bool = False
     failure: str = ""
+    waits: bool = False
 
 
 class RunPrediction:
@@ -74,6 +76,7 @@ class RunPrediction:
         self._asked: Wanted | None = None
         self._coming: Prediction | None = None  # as far as it has come
         self._failure = ""
+        self._waits = False
         self._process: WorkerProcess | None = None
 
     @property
@@ -88,7 +91,7 @@ class RunPrediction:
 
     def view(self) -> PredictionView:
         """The predictions as of now."""
-        return PredictionView(self.stretches, self.pending, self._failure)
+        return PredictionView(self.stretches, self.pending, self._failure, self._waits)
 
     def lacks(self, wanted: Wanted) -> bool:
         """Whether this prediction is neither there, nor coming, nor has it failed. Those from later
@@ -137,14 +140,17 @@ class RunPrediction:
         self._stretches = [*earlier[1 - MOST_STRETCHES :], *shorter]
 
     def refuse(self, why: str, asked: Wanted | None = None) -> None:
-        """Show why none can be computed now; what was `asked` fails for good, else it may be asked
-        for again."""
+        """Show why there is none; what was `asked` is not tried again."""
         self._failure, self._asked = why, asked
+
+    def wait(self) -> None:
+        """Show that there is no room for its process now; it is to be asked for again."""
+        self._waits = True
 
     def cancel(self) -> None:
         """End the one that is being computed; what there is of it stays, until it is asked for
         again."""
-        self._asked, self._failure = None, ""
+        self._asked, self._failure, self._waits = None, "", False
         self._end()
 
     def _end(self) -> None:

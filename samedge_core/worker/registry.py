@@ -449,7 +449,7 @@ class RunRegistry:
                 room, data = self._room, run.record.data_sha256
                 run.prediction.ask(run.history, kept, wanted, data_sha256=data, room=room)
             else:
-                run.prediction.refuse(EVERY_WORKER_BUSY)
+                run.prediction.wait()
 
     def cancel_prediction(self, run_id: str) -> None:
         """Cancel the pending prediction; what there is of it stays."""

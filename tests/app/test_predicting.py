@@ -127,6 +127,8 @@ def test_the_flow_is_chosen_named_and_in_links(page):
     assert "Predicted by the rule's own ODE, to step 79." in texts(page.run())
     assert page.query_params["predict"] == "ode"
     switch(page, on=False)
+    page.switch_page("pages/runs.py").run()
+    page.switch_page("app.py").run()
     switch(page)
     assert page.query_params["predict"] == "ode"  # the choice stays
     page.session_state["share"] = True

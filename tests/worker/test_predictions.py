@@ -228,6 +228,23 @@ def test_one_stands_beside_a_single_worker_and_beside_an_inspection():
         registry.close()
 
 
+def test_what_has_no_room_waits_and_comes_once_there_is_some():
+    registry = RunRegistry(Settings(max_workers=1, spares=0))
+    try:
+        first = registry.start(LONG, paused=True)
+        second = registry.start(CONFIG, paused=True)  # waits for the only worker
+        registry.predict(first)
+        registry.predict(second)
+        seen = registry.view(second).prediction
+        assert (seen.waits, seen.pending, seen.failure) == (True, False, "")
+        registry.cancel_prediction(first)
+        (made,) = predicted(registry, second).stretches
+        assert same(made, predict(CONFIG))
+        assert not registry.view(second).prediction.waits
+    finally:
+        registry.close()
+
+
 def test_nobody_watches_nothing_is_predicted():
     registry = RunRegistry(Settings(max_workers=1, spares=0, pause_after=0.5))
     try:

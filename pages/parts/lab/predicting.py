@@ -117,6 +117,8 @@ def sentences(view: RunView, off: Sequence[tuple[Prediction, Deviation]]) -> Ite
             yield f"The prediction ends: {plain(made.stop.what)}."
     if seen.failure:
         yield f":orange[No prediction: {plain(seen.failure)}]"
+    elif seen.waits:
+        yield ":gray[Its prediction waits until a process is free.]"
     elif seen.pending:
         come = [one.last_step + 1 for one in seen.stretches if one.points and not one.outcome]
         at = f": step {come[0]:,} of {view.config.steps:,}" if come else ""
