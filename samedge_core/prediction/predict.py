@@ -167,6 +167,7 @@ class _Driver:
         near = every == 1
         target = self.step + (max(1, min(self._longest(SHORT), left)) if near else every)
         if target >= self._config.steps:
+            self._doubt(1)
             self.step = target
             return
         self._cosines = []
@@ -176,14 +177,18 @@ class _Driver:
             steps = math.ceil(left / math.ceil(left / most))
             before, eta = self._flow.centre, self._eta(self.step + (steps - 1) / 2)
             taken = self._flow.advance(eta, steps, self._ratio)
-            if self._name == "ode" and self._ratio > 1:
-                self._note("hop", taken)
-            elif not taken and self.step >= self._begin + FIRST:
+            if not taken and self.step >= self._begin + FIRST:
                 self._note("domain", 1)
-            if self._faint:
-                self._note("seed", max(taken, 1))
+            self._doubt(max(taken, 1))
             self._watch(self._flow.centre - before, max(taken, 1))
             self.step += max(taken, 1)
+
+    def _doubt(self, steps: int) -> None:
+        """What the last row says against so many steps from here."""
+        if self._name == "ode" and self._ratio > 1:
+            self._note("hop", steps)
+        if self._faint:
+            self._note("seed", steps)
 
     def _watch(self, moved: Tensor, steps: int) -> None:
         """Whether the centre, moved by so much, goes on in the direction of its last step."""

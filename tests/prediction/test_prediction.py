@@ -67,6 +67,11 @@ def test_a_prediction_without_rows_has_empty_columns():
     assert np.isnan(found.least_cosine)
 
 
+def test_beyond_its_edge_the_ode_is_doubted_up_to_its_last_row():
+    config = QUADRATIC.replace(rule="gd", eta=0.35, steps=12)  # 2/eta is 5.7, below 6
+    assert broken(se.predict(config, flow="ode")) == {"hop": ((0, 11),)}
+
+
 def test_columns_follow_the_rows_and_can_not_be_changed_from_outside():
     found = Prediction(QUADRATIC, "hop", begin=3)
     assert found.last_step == 2

@@ -274,5 +274,5 @@ def _bring_in(file: UploadedFile) -> None:
     session.leave()
     st.session_state[session.COMPARISON] = None
     session.show([run_id])
-    controls.load(session.glances()[0].in_force)
+    controls.load(session.glances()[0].entered)
     st.session_state["notice"] = f"{brief(file.name)} is imported; the charts show its record."
