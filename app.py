@@ -67,7 +67,7 @@ def main() -> None:
             welcome.arrive()
             presets.first()
     elif st.session_state.pop("adopt", False) and (shown := session.glances()):
-        controls.load(session.lead(shown).in_force)
+        controls.load(session.lead(shown).entered)
     # read once: the buttons and what the fragment compares with must show the same state
     views = session.glances()
     with st.container(), part("The first minute"):  # before all else, to be there first

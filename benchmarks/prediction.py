@@ -4,16 +4,18 @@ Every preset with GD or SAM from three seeds, and chebyshev-mlp from five at thr
 the file is one flow of one run: how far the sharpness is off at the midpoints of consecutive
 iterates (every `EVERY` steps) and the loss over both, at the median and at most; what the mean of
 two recorded rows makes of these midpoints; and what run and flow cost. Half an hour; with
-`--ablations` the other flows of the first seed, too, and an hour. `--report` prints the table of
+`--ablations` the other flows of the first seed, too, and an hour. `--missing` goes on with what the
+file lacks; stop it when you like. `--report` prints the table of
 docs/prediction.md from the file and draws its figure.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -80,8 +82,9 @@ STEPS_OF = {
 }  # between rows, of the flows that are told from one another by it
 OTHERS = ("one direction", "no hop", "ode")
 HEADER = (
-    *("preset", "run", "sharpness: median [most]", "loss: median [most]", "level at the end"),
-    *("rows every 10", "cosine", "plain steps", "mean of rows", "time / the run's", *OTHERS),
+    *("preset", "run", "seeds", "sharpness: median [most]", "loss: median [most]"),
+    *("level at the end", "rows every 10", "cosine", "plain steps", "mean of rows"),
+    *("time / the run's", *OTHERS),
 )
 DRAWN = {"sam-chebyshev": 1000, "sam-digits-relu": 300, "sam-cnn": 200, "gd-chebyshev": 1500}
 LOOKS = (
@@ -236,16 +239,32 @@ def chebyshev() -> Iterator[tuple[str, str, RunConfig]]:
             yield "chebyshev-mlp", f"rho {rho}", base.replace(rho=rho, seed=seed)
 
 
-def measure(found: Iterator[tuple[str, str, RunConfig]], out: Path, ablations: bool) -> None:
-    """Append the rows of these runs to the file as they are made; ablations of the first seed."""
+def there(out: Path) -> set[tuple[str, ...]]:
+    """Preset, run, seed and flow of each row of the file."""
+    table = pd.read_csv(out, dtype=str).fillna({"run": ""})
+    return {*table[["preset", "run", "seed", "flow"]].itertuples(index=False, name=None)}
+
+
+def measure(
+    found: Iterator[tuple[str, str, RunConfig]],
+    out: Path,
+    ablations: bool,
+    known: Set[tuple[str, ...]],
+) -> None:
+    """Append the rows of these runs that are not `known` to the file as they are made; ablations of
+    the first seed."""
     seen = set()
     for name, label, config in found:
-        problem = build_problem(config)
-        done = measured(config, problem)
         first = (name, label) not in seen
         seen.add((name, label))
         others = ("ode", *ABLATIONS) if ablations and first else ()
-        for flow in (*STEPS_OF, *others):
+        of_run = name, label, str(config.seed)
+        flows = [flow for flow in (*STEPS_OF, *others) if (*of_run, flow) not in known]
+        if not flows:
+            continue
+        problem = build_problem(config)
+        done = measured(config, problem)
+        for flow in flows:
             row = compared(name, label, config, done, flow, problem)
             frame = pd.DataFrame([asdict(row)]).round(7)
             frame.to_csv(out, mode="a", header=not out.exists(), index=False)
@@ -269,6 +288,7 @@ def report(out: Path) -> str:
         cells = [
             str(preset),
             str(run),
+            str(len(hop)),
             f"{_percent(hop.sharpness.median())} [{_percent(hop.sharpness_most.max())}]",
             f"{_percent(hop.loss.median())} [{_percent(hop.loss_most.max())}]",
             _percent(hop.level.abs().median()),
@@ -326,6 +346,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=MOST_STEPS, help="of digits and CNN at most")
     parser.add_argument("--ablations", action="store_true", help="the other flows, too")
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--missing", action="store_true", help="only what the file lacks")
     parser.add_argument("--report", action="store_true", help="print the table, draw the figure")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -334,10 +355,11 @@ def main() -> None:
         return
     own = [name for name, preset in PRESETS.items() if preset.config.rule in ("gd", "sam")]
     names = arguments.presets or ["chebyshev-mlp", *own]
+    known = there(arguments.out) if arguments.missing and arguments.out.exists() else set()
+    wanted = runs([n for n in names if n in PRESETS], arguments.seeds, arguments.steps)
     if "chebyshev-mlp" in names:
-        names.remove("chebyshev-mlp")
-        measure(chebyshev(), arguments.out, arguments.ablations)
-    measure(runs(names, arguments.seeds, arguments.steps), arguments.out, arguments.ablations)
+        wanted = itertools.chain(chebyshev(), wanted)
+    measure(wanted, arguments.out, arguments.ablations, known)
 
 
 if __name__ == "__main__":

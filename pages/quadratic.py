@@ -16,6 +16,7 @@ from pages.parts.quadratic.scenes import CHECKED, DESCENTS, SIMULATED
 from pages.parts.quadratic.settings import (
     FIELDS,
     GD_ALONE,
+    LOGGED,
     LOOK,
     PARTS,
     PRESETS,
@@ -126,7 +127,8 @@ def _head(values: Values, preset: str | None) -> None:
                 on_change=_rules_chosen,
                 label_visibility="collapsed",
             )
-        st.toggle(**_bound("log"))
+        if values["part"] in LOGGED:
+            st.toggle(**_bound("log"))
 
 
 def _bound(name: str) -> dict[str, Any]:

@@ -63,6 +63,8 @@ from .training.history import Measurement as Measurement
 from .training.loop import build_problem as build_problem
 from .training.loop import run as run
 from .training.over_batches import batch_sharpness as batch_sharpness
+from .training.portrait import Portrait as Portrait
+from .training.self_stabilization import portrait as portrait
 from .training.state import TrainState as TrainState
 from .training.stop import Stop as Stop
 from .training.stop import StopReason as StopReason

@@ -260,14 +260,14 @@ export function chartTraces(state, plan) {
   const place = { pixels: pixelsOf(state, plan), log: isLog(state, plan) };
   const runs = [...state.runs.values()];
   const pair = runs.length > 1;
-  const edges = new Set(runs.map((run) => run.columns.get(GD_EDGE)?.at(-1)).filter(Number.isFinite));
+  const levels = (/** @type {string} */ column) => new Set(runs.map((run) => run.columns.get(column)?.at(-1)).filter(Number.isFinite)).size;
   const traces = [...branchTraces({ ...state, ...place }, chart), ...ghostTraces({ ...state, ...place }, chart)];
-  const shown = runs.length > 2 && edges.size > 1 ? { ...chart, ownEdge: true } : chart;
+  const shown = runs.length > 2 && levels(GD_EDGE) > 1 ? { ...chart, ownEdge: true } : chart;
   runs.forEach((run, index) => {
     if (run.rows) traces.push(...runTraces({ ...state, ...place, run, place: pair ? index : null }, shown));
   });
   traces.push(...runs.flatMap((run, index) => predictedTraces({ ...state, ...place, run, place: pair ? index : null }, shown)));
-  if (pair && edges.size === 1) mergeGdEdges(state, traces);
+  if (pair) for (const column of [GD_EDGE, THRESHOLDS.column]) if (levels(column) === 1) mergeEqual(state, traces, column);
   if (runs.length > (state.dense ? 1 : 2) && !chart.wide) shortenLegend(traces, chart, runs);
   if (chart.unitLine && state.span) traces.unshift(unitLine(state));
   return traces;
@@ -298,11 +298,11 @@ function shortenLegend(traces, chart, runs) {
 }
 
 /**
- * Runs of the same step size have the same 2/η: one line in a neutral colour, one entry for all.
- * @type {(state: Shown, traces: Trace[]) => void}
+ * Runs of the same step size have the same 2/η, and the same threshold: one line in a neutral colour, one entry for all.
+ * @type {(state: Shown, traces: Trace[], column: string) => void}
  */
-function mergeGdEdges({ palette, edges }, traces) {
-  const edge = edges[GD_EDGE];
+function mergeEqual({ palette, edges }, traces, column) {
+  const edge = edges[column];
   const [first, ...others] = traces.filter((trace) => edge && isOf(trace, edge));
   if (!first) return;
   first.name = edge.name;

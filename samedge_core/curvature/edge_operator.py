@@ -3,6 +3,7 @@ the edge of an update rule."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -54,7 +55,8 @@ class EdgeOperator:
         self.products_each = 2 if reach else 1
         self._hessian, self.reach, self._shift, self.scale = hessian, reach, shift, scale
         self.root = None if preconditioner is None else preconditioner.detach().rsqrt()
-        if hasattr(hessian, "multiply"):
+        self._into: Callable[[Vectors, Vectors], None] | None = getattr(hessian, "multiply", None)
+        if self._into:
             self.multiply = self._multiply
 
     def unscaled(self, estimate: EigenEstimate) -> EigenEstimate:
@@ -83,13 +85,14 @@ class EdgeOperator:
 
     def _multiply(self, v: Vectors, out: Vectors) -> None:
         """`matvec` in main memory, without what torch takes for each call."""
+        assert self._into, "without it, this is no attribute"
         root = None if self.root is None else self.root.numpy()
         # torch aligns memory as MKL must have it to repeat a product to the bit
         x, hv = (torch.empty(self.size, dtype=self.dtype).numpy() for _ in range(2))
         np.multiply(v, 1 if root is None else root, out=x)
-        self._hessian.multiply(x, hv)
+        self._into(x, hv)
         if self.reach:
-            self._hessian.multiply(hv, x)
+            self._into(hv, x)
             x *= self.reach
             hv += x
         np.multiply(hv, (1 if root is None else root) / out.dtype.type(self.scale), out=out)

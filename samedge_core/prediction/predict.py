@@ -186,6 +186,7 @@ class Predicting:
         near = every == 1
         target = self.step + (max(1, min(self._longest(SHORT), left)) if near else every)
         if target >= self._config.steps:
+            self._doubt(1)
             self.step = target
             return
         self._cosines = []
@@ -195,14 +196,24 @@ class Predicting:
             steps = math.ceil(left / math.ceil(left / most))
             before, eta = self._flow.centre, self._eta(self.step + (steps - 1) / 2)
             taken = self._flow.advance(eta, steps, self._ratio)
+<<<<<<< HEAD
             if self.name == "ode" and self._ratio > 1:
                 self._note("hop", taken)
             elif not taken and self.step >= self._begin + FIRST:
+=======
+            if not taken and self.step >= self._begin + FIRST:
+>>>>>>> b70627d5ac01a4d91965f4b83fd9c5dfb1d9839c
                 self._note("domain", 1)
-            if self._faint:
-                self._note("seed", max(taken, 1))
+            self._doubt(max(taken, 1))
             self._watch(self._flow.centre - before, max(taken, 1))
             self.step += max(taken, 1)
+
+    def _doubt(self, steps: int) -> None:
+        """What the last row says against so many steps from here."""
+        if self._name == "ode" and self._ratio > 1:
+            self._note("hop", steps)
+        if self._faint:
+            self._note("seed", steps)
 
     def _watch(self, moved: Tensor, steps: int) -> None:
         """Whether the centre, moved by so much, goes on in the direction of its last step."""

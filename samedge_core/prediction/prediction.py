@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from samedge_core.training.history import History
 
 FLOWS = {"hop": "centre and hop", "central": "SAM's central flow", "ode": "the rule's own ODE"}
-"""The flows by name; "auto" is the first."""
+"""The flows by name."""
+DEFAULT = next(iter(FLOWS))  # "auto"
 
 PREDICTED = ("gd", "sam", "usam")
 """The rules of which it was measured how well a flow describes them."""
@@ -51,7 +52,7 @@ def check(hyper: Hyperparameters, flow: str = "auto") -> str:
     if flow == "central" and hyper.rule != "sam":
         message = f"SAM's central flow takes SAM, got {RULES[hyper.rule].short} ({hyper.rule}). "
         raise ConfigError("flow", message + "Choose another flow.")
-    return next(iter(FLOWS)) if flow == "auto" else flow
+    return DEFAULT if flow == "auto" else flow
 
 
 class Point(NamedTuple):
@@ -119,6 +120,7 @@ class Prediction:
         self.hyper = hyper or config.hyperparameters
         self.outcome: Outcome | None = None
         self._points: list[Point] = []
+        self._columns: dict[str, NDArray] = {}
 
     def __len__(self) -> int:
         return len(self._points)
@@ -131,6 +133,11 @@ class Prediction:
     def points(self) -> Sequence[Point]:
         """The rows so far."""
         return self._points
+
+    @property
+    def last_step(self) -> int:
+        """The step of the last row; the one before `begin` without any."""
+        return self._points[-1].step if self._points else self.begin - 1
 
     @property
     def stop(self) -> Stop | None:
@@ -153,13 +160,21 @@ class Prediction:
         return median(self._cosines() or [math.nan])
 
     def columns(self) -> dict[str, NDArray]:
-        """Every column, (n,) each: `COLUMNS`, then centre_loss, amplitude and cosine."""
+        """Every column, (n,) each, read-only: `COLUMNS`, then centre_loss, amplitude and cosine."""
+        # a page asks at every tick, and turning 10,000 rows into columns takes it 20 ms
+        if not self._columns or len(self._columns["step"]) != len(self):
+            self._columns = self._as_columns()
+        return dict(self._columns)
+
+    def _as_columns(self) -> dict[str, NDArray]:
         table = np.array(self._points, dtype=np.float64).reshape(-1, len(Point._fields))
         out: dict[str, NDArray] = dict(zip(Point._fields, table.T, strict=True))
         out["step"] = out["step"].astype(np.int64)
         out["edge"] = edge_at(self.config, self.hyper, out["step"], out["grad_norm"])
         with np.errstate(divide="ignore", invalid="ignore"):
             out["ratio"] = out["sharpness"] / out["edge"]
+        for column in out.values():
+            column.flags.writeable = False
         return {name: out[name] for name in (*COLUMNS, *(n for n in out if n not in COLUMNS))}
 
     def to_frame(self) -> pd.DataFrame:

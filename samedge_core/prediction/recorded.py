@@ -14,6 +14,7 @@ from samedge_core.training.history import History, Intervention
 
 PREDICTED = ("sharpness", "edge", "ratio", "grad_norm", "loss")
 """The columns that are drawn and exported."""
+PREDICTED_COLUMNS = tuple(f"predicted_{name}" for name in (*PREDICTED, "amplitude"))
 
 
 def as_history(
@@ -41,6 +42,11 @@ def as_history(
     return history
 
 
+def from_start(made: Sequence[Prediction]) -> bool:
+    """Whether a run was predicted from step 0 on, so that its settings alone tell what was."""
+    return any(one.begin == 0 for one in made)
+
+
 def in_force(
     made: Sequence[Prediction], interventions: Iterable[Intervention]
 ) -> list[tuple[Prediction, int | None]]:
@@ -53,13 +59,13 @@ def in_force(
 def predicted_columns(
     made: Sequence[Prediction], history: History
 ) -> dict[str, NDArray[np.float64]]:
-    """Return `predicted_...` at the rows (n,) of a run, for each of PREDICTED and the amplitude,
-    from the prediction in force at each; NaN where there is none. Empty without predictions.
+    """Return PREDICTED_COLUMNS at the rows (n,) of a run, that is PREDICTED and the amplitude, from
+    the prediction in force at each; NaN where there is none. Empty without predictions.
 
     A row of a prediction is that of the centre of its step's iterate and the next one.
     """
     steps = history.rows_after(-1)["step"]
-    found = {f"predicted_{name}": np.full(len(steps), np.nan) for name in (*PREDICTED, "amplitude")}
+    found = {name: np.full(len(steps), np.nan) for name in PREDICTED_COLUMNS}
     for one, end in in_force(made, history.interventions):
         columns = one.columns()
         kept = columns["step"] < end if end is not None else slice(None)

@@ -30,6 +30,7 @@ from samedge_core.training.progress import OnRow
 if TYPE_CHECKING:
     from samedge_core.runs.local import LocalRun
     from samedge_core.training.edge_test import EdgeTest, ForkChange
+    from samedge_core.training.portrait import Portrait
     from samedge_core.training.state import TrainState
 
 
@@ -350,6 +351,20 @@ class StoredRun:
         from samedge_core.training.fork_test import edge_test
 
         return edge_test(*state_at(self._store, self.there().id, step), change, **options)
+
+    def portrait(self, step: int, **options: Any) -> Portrait:
+        """How GD's hop and its sharpness drive each other from the update of `step` on, with what
+        is in force there; nothing is recorded.
+
+        Args:
+            options: of `samedge_core.portrait`.
+
+        Raises: as `snapshot`, and as `samedge_core.portrait`.
+        """
+        from samedge_core.runs.restore import state_at
+        from samedge_core.training.self_stabilization import portrait
+
+        return portrait(*state_at(self._store, self.there().id, step), **options)
 
     def fork(
         self, step: int, *, steps: int | None = None, on_row: OnRow | None = None, **changes: Any

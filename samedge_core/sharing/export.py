@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from samedge_core.analysis.compare import what
 from samedge_core.analysis.summary import summarise
 from samedge_core.prediction.prediction import Prediction
+from samedge_core.prediction.recorded import from_start
 from samedge_core.sharing import replay_file
 from samedge_core.sharing.files import reading, replace
 from samedge_core.sharing.notebook import SUFFIX, notebook
@@ -131,7 +132,8 @@ def _report(history: History, about: About, predicted: Predicted = ()) -> bytes:
 
 def _notebook(history: History, about: About, predicted: Predicted = ()) -> bytes:
     name = str(about.get("title") or what(history.config, history.interventions))
-    return notebook([(name, str(about.get("id", "")), history)], predicted=bool(predicted))
+    again = [name] if from_start(predicted) else []
+    return notebook([(name, str(about.get("id", "")), history)], predicted=again)
 
 
 def _script(history: History, about: About, predicted: Predicted = ()) -> bytes:

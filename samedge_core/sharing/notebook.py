@@ -80,9 +80,9 @@ _EQUAL = """
 print("equal to the last bit:", again.to_frame().equals(runs[{name}].to_frame()))"""
 
 
-def notebook(runs: Sequence[tuple[str, str, History]], *, predicted: bool = False) -> bytes:
-    """Return a notebook of runs, each given by a name of its own, its id and its rows; where they
-    were `predicted`, with cells that do so again.
+def notebook(runs: Sequence[tuple[str, str, History]], *, predicted: Sequence[str] = ()) -> bytes:
+    """Return a notebook of runs, each given by a name of its own, its id and its rows; with cells
+    that predict those again which are named in `predicted`.
 
     Raises:
         ExchangeError: they have more than MOST_ROWS rows, or one is of a problem of one's own.
@@ -106,7 +106,7 @@ def notebook(runs: Sequence[tuple[str, str, History]], *, predicted: bool = Fals
     cells += [code(_again(name, history)) for name, _, history in runs]
     if predicted:
         cells.append(markdown(_PREDICTED))
-        cells += [code(_PREDICT.format(name=_text(name))) for name, _, _ in runs]
+        cells += [code(_PREDICT.format(name=_text(name))) for name in predicted]
     return notebook_file(cells)
 
 

@@ -14,6 +14,8 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from samedge_core.fields import abridged
+from samedge_core.prediction.prediction import Prediction
+from samedge_core.prediction.recorded import PREDICTED_COLUMNS, from_start, predicted_columns
 from samedge_core.sharing import notebook
 from samedge_core.sharing.replay_file import ExchangeError
 from samedge_core.training.config import RunConfig
@@ -35,6 +37,7 @@ class Chosen:
         what: what it is; equal for runs of one `group`, which differ in the seed alone.
         rows: how many it has, before they are loaded.
         load: reads them; may raise a SavedError.
+        predicted: reads what flows predict of it; likewise.
     """
 
     id: str
@@ -44,6 +47,7 @@ class Chosen:
     config: RunConfig
     rows: int
     load: Callable[[], History]
+    predicted: Callable[[], Sequence[Prediction]] = tuple
 
 
 def suffix_of(name: str) -> str:
@@ -115,6 +119,8 @@ def _schema(runs: Sequence[Chosen]) -> pa.Schema:
     for config in {run.config.top_k: run.config for run in runs}.values():
         for name, column in History(config).columns().items():
             found.setdefault(name, pa.array(column).type)
+    if any(run.predicted() for run in runs):
+        found |= dict.fromkeys(PREDICTED_COLUMNS, pa.float64())
     return pa.schema(found)
 
 
@@ -122,7 +128,8 @@ def _tables(
     runs: Sequence[Chosen], schema: pa.Schema, names: Mapping[str, str]
 ) -> Iterator[pa.Table]:
     for run in runs:
-        columns = run.load().columns()
+        history = run.load()
+        columns = history.columns() | predicted_columns(run.predicted(), history)
         count = len(columns["step"])
         told = {"run": run.id, "name": names[run.id], "seed": run.config.seed}
         arrays = [
@@ -165,7 +172,8 @@ def _means(runs: Sequence[Chosen]) -> bytes:
 
 
 def _notebook(runs: Sequence[Chosen]) -> bytes:
-    return notebook.notebook([(run.name, run.id, run.load()) for run in runs])
+    again = [run.name for run in runs if from_start(run.predicted())]
+    return notebook.notebook([(run.name, run.id, run.load()) for run in runs], predicted=again)
 
 
 MEANS_CSV = ".means.csv"

@@ -94,7 +94,7 @@ def _stretch(made: Prediction) -> _Stretch:
 def _prediction(found: _Stretch, config: RunConfig) -> Prediction:
     if found.flow not in FLOWS:
         raise ValueError(f"flow must be one of {', '.join(FLOWS)}, got {abridged(found.flow)}")
-    config = config.replace(steps=found.steps)
+    config = config.capped(found.steps)
     settings = config.replace(**{name: getattr(found, name) for name in LIVE_FIELDS})
     if not 0 <= found.begin < found.steps:
         allowed = f"from 0 to {found.steps - 1:,}"

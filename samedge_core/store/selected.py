@@ -28,7 +28,16 @@ def chosen(store: Store, entries: Sequence[Entry]) -> list[Chosen]:
     for more in ([f", seed {e.seed}" for e in entries], [f" ({e.id[:SHORT]})" for e in entries]):
         names = [n + m if names.count(n) > 1 else n for n, m in zip(names, more, strict=True)]
     return [
-        Chosen(e.id, name, what, e.group_key, config, e.last_step + 1, partial(_load, store, e.id))
+        Chosen(
+            e.id,
+            name,
+            what,
+            e.group_key,
+            config,
+            e.last_step + 1,
+            partial(_load, store, e.id),
+            partial(store.folder(e.id).predictions, config),
+        )
         for e, name, what, config in zip(entries, names, told, configs, strict=True)
     ]
 

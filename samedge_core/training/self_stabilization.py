@@ -37,8 +37,8 @@ def portrait(
     steps: int = STEPS,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Portrait:
-    """Return x, sharpness and what drives them over these steps of GD from `state` on, which stays
-    as it is. Measures every step, and takes two gradients more.
+    """Return how GD's hop and its sharpness drive each other over these steps from `state` on,
+    which stays as it is. Measures every step, and takes two gradients more.
 
     Args:
         on_progress: called with the steps taken, and how many there are.
@@ -47,6 +47,12 @@ def portrait(
         ConfigError (a ValueError): fewer than 2 steps or more than MOST_STEPS; or no GD with the
             full batch at one step size.
         FloatingPointError: loss or curvature leave the finite range.
+
+    >>> from samedge_core.training.loop import build_problem
+    >>> config = RunConfig(problem="two-weight", rule="gd", eta=0.1)
+    >>> problem = build_problem(config, "plain")
+    >>> portrait(config, problem, TrainState.initial(config, problem), steps=20).died
+    True
     """
     if not 2 <= steps <= MOST_STEPS:
         raise ConfigError("steps", f"a portrait takes 2 to {MOST_STEPS:,} steps, got {steps:,}")

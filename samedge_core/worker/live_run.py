@@ -16,7 +16,7 @@ from samedge_core.training.history import History, Intervention
 from samedge_core.training.stop import BY_ITSELF, Stop, StopReason
 from samedge_core.worker.inspections import RunInspection
 from samedge_core.worker.messages import Begin, Snapshot, Status
-from samedge_core.worker.predictions import RunPrediction
+from samedge_core.worker.predictions import RunPrediction, Wanted
 from samedge_core.worker.process import WorkerProcess
 from samedge_core.worker.view import Phase, RunView, Unfinished
 
@@ -98,15 +98,18 @@ class LiveRun:
             room=room,
         )
 
-    def to_predict(self) -> tuple[int, Hyperparameters] | None:
-        """The step from which a prediction begins, and the settings in force from there: the last
-        change, or the one that comes with the next step of a paused run. None for a moment, until
-        a running one has made a change."""
-        history = self.history
+    def to_predict(self, flow: str) -> Wanted | None:
+        """What a flow has to predict: from the last change of settings on, or from the one that
+        comes with the next step of a paused run. None for a moment, until a running one has made a
+        change."""
+        history, steps = self.history, self.config.steps
         if self.phase is Phase.ENDED or self.wanted == history.hyperparameters:
             changed = [item.step for item in history.interventions if item.changes]
-            return (changed[-1] if changed else 0), history.hyperparameters
-        return (history.last_step + 1, self.wanted) if self.phase is Phase.PAUSED else None
+            begin = changed[-1] if changed else 0
+            return Wanted(begin, history.hyperparameters, steps, flow)
+        if self.phase is Phase.PAUSED:
+            return Wanted(history.last_step + 1, self.wanted, steps, flow)
+        return None
 
     def intervened(self, intervention: Intervention) -> None:
         """Record a change that a worker reports, unless a replay repeats a recorded one."""

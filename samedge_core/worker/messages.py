@@ -91,13 +91,15 @@ class InspectStep:
 
 @dataclass(frozen=True)
 class Predict:
-    """Predict the steps from `step` on, without a session around it; the rest as in InspectStep."""
+    """Predict the steps from `step` on by a flow, a key of `FLOWS`, without a session around it;
+    the rest as in InspectStep."""
 
     config: RunConfig
     snapshot: bytes | None
     replay: tuple[Intervention, ...]
     step: int
     arithmetic: Arithmetic
+    flow: str
     data_sha256: str | None = None
     room: float = math.inf
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from samedge_core.prediction.predict import points
-from samedge_core.prediction.prediction import Point, Prediction, check
+from samedge_core.prediction.prediction import Point, Prediction
 from samedge_core.store.predictions import MOST_POINTS
 from samedge_core.training.progress import every
 from samedge_core.training.replay import replay_to
@@ -27,8 +27,7 @@ def _predict(channel: Channel, task: Predict, limit: Limit) -> None:
     problem, state = starting(task, limit)
     replay_to(task.config, problem, state, task.step, task.replay)
     gap = rows_apart(task.config.steps - task.step)
-    flow = check(state.hyper)
-    rows = points(task.config, problem, flow=flow, every=gap, start=state)
+    rows = points(task.config, problem, flow=task.flow, every=gap, start=state)
     due, outcome = every(REPORT_SECONDS), None
     made: list[Point] = []
     while outcome is None:
@@ -37,7 +36,7 @@ def _predict(channel: Channel, task: Predict, limit: Limit) -> None:
         except StopIteration as end:
             outcome = end.value
         if outcome or due():
-            part = Prediction(task.config, flow, state.hyper, task.step)
+            part = Prediction(task.config, task.flow, state.hyper, task.step)
             part.extend(made)
             part.outcome = outcome
             channel.send(Predicted(part))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from samedge_core.prediction.prediction import Prediction
+from samedge_core.sharing.files import SavedError
 from samedge_core.store import RunRecord, Store
 from samedge_core.store.branching import state_before
 from samedge_core.store.entries import on_disk
@@ -186,16 +187,16 @@ class Recorder:
         kept = state_before(self._store, record, step) if self._store else None
         return Snapshot(0, kept.step, kept.packed) if kept else None
 
-    def predictions(self, record: RunRecord) -> tuple[Prediction, ...]:
-        """Those of a recorded run, the latest ones.
-
-        Raises:
-            SavedError: their file is damaged.
-        """
+    def predictions(self, record: RunRecord) -> tuple[Sequence[Prediction], str]:
+        """Those of a recorded run, the latest ones; and what is wrong with their file, or ""."""
         with self._lock:
             if (made := self._predictions.get(record.id)) is not None:
-                return tuple(made)
-        return self._store.folder(record.id).predictions(record.config) if self._store else ()
+                return made, ""
+        try:
+            folder = self._store and self._store.folder(record.id)
+            return folder.predictions(record.config) if folder else (), ""
+        except SavedError as error:
+            return (), str(error)
 
     def deleted(self, run: str) -> bool:
         """Whether a run that the server knows has been deleted; the catalogue still has an entry

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from samedge_core.curvature import kernels
 from samedge_core.curvature.kernels import Arithmetic
 from samedge_core.fields import ConfigError
-from samedge_core.prediction.prediction import Prediction, check
+from samedge_core.prediction.prediction import DEFAULT, Prediction, check
 from samedge_core.problems.data import DataError
 from samedge_core.problems.own_data import Contents, check_unchanged, contents_of
 from samedge_core.sharing.replay_file import CHOOSE_FILE, lacks_file, with_file
@@ -212,7 +212,7 @@ class RunRegistry:
         deleted, here or by another server, is forgotten.
 
         Raises:
-            SavedError: it is damaged.
+            SavedError: it is damaged. Where only its predictions are, it is loaded without them.
         """
         with self._lock:
             known = self._runs.get(run_id)
@@ -226,14 +226,17 @@ class RunRegistry:
         if found is None:
             return known is not None
         record, history = found
+        predicted, damage = self._recorder.predictions(record)
         run = self._live(
             record,
             history,
             history.hyperparameters,
-            self._recorder.predictions(record),
+            predicted,
             phase=Phase.ENDED,
             snapshot=self._recorder.state(record, history.last_step + 1),
         )
+        if damage:  # shown until it is predicted anew
+            run.prediction.refuse(damage)
         with self._lock:
             if self._runs.get(run_id) is known:
                 self._runs[run_id] = run
@@ -426,32 +429,31 @@ class RunRegistry:
             else:
                 run.inspection.refuse(EVERY_WORKER_BUSY)
 
-    def predict(self, run_id: str) -> None:
-        """Have it predicted, in a process of its own, what the run does from the last change of its
-        settings on; of a paused run, from one that comes with its next step. It comes in the view's
-        `prediction`, where those from earlier changes stay. Nothing is done twice: call it as often
-        as a page is drawn."""
+    def predict(self, run_id: str, flow: str = "auto") -> None:
+        """Have a flow predict, in a process of its own, what the run does from the last change of
+        its settings on; of a paused run, from one that comes with its next step. It comes in the
+        view's `prediction`, where those from earlier changes stay. Nothing is done twice: call it
+        as often as a page is drawn."""
         with self._held(run_id) as run:
-            wanted = run.to_predict()
-            if wanted is None or not run.prediction.lacks(*wanted):
+            wanted = run.to_predict(DEFAULT if flow == "auto" else flow)
+            if wanted is None or not run.prediction.lacks(wanted):
                 return
-        begin, hyper = wanted
         try:
-            check(hyper)
+            check(wanted.hyper, flow)
             self._check_data(run_id)
         except (ConfigError, DataError) as error:
             with self._held(run_id) as run:
                 run.prediction.refuse(str(error), wanted)
             return
-        kept = self._state_before(run, begin)
+        kept = self._state_before(run, wanted.begin)
         with self._lock:
-            if not run.prediction.lacks(*wanted):
+            if not run.prediction.lacks(wanted):
                 return
             if self._has_room(beside="prediction"):
                 room, data = self._room, run.record.data_sha256
-                run.prediction.ask(run.history, kept, *wanted, data_sha256=data, room=room)
+                run.prediction.ask(run.history, kept, wanted, data_sha256=data, room=room)
             else:
-                run.prediction.refuse(EVERY_WORKER_BUSY)
+                run.prediction.wait()
 
     def cancel_prediction(self, run_id: str) -> None:
         """Cancel the pending prediction; what there is of it stays."""

@@ -114,6 +114,11 @@ class RunView:
         return self.config.replace(**{name: getattr(self.hyper, name) for name in LIVE_FIELDS})
 
     @property
+    def entered(self) -> RunConfig:
+        """What the controls show of the run: what is in force, and the steps that Resume adds."""
+        return self.in_force.replace(steps=self.stretch)
+
+    @property
     def pausing(self) -> bool:
         """Whether a pause was requested and the worker has not reported it yet: rows still come."""
         working = self.worker_pid is not None and self.status is not None and self.status.running

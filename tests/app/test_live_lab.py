@@ -18,7 +18,7 @@ from pages.parts.views import numbers
 from samedge_core.experiments.presets import DEFAULT, PRESETS
 from samedge_core.training.config import FIELDS
 from samedge_core.worker.view import Phase
-from tests.app.harness import PATIENCE, button, press, texts, wait
+from tests.app.harness import PATIENCE, button, press, texts, visit, wait
 
 pytestmark = pytest.mark.usefixtures("workers")
 
@@ -418,3 +418,15 @@ def test_a_link_shows_what_is_in_force_not_what_the_run_started_with(page):
     again.query_params["run"] = page.session_state["runs"][0]
     again.run()
     assert again.text_input(key="set::rho").value == "0.07"
+
+
+def test_a_run_that_was_resumed_at_its_cap_opens_with_nothing_changed(page):
+    choose(page, "sam-two-weights")
+    page.number_input(key="set::steps").set_value(20).run()
+    press(page, "primary")
+    wait(page, lambda v: v.phase is Phase.ENDED)
+    press(page.run(), "primary")
+    wait(page, lambda v: v.phase is Phase.ENDED and v.last_step == 39)
+    again = visit(run=page.session_state["runs"][0])
+    assert again.number_input(key="set::steps").value == 20
+    assert "Number of steps" not in texts(again)

@@ -11,9 +11,10 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts import server
 from pages.parts.lab import predicting
-from pages.parts.runs import predicted, selection
+from pages.parts.runs import predicted, selection, source
 from samedge_core.prediction.recorded import predicted_columns
-from samedge_core.sharing import export
+from samedge_core.sharing import export, several
+from samedge_core.store import selected
 from samedge_core.worker.view import Phase, RunView
 from tests.app import harness
 from tests.app.harness import PATIENCE, press, texts, wait
@@ -116,6 +117,28 @@ def test_a_rule_that_no_flow_describes_is_named(page):
     assert all(item["predicts"] == "" for item in charts(page))
 
 
+def test_the_flow_is_chosen_named_and_in_links(page):
+    assert predicting.FLOW_KEY not in [item.key for item in page.selectbox]
+    switch(of_two_weights(page))
+    done(page)
+    page.selectbox(key=predicting.FLOW_KEY).set_value("ode").run()
+    view = done(page)
+    assert [one.flow for one in view.prediction.stretches] == ["ode"]
+    assert "Predicted by the rule's own ODE, to step 79." in texts(page.run())
+    assert page.query_params["predict"] == "ode"
+    switch(page, on=False)
+    page.switch_page("pages/runs.py").run()
+    page.switch_page("app.py").run()
+    switch(page)
+    assert page.query_params["predict"] == "ode"  # the choice stays
+    page.session_state["share"] = True
+    page.run()
+    assert f"?run={view.id}&predict=ode" in "\n".join(item.value for item in page.code)
+    other = harness.visit(run=view.id, predict="ode")
+    assert other.selectbox(key=predicting.FLOW_KEY).value == "ode"
+    assert shown(other).prediction.stretches == view.prediction.stretches
+
+
 def test_without_a_run_that_could_be_started_it_waits(page):
     page.text_input(key="set::eta").set_value("-1").run()
     switch(page)
@@ -170,3 +193,9 @@ def test_the_page_runs_holds_it_against_what_was_measured(ended):
     names = {trace["name"] for trace in json.loads(sent[0].json)["figures"][0]["traces"]}
     assert "equal" in names
     assert len(names) == 2
+    store = source.opened()
+    entries = [entry for entry in store.find().entries if entry.id == view.id]
+    table = pd.read_csv(io.BytesIO(several.export(selected.chosen(store, entries), ".csv")))
+    np.testing.assert_array_equal(
+        table["predicted_loss"], view.prediction.stretches[0].columns()["loss"]
+    )

@@ -5,7 +5,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.quadratic.settings import DEFAULTS, PARTS, PRESETS
+from pages.parts.quadratic.settings import DEFAULTS, LOGGED, PARTS, PRESETS
 from tests.app.harness import PATIENCE, texts
 
 
@@ -43,6 +43,7 @@ def test_every_part_draws(page, part):
     assert not page.exception
     assert values(page)["part"] == part
     assert not page.warning
+    assert ("quadratic:log" in [item.key for item in page.toggle]) == (part in LOGGED)
 
 
 def test_the_derivation_has_the_numbers_in_force_and_checks_them(page):

@@ -70,6 +70,7 @@ def test_in_main_memory_a_product_is_the_same(reach, scale):
     problem = build_problem(config)
     w = problem.init(seed=0)
     hessian = problem.operator(w, problem.full_batch())
+    assert hessian
     p = torch.linspace(0.5, 3, len(w), dtype=torch.float64)
     operator = EdgeOperator(hessian, p, reach=reach, shift=0.1, scale=scale)
     x = torch.nn.functional.normalize(p, dim=0)

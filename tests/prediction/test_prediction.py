@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import samedge_core as se
-from samedge_core.prediction.prediction import Assumption, Prediction
+from samedge_core.prediction.prediction import Assumption, Point, Prediction
 
 QUADRATIC = se.RunConfig(problem="quadratic", options={"eigenvalues": (6.0, 1.0)}, dtype="float64")
 
@@ -65,6 +65,25 @@ def test_a_prediction_without_rows_has_empty_columns():
     assert found.stop is None
     assert found.assumptions == ()
     assert np.isnan(found.least_cosine)
+
+
+def test_beyond_its_edge_the_ode_is_doubted_up_to_its_last_row():
+    config = QUADRATIC.replace(rule="gd", eta=0.35, steps=12)  # 2/eta is 5.7, below 6
+    assert broken(se.predict(config, flow="ode")) == {"hop": ((0, 11),)}
+
+
+def test_columns_follow_the_rows_and_can_not_be_changed_from_outside():
+    found = Prediction(QUADRATIC, "hop", begin=3)
+    assert found.last_step == 2
+    for count in (1, 2, 5):
+        first = len(found)
+        found.extend(Point(3 + i, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0) for i in range(first, count))
+        columns = found.columns()
+        assert columns["step"].tolist() == list(range(3, 3 + count))
+        assert found.last_step == 2 + count
+        del columns["loss"]
+        with pytest.raises(ValueError, match="read-only"):
+            found.columns()["loss"][0] = 2
 
 
 def test_the_edge_is_that_of_what_is_in_force():

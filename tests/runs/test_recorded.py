@@ -96,6 +96,16 @@ def test_a_fork_without_changes_is_the_run_itself_for_every_problem(runs, own_fi
     assert run.snapshot(FORKED).pack() == at(run.config, FORKED).pack()
 
 
+def test_a_portrait_is_that_of_the_recorded_step_with_its_changes(runs):
+    config = small(rule="gd")
+    run = runs.run(config, CHANGES)
+    found, problem = run.portrait(FORKED, steps=6), se.build_problem(config)
+    expected = se.portrait(config, problem, at(config, FORKED, CHANGES), steps=6)
+    assert (found.step, found.eta) == (FORKED, 0.02)
+    for name in ("x", "sharpness", "alpha", "b", "turns"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist()
+
+
 @pytest.mark.parametrize("change", ["eta", "batch"])
 def test_an_edge_test_is_that_of_the_recorded_step_with_its_changes(runs, change):
     config = small(batch_size=10, batch_sharpness_every=4, batch_sharpness_batches=3)

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 import samedge_core as se
+from samedge_core.prediction.prediction import Prediction
+from samedge_core.prediction.recorded import predicted_columns
 from samedge_core.sharing import several
 from samedge_core.sharing.replay_file import ExchangeError
 from samedge_core.sharing.several import MEANS, MEANS_CSV, Chosen, export
@@ -47,6 +49,29 @@ def test_all_rows_stand_under_each_other(suffix):
             part[list(expected)].reset_index(drop=True), expected, check_exact=True
         )
     assert found["lambda_3"].isna().tolist() == [False] * 6 + [True] * 4  # the second has none
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_what_was_predicted_stands_beside_the_rows_of_its_run_alone(suffix):
+    made = se.predict(CONFIG.replace(problem="two-weight", steps=4))
+    known = replace(run(0), predicted=lambda: [made])
+    found = read([known, run(1)], suffix)
+    expected = predicted_columns([made], known.load())
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name].iloc[:6], values)
+        assert np.isnan(found[name].iloc[6:]).all()
+    assert np.isfinite(expected["predicted_loss"]).sum() == 4
+    assert not set(expected) & set(read([run(1)], suffix))
+
+
+def test_a_notebook_predicts_those_again_that_were_predicted_from_their_start():
+    config = CONFIG.replace(problem="two-weight", steps=4)
+    later = Prediction(config, "hop", begin=2)
+    runs = [replace(run(seed), predicted=lambda m=m: m) for seed, m in enumerate(([], [later]))]
+    assert b"se.predict(" not in export(runs, ".ipynb")
+    content = export([*runs, replace(run(2), predicted=lambda: [se.predict(config)])], ".ipynb")
+    assert content.count(b"se.predict(") == 1
+    assert b'se.predict(runs[\\"GD, seed 2\\"].config)' in content
 
 
 def test_means_and_sample_deviations_are_those_of_numpy_and_say_of_how_many():

@@ -175,7 +175,11 @@ test("what a rule is held against has its own chart, and the ratio says which it
   assert.deepEqual([edgeValue, SHARPNESS].map((one) => isNeeded(both, one)), [true, true]);
   const drawn = (one) => names(chartTraces(both, one).filter(({ fill }) => !fill));
   assert.deepEqual(drawn(SHARPNESS), ["sharpness (GD)", "2/η"]);
-  assert.deepEqual(drawn(edgeValue), ["edge value (Adam)", "threshold (Adam)", "not converged (Adam)"]);
+  assert.deepEqual(drawn(edgeValue), ["edge value (Adam)", "threshold", "not converged (Adam)"]);
   assert.deepEqual(drawn(ratio), ["edge", "sharpness / edge (GD)", "edge value / threshold (Adam)"]);
   assert.deepEqual([edgeValue, SHARPNESS].map((one) => isNeeded(shown([gd]), one)), [false, true]);
+  const radii = (last) => shown([1000, 1000, last].map((threshold, i) => run(`ρ ${i}`, { edge_value: 900, threshold }, { rule: "sam-adam" })), { edges });
+  const entries = (last) => names(chartTraces(radii(last), edgeValue).filter(({ showlegend }) => showlegend !== false)).filter((name) => name.startsWith("threshold"));
+  assert.deepEqual(entries(1000), ["threshold"]);
+  assert.deepEqual(entries(500), ["threshold (ρ 0)", "threshold (ρ 1)", "threshold (ρ 2)"]);
 });

@@ -52,6 +52,14 @@ def test_they_come_back_to_the_bit(tmp_path):
     assert folder.sizes()[0] - before == (folder.path / PREDICTIONS).stat().st_size
 
 
+def test_one_beyond_the_first_cap_of_a_cosine_keeps_its_step_sizes():
+    begun = SMALL.replace(schedule="cosine", rule="gd", steps=20)
+    kept = Prediction(begun.capped(40), "hop")
+    kept.extend(Point(i, *[1.0] * 6) for i in range(40))
+    (found,) = predictions.from_json(predictions.to_json([kept]), begun)
+    assert found.columns()["edge"].tolist() == kept.columns()["edge"].tolist()
+
+
 def test_the_largest_that_can_be_made_can_be_read(tmp_path):
     config = SMALL.replace(steps=10_000_000)
     sentence = Assumption("domain", "x" * 500, tuple((9_999_990, 9_999_999) for _ in range(2000)))

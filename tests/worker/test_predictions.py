@@ -10,6 +10,7 @@ from samedge_core.prediction.predict import predict
 from samedge_core.prediction.prediction import Prediction
 from samedge_core.problems.data import DataError
 from samedge_core.store import Store
+from samedge_core.store.folder import PREDICTIONS
 from samedge_core.store.settings import StoreSettings
 from samedge_core.training.config import Changes, RunConfig
 from samedge_core.training.history import Intervention
@@ -103,6 +104,44 @@ def test_a_change_that_is_taken_back_leaves_the_first_prediction(registry):
     registry.stop(run_id)
 
 
+def test_with_more_steps_it_goes_on_to_the_new_cap_and_shows_the_old_one_until_then(registry):
+    run_id = registry.start(CONFIG)
+    until(registry, run_id, lambda v: v.phase is Phase.ENDED)
+    predicted(registry, run_id)
+    registry.resume(run_id)
+    registry.predict(run_id)
+    seen = []
+
+    def ended(view) -> bool:
+        seen.append(view.prediction.stretches[0].last_step)
+        return not view.prediction.pending
+
+    view = until(registry, run_id, ended)
+    (made,) = view.prediction.stretches
+    assert same(made, predict(CONFIG.replace(steps=2 * CONFIG.steps)))
+    assert min(seen) >= CONFIG.steps - 1
+    registry.predict(run_id)  # there already
+    assert not registry.view(run_id).prediction.pending
+    registry.stop(run_id)
+
+
+def test_another_flow_replaces_it_and_one_that_does_not_fit_is_named(registry):
+    run_id = registry.start(CONFIG, paused=True)
+    predicted(registry, run_id)
+    registry.predict(run_id, "ode")
+    (made,) = until(registry, run_id, lambda v: not v.prediction.pending).prediction.stretches
+    assert same(made, predict(CONFIG, flow="ode"))
+    registry.predict(run_id, "ode")  # there already
+    assert not registry.view(run_id).prediction.pending
+    until(registry, run_id, lambda v: v.phase is Phase.PAUSED)
+    registry.change(run_id, Changes.of({"rule": "gd"}))
+    registry.predict(run_id, "central")
+    assert "central flow takes SAM, got GD" in registry.view(run_id).prediction.failure
+    (made,) = predicted(registry, run_id).stretches  # the failure of one flow is not another's
+    assert made.flow == "hop"
+    registry.stop(run_id)
+
+
 def test_at_step_0_new_settings_replace_the_prediction(registry):
     run_id = registry.start(CONFIG, paused=True)
     predicted(registry, run_id)
@@ -189,6 +228,23 @@ def test_one_stands_beside_a_single_worker_and_beside_an_inspection():
         registry.close()
 
 
+def test_what_has_no_room_waits_and_comes_once_there_is_some():
+    registry = RunRegistry(Settings(max_workers=1, spares=0))
+    try:
+        first = registry.start(LONG, paused=True)
+        second = registry.start(CONFIG, paused=True)  # waits for the only worker
+        registry.predict(first)
+        registry.predict(second)
+        seen = registry.view(second).prediction
+        assert (seen.waits, seen.pending, seen.failure) == (True, False, "")
+        registry.cancel_prediction(first)
+        (made,) = predicted(registry, second).stretches
+        assert same(made, predict(CONFIG))
+        assert not registry.view(second).prediction.waits
+    finally:
+        registry.close()
+
+
 def test_nobody_watches_nothing_is_predicted():
     registry = RunRegistry(Settings(max_workers=1, spares=0, pause_after=0.5))
     try:
@@ -246,6 +302,23 @@ class TestTheRecord:
         (found,) = store.folder(run_id).predictions(CONFIG)
         assert same(found, made)
         second.close()
+
+    def test_a_damaged_file_of_predictions_is_named_and_made_anew_and_the_run_stands(
+        self, tmp_path
+    ):
+        store = Store(StoreSettings.at(tmp_path))
+        with closing(RunRegistry(Settings(spares=0), store)) as first:
+            run_id = first.start(CONFIG)
+            until(first, run_id, lambda v: v.phase is Phase.ENDED)
+        (store.folder(run_id).path / PREDICTIONS).write_text("{")
+        with closing(RunRegistry(Settings(spares=0), Store(StoreSettings.at(tmp_path)))) as second:
+            second.open(run_id)
+            view = second.view(run_id)
+            assert view.last_step == CONFIG.steps - 1
+            assert "predictions.json is damaged" in view.prediction.failure
+            (made,) = predicted(second, run_id).stretches
+        (found,) = store.folder(run_id).predictions(CONFIG)
+        assert same(found, made)
 
     def test_a_fork_keeps_what_was_predicted_before_it(self, registry):
         run_id = registry.start(CONFIG, paused=True)

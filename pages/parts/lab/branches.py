@@ -82,7 +82,7 @@ def _fork(run_id: str, step: int, changes: Changes) -> None:
 
 def _adopt() -> None:
     """The controls say what is in force in the run that they act on; the cursor is let go."""
-    controls.load(session.lead(session.glances()).in_force)
+    controls.load(session.lead(session.glances()).entered)
     st.session_state[PLACE] = Cursor(count=place().count + 1)
 
 

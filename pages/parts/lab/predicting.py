@@ -15,7 +15,7 @@ from pages.parts.markdown import plain
 from pages.parts.views import drawing
 from samedge_core.fields import TRUE, ConfigError
 from samedge_core.prediction.deviation import Deviation, deviation
-from samedge_core.prediction.prediction import Assumption, Prediction
+from samedge_core.prediction.prediction import DEFAULT, FLOWS, Assumption, Prediction
 from samedge_core.prediction.recorded import in_force
 from samedge_core.training.history import History
 from samedge_core.training.stop import StopReason
@@ -23,12 +23,18 @@ from samedge_core.training.thinning import envelope
 from samedge_core.worker.view import RunView
 
 KEY = "predict"  # of the switch, and in a link
+FLOW_KEY = "predict:flow"
 HELP = (
     "Draws dashed what a flow says that the run will do: sharpness, edge, ratio, ‖g‖ and loss. It "
     "is computed from the same initial weights before the run, and never reads it: a smooth curve "
     "through the middle of two consecutive steps, with the hop around it. After a change of η, ρ "
     "or the rule it begins anew, from the weights of the run at that step. It costs about as much "
     "as the run and goes on beside it; a run that is faster overtakes it. Key: d"
+)
+FLOW_HELP = (
+    "What predicts. Centre and hop: the smooth curve, with the hop in every direction. SAM's "
+    "central flow: the hop along v₁ alone, by a formula. The rule's own ODE: a curve without a "
+    "hop, the control that fails beyond the edge."
 )
 POINTS, HEIGHT = 300, 190  # of a line, and pixels
 COLOURS = ("sharpness", "sam", "polyak", "usam", "nesterov", "grad")
@@ -37,12 +43,26 @@ COLOURS = ("sharpness", "sam", "polyak", "usam", "nesterov", "grad")
 def arrive() -> None:
     """On a first visit, switch it on where the link says so."""
     if KEY not in st.session_state:
-        st.session_state[KEY] = st.query_params.get(KEY, "").lower() in TRUE
+        named = st.query_params.get(KEY, "").lower()
+        st.session_state[KEY] = named in TRUE or named in FLOWS
+        st.session_state[FLOW_KEY] = named if named in FLOWS else DEFAULT
 
 
 def toggle() -> None:
-    """Draw the switch."""
+    """Draw the switch, and beside it the choice of the flow."""
     st.toggle("Predict", key=KEY, persist_state="session", help=HELP, on_change=_switched)
+    if on():
+        st.selectbox(
+            "Flow",
+            list(FLOWS),
+            format_func=lambda flow: FLOWS[flow][0].upper() + FLOWS[flow][1:],
+            key=FLOW_KEY,
+            persist_state="session",
+            help=FLOW_HELP,
+            on_change=_into_link,
+            label_visibility="collapsed",
+            width=195,
+        )
 
 
 def on() -> bool:
@@ -50,11 +70,17 @@ def on() -> bool:
     return st.session_state.get(KEY, False)
 
 
+def in_link() -> dict[str, str]:
+    """What a link needs to draw the same predictions."""
+    flow = st.session_state[FLOW_KEY]
+    return {KEY: "true" if flow == DEFAULT else flow} if on() else {}
+
+
 def ask(views: Sequence[RunView]) -> None:
     """Have the shown runs of this session predicted, as far as they are not."""
     for view in views:
         if server.steers(view.id):
-            server.registry().predict(view.id)
+            server.registry().predict(view.id, st.session_state[FLOW_KEY])
 
 
 def draw(views: Sequence[RunView], called: Sequence[str]) -> None:
@@ -76,13 +102,14 @@ def sentences(view: RunView, off: Sequence[tuple[Prediction, Deviation]]) -> Ite
     """What was predicted of a run, how far it is off, and where that was not to be expected."""
     seen = view.prediction
     for made, error in off:
-        where = f"Predicted from step {made.begin:,} on" if made.begin else "Predicted"
+        where = "Predicted" if made.flow == DEFAULT else f"Predicted by {FLOWS[made.flow]}"
+        where += f" from step {made.begin:,} on" if made.begin else ""
         if len(error):
             yield f"{where}: the sharpness is {error.words}."
         elif view.last_step > made.begin + 1:
             yield f"{where}: {error.words}."
         elif made.points:
-            yield f"{where}, to step {made.points[-1].step:,}."
+            yield f"{where}, to step {made.last_step:,}."
         if made.config.has_batches and not made.outcome:
             yield "It is faint: the run takes mini-batches, and the flow follows their mean."
         yield from (_doubt(one) for one in made.assumptions if not one.held)
@@ -90,8 +117,10 @@ def sentences(view: RunView, off: Sequence[tuple[Prediction, Deviation]]) -> Ite
             yield f"The prediction ends: {plain(made.stop.what)}."
     if seen.failure:
         yield f":orange[No prediction: {plain(seen.failure)}]"
+    elif seen.waits:
+        yield ":gray[Its prediction waits until a process is free.]"
     elif seen.pending:
-        come = [one.points[-1].step + 1 for one in seen.stretches if one.points and not one.outcome]
+        come = [one.last_step + 1 for one in seen.stretches if one.points and not one.outcome]
         at = f": step {come[0]:,} of {view.config.steps:,}" if come else ""
         yield f":gray[Being computed{at}.]"
 
@@ -152,10 +181,14 @@ def _figure(lines: Sequence[Trace]) -> Figure:
     return Figure("Error of the prediction", lines, layout, columns=6, height=HEIGHT)
 
 
+def _into_link() -> None:
+    address = {n: text for n, text in st.query_params.to_dict().items() if n != KEY}
+    navigation.put_address(address | in_link())
+
+
 def _switched() -> None:
     """Into the link; and without a run, prepare one, of which the prediction then is drawn."""
-    address = {n: text for n, text in st.query_params.to_dict().items() if n != KEY}
-    navigation.put_address(address | ({KEY: "true"} if on() else {}))
+    _into_link()
     if not on():
         for run_id in filter(server.steers, session.shown()):
             server.registry().cancel_prediction(run_id)

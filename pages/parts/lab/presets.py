@@ -28,7 +28,7 @@ def first() -> None:
     st.session_state[KEY] = None
     st.session_state[FROM], st.session_state[INSTEAD] = preset.name if named else None, ""
     if shown := session.glances():
-        controls.load(session.lead(shown).in_force)
+        controls.load(session.lead(shown).entered)
     elif not share.arrive():
         _load(preset)
 

@@ -206,7 +206,7 @@ def _file(
 
 def _links(config: RunConfig, changes: tuple[Intervention, ...], run_id: str | None) -> None:
     own = replay_file.has_own_file(config)
-    named = {"run": run_id} | ({predicting.KEY: "true"} if predicting.on() else {})
+    named = {"run": run_id} | predicting.in_link()
     base = (st.context.url or "").partition("?")[0].rstrip("/") + "/"
     try:
         setting = links.to_url(base, config, changes)
@@ -217,7 +217,7 @@ def _links(config: RunConfig, changes: tuple[Intervention, ...], run_id: str | N
         what = "with its changes on the way" if changes else "of the run" if run_id else "entered"
         first = "chooses a file, which a link can't contain, and " if own else ""
         st.markdown(f"**Link to the setting** {what}; whoever opens it {first}presses Start")
-        setting += "&predict=true" if predicting.on() else ""
+        setting += "".join(f"&{name}={text}" for name, text in predicting.in_link().items())
         st.code(setting, language=None, wrap_lines=True)
     if run_id:
         st.markdown("**Link to this run** with all its rows, while this server keeps it")
@@ -274,5 +274,5 @@ def _bring_in(file: UploadedFile) -> None:
     session.leave()
     st.session_state[session.COMPARISON] = None
     session.show([run_id])
-    controls.load(session.glances()[0].in_force)
+    controls.load(session.glances()[0].entered)
     st.session_state["notice"] = f"{brief(file.name)} is imported; the charts show its record."

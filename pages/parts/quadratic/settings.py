@@ -23,6 +23,7 @@ PARTS = {
     "derivation": "7 · Derivation",
 }
 GD_ALONE = ("balanced", "catapult")  # parts whose laws are GD's
+LOGGED = ("line", "plane", "valley", "catapult")  # parts with charts that may have a log scale
 AXES = {
     "eta": "step size η",
     "rho": "SAM radius ρ",

@@ -15,7 +15,8 @@ FILES = (
         ".csv",
         "All rows, CSV",
         "text/csv",
-        "Every recorded step of each run, with the run's id, name and seed, as text.",
+        "Every recorded step of each run, with the run's id, name and seed, as text; and what was "
+        "predicted of it, as `predicted_…`.",
     ),
     (
         ".parquet",

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from pages.parts.components.figures import Figure, Trace, figures
 from pages.parts.lab.predicting import COLOURS, off
+from pages.parts.markdown import plain
 from pages.parts.runs import source
 from pages.parts.runs.records import Compared
 from pages.parts.views.drawing import axis, line, markers
 from samedge_core.prediction.deviation import Deviation
 from samedge_core.prediction.recorded import in_force
+from samedge_core.sharing.files import SavedError
 from samedge_core.store.folder import PREDICTIONS
 from samedge_core.training.config import RunConfig
 from samedge_core.training.thinning import buckets, means
@@ -27,13 +29,18 @@ Found = tuple[Deviation, NDArray[np.float64]]  # errors, and the predicted sharp
 
 
 def read(runs: Sequence[Compared]) -> list[tuple[Compared, Found]]:
-    """Those of the runs that can be held against a prediction."""
+    """Those of the runs that can be held against a prediction; and a message for each whose files
+    can't be read."""
     found: list[tuple[Compared, Found]] = []
     for one in runs:
         file = source.opened().folder(one.entry.id).path / PREDICTIONS
         if file.exists():
             changed = one.entry.updated, file.stat().st_mtime_ns
-            found.append((one, _errors(one.entry.id, one.entry.config, changed)))
+            try:
+                found.append((one, _errors(one.entry.id, one.entry.config, changed)))
+            except SavedError as error:
+                message = f"{one.name} can't be held against its prediction: {error}"
+                st.error(plain(message))
     return [(one, errors) for one, errors in found if len(errors[0])]
 
 

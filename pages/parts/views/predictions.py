@@ -18,9 +18,10 @@ def predictions(view: RunView, sent: dict[str, tuple[int, int]], most: int) -> l
     found, changes = [], registry().history(view.id).interventions
     for made, end in in_force(view.prediction.stretches, changes):
         hyper, rule = made.hyper, RULES[made.hyper.rule]
-        key = f"{view.id}~{made.begin}~{rule.name}~{hyper.eta!r}~{hyper.rho!r}~{hyper.beta!r}"
+        what = made.begin, made.flow, made.config.steps, rule.name, hyper.eta, hyper.rho, hyper.beta
+        key = "~".join([view.id, *map(str, what)])
         start, newest = sent.get(key, (made.begin - 1, made.begin - 1))
-        stop = made.points[-1].step if made.points else newest
+        stop = made.last_step
         full = key not in sent
         sent[key] = newest, stop
         rows = as_history(made, changes, after=start).drawn(

@@ -21,7 +21,7 @@ from pages.parts.quadratic import (
 )
 from pages.parts.quadratic.remarks import remarks
 from pages.parts.quadratic.scenes import DESCENTS
-from pages.parts.quadratic.settings import AXES, DEFAULTS, FIELDS, PARTS, PRESETS, Values
+from pages.parts.quadratic.settings import AXES, DEFAULTS, FIELDS, LOGGED, PARTS, PRESETS, Values
 from pages.parts.views import drawing
 from samedge_core.theory.descent import PLAIN_RULES, Trajectory
 from samedge_core.theory.edges import sam_edge
@@ -272,6 +272,15 @@ def test_regions_of_the_map_change_at_the_drawn_boundary():
     grows = picture.rasters[0].z == 2
     for k in range(0, len(xs), 20):
         np.testing.assert_array_equal(grows[:, k], ys > np.asarray(edge["y"])[k])
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_log_scale_changes_the_parts_that_offer_it_and_no_others(part):
+    off, on = (
+        [repr(figure.layout) for figure in figures({**DEFAULTS, "part": part, "log": log})]
+        for log in (False, True)
+    )
+    assert (off != on) == (part in LOGGED)
 
 
 def test_a_short_log_axis_has_whole_numbers_on_it():
