@@ -196,13 +196,7 @@ class Predicting:
             steps = math.ceil(left / math.ceil(left / most))
             before, eta = self._flow.centre, self._eta(self.step + (steps - 1) / 2)
             taken = self._flow.advance(eta, steps, self._ratio)
-<<<<<<< HEAD
-            if self.name == "ode" and self._ratio > 1:
-                self._note("hop", taken)
-            elif not taken and self.step >= self._begin + FIRST:
-=======
             if not taken and self.step >= self._begin + FIRST:
->>>>>>> b70627d5ac01a4d91965f4b83fd9c5dfb1d9839c
                 self._note("domain", 1)
             self._doubt(max(taken, 1))
             self._watch(self._flow.centre - before, max(taken, 1))
@@ -210,7 +204,7 @@ class Predicting:
 
     def _doubt(self, steps: int) -> None:
         """What the last row says against so many steps from here."""
-        if self._name == "ode" and self._ratio > 1:
+        if self.name == "ode" and self._ratio > 1:
             self._note("hop", steps)
         if self._faint:
             self._note("seed", steps)

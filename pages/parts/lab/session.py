@@ -126,7 +126,8 @@ def restart_needed(config: RunConfig, view: RunView) -> list[str]:
     fixed = [f for f in FIELDS.values() if f.name not in (*LIVE_FIELDS, "problem", "steps")]
     if config.problem != view.config.problem:
         return [FIELDS["problem"].label]
-    different = [f.label for f in fixed if getattr(config, f.name) != getattr(view.config, f.name)]
+    same = config.capped(view.config.steps)  # a resumed run keeps the cosine of its first cap
+    different = [f.label for f in fixed if getattr(same, f.name) != getattr(view.config, f.name)]
     if config.steps != view.stretch:
         different.append(FIELDS["steps"].label)
     options = config.spec.options
