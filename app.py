@@ -209,7 +209,7 @@ def _live(rule: str, note: str, seen: _Seen) -> None:
     predicted = predicting.on()
     if predicted:
         with part("The predictions"):
-            predicting.ask(session.glances())
+            predicting.ask(session.glances(), predicting.chosen())
     views = feed.poll(session.listed(), CHARTS)
     if len(views) < len(session.listed()):
         st.rerun()  # one has been deleted, and the page says so

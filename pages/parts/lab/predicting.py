@@ -76,11 +76,16 @@ def in_link() -> dict[str, str]:
     return {KEY: "true" if flow == DEFAULT else flow} if on() else {}
 
 
-def ask(views: Sequence[RunView]) -> None:
-    """Have the shown runs of this session predicted, as far as they are not."""
+def chosen() -> str:
+    """The flow that was chosen."""
+    return st.session_state[FLOW_KEY]
+
+
+def ask(views: Sequence[RunView], flow: str = DEFAULT) -> None:
+    """Have the shown runs of this session predicted by a flow, as far as they are not."""
     for view in views:
         if server.steers(view.id):
-            server.registry().predict(view.id, st.session_state[FLOW_KEY])
+            server.registry().predict(view.id, flow)
 
 
 def draw(views: Sequence[RunView], called: Sequence[str]) -> None:
