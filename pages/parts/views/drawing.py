@@ -55,8 +55,9 @@ def log_ticks(low: float, high: float) -> dict[str, Any]:
     digits = (1, 2, 5) if high / low > 4 else range(1, 10)
     powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high))
     ticks = [float(f"{k * power:.1g}") for power in powers for k in digits]
-    # Plotly's own, "D2", writes 0.2 and 20 as "2" alone
-    return {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    # Plotly's own, "D2", writes 0.2 and 20 as "2" alone; beside given ticks, it would draw minor
+    # ones by the thousand, for seconds
+    return {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks], "minor": {}}
 
 
 def level(axis: str, at: float, color: str = "text", dash: str = "dash", **rest: Any) -> Trace:
