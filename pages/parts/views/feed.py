@@ -122,7 +122,7 @@ def _note(view: RunView) -> str:
     """What of the data is measured, and that the sharpness is not, where that is so."""
     config, parts = view.config, [view.config.measured_part]
     if RULES[view.hyper.rule].preconditioned and not config.sharpness_every:
-        parts.append("without the sharpness: “Sharpness too, every” is 0")
+        parts.append("sharpness not measured")
     return "; ".join(filter(None, parts))
 
 
