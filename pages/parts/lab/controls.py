@@ -93,7 +93,7 @@ def draw(on_live_change: Callable[[], None], *, comparison: Comparison | None = 
     if rule_fixed:
         st.caption("GD and SAM run side by side; the rule is fixed.")
     else:
-        st.caption(RULES[st.session_state[_key(FIELDS["rule"])]].about)
+        st.caption(_about(RULES[st.session_state[_key(FIELDS["rule"])]]))
     if comparison and not rule_fixed:
         symbol = SYMBOLS[comparison.name]
         st.caption(f"Three runs side by side, at ½{symbol}, {symbol} and 2{symbol}.")
@@ -119,6 +119,16 @@ def draw(on_live_change: Callable[[], None], *, comparison: Comparison | None = 
         for name in MORE:
             if name not in rule.unused and (name != "sharpness_every" or rule.preconditioned):
                 _draw(FIELDS[name], disabled=not _scheduled(name))
+
+
+def _about(rule: Rule) -> str:
+    if not rule.preconditioned:
+        return rule.about
+    every = FIELDS["sharpness_every"].label
+    return (
+        f"{rule.about} Its edge is not one of the sharpness: the charts show the edge value. For "
+        f"both, see “{every}” under “{MEASUREMENT}”."
+    )
 
 
 def _scheduled(name: str) -> bool:

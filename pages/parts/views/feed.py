@@ -112,18 +112,10 @@ def update(view: RunView, label: str = "", cursor: int | None = None) -> RunUpda
         low=_within(view.low, view.columns),
         high=_within(view.high, view.columns),
         interventions=view.marks,
-        note=_note(view),
+        note=view.config.measured_part,
         weight_decay=view.config.weight_decay,
         exact={} if cursor is None else _row(view.id, cursor),
     )
-
-
-def _note(view: RunView) -> str:
-    """What of the data is measured, and that the sharpness is not, where that is so."""
-    config, parts = view.config, [view.config.measured_part]
-    if RULES[view.hyper.rule].preconditioned and not config.sharpness_every:
-        parts.append("sharpness not measured")
-    return "; ".join(filter(None, parts))
 
 
 def _within(rim: Mapping[str, NDArray[Any]], columns: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

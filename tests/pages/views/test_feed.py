@@ -105,34 +105,3 @@ def test_edge_value_and_threshold_are_drawn_where_a_rule_is_held_against_one():
         (1, "GD → RMSProp, moments start at zero"),
         (2, "RMSProp → Adam, moments start at zero"),
     )
-
-
-@pytest.mark.parametrize(
-    ("config", "note"),
-    [
-        (RunConfig(rule="gd"), ""),
-        (RunConfig(rule="adam", sharpness_every=10), ""),
-        (RunConfig(rule="adam"), "sharpness not measured"),
-        (
-            RunConfig(rule="adam", hessian_share=0.5),
-            "Hessian of 50 % of the examples; sharpness not measured",
-        ),
-    ],
-)
-def test_a_chart_says_which_part_of_the_data_is_measured_and_that_the_sharpness_is_not(
-    config, note
-):
-    history = History(config)
-    history.append(Measurement(0, 1.0, grad_norm=1.0, lambda_max=2.0))
-    view: Any = SimpleNamespace(
-        id="a",
-        config=config,
-        hyper=history.hyperparameters,
-        start=-1,
-        last_step=0,
-        columns=history.columns(),
-        low={},
-        high={},
-        marks=(),
-    )
-    assert feed.update(view).note == note
