@@ -40,7 +40,8 @@ export function mean(values, sizes) {
 /**
  * The envelope of a column over x, in the pixels that the x from `from` to `to` have. Where there is at most one
  * known row a pixel, each is drawn as it is (null if so are all, and each is a single step). Where there are
- * more: buckets of PIXELS pixels and of SMALLEST rows or more; none lasts over a row at which a stretch begins.
+ * more: buckets of PIXELS pixels and of SMALLEST rows or more; none lasts over a row at which a stretch begins, and
+ * the first step of a run is drawn as itself.
  * @type {(rims: Rims, pixels: number, [from, to]: [number, number], opens: Set<number>) => Envelope | null}
  */
 export function envelope({ x, until, low, middle, high, sizes }, pixels, [from, to], opens) {
@@ -54,7 +55,11 @@ export function envelope({ x, until, low, middle, high, sizes }, pixels, [from, 
     begins = false;
     known.push(i);
   }
-  const groups = stretches(known, opening).flatMap((rows) => bucketsOf(rows, x, sizes, (to - from) / pixels));
+  const alone = known.length > 0 && x[known[0]] === 0 && sizes[known[0]] === 1 ? 1 : 0;
+  const groups = [
+    ...known.slice(0, alone).map((i) => [i]),
+    ...stretches(known.slice(alone), opening).flatMap((rows) => bucketsOf(rows, x, sizes, (to - from) / pixels)),
+  ];
   if (groups.length === known.length && !known.some((i) => x[i] < until[i])) return null;
   return {
     first: groups.map((rows) => x[rows[0]]),
