@@ -27,6 +27,11 @@ from samedge_core.store.texts import is_id
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """export, import, log, delete and restore."""
+    _add_exchange(commands)
+    _add_deleting(commands)
+
+
+def _add_exchange(commands: argparse._SubParsersAction) -> None:
     export = add_command(
         commands,
         "export",
@@ -72,6 +77,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         help="one run of TensorBoard; it must not hold a log yet",
     )
     log.set_defaults(command=_log)
+
+
+def _add_deleting(commands: argparse._SubParsersAction) -> None:
     delete = add_command(
         commands,
         "delete",
