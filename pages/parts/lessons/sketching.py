@@ -73,7 +73,7 @@ def say(lesson: Lesson, watched: Watched) -> None:
     else:
         st.info(
             "Dashed: what the flow says, computed from the initial weights alone. The run has yet "
-            "to take its first step: press **Run** to put both curves to the test."
+            "to take its first step: press **Run** to put it to the test."
         )
 
 

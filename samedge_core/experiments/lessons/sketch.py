@@ -109,6 +109,9 @@ def _end(step: int, drawn: float, history: History) -> str:
             f"{where}, and the run at {run:.3g}: above its edge, {edge:.3g}, each hop is larger "
             "than the one before, until they push the run back."
         )
+    peak = float(np.nanmax(columns["sharpness"][columns["step"] <= step + 5]))
+    if drawn > run and peak > (1 + AT_EDGE) * run:
+        return f"{where}, and the run at {run:.3g}: it has come down from {peak:.3g}."
     if drawn > run:
-        return f"{where}, and the run at {run:.3g}: it has not sharpened so far."
+        return f"{where}, and the run at {run:.3g}: it has not sharpened as far."
     return f"{where}, and the run at {run:.3g}: sharpening goes on until an edge ends it."

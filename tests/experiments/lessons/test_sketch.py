@@ -102,7 +102,7 @@ def test_its_error_is_that_of_numpy_over_the_drawn_steps():
         (flat(4.1), 3.9, GD, "where the run is at 3.9: there you have it."),
         (flat(7.0), 3.9, GD, "above its edge, 4, each hop is larger"),
         (flat(2.0), 3.9, GD, "at 3.9: sharpening goes on until an edge ends it."),
-        (flat(3.9, 30), 2.0, GD, "at 2: it has not sharpened so far."),
+        (flat(3.9, 30), 2.0, GD, "at 2: it has not sharpened as far."),
         (flat(4.0), 3.0, SAM, "near 2/η, which is the edge of GD. SAM's edge is"),
     ],
 )
@@ -113,6 +113,13 @@ def test_a_verdict_speaks_of_what_was_drawn(curve, run, config, said):
     assert said in words
     assert words.endswith(
         "initial weights alone, is off by 0.2 % at the median, 0.3 % at most, at step 1."
+    )
+
+
+def test_a_run_that_was_higher_before_has_come_down():
+    run = np.where(np.arange(STEPS) < 60, 3.9, 3.0)
+    assert "the run at 3: it has come down from 3.9." in verdict(
+        flat(3.9), STEPS, record(run), None
     )
 
 
