@@ -81,7 +81,7 @@ def drive(
                 return
             with connected(scheduler, insecure=insecure, workers=workers) as client:
                 _Driver(recorded, client, compute, budget, on_row, stopped, say).run()
-                if recorded.predicts:
+                if recorded.predicts and not stopped():
                     say("predicts what it has computed")
                     _Driver(recorded, client, predict, None, on_row, stopped, say, PREDICTED).run()
 
